@@ -1,0 +1,457 @@
+"""`HAIPClient`: the face of the library. It checks arguments and holds the rooms together; it holds no logic of theirs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, Literal, Self, TypeVar, get_args
+
+import msgspec
+
+from haip_sync.config import (
+    DialectChoice,
+    FlowControlConfig,
+    HeartbeatPolicy,
+    InboxMode,
+    check_channel,
+    check_choice,
+    check_count,
+    check_seconds,
+    check_timeout,
+)
+from haip_sync.errors import ConfigError, ConnectionClosedError, DeadlockError, HAIPTimeout, UnsupportedByPeerError
+from haip_sync.events import Event, Listener, Message, Subscription
+from haip_sync.flow.ledger import Cost
+from haip_sync.protocol.envelope import encode_json, media_bytes
+from haip_sync.protocol.identifiers import is_uuid, new_id
+from haip_sync.protocol.names import (
+    CONTROL_TYPES,
+    FLOW_UPDATE,
+    HAI,
+    MESSAGE,
+    PAUSE_CHANNEL,
+    RESUME_CHANNEL,
+)
+from haip_sync.runtime.connection import Connection
+from haip_sync.runtime.line import Address
+from haip_sync.runtime.parcels import FrameParcel, TextParcel, WaitParcel
+from haip_sync.runtime.settings import Settings
+from haip_sync.runtime.snapshot import connection_state
+from haip_sync.state import ConnectionState
+
+
+class _Default(Enum):
+    """Stands for an argument that was left out."""
+
+    SEND_TIMEOUT = "send_timeout"
+
+
+_SEND_TIMEOUT: Final = _Default.SEND_TIMEOUT
+_Timeout = float | None | Literal[_Default.SEND_TIMEOUT]
+_OWN_METHODS: Final = {
+    HAI: "connect()",
+    FLOW_UPDATE: "request_credits()",
+    PAUSE_CHANNEL: "pause_channel()",
+    RESUME_CHANNEL: "resume_channel()",
+}
+_LONGEST_THREAD_ID: Final = 128
+_T = TypeVar("_T")
+
+
+class SendReceipt(msgspec.Struct, frozen=True):
+    """What a send that succeeded returns."""
+
+    message_id: str
+    """The text's id; for a single frame its payload's `message_id`, or else the frame's own id."""
+    seq: int
+    """The seq of its last frame."""
+    outcome: str = "sent"
+    """`"sent"`: its last frame was handed to the operating system."""
+
+
+class HAIPClient:
+    """A blocking HAIP 1.1.2 client, for any number of threads at once.
+
+    Every method may be called from any thread. Sends on one channel are served in order of arrival; they wait until the
+    peer has granted credit for them, or their timeout has passed. Times are seconds; a timeout of None waits for ever, 0 never
+    waits.
+
+    Raises `ConfigError` for a wrong argument, before anything is opened. `token` appears in no log, error, event or repr.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        session_id: str | None = None,
+        flow_control: FlowControlConfig | None = None,
+        heartbeat: HeartbeatPolicy | None = None,
+        transport: Literal["websocket"] = "websocket",
+        dialect: DialectChoice = "auto",
+        inbox: InboxMode = "queue",
+        send_timeout: float | None = None,
+        stall_warning: float | None = 5.0,
+        headers: Mapping[str, str] | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Check the settings; nothing is opened before `connect`.
+
+        Args:
+            url: Where the server is: ws://host:port/path.
+            token: Sent as `?token=` in the URL.
+            session_id: A UUID to keep over several clients; None: a new one.
+            flow_control: What we grant, hold and count; see `FlowControlConfig`.
+            heartbeat: When to look whether the peer is there; see `HeartbeatPolicy`.
+            transport: Only "websocket" exists.
+            dialect: "auto" takes what the peer accepts, "message" before "text".
+            inbox: "queue": messages are taken by `receive()`; "listeners": they are taken when their listeners have run.
+            send_timeout: What sends use that name no timeout.
+            stall_warning: Seconds without progress after which a waiting channel is told of in the log; None: never.
+            headers: Sent with the WebSocket's HTTP request.
+            name: For threads, logs and windows.
+
+        """
+        check_choice("transport", transport, ("websocket",))
+        check_choice("inbox", inbox, get_args(InboxMode))
+        address = Address(url)
+        self._send_timeout = check_timeout("send_timeout", send_timeout)
+        self._config = _instance("flow_control", flow_control, FlowControlConfig)
+        self._settings = Settings(
+            address=address,
+            token=_optional_text("token", token),
+            session_id=_session_id(session_id),
+            flow_control=self._config,
+            heartbeat=_instance("heartbeat", heartbeat, HeartbeatPolicy),
+            dialect=check_choice("dialect", dialect, get_args(DialectChoice)),
+            keeps_inbox=inbox == "queue",
+            stall_warning_s=None if stall_warning is None else check_seconds("stall_warning", stall_warning, positive=True),
+            headers=_headers(headers),
+            name=_optional_text("name", name) or f"haip-{address.host}:{address.port}",
+        )
+        self._connection = Connection(self._settings)
+
+    def __repr__(self) -> str:
+        state = "connected" if self._connection.is_open else "not connected"
+        return f"<HAIPClient {self._settings.name!r} {self._settings.address.text} {state}>"
+
+    # ---- Beginning and end ----------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """What the client is called in threads, logs and windows."""
+        return self._settings.name
+
+    @property
+    def address(self) -> str:
+        """Scheme, host and port: safe to show, never a token."""
+        return self._settings.address.text
+
+    def connect(self, timeout: float = 10.0) -> None:
+        """Open the connection; returns after both HAIs.
+
+        After a `ConnectError` it may be called again; after anything later the client is over. Raises `ConnectError` (not
+        reached), `AuthError` (token refused), `VersionError`, `HandshakeError`, `HAIPTimeout`, `ConnectionClosedError` (closed
+        meanwhile, or connected before).
+        """
+        self._connection.open(check_seconds("timeout", timeout, positive=True))
+
+    def close(self, timeout: float = 5.0) -> None:
+        """End the connection. Idempotent.
+
+        What was admitted is written first, as far as `timeout` goes; whoever waits gets `ConnectionClosedError`, nothing of
+        theirs sent.
+        Always back within `timeout` and 0.2 s, whatever other threads, listeners or the peer do.
+        """
+        self._connection.close(check_seconds("timeout", timeout))
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until everything that was admitted is handed to the operating system.
+
+        Raises `HAIPTimeout`, `ConnectionClosedError`.
+        """
+        checked = check_timeout("timeout", timeout)
+        if self._connection.wait_until_written(checked):
+            return
+        self._check_open()
+        raise HAIPTimeout(f"not everything was written within {checked:g} s")
+
+    def __enter__(self) -> Self:
+        """Connect."""
+        self.connect()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close: after a clean exit with what was admitted sent first, after an exception at once."""
+        self.close(5.0 if kind is None else 0.0)
+
+    # ---- Sending --------------------------------------------------------------------------------------------------------------
+
+    def send_text_message(
+        self,
+        channel: str,
+        text: str,
+        author: str | None = None,
+        run_id: str | None = None,
+        thread_id: str | None = None,
+        *,
+        timeout: _Timeout = _SEND_TIMEOUT,
+    ) -> SendReceipt:
+        """Send `text` as START, PART and END, waiting for credit.
+
+        They go together where they fit the largest balance that the channel has held in this epoch; a longer text streams in
+        parts cut to the credit (never with timeout 0). No other text of the channel comes between. HAIP 1.1.2.
+
+        Raises:
+            FlowControlError: With timeout 0: it cannot go now. Nothing was sent.
+            FlowControlTimeout: Not admitted in time. Nothing was sent; `cause` says what was missing.
+            PartialSendError: Stopped in mid-stream; says how many parts were sent.
+            MessageTooLargeError: Not even one character of it fits `max_credit_bytes`. Nothing was sent.
+            UnsupportedByPeerError: The peer accepts texts in no dialect of ours. Nothing was sent.
+            ConnectionClosedError: Not connected, closed, or lost; says whether anything was sent.
+            DeadlockError: Called from a listener with a timeout other than 0.
+            ConfigError: A wrong argument. Nothing was sent.
+
+        """
+        timeout_s = self._timeout(timeout)
+        checked = check_channel(channel)
+        if not isinstance(text, str):
+            raise ConfigError(f"text must be a string, not {type(text).__name__}")
+        members = {
+            "message_id": new_id(),
+            "author": _optional_text("author", author),
+            "run_id": _optional_text("run_id", run_id),
+            "thread_id": _thread_id(thread_id),
+        }
+        self._check_open()
+        session = self._connection.rooms.session
+        if session.dialect is None:
+            raise UnsupportedByPeerError(f"{self.address} accepts texts in no dialect of ours. Nothing was sent")
+        parcel = TextParcel(
+            self._connection.rooms.outgoing,
+            session,
+            session.dialect,
+            members,
+            channel=checked,
+            text=text,
+            may_stream=timeout_s != 0,
+            is_one_message=self._config.credit_unit == "message",
+        )
+        return self._send_parcel(checked, parcel, timeout_s, str(members["message_id"]))
+
+    def send(
+        self,
+        channel: str,
+        event_type: str,
+        payload: Mapping[str, Any] | str,
+        *,
+        run_id: str | None = None,
+        thread_id: str | None = None,
+        binary: bytes | None = None,
+        binary_mime: str | None = None,
+        timeout: _Timeout = _SEND_TIMEOUT,
+    ) -> SendReceipt:
+        """Send one frame, waiting for credit; `binary` follows it as a WebSocket frame of its own.
+
+        `payload` is a mapping that JSON can carry (for MESSAGE a string will do). Control types (PING, ERROR and the like)
+        wait for nothing and cost nothing; those that have a method of their own are refused. Raises as `send_text_message`.
+        """
+        timeout_s = self._timeout(timeout)
+        checked = check_channel(channel)
+        _check_frame(event_type, payload, binary)
+        self._check_open()
+        session = self._connection.rooms.session
+        if not session.accepts(event_type):
+            raise UnsupportedByPeerError(f"{self.address} does not accept {event_type}. Nothing was sent")
+        if binary is not None and session.peer is not None and not session.peer.capabilities.binary_frames:
+            raise UnsupportedByPeerError(f"{self.address} takes no binary frames. Nothing was sent")
+        frame = session.frames.make(
+            checked,
+            event_type,
+            encode_json(payload),
+            run_id=_optional_text("run_id", run_id),
+            thread_id=_thread_id(thread_id),
+            binary=binary,
+            binary_mime=_optional_text("binary_mime", binary_mime),
+            media=media_bytes(event_type, payload, None if binary is None else len(binary)),
+        )
+        named = payload.get("message_id") if isinstance(payload, Mapping) else None
+        message_id = named if isinstance(named, str) else frame.id
+        if event_type in CONTROL_TYPES:
+            return SendReceipt(message_id, self._connection.post_now(frame))
+        return self._send_parcel(checked, FrameParcel(self._connection.rooms.outgoing, session, frame), timeout_s, message_id)
+
+    def wait_for_credits(self, channel: str, *, messages: int = 1, byte_credits: int = 0, timeout: float | None = None) -> None:
+        """Wait in line until so much may be spent on `channel`; takes nothing.
+
+        Raises `FlowControlTimeout` (with timeout 0 `FlowControlError`), `MessageTooLargeError` (more bytes than the cap),
+        `ConnectionClosedError`, `DeadlockError`, `ConfigError`.
+        """
+        timeout_s = self._timeout(timeout)
+        checked = check_channel(channel)
+        needed = Cost(check_count("messages", messages), check_count("byte_credits", byte_credits))
+        cap = self._config.caps_for(checked)[0]
+        if needed.messages > cap:
+            raise ConfigError(f"messages must be at most max_credits of {checked}, {cap}, not {needed.messages}")
+        self._connection.rooms.turnstile.pass_through(checked, WaitParcel(needed), timeout_s)
+
+    def _send_parcel(
+        self, channel: str, parcel: TextParcel | FrameParcel, timeout_s: float | None, message_id: str
+    ) -> SendReceipt:
+        entry = self._connection.carry(channel, parcel, timeout_s)
+        return SendReceipt(message_id, entry.last_seq)
+
+    def _timeout(self, timeout: _Timeout) -> float | None:
+        checked = self._send_timeout if timeout is _SEND_TIMEOUT else check_timeout("timeout", timeout)
+        if checked != 0 and self._connection.rooms.dispatcher.is_current():
+            raise DeadlockError(
+                "a listener must not wait for credit: what brings it is told by the thread that the listener holds up. "
+                "Nothing was sent; use timeout=0 or another thread"
+            )
+        return checked
+
+    def _check_open(self) -> None:
+        with self._connection.rooms.parking.lock:
+            self._connection.check_open()
+
+    # ---- Flow control ---------------------------------------------------------------------------------------------------------
+
+    def request_credits(self, channel: str, *, messages: int = 0, byte_credits: int = 0) -> None:
+        """Ask the peer for more credit on `channel`; returns at once.
+
+        The FLOW_UPDATE that asks also grants the peer as much, because the wire does not tell the two apart (WIRE.md, point 4).
+        At least one amount must be positive, or it is a `ConfigError`. Raises `UnsupportedByPeerError` where the peer accepts no
+        FLOW_UPDATE, `ConnectionClosedError`; nothing was sent then.
+        """
+        amount = Cost(check_count("messages", messages), check_count("byte_credits", byte_credits))
+        if not any(amount):
+            raise ConfigError("request at least 1 message or 1 byte of credit: messages and byte_credits are both 0")
+        self._connection.request(check_channel(channel), amount)
+
+    def send_flow_update(self, channel: str, add_messages: int = 0, add_bytes: int = 0) -> None:
+        """Do what `request_credits` does, under the SDK's name."""
+        self.request_credits(channel, messages=add_messages, byte_credits=add_bytes)
+
+    def pause_channel(self, channel: str, *, reason: str | None = None) -> None:
+        """Hold our sends on `channel` from now on, and tell the peer to hold its own; returns at once. Idempotent.
+
+        Where the peer accepts no PAUSE_CHANNEL it holds ours only, and a warning says so. `reason` is for logs and events. Raises
+        `ConnectionClosedError`, `ConfigError`.
+        """
+        self._connection.pause(check_channel(channel), _optional_text("reason", reason))
+
+    def resume_channel(self, channel: str) -> None:
+        """Lift our hold on `channel`, and tell the peer; returns at once. Idempotent; the peer's own hold stays.
+
+        Raises `ConnectionClosedError`, `ConfigError`.
+        """
+        self._connection.resume(check_channel(channel))
+
+    def connection_state(self) -> ConnectionState:
+        """Return one consistent snapshot of everything, at any time."""
+        return connection_state(self._connection, self._config, time.monotonic())
+
+    # ---- Receiving and listening ----------------------------------------------------------------------------------------------
+
+    def receive(self, timeout: float | None = None) -> Message:
+        """Return the next data frame and give its credit back to the peer when it is time.
+
+        Frames that had arrived are still returned after the end. Raises `HAIPTimeout`; `ConnectionClosedError` once nothing is
+        left; `ConfigError` with `inbox="listeners"`.
+        """
+        message = self._next_message(check_timeout("timeout", timeout))
+        if message is None:
+            failure = self._connection.failure
+            raise ConnectionClosedError(str(failure or "the connection was closed in good order")) from failure
+        return message
+
+    def messages(self) -> Iterator[Message]:
+        """Yield data frames as `receive` returns them, until the connection is over.
+
+        Ends when that was in good order, raises `ConnectionClosedError` otherwise.
+        """
+        while (message := self._next_message(None)) is not None:
+            yield message
+        if self._connection.failure is not None:
+            raise ConnectionClosedError(str(self._connection.failure)) from self._connection.failure
+
+    def _next_message(self, timeout_s: float | None) -> Message | None:
+        if not self._settings.keeps_inbox:
+            raise ConfigError('with inbox="listeners" messages come to listeners: use subscribe() or on("message", ...)')
+        if timeout_s != 0 and self._connection.rooms.dispatcher.is_current():
+            raise DeadlockError("a listener must not wait for a message: use timeout=0, or another thread")
+        return self._connection.take_message(timeout_s)
+
+    def subscribe(self, listener: Listener, *event_types: type[Event]) -> Subscription:
+        """Have `listener(event)` run for events of these types, or for all; see `haip_sync.events` for the contract."""
+        return self._connection.rooms.dispatcher.subscribe(listener, event_types)
+
+    def on(self, name: str, handler: Listener) -> Subscription:
+        """Have `handler(event)` run for the events that `name` stands for: "message", "flow_update", "blocked" and so on.
+
+        "message" is every frame of the peer's, as a `Message`. Raises `ConfigError` naming the names for an unknown one.
+        """
+        return self._connection.rooms.dispatcher.subscribe_by_name(name, handler)
+
+
+def connect(url: str, *, timeout: float = 10.0, **settings: Any) -> HAIPClient:
+    """Return a connected client; `settings` are those of `HAIPClient`. Raises as its constructor and its `connect`."""
+    client = HAIPClient(url, **settings)
+    client.connect(timeout)
+    return client
+
+
+# ---- Checks of arguments ------------------------------------------------------------------------------------------------------
+
+
+def _optional_text(name: str, value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(f"{name} must be a string or None, not {type(value).__name__}")
+    return value
+
+
+def _thread_id(value: object) -> str | None:
+    text = _optional_text("thread_id", value)
+    if text is not None and len(text) > _LONGEST_THREAD_ID:
+        raise ConfigError(f"thread_id must have at most {_LONGEST_THREAD_ID} characters, not {len(text)}")
+    return text
+
+
+def _session_id(value: object) -> str:
+    text = _optional_text("session_id", value)
+    if text is not None and not is_uuid(text):
+        raise ConfigError(f"session_id must be a UUID, not {text!r:.60}")
+    return text or new_id()
+
+
+def _headers(value: object) -> Mapping[str, str]:
+    if value is None:
+        return MappingProxyType({})
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"headers must be a mapping of strings, not {type(value).__name__}")
+    for name, text in value.items():
+        if not isinstance(name, str) or not isinstance(text, str) or any(c in name + text for c in "\r\n"):
+            raise ConfigError(f"the header {name!r} must be strings without line breaks")
+    return MappingProxyType(dict(value))
+
+
+def _instance(name: str, value: object, kind: type[_T]) -> _T:
+    """Return `value`, or the defaults where it is None."""
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise ConfigError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
+    return value
+
+
+def _check_frame(event_type: object, payload: object, binary: object) -> None:
+    if not isinstance(event_type, str) or not event_type:
+        raise ConfigError(f"event_type must be the name of an event type, not {event_type!r}")
+    if event_type in _OWN_METHODS:
+        raise ConfigError(f"{event_type} is sent by {_OWN_METHODS[event_type]}, which keeps the books; nothing was sent")
+    if not isinstance(payload, Mapping) and not (event_type == MESSAGE and isinstance(payload, str)):
+        raise ConfigError(f"the payload of {event_type} must be a mapping, not {type(payload).__name__}")
+    if binary is not None and not isinstance(binary, bytes):
+        raise ConfigError(f"binary must be bytes, not {type(binary).__name__}")

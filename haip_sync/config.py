@@ -1,0 +1,156 @@
+"""Frozen settings that check themselves: what does not raise `ConfigError` here is usable everywhere.
+
+Times are seconds, credits are messages and bytes. Every object here is immutable and may be shared by threads and clients.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Literal, get_args
+
+from haip_sync.errors import ConfigError
+
+WELL_KNOWN_CHANNELS: Final = ("USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT")
+"""The channels that HAIP 1.1.2 names; any other name of the right form is a channel too."""
+
+DEFAULT_INITIAL_CREDITS: Final = 10
+DEFAULT_INITIAL_CREDIT_BYTES: Final = 1 << 20
+DEFAULT_MAX_CREDITS: Final = 100
+DEFAULT_MAX_CREDIT_BYTES: Final = 10 << 20
+
+CreditUnit = Literal["envelope", "message"]
+InboxMode = Literal["queue", "listeners"]
+DialectChoice = Literal["auto", "message", "text"]
+
+_CHANNEL_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+def check_channel(channel: object) -> str:
+    """Return `channel` if it is a legal channel name (HAIP 1.1.2: 1 to 128 of A-Z a-z 0-9 _ -), else raise `ConfigError`."""
+    if not isinstance(channel, str) or not _CHANNEL_NAME.fullmatch(channel):
+        raise ConfigError(f"channel {channel!r} is not a legal name: 1 to 128 characters out of A-Z a-z 0-9 _ - are")
+    return channel
+
+
+def check_count(name: str, value: object, *, minimum: int = 0) -> int:
+    """Return `value` if it is a whole number of at least `minimum`, else raise `ConfigError` naming `name`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError(f"{name} must be a whole number, not {value!r} of type {type(value).__name__}")
+    if value < minimum:
+        raise ConfigError(f"{name} must be at least {minimum}, not {value}")
+    return value
+
+
+def check_seconds(name: str, value: object, *, positive: bool = False) -> float:
+    """Return `value` in seconds if it is a finite number >= 0 (or > 0), else raise `ConfigError` naming `name`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigError(f"{name} must be a number of seconds, not {value!r} of type {type(value).__name__}")
+    if not math.isfinite(value) or value < 0 or (positive and value == 0):
+        raise ConfigError(f"{name} must be a finite number of seconds {'above' if positive else 'from'} 0, not {value}")
+    return float(value)
+
+
+def check_timeout(name: str, value: object) -> float | None:
+    """Return `value` if it is `None` (for ever) or a number of seconds >= 0, else raise `ConfigError` naming `name`."""
+    return None if value is None else check_seconds(name, value)
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return `value` if it is `True` or `False`, else raise `ConfigError` naming `name`."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of `choices`, else raise `ConfigError` naming `name` and the choices."""
+    if not isinstance(value, str) or value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+    return value
+
+
+def _check_per_channel(name: str, value: object, *, minimum: int) -> int | Mapping[str, int]:
+    """Check a setting that is one number for every channel or a mapping of channel to number; a mapping is copied."""
+    if not isinstance(value, Mapping):
+        return check_count(name, value, minimum=minimum)
+    checked = {
+        check_channel(channel): check_count(f"{name}[{channel!r}]", number, minimum=minimum) for channel, number in value.items()
+    }
+    return MappingProxyType(checked)
+
+
+def _for_channel(value: int | Mapping[str, int], channel: str, default: int) -> int:
+    return value.get(channel, default) if isinstance(value, Mapping) else value
+
+
+@dataclass(frozen=True)
+class FlowControlConfig:
+    """How much credit we give, hold and count.
+
+    Each of the first four is one number for every channel, or a mapping of channel to number; a channel that a mapping
+    leaves out takes the default. Raises `ConfigError` naming the field for any wrong value.
+    """
+
+    initial_credits: int | Mapping[str, int] = DEFAULT_INITIAL_CREDITS
+    """Messages that we grant the peer at first, and our own first balance where the peer's HAI names none. Zero is legal."""
+    initial_credit_bytes: int | Mapping[str, int] = DEFAULT_INITIAL_CREDIT_BYTES
+    """The same in bytes. A value above the cap is legal; the excess is set aside."""
+    max_credits: int | Mapping[str, int] = DEFAULT_MAX_CREDITS
+    """Most messages that may be spendable at any moment; a grant above it is set aside and enters as credit is spent."""
+    max_credit_bytes: int | Mapping[str, int] = DEFAULT_MAX_CREDIT_BYTES
+    """The same in bytes. A single frame above it can never be sent and is refused at once."""
+    credit_unit: CreditUnit = "envelope"
+    """What one message credit pays: every envelope (what servers count), or a whole text message (`"message"`)."""
+    count_control_frames: bool = False
+    """Mirror servers that debit control frames from SYSTEM: its balance falls, floor zero, and still nothing waits."""
+
+    def __post_init__(self) -> None:
+        for name, minimum in (
+            ("initial_credits", 0),
+            ("initial_credit_bytes", 0),
+            ("max_credits", 1),
+            ("max_credit_bytes", 1),
+        ):
+            object.__setattr__(self, name, _check_per_channel(name, getattr(self, name), minimum=minimum))
+        check_choice("credit_unit", self.credit_unit, get_args(CreditUnit))
+        check_flag("count_control_frames", self.count_control_frames)
+
+    def initial_for(self, channel: str) -> tuple[int, int]:
+        """Return the first credit of `channel` as (messages, bytes)."""
+        return (
+            _for_channel(self.initial_credits, channel, DEFAULT_INITIAL_CREDITS),
+            _for_channel(self.initial_credit_bytes, channel, DEFAULT_INITIAL_CREDIT_BYTES),
+        )
+
+    def caps_for(self, channel: str) -> tuple[int, int]:
+        """Return the caps of `channel` as (messages, bytes)."""
+        return (
+            _for_channel(self.max_credits, channel, DEFAULT_MAX_CREDITS),
+            _for_channel(self.max_credit_bytes, channel, DEFAULT_MAX_CREDIT_BYTES),
+        )
+
+    def named_channels(self) -> frozenset[str]:
+        """Return the well-known channels and every channel that a mapping names."""
+        names = set(WELL_KNOWN_CHANNELS)
+        for value in (self.initial_credits, self.initial_credit_bytes, self.max_credits, self.max_credit_bytes):
+            if isinstance(value, Mapping):
+                names.update(value)
+        return frozenset(names)
+
+
+@dataclass(frozen=True)
+class HeartbeatPolicy:
+    """When to look whether the peer is still there: a PING every `interval` seconds, its PONG within `timeout`."""
+
+    interval: float = field(default=30.0)
+    """Seconds between PINGs."""
+    timeout: float = field(default=10.0)
+    """Seconds to wait for a PONG before the connection counts as lost."""
+
+    def __post_init__(self) -> None:
+        check_seconds("heartbeat.interval", self.interval, positive=True)
+        check_seconds("heartbeat.timeout", self.timeout, positive=True)

@@ -1,0 +1,142 @@
+"""Every exception of haip_sync. Each says what the caller may assume: whether anything was sent.
+
+```
+HAIPError
+├── ConfigError (ValueError)              a wrong setting or argument; raised before anything leaves
+├── HAIPTimeout (TimeoutError)            a deadline passed
+├── ConnectError                          no WebSocket came about; nothing was sent
+├── HandshakeError                        the WebSocket opened, the two HAIs did not meet
+│   ├── AuthError                         the peer refused the token
+│   └── VersionError                      no protocol MAJOR in common
+├── ConnectionClosedError                 not open yet, closed, or lost
+├── ProtocolError                         a rule of HAIP was broken: by us (local) or by the peer (remote)
+├── UnsupportedByPeerError                the peer does not accept this type; nothing was sent
+├── DeadlockError                         a blocking call from a listener, which could never be answered
+├── FlowControlError                      no credit, and the caller did not want to wait; nothing was sent
+│   ├── FlowControlTimeout (HAIPTimeout)  no credit within the deadline; nothing was sent
+│   └── MessageTooLargeError              a frame that no credit could ever cover; nothing was sent
+└── PartialSendError                      a text stopped in mid-stream; says what was sent
+```
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Literal
+
+
+class HAIPError(Exception):
+    """The root of everything that haip_sync raises on purpose."""
+
+
+class ConfigError(HAIPError, ValueError):
+    """A setting or an argument is of the wrong type or out of range. Nothing was sent."""
+
+
+class HAIPTimeout(HAIPError, TimeoutError):
+    """A deadline passed. Where sending was concerned, nothing was sent."""
+
+
+class ConnectError(HAIPError):
+    """No WebSocket connection came about: unreachable, refused, not a WebSocket server. Nothing was sent."""
+
+
+class HandshakeError(HAIPError):
+    """The WebSocket opened, but the exchange of HAIs failed. No message of the caller's was sent."""
+
+
+class AuthError(HandshakeError):
+    """The peer refused the token (it closed with code 1008, or answered 401 or 403). Nothing but the HAI was sent."""
+
+
+class VersionError(HandshakeError):
+    """The peer speaks no MAJOR version that we speak (HAIP 1.1.2: `VERSION_INCOMPATIBLE`)."""
+
+    code = "VERSION_INCOMPATIBLE"
+
+
+class ConnectionClosedError(HAIPError):
+    """The connection is not open: never opened, closed, or lost.
+
+    The text says whether the call's frames were sent; `__cause__` carries the first failure where there was one.
+    """
+
+
+class ProtocolError(HAIPError):
+    """A frame or a call broke a rule of HAIP.
+
+    `blame` is `"remote"` when the peer broke it and `"local"` when we would have; `code` is the wire's error code.
+    """
+
+    def __init__(self, message: str, *, code: str = "PROTOCOL_VIOLATION", blame: Literal["local", "remote"]) -> None:
+        super().__init__(message)
+        self.code = code
+        self.blame = blame
+
+
+class UnsupportedByPeerError(HAIPError):
+    """The peer's `accept_events` does not name this type (HAIP 1.1.2: such a type is never sent). Nothing was sent."""
+
+    code = "UNSUPPORTED_TYPE"
+
+
+class DeadlockError(HAIPError):
+    """A listener made a call that waits for what only later events can bring. Nothing was sent."""
+
+
+class WaitCause(Enum):
+    """What a sender waits for."""
+
+    MESSAGES = "messages"
+    """Message credit."""
+    BYTES = "bytes"
+    """Byte credit."""
+    PAUSED_BY_US = "paused_by_us"
+    """`resume_channel`."""
+    PAUSED_BY_PEER = "paused_by_peer"
+    """The peer's RESUME_CHANNEL."""
+    OFFLINE = "offline"
+    """A connection."""
+    SOCKET = "socket"
+    """The operating system: what is admitted is not written yet."""
+    BEHIND_OTHERS = "behind_others"
+    """Senders of the same channel that came first."""
+
+
+class FlowControlError(HAIPError):
+    """The channel cannot take the message now, and the caller asked not to wait. Nothing was sent."""
+
+    code = "FLOW_CONTROL"
+
+    def __init__(self, message: str, *, cause: WaitCause, channel: str) -> None:
+        super().__init__(f"{self.code}: {message}")
+        self.cause = cause.value
+        """One of messages, bytes, paused_by_us, paused_by_peer, offline, socket, behind_others."""
+        self.channel = channel
+
+
+class FlowControlTimeout(FlowControlError, HAIPTimeout):
+    """The channel did not take the message within the deadline. Nothing was sent; `cause` says what was missing."""
+
+
+class MessageTooLargeError(FlowControlError):
+    """One frame is larger than `max_credit_bytes` of its channel, so that no grant could ever let it pass. Nothing was sent."""
+
+    def __init__(self, channel: str, *, frame_bytes: int, max_credit_bytes: int) -> None:
+        super().__init__(
+            f"a frame of {frame_bytes} bytes can never be sent on {channel}: max_credit_bytes there is "
+            f"{max_credit_bytes}. Nothing was sent. Raise max_credit_bytes or send less at once",
+            cause=WaitCause.BYTES,
+            channel=channel,
+        )
+        self.frame_bytes = frame_bytes
+        self.max_credit_bytes = max_credit_bytes
+
+
+class PartialSendError(HAIPError):
+    """A text stopped in mid-stream: the peer has its START and `parts_sent` parts, and will see no END."""
+
+    def __init__(self, message: str, *, message_id: str, parts_sent: int) -> None:
+        super().__init__(message)
+        self.message_id = message_id
+        self.parts_sent = parts_sent

@@ -1,0 +1,1 @@
+"""Credit: the arithmetic of it, the waiting for it, and what we grant the peer."""

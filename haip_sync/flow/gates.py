@@ -1,0 +1,147 @@
+"""What stands at the turnstile: parcels to let through, the tickets of those who wait, a gate per channel.
+
+A *parcel* is one thing a caller wants sent: a frame, a text, or nothing at all (who only waits for credit). It knows its costs;
+the turnstile knows order, credit and waiting. A parcel goes through in one *step* or, a text that streams, in several.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from haip_sync.errors import HAIPError, WaitCause
+from haip_sync.events import Event
+from haip_sync.flow.ledger import Cost, Ledger
+from haip_sync.flow.parking import Condition
+
+C = TypeVar("C")
+"""The cargo of a step: what the outlet is given to send."""
+C_contra = TypeVar("C_contra", contravariant=True)
+
+
+class Progress(NamedTuple):
+    """How far a parcel has come."""
+
+    frames: int = 0
+    """Frames that have their place in the write order."""
+    parts: int = 0
+    """How many of them carry a piece of the text."""
+    offset: int = 0
+    """Bytes of the escaped text in them."""
+
+
+class Step(NamedTuple, Generic[C]):
+    """What of a parcel may go now. To let it go is one step: debit, seq, ack and the place in the write order."""
+
+    cost: Cost
+    cargo: C | None
+    """None: nothing leaves."""
+    wire_bytes: int
+    """What the cargo puts before the socket."""
+    after: Progress
+    """The parcel's progress once the step is done: absolute, so that doing it twice changes nothing."""
+    last: bool
+
+
+class Shortage(NamedTuple):
+    """Why nothing of a parcel may go now."""
+
+    cause: WaitCause
+    needed: Cost
+    """What the next step takes; its part that is missing is the ledger's to say."""
+
+
+class Parcel(Protocol[C]):
+    """One thing to let through."""
+
+    progress: Progress
+
+    @property
+    def event_type(self) -> str:
+        """The type of the first frame, for events and messages."""
+
+    @property
+    def message_id(self) -> str | None:
+        """The id of the text, where it is one."""
+
+    def indivisible_bytes(self) -> int:
+        """Return the byte cost of its largest frame that cannot be cut smaller."""
+
+    def next_step(self, ledger: Ledger) -> Step[C] | Shortage:
+        """Return what may go with the credit in `ledger`. Changes nothing; called under the connection's lock."""
+
+
+class Outlet(Protocol[C_contra]):
+    """Where admitted cargo goes. Called under the connection's lock; does no I/O."""
+
+    def has_room(self, wire_bytes: int) -> bool:
+        """Return whether so much more may stand between admission and the operating system."""
+
+    def commit(self, cargo: C_contra) -> None:
+        """Give `cargo` its seq and its place in the write order. Doing it twice changes nothing."""
+
+
+class EventSink(Protocol):
+    """Where events go; never blocks, and runs no listener in the caller's thread."""
+
+    def wants(self, kind: type[Event]) -> bool:
+        """Return whether anybody listens: silence is free."""
+
+    def put(self, event: Event) -> None:
+        """Hand over one event."""
+
+
+class Ticket(Generic[C]):
+    """A place in a channel's queue. Guarded by the connection's lock, but for `abandoned`.
+
+    Attributes:
+        settled: All of the parcel has gone through.
+        failure: Why it never will.
+        abandoned: Its holder is leaving (deadline or interrupt). Written by the holder without the lock: it is one store, which
+            no second interrupt can undo, and whoever takes the lock next clears the place.
+        condition: Waits for `settled` or `failure`; None while nobody waits on it.
+    """
+
+    __slots__ = ("abandoned", "condition", "failure", "parcel", "settled", "since_s")
+
+    def __init__(self, parcel: Parcel[C], since_s: float) -> None:
+        self.parcel = parcel
+        self.since_s = since_s
+        self.settled = False
+        self.failure: HAIPError | None = None
+        self.abandoned = False
+        self.condition: Condition | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to wait for."""
+        return self.settled or self.abandoned or self.failure is not None
+
+    def wake(self) -> None:
+        """Wake its holder. Requires the lock."""
+        if self.condition is not None:
+            self.condition.notify()
+
+
+class Gate(Generic[C]):
+    """One channel: its ledger, its two pause flags, its queue. Guarded by the connection's lock."""
+
+    def __init__(self, channel: str, ledger: Ledger) -> None:
+        self.channel = channel
+        self.ledger = ledger
+        self.paused_by_us = False
+        self.paused_by_peer = False
+        self.queue: deque[Ticket[C]] = deque()
+        self.last_grant_s: float | None = None
+        self.last_admitted_s = 0.0
+        self.stall_told = False
+
+    def standing(self) -> list[Ticket[C]]:
+        """Return the tickets that still wait, first come first. Requires the lock."""
+        return [ticket for ticket in self.queue if not ticket.is_over]
+
+    def hold(self) -> WaitCause | None:
+        """Return which pause flag holds the channel: ours before the peer's. Requires the lock."""
+        if self.paused_by_us:
+            return WaitCause.PAUSED_BY_US
+        return WaitCause.PAUSED_BY_PEER if self.paused_by_peer else None

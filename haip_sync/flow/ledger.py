@@ -1,0 +1,134 @@
+"""The arithmetic of credit, and nothing else: no lock, clock or thread.
+
+Every value is immutable and every operation returns a new one, so that a whole debit can take effect in one assignment. In
+every reachable state of an epoch, for messages and for bytes alike (WIRE.md, "Flow control"):
+
+    granted = spent + spendable + set_aside + forfeited        and        0 <= spendable <= cap
+
+A cap never destroys credit: what a grant brings above it is set aside and enters as credit is spent.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Cost(NamedTuple):
+    """What something takes or needs, in messages and bytes."""
+
+    messages: int
+    byte_credits: int
+
+    def plus(self, other: Cost) -> Cost:
+        """Return the two together."""
+        return Cost(self.messages + other.messages, self.byte_credits + other.byte_credits)
+
+
+NOTHING = Cost(0, 0)
+
+
+class Credit(NamedTuple):
+    """One resource (messages or bytes) of one channel in one epoch."""
+
+    cap: int
+    granted: int = 0
+    spent: int = 0
+    spendable: int = 0
+    set_aside: int = 0
+    forfeited: int = 0
+    peak: int = 0
+    """The most that was ever spendable at once in this epoch."""
+
+    def grant(self, amount: int) -> Credit:
+        """Add `amount` >= 0: up to the cap it may be spent, the rest is set aside."""
+        whole = self.spendable + self.set_aside + amount
+        spendable = min(whole, self.cap)
+        return Credit(
+            self.cap,
+            self.granted + amount,
+            self.spent,
+            spendable,
+            whole - spendable,
+            self.forfeited,
+            max(self.peak, spendable),
+        )
+
+    def spend(self, amount: int) -> Credit:
+        """Take `amount`, which must be spendable; what was set aside enters in its place."""
+        if not 0 <= amount <= self.spendable:
+            raise ValueError(f"cannot spend {amount} of {self.spendable}")
+        entering = min(amount, self.set_aside)
+        return Credit(
+            self.cap,
+            self.granted,
+            self.spent + amount,
+            self.spendable - amount + entering,
+            self.set_aside - entering,
+            self.forfeited,
+            self.peak,
+        )
+
+    def lose(self, amount: int) -> Credit:
+        """Count `amount` as spent as far as it is spendable: the floor is zero, and nothing is owed below it."""
+        return self.spend(min(amount, self.spendable))
+
+    def is_conserved(self) -> bool:
+        """Return whether the books balance, which they do in every reachable state."""
+        accounted = self.spent + self.spendable + self.set_aside + self.forfeited
+        return self.granted == accounted and 0 <= self.spendable <= self.cap and self.set_aside >= 0
+
+
+class Ledger(NamedTuple):
+    """Both resources of one channel. Messages and bytes are taken together or not at all."""
+
+    messages: Credit
+    byte_credits: Credit
+
+    @classmethod
+    def opened(cls, initial: Cost, caps: Cost) -> Ledger:
+        """Return the ledger at the beginning of an epoch."""
+        return cls(
+            Credit(caps.messages).grant(initial.messages),
+            Credit(caps.byte_credits).grant(initial.byte_credits),
+        )
+
+    @property
+    def spendable(self) -> Cost:
+        """What may be spent now."""
+        return Cost(self.messages.spendable, self.byte_credits.spendable)
+
+    @property
+    def set_aside(self) -> Cost:
+        """What the caps keep aside."""
+        return Cost(self.messages.set_aside, self.byte_credits.set_aside)
+
+    def covers(self, cost: Cost) -> bool:
+        """Return whether `cost` may be spent now."""
+        return cost.messages <= self.messages.spendable and cost.byte_credits <= self.byte_credits.spendable
+
+    def has_ever_covered(self, cost: Cost) -> bool:
+        """Return whether `cost` fits the largest balance of this epoch; what is set aside does not count."""
+        return cost.messages <= self.messages.peak and cost.byte_credits <= self.byte_credits.peak
+
+    def missing(self, cost: Cost) -> Cost:
+        """Return how much more credit `cost` needs."""
+        return Cost(
+            max(0, cost.messages - self.messages.spendable),
+            max(0, cost.byte_credits - self.byte_credits.spendable),
+        )
+
+    def grant(self, amount: Cost) -> Ledger:
+        """Return the ledger after a grant."""
+        return Ledger(self.messages.grant(amount.messages), self.byte_credits.grant(amount.byte_credits))
+
+    def spend(self, cost: Cost) -> Ledger:
+        """Return the ledger after `cost` was spent. Raises `ValueError`, nothing changed, where it does not cover it."""
+        return Ledger(self.messages.spend(cost.messages), self.byte_credits.spend(cost.byte_credits))
+
+    def lose(self, cost: Cost) -> Ledger:
+        """Return the ledger after a control frame that the peer counts: floor zero."""
+        return Ledger(self.messages.lose(cost.messages), self.byte_credits.lose(cost.byte_credits))
+
+    def is_conserved(self) -> bool:
+        """Return whether both resources' books balance."""
+        return self.messages.is_conserved() and self.byte_credits.is_conserved()

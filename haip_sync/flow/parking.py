@@ -1,0 +1,53 @@
+"""How threads wait: one lock per connection, and conditions over it.
+
+`threading.Condition` over a plain `Lock` can come back from a wait *without* the lock when a signal arrives at the wrong moment,
+and the `with` around it then releases somebody else's. Over an `RLock` taking it back cannot be interrupted, which leaves one
+gap: a signal between letting go and falling asleep. `Parking.wait` closes it.
+
+The turnstile's tests put a scheduler of their own in the place of `Parking`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import Protocol
+
+
+class Condition(Protocol):
+    """The part of `threading.Condition` that waking needs."""
+
+    def notify(self, n: int = 1) -> None:
+        """Wake one waiter. Requires the lock."""
+
+    def notify_all(self) -> None:
+        """Wake every waiter. Requires the lock."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Let go of the lock, wait, take it again. Requires the lock."""
+
+
+class Parking:
+    """The lock of one connection and the conditions over it. Thread-safe.
+
+    Attributes:
+        lock: Guards all of the connection's state: ledgers, queues, seq, the write order, the inbox. Held for arithmetic only.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+
+    def new_condition(self) -> Condition:
+        """Return a condition over the lock."""
+        return threading.Condition(self.lock)
+
+    def wait(self, condition: Condition, timeout_s: float | None) -> None:
+        """Wait on `condition`. Requires the lock, and holds it on every way out, an interrupt's included."""
+        try:
+            condition.wait(None if timeout_s is None else min(timeout_s, threading.TIMEOUT_MAX))
+        except BaseException:
+            # Whether we hold it is not told by any public call; to let go of it and take it again is safe either way.
+            with contextlib.suppress(RuntimeError):
+                self.lock.release()
+            self.lock.acquire()
+            raise

@@ -1,0 +1,114 @@
+"""The turnstile's events: made only when somebody listens, in the order in which the ledger moved. All require the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from haip_sync.events import (
+    BacklogChanged,
+    ChannelPaused,
+    ChannelResumed,
+    CreditChanged,
+    CreditGranted,
+    SendAdmitted,
+    SendBlocked,
+    Side,
+)
+from haip_sync.flow.gates import EventSink, Gate, Shortage, Step, Ticket
+from haip_sync.flow.ledger import Cost, Ledger
+
+
+class Reporter:
+    """Turns what happens at a gate into events."""
+
+    def __init__(self, sink: EventSink, clock: Callable[[], float]) -> None:
+        self._sink = sink
+        self._clock = clock
+
+    def credit(self, gate: Gate[Any]) -> None:
+        """Report the balance."""
+        if self._sink.wants(CreditChanged):
+            spendable, aside = gate.ledger.spendable, gate.ledger.set_aside
+            self._sink.put(
+                CreditChanged(
+                    time_s=self._clock(),
+                    channel=gate.channel,
+                    credits=spendable.messages,
+                    byte_credits=spendable.byte_credits,
+                    set_aside=aside.messages,
+                    set_aside_bytes=aside.byte_credits,
+                )
+            )
+
+    def granted(self, gate: Gate[Any], granted: Cost, before: Ledger) -> None:
+        """Report a grant of the peer's; `before` is the ledger without it."""
+        if self._sink.wants(CreditGranted):
+            spendable, aside = gate.ledger.spendable, gate.ledger.set_aside
+            self._sink.put(
+                CreditGranted(
+                    time_s=self._clock(),
+                    channel=gate.channel,
+                    add_messages=granted.messages,
+                    add_bytes=granted.byte_credits,
+                    set_aside_messages=aside.messages - before.set_aside.messages,
+                    set_aside_bytes=aside.byte_credits - before.set_aside.byte_credits,
+                    credits=spendable.messages,
+                    byte_credits=spendable.byte_credits,
+                )
+            )
+
+    def paused(self, gate: Gate[Any], *, by_us: bool, peer_told: bool, reason: str | None) -> None:
+        """Report that one side holds the channel."""
+        if self._sink.wants(ChannelPaused):
+            side: Side = "us" if by_us else "peer"
+            self._sink.put(ChannelPaused(time_s=self._clock(), channel=gate.channel, by=side, peer_told=peer_told, reason=reason))
+
+    def resumed(self, gate: Gate[Any], *, by_us: bool) -> None:
+        """Report that one side lifted its hold."""
+        if self._sink.wants(ChannelResumed):
+            side: Side = "us" if by_us else "peer"
+            still = gate.hold() is not None
+            self._sink.put(ChannelResumed(time_s=self._clock(), channel=gate.channel, by=side, still_paused=still))
+
+    def blocked(self, gate: Gate[Any], ticket: Ticket[Any], shortage: Shortage) -> None:
+        """Report that a sender begins to wait."""
+        self.backlog(gate)
+        if self._sink.wants(SendBlocked):
+            spendable = gate.ledger.spendable
+            self._sink.put(
+                SendBlocked(
+                    time_s=ticket.since_s,
+                    channel=gate.channel,
+                    cause=shortage.cause.value,
+                    messages_needed=shortage.needed.messages,
+                    bytes_needed=shortage.needed.byte_credits,
+                    credits=spendable.messages,
+                    byte_credits=spendable.byte_credits,
+                    waiting=len(gate.standing()),
+                )
+            )
+
+    def admitted(self, gate: Gate[Any], ticket: Ticket[Any], step: Step[Any], *, frames: int) -> None:
+        """Report a step that was done; one that sent nothing (a wait for credit) is no news."""
+        if step.cargo is not None and self._sink.wants(SendAdmitted):
+            now_s = self._clock()
+            self._sink.put(
+                SendAdmitted(
+                    time_s=now_s,
+                    channel=gate.channel,
+                    event_type=ticket.parcel.event_type,
+                    message_id=ticket.parcel.message_id,
+                    frames=frames,
+                    messages=step.cost.messages,
+                    byte_credits=step.cost.byte_credits,
+                    wait_s=now_s - ticket.since_s if ticket.condition is not None else 0.0,
+                    last=step.last,
+                )
+            )
+
+    def backlog(self, gate: Gate[Any]) -> None:
+        """Report how many stand in the queue."""
+        if self._sink.wants(BacklogChanged):
+            waiting = len(gate.standing())
+            self._sink.put(BacklogChanged(time_s=self._clock(), channel=gate.channel, waiting=waiting, queued=0, queued_bytes=0))

@@ -1,0 +1,67 @@
+"""The event types of HAIP 1.1.2, and what they are to credit."""
+
+from __future__ import annotations
+
+from typing import Final
+
+HAIP_VERSION: Final = "1.1.2"
+MAJOR: Final = 1
+
+HAI: Final = "HAI"
+PING: Final = "PING"
+PONG: Final = "PONG"
+ERROR: Final = "ERROR"
+FLOW_UPDATE: Final = "FLOW_UPDATE"
+PAUSE_CHANNEL: Final = "PAUSE_CHANNEL"
+RESUME_CHANNEL: Final = "RESUME_CHANNEL"
+REPLAY_REQUEST: Final = "REPLAY_REQUEST"
+MESSAGE: Final = "MESSAGE"
+AUDIO_CHUNK: Final = "AUDIO_CHUNK"
+
+SYSTEM: Final = "SYSTEM"
+"""The channel of every control frame's envelope; the payload names the channel that is meant (WIRE.md, point 3)."""
+
+CONTROL_TYPES: Final = frozenset(
+    {
+        HAI,
+        PING,
+        PONG,
+        ERROR,
+        FLOW_UPDATE,
+        PAUSE_CHANNEL,
+        RESUME_CHANNEL,
+        REPLAY_REQUEST,
+        "TRANSACTION_START",
+        "TRANSACTION_END",
+        "TRANSACTION_JOIN",
+    }
+)
+"""Types that never wait for credit and cost none: a starved client could not ask for credit otherwise."""
+
+ACCEPTED_TYPES: Final = (
+    HAI,
+    PING,
+    PONG,
+    ERROR,
+    FLOW_UPDATE,
+    PAUSE_CHANNEL,
+    RESUME_CHANNEL,
+    "RUN_STARTED",
+    "RUN_FINISHED",
+    "RUN_CANCEL",
+    "RUN_ERROR",
+    "MESSAGE_START",
+    "MESSAGE_PART",
+    "MESSAGE_END",
+    "TEXT_MESSAGE_START",
+    "TEXT_MESSAGE_PART",
+    "TEXT_MESSAGE_END",
+    AUDIO_CHUNK,
+    "TOOL_CALL",
+    "TOOL_UPDATE",
+    "TOOL_DONE",
+    "TOOL_CANCEL",
+    "TOOL_LIST",
+    "TOOL_SCHEMA",
+)
+"""What our HAI announces: every type that a listener or `receive()` can be handed."""

@@ -1,0 +1,73 @@
+"""The peer's `seq`: what to acknowledge, what is a duplicate, and when to stop believing it (WIRE.md, point 12).
+
+Published servers send `seq` that is not decimal, repeat one, and echo our own envelopes back. The first frame that does not keep
+to the specification switches sequencing off for the connection: from then on everything is delivered and nothing acknowledged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from enum import Enum
+
+_DECIMAL = re.compile(r"[1-9][0-9]{0,19}")
+_MOST = 2**64 - 1
+_REMEMBERED = 1_000
+
+
+class Verdict(Enum):
+    """What a frame is to its sequence."""
+
+    DELIVER = "deliver"
+    DUPLICATE = "duplicate"
+    """Seen already, the same id: drop it."""
+    STOPPED = "stopped"
+    """Deliver it, and report that the peer does not sequence; said once per connection."""
+
+
+class InboundSequence:
+    """The numbers of one connection's inbound frames. Not thread-safe.
+
+    A gap is delivered as it stands: the line is ordered, so what is missing will not come by itself. `ack` stays below it.
+    """
+
+    def __init__(self) -> None:
+        self.active = True
+        self._highest_contiguous = 0
+        self._ids: OrderedDict[int, str] = OrderedDict()
+
+    @property
+    def ack(self) -> int:
+        """The highest contiguous seq received; 0 (to be left out) before the first and once sequencing is off."""
+        return self._highest_contiguous if self.active else 0
+
+    def observe(self, seq: str, frame_id: str, *, is_echo: bool) -> Verdict:
+        """Take a frame's `seq` in. `is_echo`: the frame carries our own session id, so that its seq is ours, not the peer's."""
+        if not self.active:
+            return Verdict.DELIVER
+        if is_echo or not _DECIMAL.fullmatch(seq) or int(seq) > _MOST:
+            return self._stop()
+        number = int(seq)
+        known = self._ids.get(number)
+        if known is not None:
+            return Verdict.DUPLICATE if known == frame_id else self._stop()
+        self._remember(number, frame_id)
+        if not self._highest_contiguous or number == self._highest_contiguous + 1:
+            self._advance(number)
+        return Verdict.DELIVER
+
+    def _stop(self) -> Verdict:
+        self.active = False
+        self._ids.clear()
+        return Verdict.STOPPED
+
+    def _remember(self, number: int, frame_id: str) -> None:
+        self._ids[number] = frame_id
+        if len(self._ids) > _REMEMBERED:
+            self._ids.popitem(last=False)
+
+    def _advance(self, number: int) -> None:
+        """Raise the acknowledged number to `number` and on over what arrived early."""
+        while number + 1 in self._ids:
+            number += 1
+        self._highest_contiguous = number

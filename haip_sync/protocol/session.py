@@ -1,0 +1,238 @@
+"""One HAIP session as a pure state machine: envelopes in; happenings and frames to send out.
+
+The session decides what a frame *means*. It holds no credit (that is the ledger's), waits for nothing and writes nothing: the
+runtime applies each happening under the connection's lock and sends each reply. Not thread-safe.
+
+Before the peer's HAI only HAI, ERROR and PING mean anything; afterwards everything does, but a second HAI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from haip_sync.errors import ProtocolError
+from haip_sync.protocol.dialects import TextDialect, choose_dialect
+from haip_sync.protocol.envelope import Envelope, Frame, FrameMaker, encode_json, media_bytes
+from haip_sync.protocol.identifiers import new_id
+from haip_sync.protocol.names import (
+    ACCEPTED_TYPES,
+    CONTROL_TYPES,
+    ERROR,
+    FLOW_UPDATE,
+    HAI,
+    HAIP_VERSION,
+    MAJOR,
+    PAUSE_CHANNEL,
+    PING,
+    PONG,
+    RESUME_CHANNEL,
+    SYSTEM,
+)
+from haip_sync.protocol.payloads import ChannelName, FlowUpdate, Hello, Nonce, PeerError, read_payload
+from haip_sync.protocol.sequencing import InboundSequence, Verdict
+
+
+class Greeted(NamedTuple):
+    """The peer's HAI: credit of a new epoch begins."""
+
+    hello: Hello
+    peer_session_id: str
+
+
+class VersionRefused(NamedTuple):
+    """No MAJOR in common; the connection cannot go on."""
+
+    accept_major: tuple[int, ...]
+
+
+class Granted(NamedTuple):
+    """FLOW_UPDATE."""
+
+    channel: str
+    messages: int
+    byte_credits: int
+
+
+class PauseAsked(NamedTuple):
+    """PAUSE_CHANNEL."""
+
+    channel: str
+
+
+class ResumeAsked(NamedTuple):
+    """RESUME_CHANNEL."""
+
+    channel: str
+
+
+class Ponged(NamedTuple):
+    """PONG with the nonce of a PING of ours."""
+
+    nonce: str | int | None
+
+
+class PeerReported(NamedTuple):
+    """ERROR from the peer."""
+
+    error: PeerError
+
+
+class Violated(NamedTuple):
+    """The peer broke a rule; the frame changes nothing, the connection goes on."""
+
+    error: ProtocolError
+    related_id: str | None
+
+
+class SequencingStopped(NamedTuple):
+    """The peer's `seq` cannot be believed."""
+
+    seq: str
+
+
+Happening = Greeted | VersionRefused | Granted | PauseAsked | ResumeAsked | Ponged | PeerReported | Violated | SequencingStopped
+
+
+class Received(NamedTuple):
+    """What one frame of the peer's comes to."""
+
+    happenings: Sequence[Happening]
+    replies: Sequence[Frame]
+    is_data: bool
+    """Whether it is for the application and costs the peer of our grants."""
+    cost_bytes: int
+    deliver: bool
+    """False for a duplicate, which nobody is told about."""
+
+
+_Meaning = tuple[tuple[Happening, ...], tuple[Frame, ...]]
+_NOTHING: _Meaning = ((), ())
+_DROPPED = Received((), (), is_data=False, cost_bytes=0, deliver=False)
+
+
+class Session:
+    """Our side of one connection's conversation.
+
+    Attributes:
+        last_seq: The highest number that a frame of ours has taken; assigned by the runtime, under its lock.
+        peer: The peer's HAI, None before it came.
+        dialect: How texts travel; None before the peer's HAI and where no dialect of ours fits.
+    """
+
+    def __init__(self, session_id: str, *, dialect_choice: str = "auto") -> None:
+        self.session_id = session_id
+        self.frames = FrameMaker(session_id, new_id)
+        self.last_seq = 0
+        self.peer: Hello | None = None
+        self.peer_session_id: str | None = None
+        self.dialect: TextDialect | None = None
+        self._choice = dialect_choice
+        self._inbound = InboundSequence()
+
+    @property
+    def ack(self) -> int:
+        """What our next frame acknowledges; 0: leave it out."""
+        return self._inbound.ack
+
+    def accepts(self, frame_type: str) -> bool:
+        """Return whether the peer's HAI names `frame_type`."""
+        return self.peer is not None and frame_type in self.peer.accept_events
+
+    def control_frame(self, frame_type: str, payload: dict[str, Any]) -> Frame:
+        """Return a frame on SYSTEM, to be sent without waiting for credit."""
+        return self.frames.make(SYSTEM, frame_type, encode_json(payload))
+
+    def hello(self, initial_messages: int, initial_bytes: int) -> Frame:
+        """Return our HAI, which grants the peer these amounts on every channel."""
+        credit = {"initial_credit_messages": initial_messages, "initial_credit_bytes": initial_bytes}
+        payload = {
+            "haip_version": HAIP_VERSION,
+            "accept_major": [MAJOR],
+            "accept_events": ACCEPTED_TYPES,
+            "capabilities": {"binary_frames": True, "flow_control": credit},
+        }
+        return self.control_frame(HAI, payload)
+
+    def error(self, code: str, message: str, related_id: str | None) -> Frame:
+        """Return an ERROR frame."""
+        related = {"related_id": related_id} if related_id else {}
+        return self.control_frame(ERROR, {"code": code, "message": message, **related})
+
+    def receive(self, envelope: Envelope, frame_bytes: int) -> Received:
+        """Take one frame of the peer's in. `frame_bytes`: the text frame's bytes as they came."""
+        is_echo = envelope.session == self.session_id
+        verdict = self._inbound.observe(envelope.seq, envelope.id, is_echo=is_echo)
+        if verdict is Verdict.DUPLICATE:
+            return _DROPPED
+        stopped = (SequencingStopped(envelope.seq),) if verdict is Verdict.STOPPED else ()
+        try:
+            happenings, replies = self._understand(envelope)
+        except ProtocolError as exc:
+            return self._violation(envelope, exc, stopped)
+        is_data = envelope.type not in CONTROL_TYPES
+        media = media_bytes(envelope.type, envelope.payload, envelope.bin_len) if is_data else None
+        cost = frame_bytes if media is None else media
+        return Received(stopped + happenings, replies, is_data=is_data, cost_bytes=cost, deliver=True)
+
+    def unreadable(self, exc: ProtocolError) -> Received:
+        """Answer a frame that is no envelope: it is reported, and costs nobody anything."""
+        replies = (self.error(exc.code, str(exc), None),) if self.accepts(ERROR) else ()
+        return Received((Violated(exc, None),), replies, is_data=False, cost_bytes=0, deliver=False)
+
+    def _violation(self, envelope: Envelope, exc: ProtocolError, stopped: tuple[Happening, ...]) -> Received:
+        # Never an ERROR about an ERROR: two peers that disagree would go on for ever.
+        answer = self.accepts(ERROR) and envelope.type != ERROR
+        replies = (self.error(exc.code, str(exc), envelope.id),) if answer else ()
+        return Received((*stopped, Violated(exc, envelope.id)), replies, is_data=False, cost_bytes=0, deliver=False)
+
+    def _understand(self, envelope: Envelope) -> _Meaning:
+        """Return what the frame means and what it is answered with. Raises `ProtocolError`."""
+        if self.peer is None and envelope.type not in (HAI, ERROR, PING):
+            raise ProtocolError(f"{envelope.type} came before the peer's HAI", blame="remote")
+        reader = self._READERS.get(envelope.type)
+        return reader(self, envelope) if reader else _NOTHING
+
+    def _greet(self, envelope: Envelope) -> _Meaning:
+        if self.peer is not None:
+            raise ProtocolError("a second HAI on one connection", blame="remote")
+        hello = read_payload(Hello, HAI, envelope.payload)
+        if MAJOR not in hello.accept_major:
+            text = f"the peer accepts MAJOR {list(hello.accept_major)}, we speak {MAJOR}"
+            return (VersionRefused(hello.accept_major),), (self.error("VERSION_INCOMPATIBLE", text, envelope.id),)
+        self.peer = hello
+        self.peer_session_id = envelope.session
+        self.dialect = choose_dialect(hello.accept_events, self._choice)
+        return (Greeted(hello, envelope.session),), ()
+
+    def _answer_ping(self, envelope: Envelope) -> _Meaning:
+        nonce = read_payload(Nonce, PING, envelope.payload).nonce
+        return (), (self.control_frame(PONG, {} if nonce is None else {"nonce": nonce}),)
+
+    def _hear_pong(self, envelope: Envelope) -> _Meaning:
+        return (Ponged(read_payload(Nonce, PONG, envelope.payload).nonce),), ()
+
+    def _hear_error(self, envelope: Envelope) -> _Meaning:
+        return (PeerReported(read_payload(PeerError, ERROR, envelope.payload)),), ()
+
+    def _take_grant(self, envelope: Envelope) -> _Meaning:
+        update = read_payload(FlowUpdate, FLOW_UPDATE, envelope.payload)
+        if not update.messages and not update.add_bytes:
+            return _NOTHING  # a request or a reduction in the published example's form grants nothing
+        return (Granted(update.channel, update.messages, update.add_bytes),), ()
+
+    def _hear_pause(self, envelope: Envelope) -> _Meaning:
+        return (PauseAsked(read_payload(ChannelName, PAUSE_CHANNEL, envelope.payload).channel),), ()
+
+    def _hear_resume(self, envelope: Envelope) -> _Meaning:
+        return (ResumeAsked(read_payload(ChannelName, RESUME_CHANNEL, envelope.payload).channel),), ()
+
+    _READERS: ClassVar[dict[str, Callable[[Session, Envelope], _Meaning]]] = {
+        HAI: _greet,
+        PING: _answer_ping,
+        PONG: _hear_pong,
+        ERROR: _hear_error,
+        FLOW_UPDATE: _take_grant,
+        PAUSE_CHANNEL: _hear_pause,
+        RESUME_CHANNEL: _hear_resume,
+    }

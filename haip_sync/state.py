@@ -1,0 +1,113 @@
+"""Frozen snapshots of a client: what `connection_state()` returns. Values are of one moment; they never change afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+
+class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
+    """One channel at one moment. Credits are messages and bytes; see `FlowControlConfig` for what they count."""
+
+    credits: int
+    """Messages that may be sent now."""
+    byte_credits: int
+    """Bytes that may be sent now."""
+    max_credits: int
+    """The cap on `credits`."""
+    max_credit_bytes: int
+    """The cap on `byte_credits`."""
+    set_aside: int
+    """Messages granted above the cap; they enter as credit is spent."""
+    set_aside_bytes: int
+    """The same in bytes."""
+    waiting: int
+    """Threads that stand in the channel's queue."""
+    queued: int
+    """Queued messages that no thread waits for."""
+    queued_bytes: int
+    """Their bytes."""
+    backlog: int
+    """`waiting + queued`: all that is accepted and not yet admitted."""
+    oldest_wait: float
+    """Seconds that the first of them has waited; 0.0 when nobody waits."""
+    paused_by_us: bool
+    """`pause_channel` was called and `resume_channel` was not."""
+    paused_by_peer: bool
+    """The peer sent PAUSE_CHANNEL and not yet RESUME_CHANNEL."""
+    sent_messages: int
+    """Message credit spent in this epoch: frames, or texts with `credit_unit="message"`."""
+    sent_bytes: int
+    """Byte credit spent in this epoch."""
+    received_messages: int
+    """What the peer has spent of our grants in this epoch, in messages."""
+    received_bytes: int
+    """The same in bytes."""
+    receive_window: int
+    """What the peer may still send, in messages; negative when it overran."""
+    receive_window_bytes: int
+    """The same in bytes."""
+    waiting_for: str | None
+    """What the first in the queue lacks: messages, bytes, paused_by_us, paused_by_peer, offline, socket; None: nobody waits."""
+    missing: int
+    """How much more of `waiting_for` (messages or bytes) the first in the queue needs; 0 for the other causes."""
+    peak_credits: int
+    """The largest `credits` that the channel has held in this epoch."""
+    peak_byte_credits: int
+    """The same in bytes."""
+    granted: int
+    """Messages that the peer has granted in this epoch, the first balance included.
+    Always `sent_messages + credits + set_aside + forfeited`."""
+    granted_bytes: int
+    """The same in bytes."""
+    forfeited: int
+    """Messages that a refusal took away."""
+    forfeited_bytes: int
+    """The same in bytes."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether either side holds the channel."""
+        return self.paused_by_us or self.paused_by_peer
+
+
+class ConnectionState(msgspec.Struct, frozen=True, kw_only=True):
+    """A client at one moment, consistent over all channels: taken in one step under the connection's lock."""
+
+    connected: bool
+    """Both HAIs were exchanged and the line stands."""
+    session_id: str
+    """Our session id (a UUID), the same for the client's life."""
+    peer_session_id: str | None
+    """The session id that the peer names in its frames."""
+    dialect: str | None
+    """`"message"` or `"text"`; None before the first handshake."""
+    epoch: int
+    """Counts handshakes: 0 before the first; credit never outlives its epoch."""
+    round_trip: float | None
+    """Seconds from the last answered PING to its PONG; None until one was answered."""
+    channels: Mapping[str, ChannelState]
+    """Every channel known so far, the well-known five always among them."""
+    last_error: str | None
+    """Why the connection ended, in one sentence; None while it stands, before it is opened and after a close in good order."""
+
+    @property
+    def credits(self) -> dict[str, int]:
+        """Spendable message credit by channel."""
+        return {name: channel.credits for name, channel in self.channels.items()}
+
+    @property
+    def byte_credits(self) -> dict[str, int]:
+        """Spendable byte credit by channel."""
+        return {name: channel.byte_credits for name, channel in self.channels.items()}
+
+    @property
+    def queue_lengths(self) -> dict[str, int]:
+        """Queued messages by channel."""
+        return {name: channel.queued for name, channel in self.channels.items()}
+
+    @property
+    def paused_channels(self) -> frozenset[str]:
+        """The channels that either side holds."""
+        return frozenset(name for name, channel in self.channels.items() if channel.paused)
