@@ -1,0 +1,423 @@
+"""A client's connection: its threads, its beginning and its end.
+
+Three threads: the *reader* takes frames in and never waits for anything else; the *service* thread writes what nobody else writes
+(answers, grants, pings), keeps the heartbeat and tells of stalls; the *dispatch* thread runs listeners. Senders write for
+themselves. All are daemons: a program that forgets to close still exits.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout, UnsupportedByPeerError
+from haip_sync.events import Connected, CreditRequested, Disconnected, Message, WarningRaised
+from haip_sync.flow.ledger import NOTHING, Cost
+from haip_sync.flow.parking import Parking
+from haip_sync.flow.turnstile import Turnstile
+from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.names import CONTROL_TYPES, FLOW_UPDATE, PAUSE_CHANNEL, RESUME_CHANNEL
+from haip_sync.protocol.session import Session
+from haip_sync.runtime.dispatch import Dispatcher
+from haip_sync.runtime.heartbeat import Heartbeat
+from haip_sync.runtime.inbox import Inbox
+from haip_sync.runtime.line import OPCODE_CLOSE, Line, encode
+from haip_sync.runtime.outgoing import Entry, Outgoing
+from haip_sync.runtime.parcels import FrameParcel, TextParcel
+from haip_sync.runtime.reading import POLICY_VIOLATION, loss, read_until_goodbye
+from haip_sync.runtime.reception import Reception, least_window
+from haip_sync.runtime.rooms import Rooms
+from haip_sync.runtime.service import Service
+from haip_sync.runtime.settings import Settings
+from haip_sync.runtime.writer import Writer
+
+log = logging.getLogger("haip_sync.connection")
+
+_CLOSE_ANSWER_S = 1.0
+"""How long to wait for the peer's close frame after ours, within close's own timeout."""
+_LAST_JOIN_S = 0.1
+"""How long to wait for each thread when close's timeout is used up already: all that blocks them has been ended."""
+_GOOD_CODES = (1000, 1001)
+
+
+class Connection:
+    """One client's connection, from its construction to its end. Thread-safe."""
+
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        parking = Parking()
+        session = Session(settings.session_id, dialect_choice=settings.dialect)
+        outgoing = Outgoing(session)
+        dispatcher = Dispatcher(settings.name, keeps_messages=not settings.keeps_inbox, after_message=self._after_listeners)
+        turnstile: Turnstile[Entry] = Turnstile(
+            parking, outgoing, settings.flow_control, clock=clock, sink=dispatcher, poke=self.poke
+        )
+        self.rooms = Rooms(parking, session, outgoing, turnstile, Inbox(parking), dispatcher)
+        self.writer = Writer(parking, outgoing, self._after_write, turnstile.mend)
+        self._service = Service(self, self.rooms, self.writer, settings, clock)
+        self._reception = Reception(self, self.rooms, settings.flow_control, keeps_inbox=settings.keeps_inbox)
+        self._lock = parking.lock
+        # Waits for the peer's HAI, for the write order to run empty, and for the end.
+        self._changed = parking.new_condition()
+        # Guarded by the lock.
+        self._line: Line | None = None
+        self._opening: socket.socket | None = None
+        self._threads: tuple[threading.Thread, ...] = ()
+        self._begun = False
+        self._greeted = False
+        self._closing = False
+        self._ended = False
+        self._failure: HAIPError | None = None
+        self._refusal: HAIPError | None = None
+
+    # ---- Beginning -------------------------------------------------------------------------------------------------------------
+
+    def open(self, timeout_s: float) -> None:
+        """Connect and exchange HAIs. Raises `ConnectError`, `HandshakeError`, `HAIPTimeout`, `ConnectionClosedError`."""
+        deadline_s = self._clock() + timeout_s
+        with self._lock:
+            if self._begun or self._closing:
+                raise ConnectionClosedError("a client connects once: make a new one to connect again")
+            self._begun = True
+        try:
+            line = self._open_line(timeout_s)
+        except BaseException:
+            with self._lock:
+                self._begun = False
+            raise
+        self._start(line)
+        self._wait_for_greeting(deadline_s, timeout_s)
+
+    def _open_line(self, timeout_s: float) -> Line:
+        settings = self._settings
+        headers = [f"{name}: {value}" for name, value in settings.headers.items()]
+        try:
+            line = Line(settings.address, token=settings.token, headers=headers, timeout_s=timeout_s, opening=self._note_opening)
+        except HAIPError as exc:
+            if self._closing:
+                raise ConnectionClosedError("the client was closed while it connected") from exc
+            raise
+        finally:
+            self._opening = None
+        return line
+
+    def _note_opening(self, sock: socket.socket) -> None:
+        with self._lock:
+            self._opening = sock
+            if self._closing:
+                raise ConnectionAbortedError("the client was closed while it connected")
+
+    def _start(self, line: Line) -> None:
+        """Send our HAI and let the threads run."""
+        line.attach(self._post_raw)
+        name = self._settings.name
+        with self._lock:
+            self._line = self.writer.line = line
+            self._service.heartbeat = Heartbeat(self._settings.heartbeat, self._clock())
+            self._threads = (
+                threading.Thread(target=self._read, args=(line,), name=f"{name}-reader", daemon=True),
+                threading.Thread(target=self._service.run, name=f"{name}-service", daemon=True),
+            )
+            least = least_window(self._settings.flow_control)
+            self.rooms.put(Connected(time_s=self._clock(), address=self._settings.address.text))
+            self.post(self.rooms.session.hello(least.messages, least.byte_credits))
+        self.rooms.dispatcher.start()
+        for thread in self._threads:
+            thread.start()
+
+    def _wait_for_greeting(self, deadline_s: float, timeout_s: float) -> None:
+        try:
+            with self._lock:
+                while not self._greeted and not self._ended:
+                    if self._clock() >= deadline_s:
+                        raise HAIPTimeout(f"{self._settings.address.text} sent no HAI within {timeout_s:g} s")
+                    self.rooms.parking.wait(self._changed, deadline_s - self._clock())
+                if not self._greeted:
+                    raise self._failure or ConnectionClosedError("the client was closed while it connected")
+        except BaseException:
+            self.close(0.0)
+            raise
+
+    # ---- For senders and commands ----------------------------------------------------------------------------------------------
+
+    def carry(self, channel: str, parcel: TextParcel | FrameParcel, timeout_s: float | None) -> Entry:
+        """Let `parcel` through the turnstile and write it; return its last entry. Blocks; raises as `Turnstile.pass_through`.
+
+        Interrupted after admission it is written all the same, by the service thread.
+        """
+        try:
+            self.rooms.turnstile.pass_through(channel, parcel, timeout_s)
+            return self._write_through(channel, parcel)
+        except BaseException:
+            self.poke()
+            raise
+
+    def _write_through(self, channel: str, parcel: TextParcel | FrameParcel) -> Entry:
+        entry = parcel.last_entry
+        try:
+            self.writer.write_through(entry.end)
+        except OSError as exc:
+            cause = self.lost_while_writing(exc)
+            what = f"{parcel.event_type} on {channel} was admitted, then the line broke"
+            raise ConnectionClosedError(f"{what}: whether the peer has it is not known. {cause}") from cause
+        return entry
+
+    def post_now(self, frame: Frame) -> int:
+        """Commit a control frame of the caller's and return its seq. Without the lock."""
+        with self._lock:
+            self.rooms.turnstile.mend()
+            self.check_open()
+            self.post(frame)
+            return self.rooms.session.last_seq
+
+    def request(self, channel: str, amount: Cost) -> None:
+        """Ask for credit. Without the lock."""
+        with self._lock:
+            self.rooms.turnstile.mend()
+            self.check_open()
+            if not self.rooms.session.accepts(FLOW_UPDATE):
+                raise UnsupportedByPeerError(f"{self._settings.address.text} accepts no FLOW_UPDATE. Nothing was sent")
+            self.send_flow_update(channel, amount, gives_back=False)
+
+    def pause(self, channel: str, reason: str | None) -> None:
+        """Hold `channel` and tell the peer. Without the lock."""
+        with self._lock:
+            self.rooms.turnstile.mend()
+            self.check_open()
+            if self.rooms.turnstile.gate(channel).paused_by_us:
+                return
+            is_told = self._tell_peer(PAUSE_CHANNEL, channel)
+            self.rooms.turnstile.pause(channel, by_us=True, peer_told=is_told, reason=reason)
+
+    def resume(self, channel: str) -> None:
+        """Lift our hold on `channel` and tell the peer. Without the lock."""
+        with self._lock:
+            self.rooms.turnstile.mend()
+            self.check_open()
+            if not self.rooms.turnstile.gate(channel).paused_by_us:
+                return
+            self._tell_peer(RESUME_CHANNEL, channel)
+            self.rooms.turnstile.resume(channel, by_us=True)
+
+    def _tell_peer(self, frame_type: str, channel: str) -> bool:
+        """Post PAUSE_CHANNEL or RESUME_CHANNEL where the peer accepts it; say so where it does not. Requires the lock."""
+        if self.rooms.session.accepts(frame_type):
+            self.post(self.rooms.session.control_frame(frame_type, {"channel": channel}))
+            return True
+        text = f"{self._settings.address.text} accepts no {frame_type}: on {channel} only our own sends are held or let go"
+        log.warning("%s", text)
+        self.rooms.put(WarningRaised(time_s=self._clock(), text=text, channel=channel))
+        return False
+
+    def take_message(self, timeout_s: float | None) -> Message | None:
+        """Take the next data frame and give credit back; None: the connection is over. Without the lock. Raises `HAIPTimeout`."""
+        with self._lock:
+            self.rooms.turnstile.mend()
+            message = self.rooms.inbox.wait_for_next(timeout_s)
+            if message is not None:
+                self.give_back_for(message)
+                self.rooms.inbox.pop()
+        return message
+
+    def poke(self) -> None:
+        """Have the service thread mend and write what is there. Any thread, with or without the lock."""
+        self._service.poke()
+
+    @property
+    def heartbeat(self) -> Heartbeat:
+        """The heartbeat; guarded by the lock."""
+        return self._service.heartbeat
+
+    def post(self, frame: Frame) -> None:
+        """Commit a control frame and have it written soon. Requires the lock."""
+        rooms = self.rooms
+        counted = NOTHING
+        if self._settings.flow_control.count_control_frames:
+            counted = Cost(1, frame.size(rooms.session.last_seq + 1, rooms.session.ack))
+        rooms.turnstile.post(rooms.outgoing.plan((frame,)), counted=counted)
+        self.poke()
+
+    def _post_raw(self, data: bytes) -> None:
+        """Put a WebSocket frame of websocket-client's into the write order. Reader thread, without the lock."""
+        with self._lock:
+            self.rooms.turnstile.mend()
+            self.rooms.turnstile.post(self.rooms.outgoing.plan_raw(data))
+        self.poke()
+
+    def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool) -> None:
+        """Grant (and ask for) `amount` on `channel`; a zero is left out. Requires the lock."""
+        named = {"add_messages": amount.messages, "add_bytes": amount.byte_credits}
+        payload = {"channel": channel, **{name: number for name, number in named.items() if number}}
+        window = self.rooms.inbox.window(channel)
+        if gives_back:
+            window.give_back(amount)
+        else:
+            window.extend(amount)
+        self.post(self.rooms.session.control_frame(FLOW_UPDATE, payload))
+        self.rooms.put(
+            CreditRequested(
+                time_s=self._clock(),
+                channel=channel,
+                add_messages=amount.messages,
+                add_bytes=amount.byte_credits,
+                gives_back=gives_back,
+            )
+        )
+
+    def check_open(self) -> None:
+        """Raise `ConnectionClosedError` unless the line stands. Requires the lock."""
+        if self._ended or self._closing:
+            raise ConnectionClosedError(str(self._failure or "the client is closed")) from self._failure
+        if not self._greeted:
+            raise ConnectionClosedError("the client is not connected yet")
+
+    def lost_while_writing(self, exc: OSError) -> HAIPError:
+        """End the connection after a failed write and return why."""
+        self.end(ConnectionClosedError(f"the connection was lost while it was written to: {exc.strerror or exc}"))
+        with self._lock:
+            return self._failure or ConnectionClosedError("the client is closed")
+
+    def give_back_for(self, message: Message) -> None:
+        """Count a data frame as taken and give credit back where it is time. Requires the lock."""
+        amount = self.rooms.inbox.taken(message)
+        if any(amount) and self.is_open and self.rooms.session.accepts(FLOW_UPDATE):
+            self.send_flow_update(message.channel, amount, gives_back=True)
+
+    def _after_listeners(self, message: Message) -> None:
+        if self._settings.keeps_inbox or message.type in CONTROL_TYPES:
+            return
+        with self._lock:
+            self.rooms.turnstile.mend()
+            self.give_back_for(message)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether both HAIs were exchanged and the line stands."""
+        return self._greeted and not self._ended and not self._closing
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self._ended
+
+    @property
+    def failure(self) -> HAIPError | None:
+        """Why it ended; None while it stands and after a close in good order."""
+        return self._failure
+
+    # ---- For reception: all require the lock -----------------------------------------------------------------------------------
+
+    def greeted(self) -> None:
+        """Note that both HAIs were exchanged."""
+        self._greeted = True
+        self._changed.notify_all()
+
+    def refuse(self, failure: HAIPError) -> None:
+        """End the connection for this reason, once what is posted has left."""
+        self._refusal = failure
+        self.rooms.turnstile.post(self.rooms.outgoing.plan_raw(_close_frame(POLICY_VIOLATION)))
+        self.poke()
+
+    def _after_write(self) -> None:
+        self.rooms.turnstile.room_again()
+        if self.rooms.outgoing.is_empty:
+            self._changed.notify_all()
+
+    # ---- The end ---------------------------------------------------------------------------------------------------------------
+
+    def _read(self, line: Line) -> None:
+        """Take frames in until the line ends: the reader thread's target."""
+        where = self._settings.address.text
+        try:
+            goodbye = read_until_goodbye(line, self._reception)
+        except Exception as exc:
+            log.debug("the line ended", exc_info=exc)
+            self.end(self._refusal or loss(where, exc))
+        else:
+            self.end(self._refusal or goodbye.failure(where, greeted=self._greeted), code=goodbye.code)
+
+    def end(self, failure: HAIPError | None, *, code: int | None = None) -> None:
+        """Be over, for this reason (None: in good order); the first reason wins. Wakes everyone. Any thread, without the lock."""
+        with self._lock:
+            self.rooms.turnstile.mend()
+            if self._ended:
+                return
+            in_good_order = self._closing or (code in _GOOD_CODES and self._greeted)
+            self._finish(failure or ConnectionClosedError("the client was closed"), in_good_order, code)
+            line = self._line
+        self.poke()
+        if line is not None:
+            line.shut()
+
+    def _finish(self, failure: HAIPError, in_good_order: bool, code: int | None) -> None:
+        """Set what the end sets. Requires the lock."""
+        self._ended = True
+        self._failure = None if in_good_order else failure
+        self.rooms.turnstile.close(failure)
+        self.rooms.inbox.end()
+        self._changed.notify_all()
+        if self._line is not None:
+            log.log(logging.INFO if in_good_order else logging.WARNING, "%s", failure)
+            self.rooms.put(Disconnected(time_s=self._clock(), reason=str(failure), in_good_order=in_good_order, code=code))
+
+    def close(self, timeout_s: float) -> None:
+        """End the connection, in good order if there is time for it. Back within `timeout_s` + 0.2 s; idempotent; any thread."""
+        deadline_s = self._clock() + timeout_s
+        with self._lock:
+            self.rooms.turnstile.mend()
+            was_open, opening = self.is_open, self._opening
+            self._closing = True
+            self.rooms.turnstile.close(ConnectionClosedError("the client was closed"))
+        if opening is not None:
+            _shut(opening)
+        if was_open:
+            self._say_goodbye(deadline_s)
+        self.end(None)
+        for thread in self._threads:
+            if thread.ident is not None and thread is not threading.current_thread():
+                thread.join(max(_LAST_JOIN_S, deadline_s - self._clock()))
+        self.rooms.dispatcher.stop(deadline_s)
+        self._release()
+
+    def _say_goodbye(self, deadline_s: float) -> None:
+        """Let what was admitted leave, then exchange close frames; as far as the time goes."""
+        with self._lock:
+            self._wait_while(lambda: not self.rooms.outgoing.is_empty, deadline_s)
+            if self.rooms.outgoing.is_empty and not self._ended:
+                self.rooms.turnstile.post(self.rooms.outgoing.plan_raw(_close_frame(_GOOD_CODES[0])))
+                self.poke()
+                self._wait_while(lambda: True, min(deadline_s, self._clock() + _CLOSE_ANSWER_S))
+
+    def _wait_while(self, condition: Callable[[], bool], deadline_s: float) -> None:
+        """Wait until `condition` ends, the connection does, or `deadline_s`. Requires the lock."""
+        while condition() and not self._ended and (left_s := deadline_s - self._clock()) > 0:
+            self.rooms.parking.wait(self._changed, left_s)
+
+    def wait_until_written(self, timeout_s: float | None) -> bool:
+        """Wait until all that was admitted so far is written; return whether it is. Raises nothing when the line ends."""
+        deadline_s = float("inf") if timeout_s is None else self._clock() + timeout_s
+        with self._lock:
+            self.rooms.turnstile.mend()
+            self._wait_while(lambda: not self.rooms.outgoing.is_empty, deadline_s)
+            return self.rooms.outgoing.is_empty
+
+    def _release(self) -> None:
+        """Give the descriptor back where nobody uses it any more; a thread that is still in a listener keeps it to its end."""
+        line = self._line
+        if line is not None and not any(thread.is_alive() for thread in self._threads):
+            line.release()
+
+
+def _close_frame(code: int) -> bytes:
+    return encode(OPCODE_CLOSE, code.to_bytes(2, "big"))
+
+
+def _shut(sock: socket.socket) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return

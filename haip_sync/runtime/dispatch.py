@@ -1,0 +1,184 @@
+"""Listeners and the one thread that runs them: in order, bounded, and never under a lock."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Final
+
+from haip_sync.config import check_choice
+from haip_sync.errors import ConfigError
+from haip_sync.events import (
+    ALL_EVENTS,
+    EVENTS_BY_NAME,
+    BacklogChanged,
+    ChannelPaused,
+    ChannelResumed,
+    Connected,
+    CreditChanged,
+    Disconnected,
+    Event,
+    HandshakeCompleted,
+    Listener,
+    Message,
+    WarningRaised,
+)
+
+log = logging.getLogger("haip_sync.dispatch")
+
+MOST_WAITING: Final = 10_000
+"""Events that may wait for slow listeners; beyond it data events are dropped and counted, state changes coalesced."""
+
+_STATE_KEYS: Final[dict[type[Event], str]] = {
+    ChannelPaused: "pause",
+    ChannelResumed: "pause",
+    CreditChanged: "credit",
+    BacklogChanged: "backlog",
+    Connected: "connection",
+    Disconnected: "connection",
+    HandshakeCompleted: "connection",
+}
+
+
+class _Subscription:
+    """One listener. Closing it is one store."""
+
+    __slots__ = ("_owner", "kinds", "listener")
+
+    def __init__(self, owner: Dispatcher, listener: Listener, kinds: frozenset[type[Event]]) -> None:
+        self._owner = owner
+        self.listener = listener
+        self.kinds = kinds
+
+    def close(self) -> None:
+        """Stop listening. Idempotent, any thread."""
+        self._owner.unsubscribe(self)
+
+
+class Dispatcher:
+    """Takes events from any thread, hands them to listeners on its own. Thread-safe.
+
+    `keeps_messages`: the application takes messages by listening, so that none may be dropped; their number is bounded by what we
+    grant the peer, because `after_message` gives credit back only once the listeners have run.
+    """
+
+    def __init__(self, name: str, *, keeps_messages: bool, after_message: Callable[[Message], None]) -> None:
+        self._keeps_messages = keeps_messages
+        self._after_message = after_message
+        # Guards the subscriptions and what overflowed; held for bookkeeping only.
+        self._lock = threading.Lock()
+        self._subscriptions: tuple[_Subscription, ...] = ()
+        self._wanted: frozenset[type[Event]] = frozenset()
+        self._missed = 0
+        self._latest: dict[tuple[str, str], Event] = {}
+        self._queue: SimpleQueue[Event | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=f"{name}-dispatch", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread. Idempotent before `stop`."""
+        if self._thread.ident is None:
+            self._thread.start()
+
+    def stop(self, deadline_s: float) -> None:
+        """Deliver what waits and end the thread, until `deadline_s` on the monotonic clock at the latest."""
+        self._queue.put(None)
+        if self._thread.ident is not None and not self.is_current():
+            self._thread.join(max(0.0, deadline_s - time.monotonic()))
+
+    def is_current(self) -> bool:
+        """Return whether the calling thread is the one that runs listeners."""
+        return threading.get_ident() == self._thread.ident
+
+    # ---- Subscribing ----------------------------------------------------------------------------------------------------------
+
+    def subscribe(self, listener: Listener, kinds: tuple[type[Event], ...]) -> _Subscription:
+        """Run `listener` for events of these kinds (none: all). Raises `ConfigError` for what is no listener or no event."""
+        if not callable(listener):
+            raise ConfigError(f"a listener must be callable with one event, {listener!r} is not")
+        for kind in kinds:
+            if not (isinstance(kind, type) and issubclass(kind, Event)):
+                raise ConfigError(f"{kind!r} is no event type of haip_sync")
+        wanted = frozenset(known for known in ALL_EVENTS if not kinds or issubclass(known, kinds))
+        subscription = _Subscription(self, listener, wanted)
+        with self._lock:
+            self._replace((*self._subscriptions, subscription))
+        return subscription
+
+    def subscribe_by_name(self, name: str, handler: Listener) -> _Subscription:
+        """Run `handler` for the events that `name` stands for."""
+        check_choice("the event name", name, tuple(EVENTS_BY_NAME))
+        return self.subscribe(handler, EVENTS_BY_NAME[name])
+
+    def unsubscribe(self, subscription: _Subscription) -> None:
+        """Stop running a listener. Idempotent."""
+        with self._lock:
+            self._replace(tuple(s for s in self._subscriptions if s is not subscription))
+
+    def _replace(self, subscriptions: tuple[_Subscription, ...]) -> None:
+        self._subscriptions = subscriptions
+        self._wanted = frozenset().union(*(s.kinds for s in subscriptions))
+
+    # ---- Handing over ---------------------------------------------------------------------------------------------------------
+
+    def wants(self, kind: type[Event]) -> bool:
+        """Return whether an event of this kind has a use: silence is free."""
+        return kind in self._wanted or (self._keeps_messages and kind is Message)
+
+    def put(self, event: Event) -> None:
+        """Hand over one event; never blocks. Called under the connection's lock, so that the order is the ledger's."""
+        must_keep = self._keeps_messages and isinstance(event, Message)
+        if must_keep or self._queue.qsize() < MOST_WAITING:
+            self._queue.put(event)
+        else:
+            self._overflow(event)
+
+    def _overflow(self, event: Event) -> None:
+        key = _STATE_KEYS.get(type(event))
+        with self._lock:
+            if key is None:
+                self._missed += 1
+            else:
+                self._latest.pop((key, getattr(event, "channel", "")), None)
+                self._latest[key, getattr(event, "channel", "")] = event
+
+    # ---- The thread -----------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (event := self._queue.get()) is not None:
+            self._deliver(event)
+            if self._queue.empty():
+                self._deliver_overflow()
+        self._deliver_overflow()
+
+    def _deliver_overflow(self) -> None:
+        with self._lock:
+            latest, self._latest = tuple(self._latest.values()), {}
+            missed, self._missed = self._missed, 0
+        for event in latest:
+            self._deliver(event)
+        if missed:
+            self._warn(f"listeners were too slow and missed {missed} events", missed=missed)
+
+    def _deliver(self, event: Event) -> None:
+        kind = type(event)
+        for subscription in self._subscriptions:
+            if kind in subscription.kinds:
+                self._call(subscription, event)
+        if isinstance(event, Message):
+            self._after_message(event)
+
+    def _call(self, subscription: _Subscription, event: Event) -> None:
+        # Whatever a listener raises must harm nobody else.
+        try:
+            subscription.listener(event)
+        except Exception:
+            log.exception("a listener raised on %s; it stays subscribed", type(event).__name__)
+            if not isinstance(event, WarningRaised):
+                self._warn(f"the listener {subscription.listener!r} raised on {type(event).__name__}; the log has the traceback")
+
+    def _warn(self, text: str, *, missed: int = 0) -> None:
+        log.warning("%s", text)
+        self._deliver(WarningRaised(time_s=time.monotonic(), text=text, missed=missed))

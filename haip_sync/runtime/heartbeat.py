@@ -1,0 +1,53 @@
+"""When to ask whether the peer is still there, and when to give it up. Pure: fed with a clock, it only answers."""
+
+from __future__ import annotations
+
+from haip_sync.config import HeartbeatPolicy
+
+
+class Heartbeat:
+    """The state of one line's heartbeat. Guarded by the connection's lock. Times are on the monotonic clock.
+
+    Attributes:
+        round_trip_s: From the last PING that was answered to its PONG; None: none was yet.
+    """
+
+    def __init__(self, policy: HeartbeatPolicy, now_s: float) -> None:
+        self._policy = policy
+        self._next_ping_s = now_s + policy.interval
+        self._heard_s = now_s
+        self._asked_s: float | None = None
+        self._nonce = ""
+        self.round_trip_s: float | None = None
+
+    def heard(self, now_s: float) -> None:
+        """Count any frame of the peer's as a sign of life: a PONG may stand behind a flood."""
+        self._heard_s = now_s
+
+    def ponged(self, nonce: str | int | None, now_s: float) -> float | None:
+        """Take a PONG in; return the round trip in seconds if it answers our last PING."""
+        if self._asked_s is None or nonce != self._nonce:
+            return None
+        self.round_trip_s = now_s - self._asked_s
+        self._asked_s = None
+        return self.round_trip_s
+
+    def is_lost(self, now_s: float) -> bool:
+        """Return whether a PING is overdue and nothing at all was heard since it left."""
+        return self._asked_s is not None and self._heard_s <= self._asked_s and now_s - self._asked_s >= self._policy.timeout
+
+    def is_due(self, now_s: float) -> bool:
+        """Return whether a PING should leave now."""
+        return now_s >= self._next_ping_s
+
+    def asked(self, nonce: str, now_s: float) -> None:
+        """Note that a PING leaves."""
+        self._nonce = nonce
+        self._asked_s = now_s
+        self._next_ping_s = now_s + self._policy.interval
+
+    def next_s(self) -> float:
+        """Return when to look again."""
+        if self._asked_s is None:
+            return self._next_ping_s
+        return min(self._next_ping_s, self._asked_s + self._policy.timeout)

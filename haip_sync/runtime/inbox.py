@@ -1,0 +1,78 @@
+"""What the peer sent and the application has not taken yet, and the credit that it gives back by taking it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from haip_sync.errors import HAIPTimeout
+from haip_sync.events import Message
+from haip_sync.flow.ledger import NOTHING, Cost
+from haip_sync.flow.parking import Parking
+from haip_sync.flow.receive_window import ReceiveWindow
+
+
+class Inbox:
+    """Messages in order, and a receive window per channel. Methods require the connection's lock."""
+
+    def __init__(self, parking: Parking) -> None:
+        self._parking = parking
+        self._messages: deque[Message] = deque()
+        # Waits for a message, or for the end of the connection.
+        self._arrived = parking.new_condition()
+        self._ended = False
+        self._first_window = NOTHING
+        self._windows: dict[str, ReceiveWindow] = {}
+
+    def open_epoch(self, first_window: Cost) -> None:
+        """Begin a credit epoch in which our HAI grants `first_window` on every channel."""
+        self._first_window = first_window
+        self._windows = {}
+
+    def set_window(self, channel: str, window: Cost) -> None:
+        """Make `window` what is kept open on `channel`; what it has above the HAI's is granted by a FLOW_UPDATE."""
+        self._windows[channel] = ReceiveWindow(window, granted=self._first_window)
+
+    def window(self, channel: str) -> ReceiveWindow:
+        """Return the window of `channel`, made at its first use."""
+        window = self._windows.get(channel)
+        if window is None:
+            window = self._windows[channel] = ReceiveWindow(self._first_window, granted=self._first_window)
+        return window
+
+    def arrive(self, message: Message) -> None:
+        """Keep a message for `take_next`, and wake one who waits for it."""
+        self._messages.append(message)
+        self._arrived.notify()
+
+    def end(self) -> None:
+        """Wake everyone who waits: nothing more will arrive."""
+        self._ended = True
+        self._arrived.notify_all()
+
+    def wait_for_next(self, timeout_s: float | None) -> Message | None:
+        """Return the first message, which stays here; None once the connection is over and nothing is left.
+
+        Raises `HAIPTimeout`.
+        """
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._messages:
+            if self._ended:
+                return None
+            remaining_s = None if deadline_s is None else deadline_s - time.monotonic()
+            if remaining_s is not None and remaining_s <= 0:
+                raise HAIPTimeout(f"no message arrived within {timeout_s:g} s")
+            try:
+                self._parking.wait(self._arrived, remaining_s)
+            except BaseException:
+                self._arrived.notify()  # the wake-up may have been ours: pass it on
+                raise
+        return self._messages[0]
+
+    def pop(self) -> None:
+        """Remove the first message: it is taken."""
+        self._messages.popleft()
+
+    def taken(self, message: Message) -> Cost:
+        """Count `message` as taken and return what to give back now."""
+        return self.window(message.channel).take(Cost(1, message.frame_bytes))

@@ -1,0 +1,99 @@
+"""Frames between admission and the operating system, in the order of their `seq`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.session import Session
+
+ROOM_BYTES: Final = 256 << 10
+"""How much may be admitted and not yet written, or one larger frame: more would only be promised, not sent."""
+
+
+class Entry:
+    """Frames that go out together, with the numbers they were given. Immutable once committed.
+
+    Attributes:
+        frames: HAIP frames in order; empty for `raw`.
+        first_seq: The seq of the first of them; the others follow.
+        ack: What all of them acknowledge; 0: nothing.
+        raw: A WebSocket control frame as websocket-client made it, in place of HAIP frames.
+        wire_bytes: What it weighs before the socket.
+        end: How many bytes were ever committed, this entry included: its place in the write order.
+    """
+
+    __slots__ = ("ack", "end", "first_seq", "frames", "raw", "wire_bytes")
+
+    def __init__(self, frames: Sequence[Frame], first_seq: int, ack: int, raw: bytes, start: int) -> None:
+        self.frames = frames
+        self.first_seq = first_seq
+        self.ack = ack
+        self.raw = raw
+        attached = sum(len(frame.binary) for frame in frames if frame.binary is not None)
+        self.wire_bytes = len(raw) + attached + sum(f.size(first_seq + i, ack) for i, f in enumerate(frames))
+        self.end = start + self.wire_bytes
+
+    @property
+    def last_seq(self) -> int:
+        """The seq of the last frame."""
+        return self.first_seq + len(self.frames) - 1
+
+
+class Outgoing:
+    """The write order. Every method requires the connection's lock; `written_end` alone may be read without it.
+
+    Attributes:
+        written_end: How many bytes were ever handed to the operating system, on the scale of `Entry.end`.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._entries: deque[Entry] = deque()
+        self._committed_end = 0
+        self.written_end = 0
+
+    def plan(self, frames: Sequence[Frame]) -> Entry:
+        """Return what these frames would be if they were committed now. Changes nothing."""
+        return Entry(frames, self._session.last_seq + 1, self._session.ack, b"", self._committed_end)
+
+    def plan_raw(self, data: bytes) -> Entry:
+        """Return an entry for a WebSocket control frame, which has no seq. Changes nothing."""
+        return Entry((), 0, 0, data, self._committed_end)
+
+    def has_room(self, wire_bytes: int) -> bool:
+        """Return whether so much more may be admitted before what stands here is written."""
+        pending = self._committed_end - self.written_end
+        return pending == 0 or pending + wire_bytes <= ROOM_BYTES
+
+    def commit(self, cargo: Entry) -> None:
+        """Give `cargo` its numbers and its place. Doing it twice changes nothing: every line sets a value or looks first."""
+        if cargo.frames:
+            self._session.last_seq = cargo.last_seq
+        if not self._entries or self._entries[-1] is not cargo:
+            self._entries.append(cargo)
+        self._committed_end = cargo.end
+
+    def first(self, most_bytes: int) -> list[Entry]:
+        """Return the entries to write next, at least one if there are any; they stay here until they are written."""
+        batch: list[Entry] = []
+        total = 0
+        for entry in self._entries:
+            if batch and total + entry.wire_bytes > most_bytes:
+                break
+            batch.append(entry)
+            total += entry.wire_bytes
+        return batch
+
+    def written(self, end: int) -> None:
+        """Take out what was handed to the operating system. Doing it twice changes nothing."""
+        while self._entries and self._entries[0].end <= end:
+            self._entries.popleft()
+        self.written_end = end
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything that was admitted is written."""
+        return not self._entries

@@ -1,0 +1,192 @@
+"""What callers want sent, as the turnstile takes it: a frame, a text, or a wait for credit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from haip_sync.errors import WaitCause
+from haip_sync.flow.gates import Progress, Shortage, Step
+from haip_sync.flow.ledger import NOTHING, Cost, Ledger
+from haip_sync.protocol.dialects import TextDialect
+from haip_sync.protocol.envelope import Frame, encode_json
+from haip_sync.protocol.session import Session
+from haip_sync.protocol.text_frames import cut_escaped, escape_text
+from haip_sync.runtime.outgoing import Entry, Outgoing
+
+
+def shortage_of(cost: Cost, ledger: Ledger) -> Shortage:
+    """Return what `cost` lacks, messages before bytes."""
+    is_messages = ledger.missing(cost).messages > 0
+    return Shortage(WaitCause.MESSAGES if is_messages else WaitCause.BYTES, cost)
+
+
+class _FramesParcel:
+    """What frames have in common: their numbers and costs."""
+
+    def __init__(self, outgoing: Outgoing, session: Session) -> None:
+        self.progress = Progress()
+        self._outgoing = outgoing
+        self._session = session
+        self._entry: Entry | None = None
+
+    @property
+    def last_entry(self) -> Entry:
+        """The entry of its last step, for a parcel that is through."""
+        if self._entry is None:
+            raise ValueError("the parcel has not gone through")
+        return self._entry
+
+    def _byte_cost(self, frames: Sequence[Frame]) -> int:
+        first, ack = self._session.last_seq + 1, self._session.ack
+        return sum(frame.cost(first + i, ack) for i, frame in enumerate(frames))
+
+    def _step(self, frames: Sequence[Frame], cost: Cost, after: Progress, *, last: bool) -> Step[Entry]:
+        entry = self._outgoing.plan(frames)
+        self._entry = entry
+        return Step(cost, entry, entry.wire_bytes, after, last)
+
+
+class FrameParcel(_FramesParcel):
+    """One frame, with the binary frame that belongs to it."""
+
+    def __init__(self, outgoing: Outgoing, session: Session, frame: Frame) -> None:
+        super().__init__(outgoing, session)
+        self._frame = frame
+
+    @property
+    def event_type(self) -> str:
+        """The frame's type."""
+        return self._frame.type
+
+    @property
+    def message_id(self) -> str | None:
+        """The frame's id."""
+        return self._frame.id
+
+    def indivisible_bytes(self) -> int:
+        """Return what the frame costs."""
+        return self._byte_cost((self._frame,))
+
+    def next_step(self, ledger: Ledger) -> Step[Entry] | Shortage:
+        """Return the frame if `ledger` covers it."""
+        cost = Cost(1, self._byte_cost((self._frame,)))
+        if not ledger.covers(cost):
+            return shortage_of(cost, ledger)
+        return self._step((self._frame,), cost, Progress(1), last=True)
+
+
+class TextParcel(_FramesParcel):
+    """A text: START, PART and END together where they fit the largest balance of the epoch, else in parts cut to the credit.
+
+    `may_stream`: False keeps the text whole whatever the balance (a sender that does not wait).
+    `is_one_message`: START alone pays a message credit (`credit_unit="message"`), not every envelope.
+    """
+
+    def __init__(
+        self,
+        outgoing: Outgoing,
+        session: Session,
+        dialect: TextDialect,
+        members: dict[str, Any],
+        *,
+        channel: str,
+        text: str,
+        may_stream: bool,
+        is_one_message: bool,
+    ) -> None:
+        super().__init__(outgoing, session)
+        self._dialect = dialect
+        self._channel = channel
+        self._ids = {"run_id": members["run_id"], "thread_id": members["thread_id"]}
+        self._message_id: str = members["message_id"]
+        self._escaped = escape_text(text)
+        self._may_stream = may_stream
+        self._later_frames_cost = 0 if is_one_message else 1
+        author = {} if members["author"] is None else {"author": members["author"]}
+        self._start = self._frame(dialect.start, encode_json({"message_id": self._message_id, **author}))
+        self._end = self._frame(dialect.end, encode_json({"message_id": self._message_id}))
+        self._whole_part = self._part(0, len(self._escaped)) if self._escaped else None
+
+    @property
+    def event_type(self) -> str:
+        """The type of START."""
+        return self._dialect.start
+
+    @property
+    def message_id(self) -> str | None:
+        """The text's id."""
+        return self._message_id
+
+    def indivisible_bytes(self) -> int:
+        """Return the cost of START, END or a part with one character, whichever is largest."""
+        frames = [self._start, self._end]
+        if self._escaped:
+            frames.append(self._part(0, self._one_character(0)))
+        return max(self._byte_cost((frame,)) for frame in frames)
+
+    def next_step(self, ledger: Ledger) -> Step[Entry] | Shortage:
+        """Return the whole text, or the next piece of one that streams."""
+        if not self.progress.frames:
+            frames = [frame for frame in (self._start, self._whole_part, self._end) if frame is not None]
+            cost = Cost(1 + self._later_frames_cost * (len(frames) - 1), self._byte_cost(frames))
+            if ledger.covers(cost):
+                after = Progress(len(frames), len(frames) - 2, len(self._escaped))
+                return self._step(frames, cost, after, last=True)
+            if not self._may_stream or ledger.has_ever_covered(cost):
+                return shortage_of(cost, ledger)
+        return self._next_piece(ledger)
+
+    def _next_piece(self, ledger: Ledger) -> Step[Entry] | Shortage:
+        done = self.progress
+        if not done.frames:
+            return self._piece(ledger, self._start, 1, Progress(1))
+        if done.offset == len(self._escaped):
+            return self._piece(ledger, self._end, self._later_frames_cost, done._replace(frames=done.frames + 1), last=True)
+        end = self._cut(done.offset, ledger)
+        return self._piece(
+            ledger, self._part(done.offset, end), self._later_frames_cost, Progress(done.frames + 1, done.parts + 1, end)
+        )
+
+    def _piece(
+        self, ledger: Ledger, frame: Frame, messages: int, after: Progress, *, last: bool = False
+    ) -> Step[Entry] | Shortage:
+        cost = Cost(messages, self._byte_cost((frame,)))
+        return self._step((frame,), cost, after, last=last) if ledger.covers(cost) else shortage_of(cost, ledger)
+
+    def _cut(self, offset: int, ledger: Ledger) -> int:
+        """Return where the longest part ends that the byte credit covers; at least one character on, covered or not."""
+        room = ledger.byte_credits.spendable - self._byte_cost((self._part(offset, offset),))
+        return max(cut_escaped(self._escaped, offset, room), self._one_character(offset))
+
+    def _one_character(self, offset: int) -> int:
+        """Return where the character at `offset` ends; written as JSON it has at most six bytes."""
+        return next(end for n in range(1, 7) if (end := cut_escaped(self._escaped, offset, n)) > offset)
+
+    def _part(self, offset: int, end: int) -> Frame:
+        payload = b'{"message_id":%b,"text":"%b"}' % (encode_json(self._message_id), self._escaped[offset:end])
+        return self._frame(self._dialect.part, payload)
+
+    def _frame(self, frame_type: str, payload_json: bytes) -> Frame:
+        return self._session.frames.make(self._channel, frame_type, payload_json, **self._ids)
+
+
+class WaitParcel:
+    """A wait for credit: it stands in line like any sender, and takes nothing."""
+
+    event_type = "wait_for_credits"
+    message_id: str | None = None
+
+    def __init__(self, needed: Cost) -> None:
+        self.progress = Progress()
+        self._needed = needed
+
+    def indivisible_bytes(self) -> int:
+        """Return the bytes that must be spendable at once."""
+        return self._needed.byte_credits
+
+    def next_step(self, ledger: Ledger) -> Step[Entry] | Shortage:
+        """Return an empty step once the credit is there."""
+        if not ledger.covers(self._needed):
+            return shortage_of(self._needed, ledger)
+        return Step(NOTHING, None, 0, self.progress, last=True)

@@ -1,0 +1,66 @@
+"""The reader thread's work: it takes frames in until the line ends, and says why it ended. It waits for nothing else."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+import websocket
+
+from haip_sync.errors import AuthError, ConnectionClosedError, HAIPError, HandshakeError
+from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_CLOSE, OPCODE_TEXT, Line, close_code, close_reason
+from haip_sync.runtime.reception import Reception
+
+log = logging.getLogger("haip_sync.connection")
+
+POLICY_VIOLATION = 1008
+"""The close code of a refused token."""
+
+
+class Goodbye(NamedTuple):
+    """The peer's close frame."""
+
+    code: int | None
+    reason: str
+
+    def failure(self, where: str, *, greeted: bool) -> HAIPError:
+        """Return what it means to those who still want something."""
+        said = "no code" if self.code is None else f"code {self.code}"
+        said = f"{said} ({self.reason})" if self.reason else said
+        if greeted:
+            return ConnectionClosedError(f"{where} closed the connection with {said}")
+        if self.code == POLICY_VIOLATION:
+            text = f"{where} refused the token: it closed the connection in the handshake with {said}. Nothing was sent"
+            return AuthError(text)
+        return HandshakeError(f"{where} closed the connection in the handshake, with {said}. Nothing was sent")
+
+
+def read_until_goodbye(line: Line, reception: Reception) -> Goodbye:
+    """Take frames in until the peer's close frame. Raises what `Line.receive` raises when the line ends without one."""
+    while True:
+        opcode, data = line.receive()
+        if opcode == OPCODE_TEXT:
+            reception.take_text(data)
+        elif opcode == OPCODE_BINARY:
+            reception.take_binary(data)
+        elif opcode == OPCODE_CLOSE:
+            return Goodbye(close_code(data), close_reason(data))
+
+
+def loss(where: str, exc: Exception) -> ConnectionClosedError:
+    """Return what the end of a line without a close frame means; `exc` becomes its cause."""
+    if isinstance(exc, (OSError, websocket.WebSocketException)):
+        failure = ConnectionClosedError(f"the connection to {where} was lost: {_loss_text(exc)}")
+    else:
+        log.error("the reader failed", exc_info=exc)
+        failure = ConnectionClosedError(f"the connection was ended by an error in haip_sync: {exc!r}")
+    failure.__cause__ = exc
+    return failure
+
+
+def _loss_text(exc: Exception) -> str:
+    if isinstance(exc, OSError) and exc.strerror:
+        return exc.strerror.lower()
+    if isinstance(exc, websocket.WebSocketConnectionClosedException):
+        return "the peer ended it without a close frame"
+    return str(exc) or type(exc).__name__

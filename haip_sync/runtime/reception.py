@@ -1,0 +1,229 @@
+"""What arrives: from WebSocket messages to the session, and from what the session understood to credit, inbox and events."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from haip_sync.config import FlowControlConfig
+from haip_sync.errors import HAIPError, ProtocolError, VersionError
+from haip_sync.events import ErrorReported, HandshakeCompleted, Message, PongReceived, WarningRaised
+from haip_sync.flow.ledger import Cost
+from haip_sync.protocol.envelope import Envelope, Frame, decode_envelope
+from haip_sync.protocol.names import FLOW_UPDATE
+from haip_sync.protocol.session import (
+    Granted,
+    Greeted,
+    Happening,
+    PauseAsked,
+    PeerReported,
+    Ponged,
+    Received,
+    ResumeAsked,
+    SequencingStopped,
+    Session,
+    VersionRefused,
+    Violated,
+)
+from haip_sync.runtime.heartbeat import Heartbeat
+from haip_sync.runtime.rooms import Rooms
+
+log = logging.getLogger("haip_sync.connection")
+
+
+class Host(Protocol):
+    """What reception asks of the connection. Every method requires the lock."""
+
+    @property
+    def heartbeat(self) -> Heartbeat:
+        """The heartbeat of the line."""
+
+    def post(self, frame: Frame) -> None:
+        """Commit a control frame and have it written soon."""
+
+    def greeted(self) -> None:
+        """Note that both HAIs were exchanged."""
+
+    def refuse(self, failure: HAIPError) -> None:
+        """End the connection for this reason, once what is posted has left."""
+
+    def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool) -> None:
+        """Grant (and ask for) `amount` on `channel`."""
+
+
+class Reception:
+    """The reader's side of a connection: called by the reader thread, without the lock."""
+
+    def __init__(
+        self,
+        host: Host,
+        rooms: Rooms,
+        config: FlowControlConfig,
+        *,
+        keeps_inbox: bool,
+    ) -> None:
+        self._host = host
+        self._rooms = rooms
+        self._config = config
+        self._keeps_inbox = keeps_inbox
+        self._awaiting: tuple[Envelope, int] | None = None
+
+    # ---- From the wire --------------------------------------------------------------------------------------------------------
+
+    def take_text(self, data: bytes) -> None:
+        """Take a text message in."""
+        if self._awaiting is not None:
+            self._mismatch(f"{self._awaiting[0].type} announced a binary frame, and a text frame came")
+        self._awaiting = None
+        try:
+            envelope = decode_envelope(data)
+        except ProtocolError as exc:
+            self._take(partial(Session.unreadable, exc=exc), None, None)
+            return
+        if envelope.bin_len is None:
+            self._take_envelope(envelope, len(data), None)
+        else:
+            self._awaiting = (envelope, len(data))
+
+    def take_binary(self, data: bytes) -> None:
+        """Take a binary message in: the second half of a frame."""
+        awaiting, self._awaiting = self._awaiting, None
+        if awaiting is None:
+            self._mismatch(f"a binary frame of {len(data)} bytes that no envelope announced")
+        elif awaiting[0].bin_len != len(data):
+            self._mismatch(f"{awaiting[0].type} announced {awaiting[0].bin_len} bytes, {len(data)} came")
+        else:
+            self._take_envelope(*awaiting, data)
+
+    def _mismatch(self, what: str) -> None:
+        self._take(partial(Session.unreadable, exc=ProtocolError(what, blame="remote")), None, None)
+
+    def _take_envelope(self, envelope: Envelope, frame_bytes: int, binary: bytes | None) -> None:
+        self._take(partial(Session.receive, envelope=envelope, frame_bytes=frame_bytes), envelope, binary)
+
+    def _take(self, receive: Callable[[Session], Received], envelope: Envelope | None, binary: bytes | None) -> None:
+        """Do under the lock all that one frame changes."""
+        rooms = self._rooms
+        with rooms.parking.lock:
+            rooms.turnstile.mend()
+            self._host.heartbeat.heard(time.monotonic())
+            received = receive(rooms.session)
+            for reply in received.replies:
+                self._host.post(reply)
+            for happening in received.happenings:
+                self._apply(happening)
+            if received.deliver and envelope is not None:
+                self._deliver(envelope, received, binary)
+
+    def _deliver(self, envelope: Envelope, received: Received, binary: bytes | None) -> None:
+        """Hand the frame to the inbox and the listeners. Requires the lock."""
+        rooms = self._rooms
+        if received.is_data:
+            rooms.inbox.window(envelope.channel).receive(Cost(1, received.cost_bytes))
+        if not (received.is_data or rooms.dispatcher.wants(Message)):
+            return
+        message = _message(envelope, received.cost_bytes, binary)
+        if received.is_data and self._keeps_inbox:
+            rooms.inbox.arrive(message)
+        if rooms.dispatcher.wants(Message):
+            rooms.dispatcher.put(message)
+
+    # ---- What it means: all require the lock -----------------------------------------------------------------------------------
+
+    def _apply(self, happening: Happening) -> None:
+        rooms, now_s = self._rooms, time.monotonic()
+        match happening:
+            case Granted(channel, messages, byte_credits):
+                rooms.turnstile.grant(channel, Cost(messages, byte_credits))
+            case PauseAsked(channel):
+                rooms.turnstile.pause(channel, by_us=False, peer_told=True)
+            case ResumeAsked(channel):
+                rooms.turnstile.resume(channel, by_us=False)
+            case Ponged(nonce):
+                round_trip_s = self._host.heartbeat.ponged(nonce, now_s)
+                if round_trip_s is not None:
+                    rooms.put(PongReceived(time_s=now_s, round_trip_s=round_trip_s))
+            case Greeted():
+                self._greet(happening)
+            case VersionRefused(majors):
+                self._host.refuse(VersionError(f"the peer accepts HAIP MAJOR {list(majors)}, we speak 1"))
+            case PeerReported() | Violated() | SequencingStopped():
+                self._report(happening, now_s)
+
+    def _greet(self, greeted: Greeted) -> None:
+        """Begin a credit epoch: what the peer's HAI grants us, and the rest of what we grant the peer."""
+        rooms, first = self._rooms, greeted.hello.capabilities.flow_control
+        rooms.turnstile.open_epoch(first.initial_credit_messages, first.initial_credit_bytes)
+        least = least_window(self._config)
+        rooms.inbox.open_epoch(least)
+        self._host.greeted()
+        spendable = rooms.turnstile.gate("USER").ledger
+        rooms.put(
+            HandshakeCompleted(
+                time_s=time.monotonic(),
+                session_id=rooms.session.session_id,
+                peer_session_id=greeted.peer_session_id,
+                haip_version=greeted.hello.haip_version,
+                dialect=rooms.session.dialect.name if rooms.session.dialect else "none",
+                epoch=rooms.turnstile.epoch,
+                initial_credits=spendable.messages.granted,
+                initial_byte_credits=spendable.byte_credits.granted,
+            )
+        )
+        self._grant_the_rest(least)
+
+    def _grant_the_rest(self, least: Cost) -> None:
+        """Grant each channel what its own setting has above the HAI's; where the peer reads no FLOW_UPDATE the HAI stands."""
+        if self._rooms.session.accepts(FLOW_UPDATE):
+            for channel in sorted(self._config.named_channels()):
+                initial = Cost(*self._config.initial_for(channel))
+                rest = Cost(initial.messages - least.messages, initial.byte_credits - least.byte_credits)
+                if any(rest):
+                    self._rooms.inbox.set_window(channel, initial)
+                    self._host.send_flow_update(channel, rest, gives_back=True)
+
+    def _report(self, happening: PeerReported | Violated | SequencingStopped, now_s: float) -> None:
+        match happening:
+            case PeerReported(error):
+                log.warning("the peer reports %s: %s", error.code, error.message)
+                event = ErrorReported(
+                    time_s=now_s, code=error.code, message=error.message, reported_by="peer", related_id=error.related_id
+                )
+                self._rooms.put(event)
+            case Violated(violation, related_id):
+                log.warning("%s: %s", violation.code, violation)
+                self._rooms.put(
+                    ErrorReported(
+                        time_s=now_s, code=violation.code, message=str(violation), reported_by="us", related_id=related_id
+                    )
+                )
+            case SequencingStopped(seq):
+                text = f"the peer's seq {seq!r:.60} does not keep to HAIP: nothing is acknowledged on this connection"
+                log.warning("%s", text)
+                self._rooms.put(WarningRaised(time_s=now_s, text=text))
+
+
+def least_window(config: FlowControlConfig) -> Cost:
+    """Return what our HAI grants on every channel: the smallest of the per-channel values."""
+    initial = [config.initial_for(channel) for channel in config.named_channels()]
+    return Cost(min(messages for messages, _ in initial), min(size for _, size in initial))
+
+
+def _message(envelope: Envelope, cost_bytes: int, binary: bytes | None) -> Message:
+    return Message(
+        time_s=time.monotonic(),
+        channel=envelope.channel,
+        type=envelope.type,
+        payload=envelope.payload,
+        id=envelope.id,
+        session=envelope.session,
+        seq=envelope.seq,
+        run_id=envelope.run_id,
+        thread_id=envelope.thread_id,
+        binary=binary,
+        binary_mime=envelope.bin_mime,
+        frame_bytes=cost_bytes,
+    )

@@ -1,0 +1,30 @@
+"""The rooms of one connection, put together: what every part of the runtime is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from haip_sync.events import Event
+from haip_sync.flow.parking import Parking
+from haip_sync.flow.turnstile import Turnstile
+from haip_sync.protocol.session import Session
+from haip_sync.runtime.dispatch import Dispatcher
+from haip_sync.runtime.inbox import Inbox
+from haip_sync.runtime.outgoing import Entry, Outgoing
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Session, credit, inbox, write order and listeners; everything but the dispatcher is guarded by `parking.lock`."""
+
+    parking: Parking
+    session: Session
+    outgoing: Outgoing
+    turnstile: Turnstile[Entry]
+    inbox: Inbox
+    dispatcher: Dispatcher
+
+    def put(self, event: Event) -> None:
+        """Hand an event to the listeners, if there are any for it."""
+        if self.dispatcher.wants(type(event)):
+            self.dispatcher.put(event)

@@ -1,0 +1,107 @@
+"""The service thread: it writes what nobody else writes, keeps the heartbeat, and tells of channels that stand still."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from haip_sync.errors import ConnectionClosedError, HAIPError
+from haip_sync.events import WarningRaised
+from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.identifiers import new_id
+from haip_sync.protocol.names import PING
+from haip_sync.runtime.heartbeat import Heartbeat
+from haip_sync.runtime.rooms import Rooms
+from haip_sync.runtime.settings import Settings
+from haip_sync.runtime.writer import Writer
+
+log = logging.getLogger("haip_sync.connection")
+
+_SHORTEST_TICK_S = 0.01
+
+
+class Host(Protocol):
+    """What the service thread asks of the connection."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether both HAIs were exchanged and the line stands."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the connection has ended."""
+
+    def post(self, frame: Frame) -> None:
+        """Commit a control frame. Requires the lock."""
+
+    def end(self, failure: HAIPError) -> None:
+        """End the connection for this reason. Without the lock."""
+
+    def lost_while_writing(self, exc: OSError) -> HAIPError:
+        """End the connection after a failed write. Without the lock."""
+
+
+class Service:
+    """One connection's service thread and what it needs. `poke` may be called by any thread, with or without the lock."""
+
+    def __init__(self, host: Host, rooms: Rooms, writer: Writer, settings: Settings, clock: Callable[[], float]) -> None:
+        self._host = host
+        self._rooms = rooms
+        self._writer = writer
+        self._settings = settings
+        self._clock = clock
+        self._pokes: SimpleQueue[None] = SimpleQueue()
+        self.heartbeat = Heartbeat(settings.heartbeat, clock())
+
+    def poke(self) -> None:
+        """Have the thread mend and write what is there. One C call, so that an interrupt cannot split it."""
+        self._pokes.put(None)
+
+    def run(self) -> None:
+        """Serve until the connection is over: the thread's target."""
+        while not self._host.is_over:
+            self._wait_for_poke()
+            try:
+                now_s = self._clock()
+                self._beat(now_s)
+                self._writer.write_pending(now_s + self._tick_s())
+            except OSError as exc:
+                self._host.lost_while_writing(exc)
+            except Exception as exc:
+                log.exception("the service thread failed")
+                self._host.end(ConnectionClosedError(f"the connection was ended by an error in haip_sync: {exc!r}"))
+
+    def _tick_s(self) -> float:
+        """Return how long the thread may sleep or write without a look at the clock."""
+        until_beat_s = self.heartbeat.next_s() - self._clock()
+        stall_s = self._settings.stall_warning_s
+        return max(_SHORTEST_TICK_S, until_beat_s if stall_s is None else min(until_beat_s, stall_s / 2))
+
+    def _wait_for_poke(self) -> None:
+        try:
+            self._pokes.get(timeout=self._tick_s())
+            while True:  # one look serves all pokes so far
+                self._pokes.get_nowait()
+        except Empty:
+            return
+
+    def _beat(self, now_s: float) -> None:
+        with self._rooms.parking.lock:
+            self._rooms.turnstile.mend()
+            if self._host.is_open and self._rooms.session.accepts(PING) and self.heartbeat.is_due(now_s):
+                nonce = new_id()
+                self.heartbeat.asked(nonce, now_s)
+                self._host.post(self._rooms.session.control_frame(PING, {"nonce": nonce}))
+            is_lost = self.heartbeat.is_lost(now_s)
+            if self._settings.stall_warning_s is not None:
+                self._tell_of_stalls(self._settings.stall_warning_s)
+        if is_lost:
+            timeout_s = self._settings.heartbeat.timeout
+            self._host.end(ConnectionClosedError(f"the peer has sent nothing, no PONG either, for {timeout_s:g} s after a PING"))
+
+    def _tell_of_stalls(self, after_s: float) -> None:
+        for channel, text in self._rooms.turnstile.stalls(after_s):
+            log.warning("stalled: %s", text)
+            self._rooms.put(WarningRaised(time_s=self._clock(), text=text, channel=channel))

@@ -1,0 +1,117 @@
+"""The one place that writes to the socket: whoever needs a frame written takes the pen and writes all that stands before it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from haip_sync.flow.parking import Parking
+from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_TEXT, Line, encode
+from haip_sync.runtime.outgoing import Entry, Outgoing
+
+_BATCH_BYTES: Final = 64 << 10
+"""Frames that wait together leave in one write of about this size."""
+
+
+class _Batch:
+    """Bytes on their way to the operating system. `sent` grows by what each system call took."""
+
+    __slots__ = ("data", "end", "sent")
+
+    def __init__(self, data: bytes, end: int) -> None:
+        self.data = data
+        self.end = end
+        self.sent: list[int] = []
+
+
+class Writer:
+    """Writes what was admitted, in order. Any thread may write; one at a time does.
+
+    An interrupt in the middle of a write loses nothing: the batch in hand and how much of it has left stay here, and the next
+    to take the pen goes on in the same place.
+    """
+
+    def __init__(self, parking: Parking, outgoing: Outgoing, after_write: Callable[[], None], mend: Callable[[], None]) -> None:
+        self._parking = parking
+        self._outgoing = outgoing
+        self._after_write = after_write
+        self._mend = mend
+        self.line: Line | None = None
+        # Guards the socket's writing side and `_in_hand`: whoever holds it writes. Taken before the connection's lock, never
+        # after it.
+        self._pen = threading.Lock()
+        self._in_hand: _Batch | None = None
+
+    def write_through(self, end: int) -> None:
+        """Return once everything up to `end` (see `Entry.end`) is handed to the operating system. Blocks; without the lock.
+
+        Raises `OSError` where the line is lost.
+        """
+        while self._outgoing.written_end < end:
+            with self._pen:
+                if self._outgoing.written_end < end:
+                    self._write_batch(None)
+
+    def write_pending(self, deadline_s: float) -> None:
+        """Write all that stands here now, until `deadline_s` on the monotonic clock at the latest. Without the lock.
+
+        Raises `OSError` where the line is lost.
+        """
+        while not self._outgoing.is_empty and (left_s := deadline_s - time.monotonic()) > 0:
+            if not self._pen.acquire(timeout=left_s):
+                return
+            try:
+                self._write_batch(deadline_s)
+            finally:
+                self._pen.release()
+
+    def _write_batch(self, deadline_s: float | None) -> None:
+        """Write one batch, or the rest of one that was left; give up at `deadline_s`. Requires the pen, not the lock."""
+        line = self.line
+        if line is None:
+            raise ConnectionError("the line is closed")
+        if self._in_hand is None and not self._take_batch():
+            return
+        batch = self._in_hand
+        if batch is not None and self._send_batch(line, batch, deadline_s):
+            with self._parking.lock:
+                self._mend()
+                self._outgoing.written(batch.end)
+                self._after_write()
+            self._in_hand = None
+
+    def _take_batch(self) -> bool:
+        with self._parking.lock:
+            self._mend()
+            entries = self._outgoing.first(_BATCH_BYTES)
+        if entries:
+            self._in_hand = _Batch(_render(entries), entries[-1].end)
+        return bool(entries)
+
+    def _send_batch(self, line: Line, batch: _Batch, deadline_s: float | None) -> bool:
+        """Return whether all of it has left."""
+        view = memoryview(batch.data)
+        while (done := sum(batch.sent)) < len(view):
+            try:
+                line.send_some(view[done:], batch.sent, blocking=deadline_s is None)
+            except BlockingIOError:
+                left_s = 0.0 if deadline_s is None else deadline_s - time.monotonic()
+                if left_s <= 0:
+                    return False
+                line.wait_until_writable(left_s)
+        return True
+
+
+def _render(entries: list[Entry]) -> bytes:
+    """Return the WebSocket frames of these entries. The masking is the dear part, and happens outside the connection's lock."""
+    ts_ms = time.time_ns() // 1_000_000
+    pieces: list[bytes] = []
+    for entry in entries:
+        pieces.append(entry.raw)
+        for seq, frame in enumerate(entry.frames, entry.first_seq):
+            pieces.append(encode(OPCODE_TEXT, frame.render(seq, entry.ack, ts_ms)))
+            if frame.binary is not None:
+                pieces.append(encode(OPCODE_BINARY, frame.binary))
+    return b"".join(pieces)
