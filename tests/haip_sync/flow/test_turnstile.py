@@ -1,0 +1,289 @@
+"""The turnstile: order, both credits together, every way out of the queue."""
+
+from __future__ import annotations
+
+import pytest
+from support.turnstiles import Bench, Cargo, CountingParking, ScriptedParking, Sender, until
+
+from haip_sync import (
+    BacklogChanged,
+    ChannelPaused,
+    ChannelResumed,
+    ConnectionClosedError,
+    CreditGranted,
+    FlowControlConfig,
+    FlowControlError,
+    FlowControlTimeout,
+    MessageTooLargeError,
+    PartialSendError,
+    SendAdmitted,
+    SendBlocked,
+)
+from haip_sync.flow.ledger import Cost
+
+
+def test_a_small_message_never_overtakes_a_big_one() -> None:
+    """One that would fit waits behind one that came first and does not fit."""
+    bench = Bench(messages=2)
+    big = Sender(bench, "big", messages=3).begin(waits_as=1)
+    small = Sender(bench, "small", messages=1).begin(waits_as=2)
+    assert bench.outlet.labels == []
+    bench.grant(2)
+    assert big.finish() is None
+    assert small.finish() is None
+    assert bench.outlet.labels == ["big", "small"]
+
+
+def test_messages_and_bytes_are_taken_together_or_not_at_all() -> None:
+    """A sender that lacks one resource holds none of the other."""
+    bench = Bench(messages=5, byte_credits=10)
+    sender = Sender(bench, "wide", messages=1, byte_credits=50).begin(waits_as=1)
+    assert bench.ledger().spendable == Cost(5, 10)
+    bench.grant(0, 40)
+    assert sender.finish() is None
+    assert bench.ledger().spendable == Cost(4, 0)
+
+
+def test_arrival_order_is_admission_order() -> None:
+    """Twenty senders that wait are admitted in the order in which they came."""
+    bench = Bench(messages=0)
+    senders = [Sender(bench, f"s{i}").begin(waits_as=i + 1) for i in range(20)]
+    for n in (1, 4, 15):
+        bench.grant(n)
+    assert [sender.finish() for sender in senders] == [None] * 20
+    assert bench.outlet.labels == [f"s{i}" for i in range(20)]
+
+
+def test_only_the_admitted_are_woken() -> None:
+    """A grant for one of thirty waiters wakes one thread."""
+    parking = CountingParking()
+    bench = Bench(messages=0, parking=parking)
+    senders = [Sender(bench, f"s{i}").begin(waits_as=i + 1) for i in range(30)]
+    bench.grant(1)
+    assert senders[0].finish() is None
+    assert len(parking.woken) == 1
+    bench.grant(29)
+    assert [sender.finish() for sender in senders[1:]] == [None] * 29
+    assert len(parking.woken) == 30
+
+
+def test_timeout_zero_never_waits() -> None:
+    """With timeout 0 what cannot go raises FLOW_CONTROL at once and takes nothing."""
+    bench = Bench(messages=1, parking=ScriptedParking())
+    with pytest.raises(FlowControlError, match=r"FLOW_CONTROL: .*needs 2 messages of credit and has 1.*Nothing was sent") as caught:
+        bench.send("two", messages=2, timeout_s=0)
+    assert (caught.value.cause, caught.value.code) == ("messages", "FLOW_CONTROL")
+    assert not isinstance(caught.value, FlowControlTimeout)
+    assert bench.ledger().messages.spendable == 1
+    bench.send("one", timeout_s=0)
+    assert bench.outlet.labels == ["one"]
+
+
+def test_timeout_zero_does_not_overtake() -> None:
+    """With timeout 0 a message that would fit is refused while others wait."""
+    bench = Bench(messages=1)
+    first = Sender(bench, "first", messages=2).begin(waits_as=1)
+    with pytest.raises(FlowControlError, match="1 sender of USER came first") as caught:
+        bench.send("second", timeout_s=0)
+    assert caught.value.cause == "behind_others"
+    bench.grant(1)
+    assert first.finish() is None
+
+
+def test_a_deadline_takes_its_ticket_along_and_admits_the_next() -> None:
+    """A head that gives up lets the next go at once, and was never sent."""
+    bench = Bench(messages=1)
+    head = Sender(bench, "head", messages=3, timeout_s=0.2).begin(waits_as=1)
+    following = Sender(bench, "following").begin(waits_as=2)
+    bench.clock.now_s += 1.0
+    raised = head.finish()
+    assert isinstance(raised, FlowControlTimeout)
+    assert raised.cause == "messages"
+    assert isinstance(raised, TimeoutError)
+    assert "Nothing was sent" in str(raised)
+    assert following.finish() is None
+    assert bench.outlet.labels == ["following"]
+
+
+@pytest.mark.parametrize(
+    ("cause", "match"),
+    [
+        ("messages", "needs 1 message of credit and has 0; the peer has granted nothing"),
+        ("bytes", "needs 10 bytes of credit and has 5"),
+        ("paused_by_us", "is paused by us"),
+        ("paused_by_peer", "is paused by the peer"),
+        ("socket", "the peer does not read"),
+    ],
+)
+def test_a_deadline_names_its_cause(cause: str, match: str) -> None:
+    """What a sender waited for is in the error, as a word and as a sentence."""
+    parking = ScriptedParking()
+    bench = Bench(messages=0 if cause == "messages" else 1, byte_credits=5 if cause == "bytes" else 10, parking=parking)
+    with parking.lock:
+        if cause.startswith("paused"):
+            bench.turnstile.pause("USER", by_us=cause == "paused_by_us", peer_told=True)
+    if cause == "socket":
+        bench.outlet.room = 9
+    parking.script.append(lambda: setattr(bench.clock, "now_s", bench.clock.now_s + 3))
+    with pytest.raises(FlowControlTimeout, match=match) as caught:
+        bench.send("late", timeout_s=3)
+    assert caught.value.cause == cause
+
+
+def test_both_pause_flags_must_be_clear() -> None:
+    """A channel goes on only when neither side holds it."""
+    bench = Bench()
+    with bench.parking.lock:
+        bench.turnstile.pause("USER", by_us=True, peer_told=True)
+        bench.turnstile.pause("USER", by_us=False, peer_told=True)
+    sender = Sender(bench, "held").begin(waits_as=1)
+    with bench.parking.lock:
+        bench.turnstile.resume("USER", by_us=True)
+    assert bench.waiting() == 1
+    with bench.parking.lock:
+        bench.turnstile.resume("USER", by_us=False)
+    assert sender.finish() is None
+    resumed = bench.sink.of(ChannelResumed)
+    assert [(event.by, event.still_paused) for event in resumed] == [("us", True), ("peer", False)]
+    assert [event.by for event in bench.sink.of(ChannelPaused)] == ["us", "peer"]
+
+
+def test_close_wakes_everyone_with_the_first_cause() -> None:
+    """Whoever waits is told why, and that nothing was sent; a later cause does not replace the first."""
+    bench = Bench(messages=0)
+    senders = [Sender(bench, f"s{i}").begin(waits_as=i + 1) for i in range(5)]
+    first = ConnectionClosedError("the line broke")
+    with bench.parking.lock:
+        bench.turnstile.close(first)
+        bench.turnstile.close(ConnectionClosedError("something later"))
+    for sender in senders:
+        raised = sender.finish()
+        assert isinstance(raised, ConnectionClosedError)
+        assert "the line broke. Nothing was sent" in str(raised)
+        assert raised.__cause__ is first
+    with pytest.raises(ConnectionClosedError, match="the line broke"):
+        bench.send("after")
+
+
+def test_a_frame_above_the_byte_cap_is_refused_at_once() -> None:
+    """What no grant could ever cover does not wait, and the error says both sizes."""
+    bench = Bench(config=FlowControlConfig(max_credit_bytes={"USER": 99}), parking=ScriptedParking())
+    with pytest.raises(MessageTooLargeError, match="100 bytes can never be sent on USER: max_credit_bytes there is 99") as caught:
+        bench.send("huge", byte_credits=100)
+    assert (caught.value.frame_bytes, caught.value.max_credit_bytes) == (100, 99)
+
+
+def test_a_text_stopped_in_mid_stream_says_what_was_sent() -> None:
+    """A deadline after the first step raises PartialSendError, and the next text may start."""
+    parking = ScriptedParking()
+    bench = Bench(messages=2, parking=parking)
+    parking.script.append(lambda: setattr(bench.clock, "now_s", bench.clock.now_s + 3))
+    with pytest.raises(PartialSendError, match=r"START and 1 part\(s\) were sent, no END follows") as caught:
+        bench.send("long", steps=4, timeout_s=3)
+    assert (caught.value.parts_sent, caught.value.message_id) == (1, "text-1")
+    assert bench.pokes >= 2, "steps that the sender does not write itself must be written by somebody"
+    bench.grant(1)
+    bench.send("next", timeout_s=0)
+    assert bench.outlet.labels == ["long", "long", "next"]
+
+
+def test_the_close_of_a_stream_says_what_was_sent() -> None:
+    """A text that is cut off by the end of the connection raises PartialSendError too."""
+    bench = Bench(messages=2)
+    sender = Sender(bench, "long", steps=4).begin(waits_as=1)
+    with bench.parking.lock:
+        bench.turnstile.close(ConnectionClosedError("gone"))
+    raised = sender.finish()
+    assert isinstance(raised, PartialSendError)
+    assert raised.parts_sent == 1
+
+
+def test_no_text_is_mixed_into_another() -> None:
+    """While one text streams, another of the channel waits until its last step."""
+    bench = Bench(messages=1)
+    one = Sender(bench, "one", steps=3).begin(waits_as=1)
+    two = Sender(bench, "two", steps=2).begin(waits_as=2)
+    for _ in range(4):
+        bench.grant(1)
+    assert (one.finish(), two.finish()) == (None, None)
+    assert bench.outlet.labels == ["one", "one", "one", "two", "two"]
+
+
+def test_room_at_the_socket_lets_the_next_go() -> None:
+    """A sender that waited for the socket goes on once there is room."""
+    bench = Bench()
+    bench.outlet.room = 0
+    sender = Sender(bench, "s").begin(waits_as=1)
+    bench.outlet.room = None
+    with bench.parking.lock:
+        bench.turnstile.room_again()
+    assert sender.finish() is None
+
+
+def test_an_epoch_sets_balances_afresh_and_forgets_the_peers_pause() -> None:
+    """A new handshake brings its own credit, within the caps, and keeps our own pause only."""
+    bench = Bench(messages=1)
+    bench.send("spent")
+    with bench.parking.lock:
+        bench.turnstile.pause("USER", by_us=False, peer_told=True)
+        bench.turnstile.open_epoch(250, 7)
+        gate = bench.turnstile.gate("USER")
+    assert gate.hold() is None
+    assert (gate.ledger.messages.spendable, gate.ledger.messages.set_aside) == (100, 150)
+    assert gate.ledger.byte_credits.granted == 7
+
+
+def test_an_epoch_without_amounts_takes_the_configurations() -> None:
+    """Where the peer's HAI names no credit, our own initial values are the balance."""
+    bench = Bench(config=FlowControlConfig(initial_credits={"USER": 4}, initial_credit_bytes=77))
+    with bench.parking.lock:
+        bench.turnstile.open_epoch(None, None)
+    assert bench.ledger().spendable == Cost(4, 77)
+    with bench.parking.lock:
+        assert bench.turnstile.gate("NEW").ledger.spendable == Cost(10, 77)
+
+
+def test_events_tell_the_story_in_the_ledgers_order() -> None:
+    """A blocked sender, the grant that admits it and what is left, with units."""
+    bench = Bench(messages=0)
+    sender = Sender(bench, "s").begin(waits_as=1)
+    until(lambda: len(bench.sink.of(SendBlocked)) == 1)
+    bench.clock.now_s += 2.5
+    bench.grant(150)
+    assert sender.finish() is None
+    blocked, granted, admitted = (bench.sink.of(kind)[0] for kind in (SendBlocked, CreditGranted, SendAdmitted))
+    assert (blocked.cause, blocked.messages_needed, blocked.waiting) == ("messages", 1, 1)
+    assert (granted.add_messages, granted.set_aside_messages, granted.credits) == (150, 50, 100)
+    assert (admitted.wait_s, admitted.messages, admitted.byte_credits, admitted.last) == (2.5, 1, 10, True)
+    order = [type(event) for event in bench.sink.events]
+    assert order.index(SendBlocked) < order.index(CreditGranted) < order.index(SendAdmitted)
+    assert [event.waiting for event in bench.sink.of(BacklogChanged)] == [1, 0]
+
+
+def test_a_stall_is_told_once() -> None:
+    """A channel where nothing moves is told of once, and again only after something moved."""
+    bench = Bench(messages=0)
+    sender = Sender(bench, "s").begin(waits_as=1)
+    with bench.parking.lock:
+        assert bench.turnstile.stalls(5.0) == []
+        bench.clock.now_s += 5.0
+        [(channel, text)] = bench.turnstile.stalls(5.0)
+        assert bench.turnstile.stalls(5.0) == []
+    assert channel == "USER"
+    assert "needs 1 message of credit and has 0" in text
+    assert "1 sender waiting, the first for 5.0 s" in text
+    bench.grant(1)
+    assert sender.finish() is None
+
+
+def test_a_control_frame_waits_for_nothing() -> None:
+    """What is posted goes out whatever the credit, and takes only what is counted, down to zero."""
+    bench = Bench(messages=0)
+    with bench.parking.lock:
+        bench.turnstile.open_epoch(1, 100)
+        for seq in (1, 2):
+            bench.turnstile.post(Cargo("ping", seq), counted=Cost(1, 60))
+        system = bench.turnstile.gate("SYSTEM").ledger
+    assert bench.outlet.labels == ["ping", "ping"]
+    assert system.spendable == Cost(0, 0)
+    assert system.is_conserved()

@@ -1,0 +1,112 @@
+"""Settings check themselves, and name what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from haip_sync import ConfigError, FlowControlConfig, HAIPClient, HeartbeatPolicy
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"initial_credits": -1}, "initial_credits must be at least 0"),
+        ({"initial_credits": 1.5}, "initial_credits must be a whole number, not 1.5 of type float"),
+        ({"initial_credits": True}, "initial_credits must be a whole number"),
+        ({"initial_credits": "10"}, "initial_credits must be a whole number"),
+        ({"initial_credits": None}, "initial_credits must be a whole number"),
+        ({"initial_credit_bytes": {"USER": -5}}, r"initial_credit_bytes\['USER'\] must be at least 0"),
+        ({"max_credits": 0}, "max_credits must be at least 1"),
+        ({"max_credits": {"USER": 0}}, r"max_credits\['USER'\] must be at least 1"),
+        ({"max_credit_bytes": 0}, "max_credit_bytes must be at least 1"),
+        ({"max_credit_bytes": {"NOT A NAME": 1}}, "channel 'NOT A NAME' is not a legal name"),
+        ({"max_credit_bytes": {7: 1}}, "channel 7 is not a legal name"),
+        ({"credit_unit": "frame"}, "credit_unit must be one of 'envelope', 'message', not 'frame'"),
+        ({"count_control_frames": 1}, "count_control_frames must be True or False"),
+    ],
+)
+def test_a_wrong_flow_control_setting_is_named(settings: dict[str, Any], match: str) -> None:
+    """Every wrong value of FlowControlConfig raises ConfigError with the name of the field."""
+    with pytest.raises(ConfigError, match=match):
+        FlowControlConfig(**settings)
+
+
+def test_a_mapping_leaves_the_default_to_other_channels() -> None:
+    """A channel that a mapping leaves out takes the default, and zero is legal for initial values."""
+    config = FlowControlConfig(initial_credits={"USER": 0}, max_credit_bytes={"bulk": 5})
+    assert config.initial_for("USER") == (0, 1 << 20)
+    assert config.initial_for("AGENT") == (10, 1 << 20)
+    assert config.caps_for("bulk") == (100, 5)
+    assert config.named_channels() == {"USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT", "bulk"}
+
+
+def test_settings_cannot_be_changed_behind_their_back() -> None:
+    """A mapping is copied, and neither the copy nor the settings can be written to."""
+    mine = {"USER": 3}
+    config = FlowControlConfig(initial_credits=mine)
+    mine["USER"] = -1
+    assert config.initial_for("USER")[0] == 3
+    with pytest.raises(TypeError):
+        config.initial_credits["USER"] = 1  # type: ignore[index]
+    with pytest.raises(AttributeError):
+        config.max_credits = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan"), "1", None, True])
+def test_a_wrong_heartbeat_is_named(value: Any) -> None:
+    """A heartbeat that could not be kept is refused."""
+    with pytest.raises(ConfigError, match=r"heartbeat\.interval"):
+        HeartbeatPolicy(interval=value)
+    with pytest.raises(ConfigError, match=r"heartbeat\.timeout"):
+        HeartbeatPolicy(timeout=value)
+
+
+@pytest.mark.parametrize(
+    ("url", "match"),
+    [
+        ("http://localhost", "must look like ws://host:port; its scheme is 'http'"),
+        ("localhost:8080", "must look like ws://host:port"),
+        ("ws://", "must look like ws://host:port"),
+        ("ws://localhost:99999", "host or port cannot be read"),
+        ("ws://localhost:port", "host or port cannot be read"),
+        ("ws://[::1", "host or port cannot be read"),
+        ("", "must look like ws://host:port"),
+        (None, "url must be a string"),
+        ("wss://example.net", "wss:// is not supported yet"),
+    ],
+)
+def test_a_wrong_url_is_refused_before_anything_is_opened(url: Any, match: str) -> None:
+    """A URL that cannot be connected to is a ConfigError of the constructor."""
+    with pytest.raises(ConfigError, match=match):
+        HAIPClient(url)
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"inbox": "mailbox"}, "inbox must be one of 'queue', 'listeners'"),
+        ({"transport": "sse"}, "transport must be one of 'websocket'"),
+        ({"dialect": "latin"}, "dialect must be one of"),
+        ({"token": 5}, "token must be a string or None"),
+        ({"session_id": "abc"}, "session_id must be a UUID"),
+        ({"send_timeout": -1}, "send_timeout must be a finite number of seconds"),
+        ({"stall_warning": 0}, "stall_warning must be a finite number of seconds above 0"),
+        ({"flow_control": {}}, "flow_control must be a FlowControlConfig, not dict"),
+        ({"heartbeat": 30}, "heartbeat must be a HeartbeatPolicy"),
+        ({"headers": {"a": "b\r\nc: d"}}, "must be strings without line breaks"),
+        ({"headers": [("a", "b")]}, "headers must be a mapping"),
+    ],
+)
+def test_a_wrong_client_setting_is_named(settings: dict[str, Any], match: str) -> None:
+    """Every wrong argument of HAIPClient is a ConfigError that names it."""
+    with pytest.raises(ConfigError, match=match):
+        HAIPClient("ws://localhost:1", **settings)
+
+
+def test_the_token_is_in_no_text_of_the_client() -> None:
+    """Neither the client's repr nor its address shows the token, whether it was given apart or in the URL."""
+    client = HAIPClient("ws://user:hunter2@localhost:81/x?token=hunter2", token="hunter2")  # noqa: S106
+    assert "hunter2" not in f"{client!r} {client.address} {client.name} {client.connection_state()}"
+    assert client.address == "ws://localhost:81"
