@@ -145,7 +145,12 @@ class Bench:
     """A turnstile with everything round it; `USER` begins with the credit that is asked for."""
 
     def __init__(
-        self, messages: int = 3, byte_credits: int = 1_000, *, config: FlowControlConfig | None = None, parking: Parking | None = None
+        self,
+        messages: int = 3,
+        byte_credits: int = 1_000,
+        *,
+        config: FlowControlConfig | None = None,
+        parking: Parking | None = None,
     ) -> None:
         self.clock = Clock()
         self.outlet = Ledgerless()
@@ -164,7 +169,9 @@ class Bench:
     def parcel(self, label: str, messages: int = 1, byte_credits: int = 10, *, steps: int = 1) -> Parcel:
         return Parcel(self.outlet, label, messages, byte_credits, steps=steps)
 
-    def send(self, label: str, messages: int = 1, byte_credits: int = 10, *, steps: int = 1, timeout_s: float | None = None) -> None:
+    def send(
+        self, label: str, messages: int = 1, byte_credits: int = 10, *, steps: int = 1, timeout_s: float | None = None
+    ) -> None:
         self.turnstile.pass_through("USER", self.parcel(label, messages, byte_credits, steps=steps), timeout_s)
 
     def grant(self, messages: int, byte_credits: int = 0) -> None:

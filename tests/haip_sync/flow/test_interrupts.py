@@ -9,7 +9,7 @@ from haip_sync import FlowControlTimeout
 
 
 def check_afterwards(bench: Bench, sent_before: int) -> None:
-    """The lock is free, the next sender enters, the books balance and agree with what left, and numbers have no hole."""
+    """Check that the lock is free, the next sender enters, the books balance and agree with what left, without a hole."""
     bench.grant(10, 1_000)
     assert Sender.finish(_started(Sender(bench, "next"))) is None
     ledger = bench.ledger()

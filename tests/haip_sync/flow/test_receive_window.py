@@ -10,6 +10,7 @@ from haip_sync.flow.receive_window import ReceiveWindow
 
 
 def window(messages: int, size: int) -> ReceiveWindow:
+    """Return a window all of which is granted."""
     return ReceiveWindow(Cost(messages, size), granted=Cost(messages, size))
 
 

@@ -70,7 +70,9 @@ def test_only_the_admitted_are_woken() -> None:
 def test_timeout_zero_never_waits() -> None:
     """With timeout 0 what cannot go raises FLOW_CONTROL at once and takes nothing."""
     bench = Bench(messages=1, parking=ScriptedParking())
-    with pytest.raises(FlowControlError, match=r"FLOW_CONTROL: .*needs 2 messages of credit and has 1.*Nothing was sent") as caught:
+    with pytest.raises(
+        FlowControlError, match=r"FLOW_CONTROL: .*needs 2 messages of credit and has 1.*Nothing was sent"
+    ) as caught:
         bench.send("two", messages=2, timeout_s=0)
     assert (caught.value.cause, caught.value.code) == ("messages", "FLOW_CONTROL")
     assert not isinstance(caught.value, FlowControlTimeout)

@@ -8,11 +8,12 @@ from haip_sync.protocol.sequencing import InboundSequence, Verdict
 
 
 def observe(sequence: InboundSequence, seq: str, frame_id: str, *, is_echo: bool = False) -> Verdict:
+    """Return what a frame with this seq and id is."""
     return sequence.observe(seq, frame_id, is_echo=is_echo)
 
 
 def test_the_highest_contiguous_number_is_acknowledged() -> None:
-    """ack rises with the numbers, stays below a gap, and catches up when it closes."""
+    """Ack rises with the numbers, stays below a gap, and catches up when it closes."""
     sequence = InboundSequence()
     assert sequence.ack == 0
     for seq in ("1", "2", "4", "5"):

@@ -48,17 +48,20 @@ class Peer:
 
 @pytest.fixture
 def session() -> Session:
+    """Return a session before its handshake."""
     return Session(OURS)
 
 
 @pytest.fixture
 def peer(session: Session) -> Peer:
+    """Return the peer of a session that has shaken hands."""
     peer = Peer(session)
     peer.greets()
     return peer
 
 
 def members(frame: Frame) -> Any:
+    """Return a frame of ours as the peer would read it."""
     return json.loads(frame.render(1, 0, 1_700_000_000_000))
 
 

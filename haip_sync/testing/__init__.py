@@ -1,0 +1,72 @@
+"""What programs that use HAIP test themselves with. Imported by tests and by the monitor's demo, never by the client.
+
+`DevServer` needs the package `websockets`: `pip install 'haip-sync[server]'`. It is loaded when it is first asked for, so
+that everything else here works without.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from haip_sync.testing.books import Books, Credit, Tally
+from haip_sync.testing.pause_script import PauseStep
+from haip_sync.testing.policies import (
+    POLICY_NAMES,
+    Bursty,
+    ChannelPolicy,
+    CreditPolicy,
+    Generous,
+    Never,
+    OnRequest,
+    Paced,
+    RenewAtHalf,
+    Stingy,
+    parse_policy,
+)
+from haip_sync.testing.records import Breach, ReceivedFrame, ReceivedText, Refusal
+from haip_sync.testing.session import Session
+from haip_sync.testing.timers import Clock, ManualClock, SystemClock
+
+if TYPE_CHECKING:
+    from haip_sync.testing.dev_server import DevServer
+
+__all__ = [
+    "POLICY_NAMES",
+    "Books",
+    "Breach",
+    "Bursty",
+    "ChannelPolicy",
+    "Clock",
+    "Credit",
+    "CreditPolicy",
+    "DevServer",
+    "Generous",
+    "ManualClock",
+    "Never",
+    "OnRequest",
+    "Paced",
+    "PauseStep",
+    "ReceivedFrame",
+    "ReceivedText",
+    "Refusal",
+    "RenewAtHalf",
+    "Session",
+    "Stingy",
+    "SystemClock",
+    "Tally",
+    "parse_policy",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `DevServer` on first use. Raises `ImportError`, naming what to install, without `websockets`."""
+    if name != "DevServer":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return import_module("haip_sync.testing.dev_server").DevServer
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.partition(".")[0] != "websockets":
+            raise
+        text = "the development server needs the package websockets: pip install 'haip-sync[server]'"
+        raise ImportError(text, name="websockets") from missing

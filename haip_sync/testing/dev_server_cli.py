@@ -1,0 +1,139 @@
+"""`haip-devserver`: the development server on its own, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from haip_sync import testing
+from haip_sync.config import DEFAULT_INITIAL_CREDIT_BYTES, DEFAULT_INITIAL_CREDITS
+from haip_sync.errors import ConfigError
+from haip_sync.testing.pause_script import PauseStep
+from haip_sync.testing.policies import POLICY_NAMES
+from haip_sync.testing.wire import DIALECTS
+
+if TYPE_CHECKING:
+    from haip_sync.testing.dev_server import DevServer
+
+_ENVIRONMENT_VARIABLE: Final = "HAIP_TOKEN"
+_KEEP_RECEIVED: Final = 1000
+_FAILED: Final = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the server until SIGINT or SIGTERM; return 0 then, and 2 when it could not start (the reason goes to stderr)."""
+    arguments = _parser().parse_args(argv)
+    if arguments.verbose:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    try:
+        return _run(_server(arguments))
+    except (ConfigError, ImportError) as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"cannot listen on {arguments.host} port {arguments.port}: {error.strerror or error}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="haip-devserver",
+        description="A HAIP 1.1.2 development server that keeps books of credit and answers every text on AGENT.",
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=int, default=8080, help="TCP port, 0 for a free one (default: %(default)s)")
+    add("--token", help=f"what clients must show as ?token=...; better put it in the variable {_ENVIRONMENT_VARIABLE}")
+    add("--dialect", choices=DIALECTS, default="both", help="texts to accept (default: %(default)s)")
+    add(
+        "--policy",
+        default="renewing",
+        metavar="NAME[:VALUE]",
+        help=f"when credit is given back: {', '.join(POLICY_NAMES)}; paced:50 is 50 messages a second, "
+        "bursty:2, stingy:0.1 and renewing:0.1 are seconds (default: %(default)s)",
+    )
+    add("--initial-credits", type=int, default=DEFAULT_INITIAL_CREDITS, metavar="N", help="messages, per channel")
+    add("--initial-bytes", type=int, default=DEFAULT_INITIAL_CREDIT_BYTES, metavar="N", help="bytes, per channel")
+    add("--no-agent", action="store_true", help="answer nothing")
+    add(
+        "--pause",
+        action="append",
+        default=[],
+        type=_pause,
+        metavar="CHANNEL:AFTER:FOR",
+        help="pause a channel AFTER seconds from each session's start, FOR seconds long; may be given several times",
+    )
+    add("--repeat-pauses", action="store_true", help="begin the pauses anew when the last is over")
+    add("--verbose", action="store_true", help="log sessions to stderr")
+    return parser
+
+
+def _pause(text: str) -> PauseStep:
+    try:
+        channel, after, duration = text.split(":")
+        return PauseStep(float(after), channel, float(duration))
+    except ValueError as error:  # ConfigError is one.
+        raise argparse.ArgumentTypeError(f"{text!r} is not CHANNEL:AFTER:FOR with seconds: {error}") from error
+
+
+def _server(arguments: argparse.Namespace) -> DevServer:
+    """Build the server. Raises `ConfigError`, or `ImportError` without the package websockets."""
+    return testing.DevServer(
+        arguments.host,
+        arguments.port,
+        token=arguments.token or os.environ.get(_ENVIRONMENT_VARIABLE) or None,
+        dialect=arguments.dialect,
+        policy=arguments.policy,
+        initial_credits=arguments.initial_credits,
+        initial_credit_bytes=arguments.initial_bytes,
+        agent=not arguments.no_agent,
+        pause_script=arguments.pause,
+        repeat_pauses=arguments.repeat_pauses,
+        keep_received=_KEEP_RECEIVED,
+    )
+
+
+def _listen_to_signals() -> None:
+    """Make SIGINT and SIGTERM raise KeyboardInterrupt, also where a shell started us with SIGINT ignored.
+
+    An exception and not an event that the handler sets: the handler would take the lock that the interrupted wait holds.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
+def _ignore_signals() -> None:
+    """Let the ending, which is bounded, run to its end however often Ctrl-C is pressed."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _run(server: DevServer) -> int:
+    try:
+        _listen_to_signals()
+        server.start()
+        sys.stdout.write(_greeting(server.url))
+        sys.stdout.flush()
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        _ignore_signals()
+    finally:
+        server.stop()
+    return 0
+
+
+def _greeting(url: str) -> str:
+    return f"haip-devserver listens on {url} - watch it with: haip-monitor {url} - Ctrl-C ends it\n"
+
+
+def _fail(reason: str) -> int:
+    sys.stderr.write(f"haip-devserver: {reason}\n")
+    return _FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""Who may come in: the token check. The token itself is never logged, shown or compared in a way that leaks it."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from urllib.parse import parse_qs, urlsplit
+
+from haip_sync.errors import ConfigError
+
+CLOSE_POLICY_VIOLATION = 1008
+_BEARER = "Bearer "
+
+
+class Gate:
+    """Compares what a client shows (`?token=...`, or `Authorization: Bearer ...`) with the token. Immutable."""
+
+    def __init__(self, token: str | None) -> None:
+        if token is not None and (not isinstance(token, str) or not token):
+            raise ConfigError("token must be a text that is not empty, or None for no check")
+        self._token = None if token is None else token.encode()
+
+    def admits(self, path: str, headers: Mapping[str, str]) -> bool:
+        """Whether a request may come in; everybody may where there is no token."""
+        if self._token is None:
+            return True
+        shown = parse_qs(urlsplit(path).query).get("token", [])
+        authorization = headers.get("Authorization", "")
+        if authorization.startswith(_BEARER):
+            shown.append(authorization.removeprefix(_BEARER))
+        return any(hmac.compare_digest(candidate.encode(), self._token) for candidate in shown)

@@ -1,0 +1,112 @@
+"""What happens to one connection, from its WebSocket handshake to its end: the gate, its policy, its session, its script."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import partial
+from typing import Final
+
+from websockets.sync.server import ServerConnection
+
+from haip_sync.testing.conversation import Conversation
+from haip_sync.testing.gate import CLOSE_POLICY_VIOLATION, Gate
+from haip_sync.testing.pause_script import PauseScript
+from haip_sync.testing.policies import CreditPolicy
+from haip_sync.testing.records import Refusal
+from haip_sync.testing.registry import SessionRegistry
+from haip_sync.testing.server_session import ServerSession
+from haip_sync.testing.timers import Alarms, Clock
+from haip_sync.testing.voice import ServerSettings
+
+logger = logging.getLogger("haip_sync.testing.devserver")
+
+CLOSE_GOING_AWAY: Final = 1001
+
+
+class Reception:
+    """Receives every connection of one server. Thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        settings: ServerSettings,
+        policy: CreditPolicy,
+        script: PauseScript,
+        sessions: SessionRegistry,
+        alarms: Alarms,
+        clock: Clock,
+    ) -> None:
+        self._gate = gate
+        self._settings = settings
+        self._script = script
+        self._sessions = sessions
+        self._alarms = alarms
+        self._clock = clock
+        # Guards the two below. May be taken under the registry's lock, never the other way round.
+        self._lock = threading.Lock()
+        self._policy = policy
+        self._policy_by_channel: dict[str, CreditPolicy] = {}
+
+    def set_policy(self, policy: CreditPolicy, channel: str | None) -> None:
+        """Take a policy for the connections to come, on one channel or on all of them."""
+        with self._lock:
+            if channel is None:
+                self._policy = policy
+                self._policy_by_channel.clear()
+            else:
+                self._policy_by_channel[channel] = policy
+
+    def receive(self, connection: ServerConnection) -> None:
+        """Serve one connection to its end, on the thread that the WebSocket library made for it."""
+        request = connection.request
+        if request is None or not self._gate.admits(request.path, request.headers):
+            self._sessions.refuse(Refusal(reason="no token, or a wrong one", close_code=CLOSE_POLICY_VIOLATION))
+            connection.close(CLOSE_POLICY_VIOLATION, "invalid token")
+            return
+        session = self._sessions.add(partial(self._new_session, connection))
+        if session is None:
+            connection.close(CLOSE_GOING_AWAY, "server stops")
+            return
+        try:
+            session.serve()
+        except Exception:
+            # A policy of the user's own may raise; the library, which is kept quiet, would not say so.
+            logger.exception("a session failed")
+            raise
+        finally:
+            self._sessions.remove(session, _refusal(session))
+
+    def _new_session(self, connection: ServerConnection) -> ServerSession:
+        with self._lock:
+            conversation = Conversation(self._settings, self._policy, self._policy_by_channel)
+        return ServerSession(connection, conversation, alarms=self._alarms, clock=self._clock, on_open=self._on_session_open)
+
+    def _on_session_open(self, session: ServerSession) -> None:
+        self._sessions.open(session)
+        logger.info("session %s opened", session.view.id)
+        self._play_script(session)
+
+    def _play_script(self, session: ServerSession) -> None:
+        """Set an alarm for every pause and resume, and one to begin anew."""
+        if session.ended:
+            return
+        start = self._clock.now()
+        for seconds, channel, paused in self._script.moves():
+            self._alarms.at(start + seconds, partial(_hold, session, channel, paused=paused))
+        if self._script.repeat:
+            self._alarms.at(start + self._script.length, partial(self._play_script, session))
+
+
+def _hold(session: ServerSession, channel: str, *, paused: bool) -> None:
+    session.perform(lambda conversation, _: conversation.voice.hold(channel, paused=paused))
+
+
+def _refusal(session: ServerSession) -> Refusal | None:
+    """Return why a connection that is over never became a session; None if it did."""
+    if session.number:
+        return None
+    closing = session.read(lambda conversation: conversation.voice.closing)
+    code, reason = closing or (None, "the client left before its HAI")
+    return Refusal(reason=reason, close_code=code)

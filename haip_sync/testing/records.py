@@ -1,0 +1,112 @@
+"""What a session has seen, as frozen records, and the bounded store that keeps them.
+
+The records are public; the store is arithmetic without lock or thread, owned by one session.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import Any, Final
+
+import msgspec
+
+_MAX_OPEN_TEXTS: Final = 10_000
+
+
+class ReceivedFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """One frame of the client's that was accepted, control frames included. Do not change its payload."""
+
+    type: str
+    channel: str
+    payload: dict[str, Any]
+    id: str
+    session: str
+    seq: str
+    ack: str | None
+    run_id: str | None
+    thread_id: str | None
+    frame_bytes: int
+    """The UTF-8 length of the whole text frame."""
+    cost_bytes: int
+    """What it cost of our grant; 0 for a control frame."""
+    binary: bytes | None
+    """The binary frame that belongs to it, where there is one."""
+
+
+class ReceivedText(msgspec.Struct, frozen=True, kw_only=True):
+    """One whole text: its START, every PART and its END arrived."""
+
+    message_id: str
+    channel: str
+    author: str | None
+    text: str
+
+
+class Breach(msgspec.Struct, frozen=True, kw_only=True):
+    """A data frame that came without credit for it. It was not delivered and debited nothing."""
+
+    channel: str
+    type: str
+    id: str
+    seq: str
+    cost_bytes: int
+    """What it would have cost in bytes."""
+    balance: int
+    """Messages that the client had left."""
+    balance_bytes: int
+    """Bytes that the client had left."""
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection that never became a session. Never carries a token."""
+
+    reason: str
+    """One sentence."""
+    close_code: int | None
+    """The WebSocket close code that we sent; None when the client left first."""
+
+
+class Archive:
+    """What one session received: at most `keep` frames, texts and breaches each, the oldest forgotten first."""
+
+    def __init__(self, keep: int) -> None:
+        self.frames: deque[ReceivedFrame] = deque(maxlen=keep)
+        self.frame_count = 0
+        self.texts: deque[ReceivedText] = deque(maxlen=keep)
+        self.text_count = 0
+        self.breaches: deque[Breach] = deque(maxlen=keep)
+        # Texts whose END is still to come, by channel and message id, the oldest first; bounded, for a client that never ends.
+        self._open: OrderedDict[tuple[str, str], tuple[str | None, list[str]]] = OrderedDict()
+
+    def add_frame(self, frame: ReceivedFrame) -> None:
+        """Keep one frame."""
+        self.frames.append(frame)
+        self.frame_count += 1
+
+    def begin_text(self, channel: str, message_id: str, author: str | None, text: str) -> None:
+        """Take a START; a text that was still open under this id is forgotten."""
+        self._open[channel, message_id] = (author, [text])
+        if len(self._open) > _MAX_OPEN_TEXTS:
+            self._open.popitem(last=False)
+
+    def continue_text(self, channel: str, message_id: str, text: str) -> None:
+        """Take a PART; without its START it is no part of any text."""
+        if (begun := self._open.get((channel, message_id))) is not None:
+            begun[1].append(text)
+
+    def end_text(self, channel: str, message_id: str, text: str) -> ReceivedText | None:
+        """Take an END and return the whole text; None when its START never came or a frame of it was refused."""
+        begun = self._open.pop((channel, message_id), None)
+        if begun is None:
+            return None
+        whole = "".join((*begun[1], text))
+        done = ReceivedText(message_id=message_id, channel=channel, author=begun[0], text=whole)
+        self.texts.append(done)
+        self.text_count += 1
+        return done
+
+    def add_breach(self, breach: Breach, message_id: object) -> None:
+        """Keep one breach; the text that the refused frame belonged to has a hole and will never be whole."""
+        self.breaches.append(breach)
+        if isinstance(message_id, str):
+            self._open.pop((breach.channel, message_id), None)

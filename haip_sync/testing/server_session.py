@@ -1,0 +1,220 @@
+"""One session at run time: the lock around its conversation, the thread that writes, the loop that reads.
+
+Two threads a session are ours: the WebSocket library's handler thread reads (`serve`), a writer thread writes. Whoever
+wants something of the session calls `perform`, which decides under the lock; the writer alone touches the socket, without
+the lock, so a client that does not read holds up neither its own books nor anybody else.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, TypeVar
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection
+
+from haip_sync.testing.conversation import Conversation
+from haip_sync.testing.session import Session
+from haip_sync.testing.timers import Alarms, Clock
+
+MAX_UNSENT_FRAMES: Final = 100_000
+MAX_UNSENT_CHARS: Final = 64 << 20
+"""A client that has left more than this unread is dropped: memory stays bounded."""
+
+_CLOSE_INTERNAL_ERROR: Final = 1011
+
+ResultT = TypeVar("ResultT")
+
+
+def abort(connection: ServerConnection) -> None:
+    """Cut the TCP connection: every thread that waits for it wakes, nothing more is sent. From any thread, idempotent."""
+    # shutdown and not close: closing a descriptor wakes nobody who waits on it.
+    with suppress(OSError):
+        connection.socket.shutdown(socket.SHUT_RDWR)
+
+
+class ServerSession:
+    """One connection of one client. Thread-safe.
+
+    `number` counts opened sessions from 1; it is 0 until the client's HAI was good.
+    """
+
+    def __init__(
+        self,
+        connection: ServerConnection,
+        conversation: Conversation,
+        *,
+        alarms: Alarms,
+        clock: Clock,
+        on_open: Callable[[ServerSession], None],
+    ) -> None:
+        self.number = 0
+        self.view = Session(self)
+        self._connection = connection
+        self._alarms = alarms
+        self._clock = clock
+        self._on_open = on_open
+        # Guards the conversation and everything below. Nothing is written, called back or joined while it is held.
+        self._lock = threading.Lock()
+        # Waits for: something to write, or the end.
+        self._to_write = threading.Condition(self._lock)
+        # Waits for: any change of the session, for `Session.wait_for`.
+        self._changed = threading.Condition(self._lock)
+        self._conversation = conversation
+        self._unsent: deque[str | bytes] = deque()
+        self._unsent_chars = 0
+        self._version = 0
+        # The nearest alarm that is set and has not fired.
+        self._alarm: float | None = None
+        self._ended = False
+        self._close_code: int | None = None
+        self._writer = threading.Thread(target=self._write_all, name="haip-devserver-writer", daemon=True)
+
+    # What others ask
+
+    @property
+    def live(self) -> bool:
+        """Whether the client's HAI was good and the connection stands."""
+        with self._lock:
+            return self._conversation.peer_id is not None and not self._ended
+
+    @property
+    def ended(self) -> bool:
+        """Whether the connection is over."""
+        with self._lock:
+            return self._ended
+
+    @property
+    def close_code(self) -> int | None:
+        """The WebSocket close code, 1006 for none; None while the connection stands."""
+        with self._lock:
+            return self._close_code
+
+    def read(self, look: Callable[[Conversation], ResultT]) -> ResultT:
+        """Return what `look` sees in the conversation, as of one moment. `look` is code of ours and waits for nothing."""
+        with self._lock:
+            return look(self._conversation)
+
+    def perform(self, step: Callable[[Conversation, float], None]) -> None:
+        """Take one step in the conversation, then see to what it asks for. `step` is code of ours and waits for nothing."""
+        with self._lock:
+            step(self._conversation, self._clock.now())
+            self._collect()
+            alarm = self._new_alarm()
+            too_far_behind = len(self._unsent) > MAX_UNSENT_FRAMES or self._unsent_chars > MAX_UNSENT_CHARS
+        if alarm is not None:
+            self._alarms.at(alarm, self._on_alarm)
+        if too_far_behind:
+            self.abort()
+
+    def abort(self) -> None:
+        """Cut the connection; what is not yet sent is lost."""
+        abort(self._connection)
+
+    @property
+    def version(self) -> int:
+        """A number that grows with every change."""
+        with self._lock:
+            return self._version
+
+    def wait_for_change(self, seen: int, deadline: float | None) -> bool:
+        """Wait until `version` differs from `seen`; False at `deadline` (on `time.monotonic`) or after the end."""
+        with self._lock:
+            while self._version == seen and not self._ended:
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                self._changed.wait(left)
+            return self._version != seen
+
+    # The two loops
+
+    def serve(self) -> None:
+        """Say hello, then read until the connection ends. Runs on the library's thread for this connection."""
+        self._writer.start()
+        try:
+            self.perform(lambda conversation, _: conversation.voice.hello())
+            with suppress(ConnectionClosed):
+                self._read_all()
+        except Exception:
+            self._connection.close(_CLOSE_INTERNAL_ERROR)
+            raise
+        finally:
+            self._end()
+            self._writer.join()
+
+    def _read_all(self) -> None:
+        while True:
+            self._receive(self._connection.recv())
+            if not self.number and self.live:
+                self._on_open(self)
+
+    def _receive(self, data: str | bytes) -> None:
+        self.perform(lambda conversation, now: conversation.receive(data, now))
+
+    def _write_all(self) -> None:
+        with suppress(ConnectionClosed):
+            while (work := self._next_batch()) is not None:
+                batch, closing = work
+                for data in batch:
+                    self._connection.send(data)
+                if closing is not None:
+                    self._connection.close(*closing)
+                    return
+
+    def _next_batch(self) -> tuple[list[str | bytes], tuple[int, str] | None] | None:
+        """Wait for something to write; return it, and how to close afterwards if it is the last. None at the end."""
+        with self._lock:
+            while not (self._unsent or self._conversation.voice.closing or self._ended):
+                self._to_write.wait()
+            if self._ended:
+                return None
+            batch = list(self._unsent)
+            self._unsent.clear()
+            self._unsent_chars = 0
+            return batch, self._conversation.voice.closing
+
+    # Helpers
+
+    def _collect(self) -> None:
+        """Take over what the conversation has to say. Requires holding the lock."""
+        outgoing = self._conversation.voice.take_outgoing()
+        if not self._ended:
+            self._unsent.extend(outgoing)
+            self._unsent_chars += sum(map(len, outgoing))
+        self._version += 1
+        self._changed.notify_all()
+        if outgoing or self._conversation.voice.closing:
+            self._to_write.notify()
+
+    def _new_alarm(self) -> float | None:
+        """Return the time of an alarm that must be set because none so early stands. Requires holding the lock."""
+        due = self._conversation.desk.due()
+        if due is None or self._ended or (self._alarm is not None and self._alarm <= due):
+            return None
+        self._alarm = due
+        return due
+
+    def _on_alarm(self) -> None:
+        with self._lock:
+            self._alarm = None
+        try:
+            self.perform(lambda conversation, now: conversation.voice.give_all(conversation.desk.tick(now)))
+        except Exception:
+            # A policy of the user's own may raise; as for a frame, that ends its session and no other.
+            self.abort()
+            raise
+
+    def _end(self) -> None:
+        with self._lock:
+            self._ended = True
+            self._close_code = self._connection.close_code
+            self._unsent.clear()
+            self._version += 1
+            self._to_write.notify_all()
+            self._changed.notify_all()

@@ -1,0 +1,142 @@
+"""Everything that the server says on one connection, and what it costs whom. No thread, no lock, no socket.
+
+Not thread-safe; see `Conversation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from haip_sync.testing import wire
+from haip_sync.testing.agent import OutgoingText
+from haip_sync.testing.books import Credit
+from haip_sync.testing.credit_desk import CreditDesk
+from haip_sync.testing.postbox import Postbox
+from haip_sync.testing.speech import Speech
+
+CLOSE_PROTOCOL_ERROR: Final = 1002
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """What every session of a server has in common."""
+
+    dialect: str
+    accept_events: frozenset[str]
+    initial: Credit | None
+    agent: bool
+    keep_received: int
+
+
+class Voice:
+    """What one connection sends, in the order of its numbers; `take_outgoing` hands it over."""
+
+    def __init__(self, settings: ServerSettings, postbox: Postbox, desk: CreditDesk) -> None:
+        self.closing: tuple[int, str] | None = None
+        """Close code and reason, once the connection is to end."""
+        self.speech = Speech(postbox)
+        self._settings = settings
+        self._postbox = postbox
+        self._desk = desk
+        # None until the client's HAI: nobody knows what it accepts before.
+        self._peer_accepts: frozenset[str] | None = None
+
+    def hello(self) -> None:
+        """Send our HAI, without waiting for the client's."""
+        capabilities: dict[str, Any] = {"binary_frames": True, "max_concurrent_runs": 1}
+        if self._settings.initial is not None:
+            capabilities["flow_control"] = {
+                "initial_credit_messages": self._settings.initial.messages,
+                "initial_credit_bytes": self._settings.initial.byte_credits,
+            }
+        self.tell(
+            "HAI",
+            {
+                "haip_version": wire.HAIP_VERSION,
+                "accept_major": [wire.MAJOR],
+                "accept_events": sorted(self._settings.accept_events),
+                "capabilities": capabilities,
+            },
+        )
+
+    def open(self, peer_accepts: frozenset[str]) -> None:
+        """Speak from now on as the client's HAI wants it: only types that it accepts, and the first dialect that fits."""
+        self._peer_accepts = peer_accepts
+        fitting = (types for types in wire.TEXT_TYPES[self._settings.dialect] if peer_accepts.issuperset(types))
+        self.speech.types = next(fitting, None)
+
+    def accepts(self, event_type: str) -> bool:
+        """Whether the client's HAI names `event_type`."""
+        return self._peer_accepts is not None and event_type in self._peer_accepts
+
+    def say(self, channel: str, text: str, author: str | None) -> None:
+        """Queue a text of ours and send as much of it as the client's credit allows; the rest follows with the credit."""
+        ledger = self._desk.ledger(channel)
+        if ledger is None:
+            self.speech.dropped += 1
+            return
+        self.speech.add(channel, OutgoingText(text, author))
+        self.speech.pump(ledger)
+
+    def give(self, channel: str, credit: Credit) -> None:
+        """Grant `credit` by FLOW_UPDATE; nothing when it is empty or the client accepts no FLOW_UPDATE."""
+        ledger = self._desk.ledger(channel)
+        if not credit or ledger is None or not self.accepts("FLOW_UPDATE"):
+            return
+        ledger.from_client.grant(credit)
+        amounts = {"add_messages": credit.messages, "add_bytes": credit.byte_credits}
+        self.tell("FLOW_UPDATE", {"channel": channel, **{name: value for name, value in amounts.items() if value}})
+
+    def give_all(self, grants: Iterable[tuple[str, Credit]]) -> None:
+        """Grant each."""
+        for channel, credit in grants:
+            self.give(channel, credit)
+
+    def hold(self, channel: str, *, paused: bool) -> None:
+        """Send PAUSE_CHANNEL or RESUME_CHANNEL, where the client accepts it, and hold our own texts or let them go."""
+        ledger = self._desk.ledger(channel)
+        if ledger is not None and ledger.paused_by_server != paused:
+            ledger.paused_by_server = paused
+            self.tell("PAUSE_CHANNEL" if paused else "RESUME_CHANNEL", {"channel": channel})
+            self.speech.pump(ledger)
+
+    def send_frame(self, event_type: str, payload: Mapping[str, Any], channel: str, binary: bytes | None) -> None:
+        """Send a well-formed frame at once, whatever the client accepts; a data frame is debited, covered or not."""
+        frame = self._postbox.write(event_type, payload, channel, binary)
+        if event_type not in wire.CONTROL_TYPES and (ledger := self._desk.ledger(channel)) is not None:
+            ledger.to_client.spend(Credit(1, frame.cost_bytes))
+        self._postbox.send(frame)
+
+    def send_raw(self, data: str | bytes) -> None:
+        """Send anything at all, outside of every count."""
+        self._postbox.send_raw(data)
+
+    def close(self, reason: str, code: int = CLOSE_PROTOCOL_ERROR) -> None:
+        """End the connection with a WebSocket close once everything before it is sent. The first reason counts."""
+        self.closing = self.closing or (code, reason)
+
+    def take_outgoing(self) -> list[str | bytes]:
+        """Return what is to go to the socket, in order."""
+        return self._postbox.take()
+
+    def tell(self, event_type: str, payload: Mapping[str, Any]) -> None:
+        """Send a control frame. Before the client's HAI we cannot know what it accepts."""
+        if self._peer_accepts is None or event_type in self._peer_accepts:
+            self._postbox.send(self._postbox.write(event_type, payload))
+
+    def error(self, code: str, message: str, related_id: str | None = None) -> None:
+        """Send an ERROR; `related_id` is the id of the client's frame that it is about."""
+        related = {} if related_id is None else {"related_id": related_id}
+        self.tell("ERROR", {"code": code, "message": message, **related})
+
+    def violation(self, message: str, related_id: str | None = None) -> None:
+        """Report what cannot be read; as the first frame it ends the connection, for no HAI came."""
+        self.error("PROTOCOL_VIOLATION", message, related_id)
+        if self._peer_accepts is None:
+            self.close("the first frame must be a good HAI")
+
+    def replay(self, from_seq: int, to_seq: int | None) -> bool:
+        """Send what was sent under these numbers again; False if it is no longer there."""
+        return self._postbox.replay(from_seq, to_seq)

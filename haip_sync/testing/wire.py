@@ -1,0 +1,224 @@
+"""HAIP 1.1.2 as this server reads and writes it: envelopes, payloads, types, and what a frame costs.
+
+On purpose nothing of the client's own codec: what one of the two gets wrong, the other shows. No state, no thread.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+
+import msgspec
+
+HAIP_VERSION: Final = "1.1.2"
+MAJOR: Final = 1
+MAX_CHANNELS: Final = 1024
+"""Channels per connection; a frame on one more is answered with PROTOCOL_VIOLATION."""
+
+Dialect = Literal["message", "text", "both"]
+DIALECTS: Final[tuple[str, ...]] = get_args(Dialect)
+
+MESSAGE_TEXT: Final = ("MESSAGE_START", "MESSAGE_PART", "MESSAGE_END")
+"""START, PART and END of a text in the dialect `message`."""
+TEXT_TEXT: Final = ("TEXT_MESSAGE_START", "TEXT_MESSAGE_PART", "TEXT_MESSAGE_END")
+"""The same in the dialect `text`."""
+TEXT_TYPES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
+    "message": (MESSAGE_TEXT,),
+    "text": (TEXT_TEXT,),
+    "both": (MESSAGE_TEXT, TEXT_TEXT),
+}
+"""The types of each dialect; where both fit, the first is chosen."""
+CONTROL_TYPES: Final = frozenset(
+    {
+        "HAI",
+        "PING",
+        "PONG",
+        "ERROR",
+        "FLOW_UPDATE",
+        "PAUSE_CHANNEL",
+        "RESUME_CHANNEL",
+        "REPLAY_REQUEST",
+        "TRANSACTION_START",
+        "TRANSACTION_END",
+        "TRANSACTION_JOIN",
+    }
+)
+"""What costs nothing: a starved client could not ask for credit otherwise."""
+_COMMON_TYPES: Final = (
+    *("HAI", "PING", "PONG", "ERROR", "FLOW_UPDATE", "PAUSE_CHANNEL", "RESUME_CHANNEL", "REPLAY_REQUEST"),
+    *("RUN_STARTED", "RUN_FINISHED", "RUN_CANCEL", "RUN_ERROR", "AUDIO_CHUNK"),
+    *("TOOL_CALL", "TOOL_UPDATE", "TOOL_DONE", "TOOL_CANCEL", "TOOL_LIST", "TOOL_SCHEMA"),
+)
+
+PayloadT = TypeVar("PayloadT")
+
+_UUID4 = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
+_Uuid4 = Annotated[str, msgspec.Meta(pattern=_UUID4)]
+_Decimal = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}$")]
+_Channel = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+_FromZero = Annotated[int, msgspec.Meta(ge=0)]
+_FromOne = Annotated[int, msgspec.Meta(ge=1)]
+_Octet = Annotated[int, msgspec.Meta(ge=0, le=255)]
+
+
+class WireError(Exception):
+    """A frame that is no envelope, or a payload that is not what its type asks for."""
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """One frame as received; what HAIP does not name is ignored unless `crit` is set."""
+
+    id: _Uuid4
+    session: _Uuid4
+    seq: _Decimal
+    channel: _Channel
+    type: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    payload: dict[str, Any]
+    ack: _Decimal | None = None
+    ts: _Decimal | None = None
+    pv: _Octet = MAJOR
+    crit: bool = False
+    bin_len: _FromZero | None = None
+    bin_mime: str | None = None
+    run_id: str | None = None
+    thread_id: str | None = None
+    transaction: str | None = None
+
+
+class FlowFields(msgspec.Struct, frozen=True, kw_only=True):
+    """What a HAI says about the first credit; None where it says nothing."""
+
+    initial_credit_messages: _FromZero | None = None
+    initial_credit_bytes: _FromZero | None = None
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a HAI's capabilities that concerns us."""
+
+    flow_control: FlowFields = FlowFields()
+
+
+class HaiPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """The client's HAI."""
+
+    haip_version: str
+    accept_major: list[_FromZero]
+    accept_events: list[str]
+    capabilities: Capabilities = Capabilities()
+
+
+class FlowPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """FLOW_UPDATE, in the specification's form and in that of a published example (`action` and `credits`)."""
+
+    channel: _Channel
+    add_messages: _FromOne | None = None
+    add_bytes: _FromOne | None = None
+    action: Literal["request_credits", "grant_credits", "reduce_credits"] | None = None
+    credits: _FromOne | None = None
+
+
+class ChannelPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """PAUSE_CHANNEL and RESUME_CHANNEL."""
+
+    channel: _Channel
+
+
+class ReplayPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """REPLAY_REQUEST: both ends belong to it."""
+
+    from_seq: _Decimal
+    to_seq: _Decimal | None = None
+
+
+class TextPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """START, PART and END of a text, in either dialect."""
+
+    message_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    author: str | None = None
+    text: str = ""
+
+
+class _Frame(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """One frame to send; members that are None are left out."""
+
+    id: str
+    session: str
+    seq: str
+    ack: str | None = None
+    ts: str
+    channel: str
+    type: str
+    payload: Mapping[str, Any]
+    pv: int
+    bin_len: int | None = None
+    bin_mime: str | None = None
+
+
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+_decode_any = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_KNOWN_MEMBERS: Final = frozenset(Envelope.__struct_fields__)
+
+
+def accepted_types(dialect: str) -> tuple[str, ...]:
+    """Return the `accept_events` of a server that speaks `dialect`."""
+    return _COMMON_TYPES + tuple(name for types in TEXT_TYPES[dialect] for name in types)
+
+
+def decode(text: str) -> Envelope:
+    """Read one text frame. Raises `WireError`, saying why, for anything that is no envelope of HAIP 1.1.2."""
+    try:
+        return _decode_envelope(text)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise WireError(f"not an envelope: {error}") from error
+
+
+def has_unknown_members(text: str) -> bool:
+    """Whether an envelope that was read has members beside HAIP's own: with `crit` set they must not be ignored."""
+    return not _KNOWN_MEMBERS.issuperset(_decode_any(text))
+
+
+def read_payload(payload: dict[str, Any], kind: type[PayloadT]) -> PayloadT:
+    """Return `payload` as `kind`. Raises `WireError`, saying why."""
+    try:
+        return msgspec.convert(payload, kind)
+    except msgspec.ValidationError as error:
+        raise WireError(f"bad payload: {error}") from error
+
+
+def encode(
+    *,
+    session: str,
+    seq: int,
+    ack: int | None,
+    event_type: str,
+    channel: str,
+    payload: Mapping[str, Any],
+    binary: bytes | None = None,
+) -> str:
+    """Return one frame as the text that goes on the wire, with an id and a time of its own."""
+    frame = _Frame(
+        id=str(uuid.uuid4()),
+        session=session,
+        seq=str(seq),
+        ack=None if ack is None else str(ack),
+        ts=str(time.time_ns() // 1_000_000),
+        channel=channel,
+        type=event_type,
+        payload=payload,
+        pv=MAJOR,
+        bin_len=None if binary is None else len(binary),
+        bin_mime=None if binary is None else "application/octet-stream",
+    )
+    return _encode(frame).decode()
+
+
+def cost_in_bytes(*, event_type: str, payload: Mapping[str, Any], bin_len: int | None, frame_bytes: int) -> int:
+    """Return what a data frame costs: its binary part, or its decoded base64, or else the whole text frame."""
+    if bin_len is not None:
+        return bin_len
+    data = payload.get("data") if event_type == "AUDIO_CHUNK" else None
+    # Three bytes for four characters; the padding stands for none.
+    return len(data.rstrip("=")) * 3 // 4 if isinstance(data, str) else frame_bytes

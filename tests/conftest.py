@@ -1,0 +1,23 @@
+"""What every test is held to: it leaves no thread behind."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+_GRACE_S = 5.0
+
+
+@pytest.fixture(autouse=True)
+def _leaves_no_thread() -> Iterator[None]:
+    """Fail the test that leaves a thread running, and say where it was started from."""
+    before = set(threading.enumerate())
+    yield
+    deadline_s = time.monotonic() + _GRACE_S
+    for thread in set(threading.enumerate()) - before:
+        thread.join(max(0.0, deadline_s - time.monotonic()))
+    left = [thread.name for thread in threading.enumerate() if thread not in before and thread.is_alive()]
+    assert not left, f"threads left behind: {left}"

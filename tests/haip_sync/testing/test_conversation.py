@@ -1,0 +1,615 @@
+"""The server's side of a connection, frame by frame, without a socket."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from haip_sync.testing.books import Credit
+from haip_sync.testing.conversation import Conversation
+from haip_sync.testing.policies import CreditPolicy, Generous, Never, OnRequest
+from haip_sync.testing.voice import ServerSettings
+from haip_sync.testing.wire import CONTROL_TYPES, MAX_CHANNELS, accepted_types
+
+CONTROL = ("HAI", "PING", "PONG", "ERROR", "FLOW_UPDATE", "PAUSE_CHANNEL", "RESUME_CHANNEL", "REPLAY_REQUEST")
+MESSAGE = ("MESSAGE_START", "MESSAGE_PART", "MESSAGE_END")
+TEXT = ("TEXT_MESSAGE_START", "TEXT_MESSAGE_PART", "TEXT_MESSAGE_END")
+
+
+class Line:
+    """A conversation and the pen of its client; `get` returns the server's frames since the last call."""
+
+    def __init__(self, pen: Any, *, policy: CreditPolicy | None = None, hai: bool = True, **settings: Any) -> None:
+        defaults: dict[str, Any] = {
+            "dialect": "both",
+            "accept_events": frozenset(accepted_types("both")),
+            "initial": Credit(10, 10_000),
+            "agent": False,
+            "keep_received": 100,
+        }
+        self.pen = pen
+        self.talk = Conversation(ServerSettings(**(defaults | settings)), policy or Never(), {})
+        self.talk.voice.hello()
+        if hai:
+            self.put(pen.hai())
+            self.get()
+
+    def put(self, *data: str | bytes) -> None:
+        """Let these arrive."""
+        for item in data:
+            self.talk.receive(item, 0.0)
+
+    def send(self, event_type: str, payload: object, channel: str = "SYSTEM", **members: Any) -> str:
+        """Let one well-formed frame arrive; return its id."""
+        frame_id, text = self.pen.frame(event_type, payload, channel, **members)
+        self.put(text)
+        return str(frame_id)
+
+    def get(self) -> list[dict[str, Any]]:
+        """Return what the server sent."""
+        return [json.loads(text) for text in self.talk.voice.take_outgoing() if isinstance(text, str)]
+
+    def error(self) -> tuple[str, str | None]:
+        """Return code and related id of the single frame that was sent, an ERROR."""
+        (frame,) = self.get()
+        assert frame["type"] == "ERROR"
+        return frame["payload"]["code"], frame["payload"].get("related_id")
+
+    def texts(self) -> list[str]:
+        """Return the whole texts that arrived."""
+        return [text.text for text in self.talk.archive.texts]
+
+    def spent(self, channel: str = "USER") -> tuple[int, int]:
+        """Return what the client has spent on a channel."""
+        tally = self.talk.desk.known(channel).books().from_client
+        return tally.spent, tally.spent_bytes
+
+
+@pytest.fixture
+def line(pen: Any) -> Line:
+    """Return a conversation past its handshake that never grants."""
+    return Line(pen)
+
+
+# Handshake
+
+
+def test_the_server_greets_first(pen: Any) -> None:
+    """Its HAI is its first frame, says what it speaks and grants, and waits for nothing."""
+    (hai,) = Line(pen, hai=False).get()
+    assert (hai["type"], hai["channel"], hai["seq"], hai["pv"]) == ("HAI", "SYSTEM", "1", 1)
+    assert "ack" not in hai
+    payload = hai["payload"]
+    assert (payload["haip_version"], payload["accept_major"]) == ("1.1.2", [1])
+    assert {*MESSAGE, *TEXT} <= set(payload["accept_events"])
+    assert payload["capabilities"]["flow_control"] == {"initial_credit_messages": 10, "initial_credit_bytes": 10_000}
+
+
+def test_without_first_credits_the_hai_names_none(pen: Any) -> None:
+    """The client's own word is the window then, and nothing is a breach."""
+    line = Line(pen, hai=False, initial=None)
+    (hai,) = line.get()
+    assert "flow_control" not in hai["payload"]["capabilities"]
+    line.put(pen.hai())
+    for _ in range(60):
+        line.send("TOOL_LIST", {}, "USER")
+    books = line.talk.desk.known("USER").books()
+    assert (books.window, books.window_bytes, books.metered) == (50, 50_000, False)
+    assert (books.from_client.balance, books.breaches) == (-10, 0)
+
+
+def test_a_client_that_names_no_credit_grants_what_we_grant(pen: Any) -> None:
+    """What one side leaves open, the other side's word settles."""
+    line = Line(pen, hai=False)
+    line.put(pen.hai(capabilities={}))
+    tally = line.talk.desk.known("AGENT").books().to_client
+    assert (tally.granted, tally.granted_bytes) == (10, 10_000)
+
+
+@pytest.mark.parametrize("first", ["not JSON", "{}", '{"type": "HAI"}', b"\x00"])
+def test_what_cannot_be_read_as_first_frame_ends_the_connection(pen: Any, first: str | bytes) -> None:
+    """Without a HAI there is no session: PROTOCOL_VIOLATION, then the end."""
+    line = Line(pen, hai=False)
+    line.get()
+    line.put(first)
+    assert line.error() == ("PROTOCOL_VIOLATION", None)
+    assert line.talk.voice.closing is not None
+
+
+def test_the_first_frame_must_be_hai(pen: Any) -> None:
+    """Any other type is a PROTOCOL_VIOLATION and ends the connection; what follows is not read."""
+    line = Line(pen, hai=False)
+    line.get()
+    ping = line.send("PING", {"nonce": "1"})
+    assert line.error() == ("PROTOCOL_VIOLATION", ping)
+    line.put(pen.hai())
+    assert line.talk.peer_id is None
+
+
+def test_a_bad_hai_ends_the_connection(pen: Any) -> None:
+    """A HAI whose payload makes no sense opens no session."""
+    line = Line(pen, hai=False)
+    line.get()
+    line.put(pen.hai(accept_major="all"))
+    assert line.error()[0] == "PROTOCOL_VIOLATION"
+    assert line.talk.voice.closing is not None
+
+
+def test_no_version_in_common_ends_the_connection(pen: Any) -> None:
+    """VERSION_INCOMPATIBLE, then the end."""
+    line = Line(pen, hai=False)
+    line.get()
+    line.put(pen.hai(accept_major=[2, 3]))
+    assert line.error()[0] == "VERSION_INCOMPATIBLE"
+    assert line.talk.voice.closing is not None
+    assert line.talk.peer_id is None
+
+
+def test_a_second_hai_is_a_violation(line: Line) -> None:
+    """It is reported and changes nothing."""
+    line.put(line.pen.hai())
+    assert line.error()[0] == "PROTOCOL_VIOLATION"
+
+
+# Envelopes
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"id": "1"},
+        {"session": "x"},
+        {"seq": "1a"},
+        {"seq": 7},
+        {"channel": "no spaces"},
+        {"payload": None},
+        {"payload": "text"},
+        {"type": 3},
+        {"pv": 256},
+        {"bin_len": -1},
+    ],
+)
+def test_a_bad_envelope_is_reported_and_costs_nothing(line: Line, members: dict[str, Any]) -> None:
+    """The connection goes on, and no balance moves."""
+    frame = json.loads(line.pen.frame("TOOL_LIST", {}, "USER")[1]) | members
+    line.put(json.dumps(frame))
+    assert line.error()[0] == "PROTOCOL_VIOLATION"
+    assert line.spent() == (0, 0)
+    assert line.talk.voice.closing is None
+
+
+def test_frames_carry_the_servers_own_session_and_count(line: Line) -> None:
+    """The seq rises by one from the HAI's, the ack is the highest contiguous number received."""
+    line.send("PING", {"nonce": "a"})
+    line.send("PING", {"nonce": "b"})
+    first, second = line.get()
+    assert (first["seq"], second["seq"], first["ack"], second["ack"]) == ("2", "3", "2", "3")
+    assert first["session"] == second["session"] == line.talk.id != line.pen.session
+    assert first["id"] != second["id"]
+
+
+def test_the_ack_stops_at_a_gap_and_jumps_when_it_is_filled(line: Line) -> None:
+    """Cumulative means contiguous: a frame above a gap is not acknowledged before the gap is closed."""
+    acks = []
+    for seq in ("2", "4", "5", "3", "6"):
+        line.send("PING", {}, seq=seq)
+        acks += [frame["ack"] for frame in line.get()]
+    assert acks == ["2", "2", "2", "5", "6"]
+    assert line.talk.sequence.out_of_order == 3
+
+
+def test_an_unknown_member_is_ignored_unless_the_frame_is_critical(line: Line) -> None:
+    """With `crit` it is answered with UNSUPPORTED_TYPE; the frame was sent and is paid for either way."""
+    line.send("TOOL_LIST", {}, "USER", colour="red")
+    assert line.get() == []
+    critical = line.send("TOOL_LIST", {}, "USER", colour="red", crit=True)
+    assert line.error() == ("UNSUPPORTED_TYPE", critical)
+    assert line.spent()[0] == 2
+    assert [frame.type for frame in line.talk.archive.frames] == ["HAI", "TOOL_LIST"]
+
+
+def test_a_type_that_is_not_accepted_is_answered(line: Line) -> None:
+    """UNSUPPORTED_TYPE names the frame; a data frame is debited all the same, a control frame never is."""
+    data = line.send("TELEPATHY", {}, "USER")
+    assert line.error() == ("UNSUPPORTED_TYPE", data)
+    control = line.send("TRANSACTION_START", {"toolName": "x"})
+    assert line.error() == ("UNSUPPORTED_TYPE", control)
+    assert (line.spent()[0], line.spent("SYSTEM")[0]) == (1, 0)
+
+
+def test_too_many_channels_are_refused(pen: Any) -> None:
+    """The books of one connection are bounded."""
+    line = Line(pen, policy=Never())
+    for number in range(MAX_CHANNELS):
+        line.send("TOOL_LIST", {}, f"C{number}")
+    assert line.get() == []
+    line.send("TOOL_LIST", {}, "one_more")
+    assert line.error()[0] == "PROTOCOL_VIOLATION"
+
+
+# What a frame costs
+
+
+def test_a_data_frame_costs_its_utf8_length(line: Line) -> None:
+    """One message, and the bytes of the whole text frame."""
+    _, text = line.pen.frame("TOOL_LIST", {"name": "Zürich €"}, "USER")
+    text = json.dumps(json.loads(text), ensure_ascii=False)
+    line.put(text)
+    assert line.spent() == (1, len(text.encode()))
+    assert line.talk.archive.frames[-1].cost_bytes == len(text.encode()) > len(text)
+
+
+@pytest.mark.parametrize("event_type", sorted(CONTROL_TYPES))
+def test_a_control_frame_costs_nothing(line: Line, event_type: str) -> None:
+    """Otherwise a starved client could not ask for credit."""
+    line.send(event_type, {"channel": "USER", "add_messages": 1, "from_seq": "1"}, "USER")
+    assert line.spent("USER") == line.spent("SYSTEM") == (0, 0)
+
+
+def test_a_binary_frame_costs_its_length(line: Line) -> None:
+    """With `bin_len` the binary part counts, and the two arrive as one frame."""
+    line.send("AUDIO_CHUNK", {"message_id": "a", "mime": "audio/pcm"}, "AUDIO_IN", bin_len=5)
+    assert line.spent("AUDIO_IN") == (0, 0)
+    line.put(b"12345")
+    assert line.spent("AUDIO_IN") == (1, 5)
+    assert line.talk.archive.frames[-1].binary == b"12345"
+
+
+@pytest.mark.parametrize("size", range(6))
+def test_base64_costs_its_decoded_length(line: Line, size: int) -> None:
+    """AUDIO_CHUNK with `data` counts the bytes that it carries, whatever its padding."""
+    data = base64.b64encode(b"x" * size).decode()
+    line.send("AUDIO_CHUNK", {"message_id": "a", "mime": "audio/pcm", "data": data}, "AUDIO_IN")
+    assert line.spent("AUDIO_IN") == (1, size)
+
+
+def test_a_binary_frame_of_another_length_is_a_violation(line: Line) -> None:
+    """Nothing is delivered and nothing debited."""
+    audio = line.send("AUDIO_CHUNK", {"message_id": "a", "mime": "x"}, "AUDIO_IN", bin_len=5)
+    line.put(b"123")
+    assert line.error() == ("PROTOCOL_VIOLATION", audio)
+    assert line.spent("AUDIO_IN") == (0, 0)
+
+
+def test_a_binary_frame_of_its_own_is_a_violation(line: Line) -> None:
+    """Nobody announced it."""
+    line.put(b"123")
+    assert line.error() == ("PROTOCOL_VIOLATION", None)
+
+
+def test_a_text_frame_in_place_of_the_binary_is_read(line: Line) -> None:
+    """The announced frame is lost and reported, the one that came counts."""
+    audio = line.send("AUDIO_CHUNK", {"message_id": "a", "mime": "x"}, "AUDIO_IN", bin_len=5)
+    line.send("TOOL_LIST", {}, "USER")
+    assert line.error() == ("PROTOCOL_VIOLATION", audio)
+    assert line.spent()[0] == 1
+
+
+# Breaches
+
+
+def test_a_frame_without_credit_is_refused(pen: Any) -> None:
+    """FLOW_CONTROL_VIOLATION names it, it is not delivered, and the balance stays."""
+    line = Line(pen, initial=Credit(1, 10_000))
+    line.send("TOOL_LIST", {}, "USER")
+    late = line.send("TOOL_LIST", {}, "USER")
+    assert line.error() == ("FLOW_CONTROL_VIOLATION", late)
+    books = line.talk.desk.known("USER").books()
+    assert (books.breaches, books.from_client.balance) == (1, 0)
+    (breach,) = line.talk.archive.breaches
+    assert (breach.id, breach.channel, breach.type, breach.balance) == (late, "USER", "TOOL_LIST", 0)
+    assert line.talk.archive.frame_count == 2
+
+
+def test_a_text_with_a_hole_is_never_whole(pen: Any) -> None:
+    """When a PART was refused, the END completes nothing."""
+    line = Line(pen, initial=Credit(1, 10_000), policy=Never())
+    start, part, end = pen.text("lost")
+    line.put(start, part)
+    line.talk.voice.give("USER", Credit(5, 0))
+    line.put(end)
+    assert line.texts() == []
+
+
+def test_frames_that_arrive_after_our_pause_are_no_breach(line: Line) -> None:
+    """They were in flight."""
+    line.talk.voice.hold("USER", paused=True)
+    line.send("TOOL_LIST", {}, "USER")
+    books = line.talk.desk.known("USER").books()
+    assert (books.breaches, books.from_client.spent, books.paused_by_server) == (0, 1, True)
+
+
+# Credit
+
+
+def test_a_grant_names_only_what_it_gives(line: Line) -> None:
+    """The envelope's channel is SYSTEM, the payload names the channel meant, and a zero is left out."""
+    line.talk.voice.give("USER", Credit(3, 0))
+    line.talk.voice.give("USER", Credit(0, 9))
+    messages, byte_credits = line.get()
+    assert messages["channel"] == "SYSTEM"
+    assert messages["payload"] == {"channel": "USER", "add_messages": 3}
+    assert byte_credits["payload"] == {"channel": "USER", "add_bytes": 9}
+    tally = line.talk.desk.known("USER").books().from_client
+    assert (tally.granted, tally.granted_bytes) == (13, 10_009)
+
+
+def test_a_client_that_accepts_no_flow_update_is_granted_nothing(pen: Any) -> None:
+    """What cannot be sent is not booked either."""
+    line = Line(pen, hai=False)
+    line.put(pen.hai(accept=("HAI", "ERROR")))
+    line.get()
+    line.talk.voice.give("USER", Credit(3, 0))
+    assert line.get() == []
+    assert line.talk.desk.known("USER").books().from_client.granted == 10
+
+
+def test_a_flow_update_is_read_both_ways(pen: Any) -> None:
+    """It enlarges what we may send, and the policy hears it as a request."""
+    line = Line(pen, policy=OnRequest())
+    line.send("FLOW_UPDATE", {"channel": "USER", "add_messages": 4, "add_bytes": 40})
+    (answer,) = line.get()
+    assert answer["payload"] == {"channel": "USER", "add_messages": 4, "add_bytes": 40}
+    books = line.talk.desk.known("USER").books()
+    assert (books.from_client.granted, books.to_client.granted) == (14, 54)
+
+
+@pytest.mark.parametrize(
+    ("action", "from_client", "to_client"),
+    [("request_credits", 14, 50), ("grant_credits", 10, 54), ("reduce_credits", 10, 46)],
+)
+def test_a_flow_update_with_an_action_is_read_as_it_says(pen: Any, action: str, from_client: int, to_client: int) -> None:
+    """The form of a published example says itself what it means."""
+    line = Line(pen, policy=OnRequest())
+    line.send("FLOW_UPDATE", {"channel": "USER", "action": action, "credits": 4})
+    books = line.talk.desk.known("USER").books()
+    assert (books.from_client.granted, books.to_client.granted) == (from_client, to_client)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"channel": "USER"},
+        {"channel": "USER", "add_messages": 0},
+        {"channel": "USER", "add_messages": -1},
+        {"channel": "USER", "add_bytes": "9"},
+        {"channel": "no spaces", "add_messages": 1},
+        {"add_messages": 1},
+    ],
+)
+def test_a_bad_flow_update_changes_nothing(line: Line, payload: dict[str, Any]) -> None:
+    """It is answered with PROTOCOL_VIOLATION."""
+    update = line.send("FLOW_UPDATE", payload)
+    assert line.error() == ("PROTOCOL_VIOLATION", update)
+    assert line.talk.desk.known("USER").books().to_client.granted == 50
+
+
+def test_a_change_of_policy_takes_effect_at_once(line: Line) -> None:
+    """What was spent under `never` comes back the moment that `generous` takes over; other channels keep theirs."""
+    line.send("TOOL_LIST", {}, "USER")
+    line.send("TOOL_LIST", {}, "AUDIO_IN")
+    line.talk.voice.give_all(line.talk.desk.set_policy(Generous(), "USER", 0.0))
+    (grant,) = line.get()
+    assert (grant["payload"]["channel"], grant["payload"]["add_messages"]) == ("USER", 1)
+    line.talk.voice.give_all(line.talk.desk.set_policy(Generous(), None, 0.0))
+    (grant,) = line.get()
+    assert grant["payload"]["channel"] == "AUDIO_IN"
+
+
+def test_a_policy_set_beforehand_meets_the_channel_when_it_appears(line: Line) -> None:
+    """A channel that is not in use yet takes its policy on its first frame."""
+    assert line.talk.desk.set_policy(Generous(), "LATER", 0.0) == []
+    line.send("TOOL_LIST", {}, "LATER")
+    assert [frame["type"] for frame in line.get()] == ["FLOW_UPDATE"]
+
+
+# Texts
+
+
+@pytest.mark.parametrize("types", [MESSAGE, TEXT])
+def test_a_text_arrives_whole_in_either_dialect(line: Line, types: tuple[str, str, str]) -> None:
+    """START, PART and END make one text with its author."""
+    line.put(*line.pen.text("hello", types=types))
+    (text,) = line.talk.archive.texts
+    assert (text.text, text.author, text.channel, text.message_id) == ("hello", "me", "USER", "m")
+
+
+def test_texts_may_interleave(line: Line) -> None:
+    """Each message id, and each channel, has its own text; START and END may carry some of it."""
+    frames = [
+        ("MESSAGE_START", {"message_id": "a", "text": "1"}, "USER"),
+        ("MESSAGE_START", {"message_id": "b", "text": "x"}, "USER"),
+        ("MESSAGE_START", {"message_id": "a", "text": "!"}, "OTHER"),
+        ("MESSAGE_PART", {"message_id": "a", "text": "2"}, "USER"),
+        ("MESSAGE_END", {"message_id": "b"}, "USER"),
+        ("MESSAGE_END", {"message_id": "a", "text": "3"}, "USER"),
+        ("MESSAGE_END", {"message_id": "a"}, "OTHER"),
+    ]
+    for frame in frames:
+        line.send(*frame)
+    assert line.texts() == ["x", "123", "!"]
+
+
+def test_a_part_without_a_start_is_no_text(line: Line) -> None:
+    """It is received and paid for, and that is all."""
+    line.send("MESSAGE_PART", {"message_id": "a", "text": "2"}, "USER")
+    line.send("MESSAGE_END", {"message_id": "a"}, "USER")
+    assert (line.texts(), line.spent()[0], line.get()) == ([], 2, [])
+
+
+def test_a_text_frame_without_a_message_id_is_a_violation(line: Line) -> None:
+    """A good envelope with a bad payload counts as received and changes nothing else."""
+    bad = line.send("MESSAGE_START", {"text": "hello"}, "USER")
+    assert line.error() == ("PROTOCOL_VIOLATION", bad)
+    assert line.spent()[0] == 1
+
+
+def test_the_agent_answers_in_parts(pen: Any) -> None:
+    """Every text outside of AGENT is answered on AGENT, and paid for from the client's grant."""
+    line = Line(pen, agent=True)
+    line.put(*pen.text("x" * 60))
+    frames = line.get()
+    assert [frame["type"] for frame in frames] == [MESSAGE[0], MESSAGE[1], MESSAGE[1], MESSAGE[2]]
+    assert {frame["channel"] for frame in frames} == {"AGENT"}
+    assert "".join(frame["payload"].get("text", "") for frame in frames) == "You said: " + "x" * 60
+    tally = line.talk.desk.known("AGENT").books().to_client
+    assert (tally.spent, tally.balance) == (4, 46)
+
+
+def test_the_agent_quotes_a_long_text_in_part(pen: Any) -> None:
+    """Its answer is bounded."""
+    line = Line(pen, agent=True, initial=Credit(10, 100_000))
+    line.put(*pen.text("x" * 5000))
+    said = "".join(frame["payload"].get("text", "") for frame in line.get())
+    assert said == "You said: " + "x" * 199 + "…"
+
+
+def test_the_agent_does_not_answer_itself(pen: Any) -> None:
+    """What arrives on AGENT is not answered, or two agents would talk for ever."""
+    line = Line(pen, agent=True)
+    line.put(*pen.text("hello", "AGENT"))
+    assert line.get() == []
+
+
+@pytest.mark.parametrize(("accept", "types"), [(CONTROL + TEXT, TEXT), (CONTROL + TEXT + MESSAGE, MESSAGE)])
+def test_the_server_writes_the_dialect_that_the_client_reads(
+    pen: Any, accept: tuple[str, ...], types: tuple[str, str, str]
+) -> None:
+    """Where both fit it is `message`."""
+    line = Line(pen, hai=False)
+    line.put(pen.hai(accept=accept))
+    line.get()
+    line.talk.voice.say("AGENT", "hi", None)
+    frames = line.get()
+    assert [frame["type"] for frame in frames] == list(types)
+    assert "author" not in frames[0]["payload"]
+
+
+def test_without_a_dialect_in_common_nothing_is_said(pen: Any) -> None:
+    """The text is dropped and counted."""
+    line = Line(pen, hai=False)
+    line.put(pen.hai(accept=CONTROL))
+    line.get()
+    line.talk.voice.say("AGENT", "hi", None)
+    assert line.get() == []
+    assert line.talk.voice.speech.dropped == 1
+
+
+def test_a_text_streams_as_credit_comes(pen: Any) -> None:
+    """It stops where the credit ends, goes on with each grant, and the next text waits for its END."""
+    line = Line(pen, hai=False)
+    flow = {"initial_credit_messages": 1, "initial_credit_bytes": 50_000}
+    line.put(pen.hai(capabilities={"flow_control": flow}))
+    line.get()
+    line.talk.voice.say("AGENT", "one", None)
+    line.talk.voice.say("AGENT", "two", None)
+    assert [frame["type"] for frame in line.get()] == ["MESSAGE_START"]
+    assert line.talk.voice.speech.pending("AGENT") == 2
+    line.send("FLOW_UPDATE", {"channel": "AGENT", "add_messages": 3})
+    assert [frame["type"] for frame in line.get()] == ["MESSAGE_PART", "MESSAGE_END", "MESSAGE_START"]
+
+
+def test_bytes_hold_a_text_as_messages_do(pen: Any) -> None:
+    """Without the bytes for a frame it waits, and the books stay exact."""
+    line = Line(pen, hai=False)
+    line.put(pen.hai(capabilities={"flow_control": {"initial_credit_messages": 9, "initial_credit_bytes": 10}}))
+    line.get()
+    line.talk.voice.say("AGENT", "one", None)
+    assert line.get() == []
+    line.send("FLOW_UPDATE", {"channel": "AGENT", "add_bytes": 10_000})
+    frames = line.talk.voice.take_outgoing()
+    tally = line.talk.desk.known("AGENT").books().to_client
+    assert tally.spent_bytes == sum(len(str(frame).encode()) for frame in frames)
+
+
+def test_too_many_waiting_texts_drop_the_oldest(pen: Any) -> None:
+    """The one that has begun stays, for its START is sent."""
+    line = Line(pen, hai=False)
+    flow = {"initial_credit_messages": 1, "initial_credit_bytes": 50_000}
+    line.put(pen.hai(capabilities={"flow_control": flow}))
+    for number in range(1002):
+        line.talk.voice.say("AGENT", str(number), None)
+    assert (line.talk.voice.speech.pending("AGENT"), line.talk.voice.speech.dropped) == (1000, 2)
+    line.get()
+    line.send("FLOW_UPDATE", {"channel": "AGENT", "add_messages": 4})
+    assert [frame["payload"].get("text") for frame in line.get()] == ["0", None, None, "3"]
+
+
+@pytest.mark.parametrize("by", ["client", "server"])
+def test_a_paused_channel_holds_what_we_say(line: Line, by: str) -> None:
+    """Pausing is both ways: either side's pause holds us until that side resumes."""
+    if by == "client":
+        line.send("PAUSE_CHANNEL", {"channel": "AGENT"})
+    else:
+        line.talk.voice.hold("AGENT", paused=True)
+    line.get()
+    line.talk.voice.say("AGENT", "hi", None)
+    assert line.get() == []
+    books = line.talk.desk.known("AGENT").books()
+    assert (books.paused_by_client, books.paused_by_server) == (by == "client", by == "server")
+    if by == "client":
+        line.send("RESUME_CHANNEL", {"channel": "AGENT"})
+    else:
+        line.talk.voice.hold("AGENT", paused=False)
+    assert [frame["type"] for frame in line.get()][-1] == "MESSAGE_END"
+
+
+def test_pausing_twice_says_it_once(line: Line) -> None:
+    """And a resume without a pause says nothing."""
+    for paused in (False, True, True, False, False):
+        line.talk.voice.hold("USER", paused=paused)
+    assert [frame["type"] for frame in line.get()] == ["PAUSE_CHANNEL", "RESUME_CHANNEL"]
+
+
+# The rest of the protocol
+
+
+def test_a_ping_is_answered_with_its_nonce(line: Line) -> None:
+    """The PONG carries what the PING carried."""
+    line.send("PING", {"nonce": "n1"})
+    (pong,) = line.get()
+    assert (pong["type"], pong["payload"]) == ("PONG", {"nonce": "n1"})
+
+
+def test_a_replay_sends_the_same_frames_again(line: Line) -> None:
+    """Same id, same seq, nothing debited; a number that is yet to come needs no replay."""
+    line.talk.voice.send_frame("TOOL_LIST", {}, "AGENT", None)
+    line.talk.voice.send_frame("AUDIO_CHUNK", {"message_id": "a"}, "AGENT", b"12")
+    before = line.talk.voice.take_outgoing()
+    spent = line.talk.desk.known("AGENT").books().to_client
+    line.send("REPLAY_REQUEST", {"from_seq": "2", "to_seq": "3"})
+    assert line.talk.voice.take_outgoing() == before
+    assert line.talk.desk.known("AGENT").books().to_client == spent
+    line.send("REPLAY_REQUEST", {"from_seq": "4"})
+    assert line.get() == []
+
+
+def test_what_is_no_longer_kept_cannot_be_replayed(line: Line) -> None:
+    """A thousand frames are kept; before them, REPLAY_TOO_OLD."""
+    for _ in range(1001):
+        line.send("PING", {})
+    line.get()
+    request = line.send("REPLAY_REQUEST", {"from_seq": "1"})
+    assert line.error() == ("REPLAY_TOO_OLD", request)
+
+
+def test_a_frame_of_ours_may_overdraw(pen: Any) -> None:
+    """`send_frame` regards no credit; the books show it."""
+    line = Line(pen, hai=False)
+    line.put(pen.hai(capabilities={"flow_control": {"initial_credit_messages": 0, "initial_credit_bytes": 0}}))
+    line.talk.voice.send_frame("TOOL_LIST", {}, "AGENT", None)
+    line.talk.voice.send_frame("PING", {}, "SYSTEM", None)
+    assert line.talk.desk.known("AGENT").books().to_client.balance == -1
+    assert line.talk.desk.known("SYSTEM").books().to_client.balance == 0
+
+
+def test_the_archive_is_bounded(pen: Any) -> None:
+    """The oldest frames are forgotten, the count goes on."""
+    line = Line(pen, keep_received=3, policy=Generous())
+    for number in range(10):
+        line.send("TOOL_LIST", {"n": number}, "USER")
+    assert [frame.payload["n"] for frame in line.talk.archive.frames] == [7, 8, 9]
+    assert line.talk.archive.frame_count == 11
