@@ -323,6 +323,7 @@ class Connection:
         self.poke()
 
     def _after_write(self) -> None:
+        self.heartbeat.heard(self._clock())
         self.rooms.turnstile.room_again()
         if self.rooms.outgoing.is_empty:
             self._changed.notify_all()

@@ -21,7 +21,7 @@ class Heartbeat:
         self.round_trip_s: float | None = None
 
     def heard(self, now_s: float) -> None:
-        """Count any frame of the peer's as a sign of life: a PONG may stand behind a flood."""
+        """Count a sign of life: any frame of the peer's (a PONG may stand behind a flood), and any of our bytes that it took."""
         self._heard_s = now_s
 
     def ponged(self, nonce: str | int | None, now_s: float) -> float | None:
@@ -33,12 +33,15 @@ class Heartbeat:
         return self.round_trip_s
 
     def is_lost(self, now_s: float) -> bool:
-        """Return whether a PING is overdue and nothing at all was heard since it left."""
-        return self._asked_s is not None and self._heard_s <= self._asked_s and now_s - self._asked_s >= self._policy.timeout
+        """Return whether a PING is open and the peer has given no sign of life for the policy's timeout."""
+        return self._asked_s is not None and now_s >= self._give_up_s(self._asked_s)
+
+    def _give_up_s(self, asked_s: float) -> float:
+        return max(asked_s, self._heard_s) + self._policy.timeout
 
     def is_due(self, now_s: float) -> bool:
-        """Return whether a PING should leave now."""
-        return now_s >= self._next_ping_s
+        """Return whether a PING should leave now; never while one is open."""
+        return self._asked_s is None and now_s >= self._next_ping_s
 
     def asked(self, nonce: str, now_s: float) -> None:
         """Note that a PING leaves."""
@@ -48,6 +51,4 @@ class Heartbeat:
 
     def next_s(self) -> float:
         """Return when to look again."""
-        if self._asked_s is None:
-            return self._next_ping_s
-        return min(self._next_ping_s, self._asked_s + self._policy.timeout)
+        return self._next_ping_s if self._asked_s is None else self._give_up_s(self._asked_s)

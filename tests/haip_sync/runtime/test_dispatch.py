@@ -1,0 +1,129 @@
+"""Listeners: in order, bounded, and harmless."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from support.turnstiles import PATIENCE_S, until
+
+from haip_sync import ChannelEvent, ConfigError, CreditChanged, Event, Message, PongReceived, WarningRaised
+from haip_sync.runtime import dispatch
+from haip_sync.runtime.dispatch import Dispatcher
+
+Make = Callable[..., Dispatcher]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """Return a function that makes a running dispatcher; all are stopped at the end."""
+    made: list[Dispatcher] = []
+
+    def make_one(*, keeps_messages: bool = False, after: Callable[[Message], None] = lambda _: None) -> Dispatcher:
+        made.append(Dispatcher("test", keeps_messages=keeps_messages, after_message=after))
+        return made[-1]
+
+    yield make_one
+    for dispatcher in made:
+        dispatcher.stop(time.monotonic() + PATIENCE_S)
+
+
+def pong(number: float) -> PongReceived:
+    """Return an event with a number on it."""
+    return PongReceived(time_s=0.0, round_trip_s=number)
+
+
+def credit(channel: str, credits: int) -> CreditChanged:
+    """Return a gauge."""
+    return CreditChanged(time_s=0.0, channel=channel, credits=credits, byte_credits=0, set_aside=0, set_aside_bytes=0)
+
+
+def message(number: int) -> Message:
+    """Return a frame with a number on it."""
+    return Message(time_s=0.0, channel="USER", type="X", payload={}, id=str(number), session="s", seq=str(number))
+
+
+def test_events_come_in_order_on_one_thread(make: Make) -> None:
+    """What is put in order is heard in order, on the dispatcher's own thread."""
+    dispatcher, seen = make(), []
+    dispatcher.subscribe(lambda event: seen.append((event.round_trip_s, dispatcher.is_current())), (PongReceived,))
+    dispatcher.start()
+    for number in range(200):
+        dispatcher.put(pong(number))
+    until(lambda: len(seen) == 200)
+    assert seen == [(number, True) for number in range(200)]
+
+
+def test_silence_is_free(make: Make) -> None:
+    """Nobody wants what nobody subscribed to; a base class stands for all of its kinds."""
+    dispatcher = make()
+    assert not dispatcher.wants(PongReceived)
+    subscription = dispatcher.subscribe(print, (ChannelEvent,))
+    assert dispatcher.wants(CreditChanged)
+    assert not dispatcher.wants(PongReceived)
+    subscription.close()
+    assert not dispatcher.wants(CreditChanged)
+    dispatcher.subscribe(print, ())
+    assert dispatcher.wants(PongReceived)
+
+
+@pytest.mark.parametrize(("listener", "kinds"), [(5, ()), (print, (int,)), (print, ("message",))])
+def test_what_is_no_listener_or_no_event_is_refused(make: Make, listener: Any, kinds: tuple[Any, ...]) -> None:
+    """A wrong subscription is a ConfigError."""
+    with pytest.raises(ConfigError):
+        make().subscribe(listener, kinds)
+
+
+def test_a_flood_is_bounded_and_said(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound data events are counted as missed, and gauges come through as their latest."""
+    monkeypatch.setattr(dispatch, "MOST_WAITING", 5)
+    dispatcher, gate, seen = make(), threading.Event(), []
+
+    def slow(event: Event) -> None:
+        gate.wait(PATIENCE_S)
+        seen.append(event)
+
+    dispatcher.subscribe(slow, ())
+    for number in range(5):
+        dispatcher.put(pong(number))
+    for number in range(30):
+        dispatcher.put(pong(100 + number))
+        dispatcher.put(credit("USER", number))
+        dispatcher.put(credit("AGENT", -number))
+    dispatcher.start()
+    gate.set()
+    until(lambda: any(isinstance(event, WarningRaised) for event in seen))
+    assert [event.round_trip_s for event in seen if isinstance(event, PongReceived)] == [0, 1, 2, 3, 4]
+    assert [(event.channel, event.credits) for event in seen if isinstance(event, CreditChanged)] == [
+        ("USER", 29),
+        ("AGENT", -29),
+    ]
+    assert seen[-1].missed == 30
+
+
+def test_messages_that_listeners_take_are_never_dropped(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the inbox of listeners every message is delivered, however slow they are, and is taken afterwards."""
+    monkeypatch.setattr(dispatch, "MOST_WAITING", 5)
+    taken: list[str] = []
+    heard: list[str] = []
+    dispatcher = make(keeps_messages=True, after=lambda m: taken.append(m.id))
+    dispatcher.subscribe(lambda m: heard.append(m.id), (Message,))
+    for number in range(50):
+        dispatcher.put(message(number))
+    dispatcher.start()
+    until(lambda: len(taken) == 50)
+    assert heard == taken == [str(number) for number in range(50)]
+
+
+def test_what_waits_is_delivered_before_the_end(make: Make) -> None:
+    """stop() lets listeners hear what came before it."""
+    dispatcher, seen = make(), []
+    dispatcher.subscribe(seen.append, ())
+    dispatcher.start()
+    for number in range(100):
+        dispatcher.put(pong(number))
+    dispatcher.stop(time.monotonic() + PATIENCE_S)
+    assert len(seen) == 100

@@ -1,0 +1,226 @@
+"""Writing: in order, batched, interruptible, and never in the way of the rest."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from support.interrupts import every_interrupt, interrupted_at
+from support.turnstiles import PATIENCE_S, until
+
+from haip_sync import FlowControlTimeout, HAIPClient, HeartbeatPolicy
+from haip_sync.flow.parking import Parking
+from haip_sync.protocol.session import Session
+from haip_sync.runtime.outgoing import ROOM_BYTES, Outgoing
+from haip_sync.runtime.writer import Writer
+from haip_sync.testing import DevServer, Generous
+
+
+class FakeLine:
+    """Takes what is sent in small pieces, as a full socket would."""
+
+    def __init__(self, most: int = 7) -> None:
+        self.taken = bytearray()
+        self._most = most
+
+    def _send(self, piece: memoryview) -> int:
+        size = min(self._most, len(piece))
+        self.taken += piece[:size]
+        return size
+
+    def send_some(self, piece: memoryview, sent: list[int], *, blocking: bool) -> None:
+        sent.extend(map(self._send, (piece,)))
+
+
+class Desk:
+    """A writer with everything round it."""
+
+    def __init__(self, line: Any) -> None:
+        self.parking = Parking()
+        self.session = Session("11111111-2222-4333-8444-555555555555")
+        self.outgoing = Outgoing(self.session)
+        self.written = 0
+        self.writer = Writer(self.parking, self.outgoing, self._after_write, lambda: None)
+        self.writer.line = line
+
+    def _after_write(self) -> None:
+        self.written += 1
+
+    def commit(self, data: bytes) -> int:
+        with self.parking.lock:
+            entry = self.outgoing.plan_raw(data)
+            self.outgoing.commit(entry)
+        return entry.end
+
+
+def test_partial_writes_are_gone_on_with() -> None:
+    """Whatever the operating system takes at a time, the bytes leave in order and once."""
+    line = FakeLine()
+    desk = Desk(line)
+    ends = [desk.commit(bytes([65 + n]) * 20) for n in range(5)]
+    desk.writer.write_through(ends[2])
+    assert bytes(line.taken).startswith(b"A" * 20 + b"B" * 20 + b"C" * 20)
+    desk.writer.write_through(ends[4])
+    assert bytes(line.taken) == b"".join(bytes([65 + n]) * 20 for n in range(5))
+    assert desk.outgoing.is_empty
+
+
+def test_an_interrupt_anywhere_in_a_write_loses_and_repeats_nothing() -> None:
+    """Wherever an interrupt strikes a write, the next to write goes on in the right place."""
+    data = [b"a" * 9, b"b" * 20, b"c" * 5]
+
+    def run(place: int) -> bool:
+        line = FakeLine()
+        desk = Desk(line)
+        ends = [desk.commit(piece) for piece in data]
+        fired, _ = interrupted_at(place, lambda: desk.writer.write_through(ends[-1]))
+        done = threading.Event()
+        thread = threading.Thread(target=lambda: (desk.writer.write_through(desk.commit(b"end")), done.set()))
+        thread.start()
+        assert done.wait(PATIENCE_S), "the pen was not put down"
+        thread.join(PATIENCE_S)
+        assert bytes(line.taken) == b"".join(data) + b"end"
+        return fired
+
+    assert len(list(every_interrupt(run))) > 40
+
+
+def test_room_is_bounded_but_for_one_larger_frame() -> None:
+    """Between admission and the operating system stand 256 KiB at most, or a single larger frame."""
+    desk = Desk(FakeLine())
+    with desk.parking.lock:
+        assert desk.outgoing.has_room(10 * ROOM_BYTES)
+        desk.outgoing.commit(desk.outgoing.plan_raw(b"x" * (ROOM_BYTES - 10)))
+        assert desk.outgoing.has_room(10)
+        assert not desk.outgoing.has_room(11)
+
+
+def test_a_commit_done_twice_is_done_once() -> None:
+    """What an interrupt makes the next thread repeat changes nothing."""
+    desk = Desk(FakeLine())
+    frame = desk.session.control_frame("PING", {})
+    with desk.parking.lock:
+        entry = desk.outgoing.plan((frame,))
+        for _ in range(2):
+            desk.outgoing.commit(entry)
+        assert desk.session.last_seq == 1
+        assert desk.outgoing.first(1) == [entry]
+        for _ in range(2):
+            desk.outgoing.written(entry.end)
+        assert desk.outgoing.is_empty
+
+
+@pytest.fixture
+def deaf_server() -> Iterator[Callable[[], tuple[str, threading.Event]]]:
+    """Return a function that starts a server which shakes hands and then reads nothing until it is told to."""
+    listeners: list[tuple[socket.socket, threading.Thread, threading.Event]] = []
+
+    def start() -> tuple[str, threading.Event]:
+        from websockets.sync.server import serve  # noqa: PLC0415 - only these two tests need a server without manners
+
+        hear = threading.Event()
+
+        def handler(connection: Any) -> None:
+            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            connection.send(HAI)
+            hear.wait(PATIENCE_S)
+
+        server = serve(handler, "127.0.0.1", 0, compression=None, max_queue=1, ping_interval=None, close_timeout=0.1)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        listeners.append((server.socket, thread, hear))
+        stop.append(server.shutdown)
+        return f"ws://127.0.0.1:{server.socket.getsockname()[1]}", hear
+
+    stop: list[Callable[[], None]] = []
+    yield start
+    for (_, thread, hear), shutdown in zip(listeners, stop, strict=True):
+        hear.set()
+        shutdown()
+        thread.join(PATIENCE_S)
+
+
+HAI = (
+    '{"id":"1","session":"s","seq":"1","ts":"1","channel":"SYSTEM","type":"HAI","pv":1,"payload":{"haip_version":"1.1.2",'
+    '"accept_major":[1],"accept_events":["MESSAGE_START","MESSAGE_PART","MESSAGE_END","PING","FLOW_UPDATE"],'
+    '"capabilities":{"flow_control":{"initial_credit_messages":1000000,"initial_credit_bytes":9000000000}}}}'
+)
+
+
+def test_a_peer_that_does_not_read_hangs_neither_close_nor_others(
+    deaf_server: Callable[[], tuple[str, threading.Event]],
+) -> None:
+    """With a sender stuck in the socket others get FlowControlTimeout with cause socket, and close comes back in time."""
+    url, _ = deaf_server()
+    client = HAIPClient(url)
+    client.connect(PATIENCE_S)
+    raised: list[BaseException] = []
+
+    def flood() -> None:
+        try:
+            for _ in range(2_000):
+                client.send_text_message("USER", "x" * 100_000)
+        except Exception as exc:
+            raised.append(exc)
+
+    threads = [threading.Thread(target=flood) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    until(lambda: client.connection_state().channels["USER"].oldest_wait > 0.5)  # the operating system's buffers are full
+    assert client.connection_state().channels["USER"].waiting_for == "socket"
+    with pytest.raises(FlowControlTimeout, match="the peer does not read") as caught:
+        client.send_text_message("AGENT", "y" * 100_000, timeout=0.1)
+    assert caught.value.cause == "socket"
+    client.request_credits("USER", messages=1)  # what waits for nothing comes back at once
+    assert client.connection_state().connected
+    client.close(0.2)
+    for thread in threads:
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+    assert len(raised) == 3
+
+
+def test_the_heartbeat_finds_a_peer_that_does_not_read(deaf_server: Callable[[], tuple[str, threading.Event]]) -> None:
+    """With a sender stuck in the socket and no PONG the connection is given up."""
+    url, _ = deaf_server()
+    client = HAIPClient(url, heartbeat=HeartbeatPolicy(interval=0.05, timeout=0.2))
+    client.connect(PATIENCE_S)
+    raised: list[BaseException] = []
+
+    def flood() -> None:
+        try:
+            for _ in range(2_000):
+                client.send_text_message("USER", "x" * 100_000)
+        except Exception as exc:
+            raised.append(exc)
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    assert "no PONG" in str(client.connection_state().last_error)
+    client.close()
+
+
+def test_threads_that_write_together_keep_every_frame_whole() -> None:
+    """Sixteen threads on five channels, small and large: every text arrives whole and no frame is torn."""
+    channels = ("USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT")
+    with DevServer(policy=Generous(), initial_credits=100, agent=False) as server, HAIPClient(server.url) as client:
+
+        def send(number: int) -> None:
+            for n in range(30):
+                size = 1 if n % 3 else 40_000
+                client.send_text_message(channels[(number + n) % 5], f"{number}." + "y" * size, timeout=PATIENCE_S)
+
+        threads = [threading.Thread(target=send, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE_S)
+        session = server.wait_for_session()
+        session.wait_for(lambda s: s.text_count == 480, timeout=PATIENCE_S)
+        assert session.out_of_order == 0
+        assert all(session.books(channel).breaches == 0 for channel in channels)

@@ -1,0 +1,216 @@
+"""What the monitor's tests share: a source that obeys, a clock that stands still, a watch on what is left behind."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import msgspec
+import pytest
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+
+from haip_sync import ChannelState, ConnectionState, Event
+from monitor_app.main_window import MainWindow
+from monitor_app.model.clock import Clock
+from monitor_app.model.ingest import Ingest
+from monitor_app.model.source import Drained, Failure, Notice
+from monitor_app.theme import Mode, Theme
+
+CHANNELS = ("USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT")
+
+
+def make_channel(**changes: object) -> ChannelState:
+    """Return a calm channel with a hundred messages and 512 KiB, changed as asked."""
+    calm = ChannelState(
+        credits=100,
+        byte_credits=512 * 1024,
+        max_credits=100,
+        max_credit_bytes=512 * 1024,
+        set_aside=0,
+        set_aside_bytes=0,
+        waiting=0,
+        queued=0,
+        queued_bytes=0,
+        backlog=0,
+        oldest_wait=0.0,
+        paused_by_us=False,
+        paused_by_peer=False,
+        sent_messages=0,
+        sent_bytes=0,
+        received_messages=0,
+        received_bytes=0,
+        receive_window=10,
+        receive_window_bytes=1 << 20,
+        waiting_for=None,
+        missing=0,
+        peak_credits=100,
+        peak_byte_credits=512 * 1024,
+        granted=100,
+        granted_bytes=512 * 1024,
+        forfeited=0,
+        forfeited_bytes=0,
+    )
+    return msgspec.structs.replace(calm, **changes)
+
+
+def make_connection(**changes: object) -> ConnectionState:
+    """Return a connection that stands, with five calm channels, changed as asked."""
+    state = ConnectionState(
+        connected=True,
+        session_id="6f1c0000-0000-4000-8000-00000000e2a9",
+        peer_session_id=None,
+        dialect="message",
+        epoch=1,
+        round_trip=0.042,
+        channels={name: make_channel() for name in CHANNELS},
+        last_error=None,
+    )
+    return msgspec.structs.replace(state, **changes)
+
+
+class FakeSource:
+    """A source without a client: tests set what it shows and read what was asked of it."""
+
+    def __init__(self) -> None:
+        self.name = "fake"
+        self.address = "ws://fake:1"
+        self.connecting = False
+        self.failure: Failure | None = None
+        self.can_reconnect = True
+        self.state: ConnectionState | None = make_connection()
+        self.events: deque[Event] = deque()
+        self.dropped = 0
+        self.notices: deque[Notice] = deque()
+        self.calls: list[tuple[object, ...]] = []
+
+    def change(self, channel: str, **changes: object) -> None:
+        """Change one channel."""
+        assert self.state is not None
+        changed = msgspec.structs.replace(self.state.channels[channel], **changes)
+        self.state = msgspec.structs.replace(self.state, channels={**self.state.channels, channel: changed})
+
+    def lose(self, text: str = "The line dropped.") -> None:
+        """Lose the connection."""
+        assert self.state is not None
+        self.state = msgspec.structs.replace(self.state, connected=False, last_error=text)
+        self.failure = Failure(title="The connection is over", text=text)
+
+    def snapshot(self) -> ConnectionState | None:
+        """Return what was set."""
+        return self.state
+
+    def drain(self, limit: int) -> Drained:
+        """Hand out the events that were put in."""
+        taken = [self.events.popleft() for _ in range(min(limit, len(self.events)))]
+        dropped, self.dropped = self.dropped, 0
+        return Drained(events=taken, dropped=dropped, oldest_s=taken[0].time_s if taken else None)
+
+    def take_notices(self) -> Sequence[Notice]:
+        """Hand out the notices that were put in."""
+        taken = list(self.notices)
+        self.notices.clear()
+        return taken
+
+    def connect_to(self, url: str, token: str | None) -> None:
+        """Note the call."""
+        self.calls.append(("connect_to", url, token))
+
+    def reconnect(self) -> None:
+        """Note the call."""
+        self.calls.append(("reconnect",))
+
+    def pause(self, channel: str, reason: str | None) -> None:
+        """Note the call."""
+        self.calls.append(("pause", channel, reason))
+
+    def resume(self, channel: str) -> None:
+        """Note the call."""
+        self.calls.append(("resume", channel))
+
+    def request(self, channel: str, messages: int, byte_credits: int) -> None:
+        """Note the call."""
+        self.calls.append(("request", channel, messages, byte_credits))
+
+    def send_test_message(self, channel: str, text: str) -> None:
+        """Note the call."""
+        self.calls.append(("send", channel, text))
+
+    def close(self) -> None:
+        """Note the call."""
+        self.calls.append(("close",))
+
+
+class StillClock(Clock):
+    """A clock that moves only when it is told to."""
+
+    def __init__(self, start_s: float = 1000.0) -> None:
+        self.time_s = start_s
+        super().__init__(self._read, lambda: 1_700_000_000.0 + start_s)
+
+    def _read(self) -> float:
+        return self.time_s
+
+
+@pytest.fixture
+def source() -> FakeSource:
+    """Return a source that does as it is told."""
+    return FakeSource()
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    """Return a clock that stands still."""
+    return StillClock()
+
+
+@pytest.fixture
+def channel_state() -> Callable[..., ChannelState]:
+    """Return a maker of channel states."""
+    return make_channel
+
+
+@pytest.fixture
+def connection_state() -> Callable[..., ConnectionState]:
+    """Return a maker of connection states."""
+    return make_connection
+
+
+@pytest.fixture
+def window(qtbot: object, source: FakeSource, clock: StillClock) -> Iterator[MainWindow]:
+    """Yield a dark window on the fake source, shown but not beating: tests refresh it by hand."""
+    made = MainWindow(Ingest(source, clock), Theme(Mode.DARK), "test")
+    made.resize(1280, 800)
+    made.show()
+    made.share_out_space()
+    QApplication.processEvents()
+    made.refresh()
+    yield made
+    made.close()
+    made.deleteLater()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the offscreen platform remark what it remarks about every window; any other word of Qt's fails a test."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.qt_log_ignore("propagateSizeHints", extend=True))
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail a test that leaves windows or running timers behind; threads are watched by the tests above."""
+    yield
+    QApplication.sendPostedEvents(None, 52)  # 52: DeferredDelete, which only an event loop would deliver otherwise
+    if QApplication.instance() is None:
+        return
+    windows = [widget for widget in QApplication.topLevelWidgets() if widget.isVisible()]
+    assert not windows, f"windows left behind: {windows}"
+    timers = [
+        timer for widget in QApplication.topLevelWidgets() for timer in widget.findChildren(QTimer) if timer.isActive()
+    ]
+    assert not timers, f"timers left behind: {timers}"

@@ -1,0 +1,75 @@
+"""The channel table in the window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from PySide6.QtCore import QModelIndex, Qt
+from PySide6.QtTest import QAbstractItemModelTester
+from pytestqt.qtbot import QtBot
+
+from monitor_app.main_window import MainWindow
+
+
+def test_every_channel_has_a_row_and_a_why_line(window: MainWindow) -> None:
+    """Rows have channels with their state in words; each has one child that says why."""
+    model = window.table.model()
+    assert [model.index(row, 0).data() for row in range(model.rowCount())] == [
+        f"{name} IDLE" for name in ("USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT")
+    ]
+    top = model.index(0, 0)
+    assert model.rowCount(top) == 1
+    assert model.index(0, 0, top).data() == "Nothing to send so far."
+    assert model.parent(model.index(0, 0, top)) == top
+    assert window.table.isExpanded(top)
+
+
+def test_numbers_stand_in_words_for_who_cannot_see_bars(window: MainWindow, source: Any) -> None:
+    """Each cell has its text: balances against caps, backlog with the oldest wait, rate."""
+    source.change("USER", credits=46, byte_credits=512, backlog=31, oldest_wait=6.2, waiting_for="bytes", missing=7168)
+    window.refresh()
+    model = window.table.model()
+    assert [model.index(0, column).data() for column in range(5)] == [
+        "USER STARVED",
+        "46 / 100",
+        "0.5 / 512",
+        "31, 6.2 s",
+        "0/s 0 KiB/s",
+    ]
+    assert model.index(0, 0).data(Qt.ItemDataRole.ToolTipRole).startswith("Needs 7.5 KiB, has 512 B.")
+
+
+def test_a_new_channel_joins_below_and_the_choice_stays(window: MainWindow, source: Any) -> None:
+    """A channel that appears later is added; nothing is chosen anew."""
+    window.table.choose("AUDIO_IN")
+    late = source.state.channels["USER"]
+    source.state = msgspec.structs.replace(source.state, channels={**source.state.channels, "LATE": late})
+    window.refresh()
+    model = window.table.model()
+    assert model.index(5, 0).data() == "LATE IDLE"
+    assert window.table.chosen == "AUDIO_IN"
+    assert window.table.isExpanded(model.index(5, 0))
+
+
+def test_a_click_chooses_everywhere(qtbot: QtBot, window: MainWindow) -> None:
+    """A click on a row, or on its why-line, chooses the channel in table, plots and controls."""
+    model = window.table.model()
+    for row, name in ((3, "AUDIO_IN"), (4, "AUDIO_OUT")):
+        why = model.index(0, 0, model.index(row, 0))
+        rect = window.table.visualRect(why)
+        qtbot.mouseClick(window.table.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())
+        assert window.table.chosen == name
+        assert name in window.control.pause.pause.text()
+
+
+def test_the_model_keeps_qts_rules(window: MainWindow, source: Any) -> None:
+    """Qt's own tester finds nothing while channels come and change."""
+    model = window.table.model()
+    tester = QAbstractItemModelTester(model, QAbstractItemModelTester.FailureReportingMode.Warning)
+    late = source.state.channels["USER"]
+    source.state = msgspec.structs.replace(source.state, channels={**source.state.channels, "LATE": late})
+    window.refresh()
+    assert tester.model() is model
+    assert not model.index(0, 0, QModelIndex()).parent().isValid()
+    del tester

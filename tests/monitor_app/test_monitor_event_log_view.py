@@ -1,0 +1,91 @@
+"""The event log in the window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
+from pytestqt.qtbot import QtBot
+
+from haip_sync import WarningRaised
+from monitor_app.main_window import MainWindow
+from monitor_app.model.event_log import EventLog, LogRow, Tone
+from monitor_app.theme import DARK
+from monitor_app.views.log_model import LogModel
+
+
+def fill(window: MainWindow, source: Any, count: int) -> None:
+    """Let warnings happen on two channels by turns."""
+    for number in range(count):
+        channel = ("USER", "AGENT")[number % 2]
+        source.events.append(WarningRaised(time_s=1000.0, text=f"number {number}", channel=channel))
+    window.refresh()
+
+
+def texts(window: MainWindow) -> list[str]:
+    """Return the sentences that are shown."""
+    model = window.log.model()
+    return [model.index(row, 3).data() for row in range(model.rowCount())]
+
+
+def test_rows_can_be_filtered_by_channel_and_text(window: MainWindow, source: Any) -> None:
+    """Both filters hold together, and the count says how many of how many are shown."""
+    fill(window, source, 20)
+    window.log.channel_filter.setCurrentText("AGENT")
+    window.log.text_filter.setText("NUMBER 1")
+    window.refresh()
+    assert texts(window) == [f"number {number}" for number in (1, 11, 13, 15, 17, 19)]
+    assert window.log.count.text() == "6 of 20 rows"
+
+
+def test_a_double_click_on_a_channel_filters_the_log(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """The second double click shows everything again."""
+    fill(window, source, 4)
+    window.table.channel_filtered.emit("USER")
+    assert texts(window) == ["number 0", "number 2"]
+    window.table.channel_filtered.emit("USER")
+    assert len(texts(window)) == 4
+
+
+def test_the_newest_row_stays_in_view_while_following(window: MainWindow, source: Any) -> None:
+    """Scrolling back stops following; the button takes it up again."""
+    fill(window, source, 100)
+    bar = window.log.verticalScrollBar()
+    assert bar.value() == bar.maximum()
+    bar.sliderMoved.emit(0)
+    bar.setValue(0)
+    assert not window.log.follow.isChecked()
+    fill(window, source, 10)
+    assert bar.value() == 0
+    window.log.follow.setChecked(True)
+    assert bar.value() == bar.maximum()
+
+
+def test_what_is_loud_is_told_by_sign_colour_and_weight(window: MainWindow, source: Any) -> None:
+    """A row of trouble has its sign, its colour and a bold word; time has milliseconds."""
+    fill(window, source, 1)
+    cell = window.log.model().index(0, 2)
+    assert cell.data(Qt.ItemDataRole.ForegroundRole) == QColor(DARK.starved)
+    assert cell.data(Qt.ItemDataRole.FontRole).bold()
+    assert not cell.data(Qt.ItemDataRole.DecorationRole).isNull()
+    assert cell.data(Qt.ItemDataRole.ToolTipRole) == "number 0"
+    assert len(window.log.model().index(0, 0).data()) == len("14:33:08.104")
+
+
+def test_the_model_follows_a_log_that_drops_its_oldest(window: MainWindow, clock: Any) -> None:
+    """Rows that left the log leave the table, however many came in between."""
+    log = EventLog(max_rows=5)
+    model = LogModel(log, clock, window._theme, window)
+    for count in (3, 4, 50):
+        for number in range(count):
+            log.add(LogRow(1.0, None, "X", str(number), Tone.PLAIN))
+        model.refresh()
+        assert [model.index(row, 3).data() for row in range(model.rowCount())] == [row.text for row in log.rows]
+
+
+def test_the_windows_keys_pass_through_the_table(qtbot: QtBot, window: MainWindow) -> None:
+    """Space over the log freezes the picture; other keys move in the table."""
+    qtbot.keyClick(window.log, Qt.Key.Key_Space)
+    assert window.flow.frozen
+    qtbot.keyClick(window.log, Qt.Key.Key_Down)

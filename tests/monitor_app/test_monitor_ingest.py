@@ -1,0 +1,203 @@
+"""From a source to what the views read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from haip_sync import ChannelPaused, CreditGranted, CreditRequested
+from monitor_app.model.clock import Clock
+from monitor_app.model.ingest import REPORT_STARVATION_S, Ingest
+from monitor_app.model.lanes import MarkKind
+from monitor_app.model.source import Notice
+from monitor_app.model.status import Status
+from monitor_app.model.text_table import render
+
+
+@pytest.fixture
+def ingest(source: Any, clock: Any) -> Ingest:
+    """Return an ingest that has seen the first snapshot."""
+    made = Ingest(source, clock)
+    made.tick()
+    return made
+
+
+def grant(time_s: float, channel: str = "USER") -> CreditGranted:
+    """Return a grant of ten messages."""
+    return CreditGranted(
+        time_s=time_s,
+        channel=channel,
+        add_messages=10,
+        add_bytes=0,
+        set_aside_messages=0,
+        set_aside_bytes=0,
+        credits=10,
+        byte_credits=0,
+    )
+
+
+def test_the_clock_reads_as_time_of_day() -> None:
+    """A monotonic time is read as local time, with milliseconds where asked for."""
+    clock = Clock(lambda: 5.0, lambda: 1_700_000_005.25)
+    assert clock.time_of_day(5.0, milliseconds=True).endswith(".250")
+    assert len(clock.time_of_day(5.0)) == len("14:33:08")
+
+
+def test_a_grant_is_a_mark_a_row_and_an_age(ingest: Ingest, source: Any, clock: Any) -> None:
+    """One grant shows in the lanes, in the log and in the channel's explanation."""
+    source.events.append(grant(clock.time_s))
+    clock.time_s += 2.0
+    ingest.tick()
+    view = ingest.channel("USER")
+    assert view is not None
+    assert view.grant_age_s == pytest.approx(2.0)
+    assert ingest.lanes.marks_since(MarkKind.GRANT, "USER", 0.0) == [clock.time_s - 2.0]
+    assert ingest.log.rows[-1].kind == "FLOW_UPDATE"
+    assert ingest.lag_s == pytest.approx(2.0)
+
+
+def test_our_request_is_a_mark_and_giving_back_is_not(ingest: Ingest, source: Any, clock: Any) -> None:
+    """What goes back by itself would drown what somebody asked for."""
+    for gives_back in (True, False):
+        source.events.append(
+            CreditRequested(time_s=clock.time_s, channel="USER", add_messages=1, add_bytes=0, gives_back=gives_back)
+        )
+    ingest.tick()
+    assert len(ingest.lanes.marks_since(MarkKind.REQUEST, "USER", 0.0)) == 1
+
+
+def test_the_reason_of_a_pause_lasts_as_long_as_the_pause(ingest: Ingest, source: Any, clock: Any) -> None:
+    """The reason is shown while the channel is held and forgotten afterwards."""
+    source.change("USER", paused_by_us=True)
+    source.events.append(ChannelPaused(time_s=clock.time_s, channel="USER", by="us", peer_told=True, reason="why"))
+    ingest.tick()
+    assert _view(ingest).pause_reason == "why"
+    source.change("USER", paused_by_us=False)
+    ingest.tick()
+    assert _view(ingest).pause_reason is None
+
+
+def test_what_the_buffer_lost_is_counted(ingest: Ingest, source: Any) -> None:
+    """Losses add up over the ticks."""
+    for lost in (3, 4):
+        source.dropped = lost
+        ingest.tick()
+    assert ingest.dropped == 7
+
+
+def test_a_tick_takes_no_longer_than_its_budget(ingest: Ingest, source: Any, clock: Any) -> None:
+    """A flood is taken in over several ticks; the window stays alive meanwhile."""
+    source.events.extend(grant(clock.time_s) for _ in range(1000))
+    drain = source.drain
+
+    def slow_drain(limit: int) -> Any:
+        clock.time_s += 1.0
+        return drain(limit)
+
+    source.drain = slow_drain
+    ingest.tick()
+    assert 0 < len(source.events) < 1000
+
+
+def test_a_starvation_that_lasts_is_logged_once_with_its_end(ingest: Ingest, source: Any, clock: Any) -> None:
+    """The log has one row when a starvation has lasted half a second, and one when it is over."""
+    source.change("USER", credits=0, backlog=2, waiting_for="messages", missing=3)
+    for _ in range(5):
+        ingest.tick()
+        clock.time_s += REPORT_STARVATION_S / 2
+    source.change("USER", credits=50, backlog=0, waiting_for=None, missing=0)
+    ingest.tick()
+    texts = [row.text for row in ingest.log.rows if row.kind == "STARVED"]
+    assert texts == ["needs 3 messages, has 0; backlog 2, for 0.5 s", "starvation over after 1.2 s: IDLE"]
+    assert len(ingest.lanes.marks_since(MarkKind.STARVATION, "USER", 0.0)) == 1
+
+
+def test_a_breath_of_starvation_is_not_logged(ingest: Ingest, source: Any, clock: Any) -> None:
+    """Starvations shorter than half a second are the normal breathing of a busy channel."""
+    source.change("USER", credits=0, backlog=1, waiting_for="messages", missing=1)
+    ingest.tick()
+    clock.time_s += REPORT_STARVATION_S / 2
+    source.change("USER", credits=50, backlog=0, waiting_for=None)
+    ingest.tick()
+    assert not ingest.log.rows
+
+
+def test_sending_makes_a_rate_and_a_flowing_channel(ingest: Ingest, source: Any, clock: Any) -> None:
+    """The rate is what was spent over the last seconds."""
+    for number in range(1, 9):
+        clock.time_s += 0.25
+        source.change("USER", sent_messages=number, sent_bytes=number * 1024)
+        ingest.tick()
+    view = _view(ingest)
+    assert view.status is Status.FLOWING
+    assert view.rate_messages == pytest.approx(4.0)
+    assert view.rate_bytes == pytest.approx(4096.0)
+
+
+def test_a_new_epoch_does_not_make_a_negative_rate(ingest: Ingest, source: Any, clock: Any) -> None:
+    """Counters that begin anew are not taken for a loss."""
+    for sent in (1000, 1010, 0, 1):
+        clock.time_s += 0.5
+        source.change("USER", sent_messages=sent)
+        ingest.tick()
+    assert _view(ingest).rate_messages >= 0.0
+
+
+def test_the_results_of_commands_are_kept_by_channel(ingest: Ingest, source: Any) -> None:
+    """The last request and the last answer to each other command are at hand for the controls."""
+    for action in ("request", "pause"):
+        source.notices.append(Notice(time_s=1.0, channel="USER", action=action, result="r", ok=False))
+    source.notices.append(Notice(time_s=1.0, channel=None, action="connect", result="c", ok=True))
+    ingest.tick()
+    assert ingest.last_request["USER"].result == "r"
+    assert ("USER", "pause") in ingest.answered
+    assert len(ingest.log.rows) == 3
+
+
+def test_a_source_without_a_client_shows_nothing(source: Any, clock: Any) -> None:
+    """Before there is a client there are no channels."""
+    source.state = None
+    ingest = Ingest(source, clock)
+    ingest.tick()
+    assert ingest.channels() == []
+    assert ingest.channel("USER") is None
+
+
+def test_a_reset_forgets_everything_but_the_log(ingest: Ingest, source: Any, clock: Any) -> None:
+    """Another address begins with empty plots; what happened stays in the log."""
+    source.events.append(grant(clock.time_s))
+    ingest.tick()
+    ingest.reset()
+    assert ingest.history.channels == ()
+    assert ingest.connection is None
+    assert len(ingest.log.rows) == 1
+
+
+def test_the_text_table_says_what_each_channel_lacks(ingest: Ingest, source: Any) -> None:
+    """The table has the connection, and a line for each channel with state, credits and lack."""
+    source.change("AUDIO_IN", byte_credits=512, backlog=2, oldest_wait=1.5, waiting_for="bytes", missing=1536)
+    ingest.tick()
+    lines = render(ingest, ingest.clock).splitlines()
+    assert lines[0].endswith("Connected to ws://fake:1")
+    line = next(line for line in lines if line.startswith("AUDIO_IN"))
+    cells = "AUDIO_IN STARVED 100/100 0.5/512 2 1.5 s 0 needs 2 KiB, has 512 B"
+    assert " ".join(line.split()) == cells
+    assert len({line.index("STARVED") for line in lines if "STARVED" in line} | {lines[1].index("State")}) == 1
+
+
+def test_the_text_table_says_why_there_is_no_connection(ingest: Ingest, source: Any) -> None:
+    """A failure stands above the table with its reason, an attempt with its address."""
+    source.lose("It is gone.")
+    ingest.tick()
+    assert "The connection is over. It is gone." in render(ingest, ingest.clock)
+    source.connecting = True
+    assert "Connecting to ws://fake:1" in render(ingest, ingest.clock)
+    source.connecting, source.failure = False, None
+    assert "Not connected" in render(ingest, ingest.clock)
+
+
+def _view(ingest: Ingest) -> Any:
+    view = ingest.channel("USER")
+    assert view is not None
+    return view

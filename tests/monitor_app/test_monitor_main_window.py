@@ -1,0 +1,380 @@
+"""The window on a source that does as it is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QMessageBox
+from pytestqt.qtbot import QtBot
+
+from haip_sync import ChannelPaused, CreditGranted
+from monitor_app.main_window import MainWindow
+from monitor_app.model.source import Failure, Notice
+from monitor_app.theme import DARK, LIGHT, Mode
+from monitor_app.views.connect_dialog import ConnectDialog
+from monitor_app.views.status_line import StatusLine
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+def status_texts(window: MainWindow) -> str:
+    """Return everything that the status bar says."""
+    bar = window.findChild(StatusLine)
+    assert bar is not None
+    return " ".join(part.text() for part in bar.findChildren(QLabel))
+
+
+def test_a_click_on_pause_pauses_the_chosen_channel_with_its_reason(
+    qtbot: QtBot, window: MainWindow, source: Any
+) -> None:
+    """The button names the channel; the reason goes along and the field is empty again."""
+    window.table.choose("AUDIO_IN")
+    window.control.pause.reason.setText("codec restart")
+    assert "AUDIO_IN" in window.control.pause.pause.text()
+    qtbot.mouseClick(window.control.pause.pause, LEFT)
+    assert source.calls == [("pause", "AUDIO_IN", "codec restart")]
+    assert window.control.pause.reason.text() == ""
+
+
+def test_a_pause_without_a_reason_has_none(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """An empty field is no reason; Return in the field pauses as the button does."""
+    qtbot.keyClick(window.control.pause.reason, Qt.Key.Key_Return)
+    assert source.calls == [("pause", "USER", None)]
+
+
+def test_only_what_is_paused_by_us_can_be_resumed(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """Pause and Resume are never enabled at the same time."""
+    assert not window.control.pause.resume.isEnabled()
+    source.change("USER", paused_by_us=True)
+    window.refresh()
+    assert not window.control.pause.pause.isEnabled()
+    qtbot.mouseClick(window.control.pause.resume, LEFT)
+    assert source.calls == [("resume", "USER")]
+
+
+def test_request_sends_what_the_fields_say(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """Messages go as they are and KiB as bytes."""
+    window.control.request.messages.setValue(7)
+    window.control.request.kibibytes.setValue(3)
+    qtbot.mouseClick(window.control.request.send, LEFT)
+    assert source.calls == [("request", "USER", 7, 3072)]
+
+
+def test_presets_fill_the_fields(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """Presets add, take what waits, or fill up to the caps; nothing is sent by them."""
+    source.change("USER", credits=40, byte_credits=512 * 1024 - 1, backlog=1, waiting_for="bytes", missing=1500)
+    window.refresh()
+    group = window.control.request
+    presets = {made.text(): made for made in group.findChildren(type(group.send))}
+    qtbot.mouseClick(presets["+10"], LEFT)
+    qtbot.mouseClick(presets["+64 KiB"], LEFT)
+    assert (group.messages.value(), group.kibibytes.value()) == (20, 64)
+    qtbot.mouseClick(presets["Queue"], LEFT)
+    assert (group.messages.value(), group.kibibytes.value()) == (0, 2)
+    qtbot.mouseClick(presets["To cap"], LEFT)
+    assert (group.messages.value(), group.kibibytes.value()) == (60, 1)
+    assert source.calls == []
+
+
+def test_the_answer_offers_the_one_useful_thing(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """For a starved channel the button requests what waits; for our pause it resumes."""
+    answer = window.control.answer
+    assert not answer.action.isVisible()
+    source.change("USER", credits=0, backlog=4, waiting_for="messages", missing=3)
+    window.refresh()
+    assert answer.action.text() == "Request 4 messages"
+    qtbot.mouseClick(answer.action, LEFT)
+    source.change("USER", paused_by_us=True)
+    window.refresh()
+    qtbot.mouseClick(answer.action, LEFT)
+    assert source.calls == [("request", "USER", 4, 0), ("resume", "USER")]
+
+
+def test_the_answer_points_to_a_channel_that_is_worse_off(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """While a calm channel is chosen, a starved one is one click away."""
+    source.change("AUDIO_IN", backlog=1, waiting_for="bytes", missing=10)
+    window.refresh()
+    assert "AUDIO_IN STARVED" in window.control.answer.other.text()
+    qtbot.mouseClick(window.control.answer.other, LEFT)
+    assert window.table.chosen == "AUDIO_IN"
+    assert window.control.chooser.currentText() == "AUDIO_IN"
+
+
+def test_a_refused_request_is_said_beside_the_fields(window: MainWindow, source: Any) -> None:
+    """The client's own words stand under the fields and in the log, in the colour of trouble."""
+    source.notices.append(Notice(time_s=1.0, channel="USER", action="request", result="must be positive", ok=False))
+    window.refresh()
+    said = [part for part in window.control.request.findChildren(QLabel) if "must be positive" in part.text()]
+    assert said
+    assert said[0].property("tone") == "bad"
+    assert window.ingest.log.rows[-1].text == "must be positive"
+
+
+def test_a_request_says_whether_a_grant_came_since(window: MainWindow, source: Any, clock: Any) -> None:
+    """What came of a request is told beside the fields."""
+    source.notices.append(Notice(time_s=clock.time_s, channel="USER", action="request", result="asked", ok=True))
+    window.refresh()
+    assert any("no grant yet" in part.text() for part in window.control.request.findChildren(QLabel))
+    clock.time_s += 1.0
+    source.events.append(
+        CreditGranted(
+            time_s=clock.time_s,
+            channel="USER",
+            add_messages=1,
+            add_bytes=0,
+            set_aside_messages=0,
+            set_aside_bytes=0,
+            credits=1,
+            byte_credits=1,
+        )
+    )
+    window.refresh()
+    assert any("a grant came since" in part.text() for part in window.control.request.findChildren(QLabel))
+
+
+def test_a_test_message_is_sent_and_waits_in_line(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """The group says which number in the line the text would be; an empty text is not sent."""
+    source.change("USER", backlog=31, waiting_for="messages", missing=1)
+    window.refresh()
+    group = window.control.test_message
+    assert group.detail.text() == "waits as number 32"
+    group.text.setText("hello")
+    qtbot.mouseClick(group.send, LEFT)
+    group.text.clear()
+    qtbot.keyClick(group.text, Qt.Key.Key_Return)
+    assert source.calls == [("send", "USER", "hello")]
+
+
+def test_a_loss_greys_and_keeps_what_was_there(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """The banner says what happened; values stay, every row says OFFLINE, and the controls rest."""
+    source.change("USER", credits=42)
+    window.refresh()
+    source.lose("The line dropped.")
+    window.refresh()
+    assert window.banner.isVisible()
+    assert window.banner.text.text() == "The line dropped."
+    model = window.table.model()
+    texts = [model.index(row, 0).data() for row in range(5)]
+    assert all(text.endswith("OFFLINE") for text in texts)
+    assert model.index(0, 1).data() == "42 / 100"
+    assert not window.control.pause.pause.isEnabled()
+    assert not window.control.request.send.isEnabled()
+    assert "Not connected" in status_texts(window)
+    qtbot.mouseClick(window.banner.retry, LEFT)
+    assert source.calls == [("reconnect",)]
+
+
+def test_a_connection_that_never_came_about_fills_the_centre(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """Before the first connection a page says why there is none; F5 tries again, and a connection brings the plots."""
+    assert window.flow.isVisible()
+    connection, source.state = source.state, None
+    window._had_connection = False
+    window.ingest.reset()
+    window.refresh()
+    assert window.page.title.text() == "Nothing to watch yet"
+    source.failure = Failure(title="The server refused the token", text="Give another one.")
+    window.refresh()
+    assert window.page.isVisible()
+    assert window.page.title.text() == "The server refused the token"
+    assert window.page.retry.isVisible()
+    qtbot.keyClick(window, Qt.Key.Key_F5)
+    assert source.calls == [("reconnect",)]
+    source.state, source.failure = connection, None
+    window.refresh()
+    assert window.flow.isVisible()
+    assert not window.banner.isVisible()
+
+
+def test_while_connecting_the_page_says_so(window: MainWindow, source: Any) -> None:
+    """An attempt under way is named with its address, in the page and in the status bar."""
+    source.connecting = True
+    window.refresh()
+    assert window.page.title.text() == "Connecting to ws://fake:1"
+    assert not window.page.connect_button.isVisible()
+    assert "Connecting" in status_texts(window)
+
+
+def test_a_script_owns_its_client(window: MainWindow, source: Any) -> None:
+    """Where the monitor does not open clients itself it does not offer to."""
+    source.can_reconnect = False
+    source.lose()
+    window.refresh()
+    assert not window.banner.retry.isVisible()
+    assert not window.actions_.connect_to.isEnabled()
+    assert not window.control.answer.action.isVisible()
+
+
+def test_connect_asks_for_an_address_and_a_token(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """The dialog's answer goes to the source; a new address begins with empty plots."""
+    window.actions_.connect_to.trigger()
+    dialog = window.findChild(ConnectDialog)
+    assert dialog is not None
+    assert dialog.url.text() == "ws://fake:1"
+    dialog.url.setText("ws://other:2 ")
+    dialog.token.setText("secret")
+
+    def move(url: str, token: str | None) -> None:
+        source.calls.append((url, token))
+        source.address = url
+
+    source.connect_to = move
+    dialog.accept()
+    assert source.calls == [("ws://other:2", "secret")]
+    assert window.ingest.history.channels == ()
+
+
+def test_space_freezes_and_l_follows(qtbot: QtBot, window: MainWindow, clock: Any) -> None:
+    """The picture stands still while everything goes on, and says how far behind it is."""
+    qtbot.keyClick(window.table, Qt.Key.Key_Space)
+    assert window.flow.frozen
+    clock.time_s += 18.4
+    window.refresh()
+    assert any(
+        "VIEW FROZEN" in part.text() and "18.4 s behind" in part.text() for part in window.flow.findChildren(QLabel)
+    )
+    qtbot.keyClick(window.table, Qt.Key.Key_L)
+    assert not window.flow.frozen
+    qtbot.keyClick(window, Qt.Key.Key_Space)
+    qtbot.keyClick(window, Qt.Key.Key_Space)
+    assert not window.flow.frozen
+
+
+def test_single_letters_belong_to_the_field_that_has_the_focus(qtbot: QtBot, window: MainWindow) -> None:
+    """Typing a reason or a filter does nothing to the window."""
+    for field in (window.control.pause.reason, window.log.text_filter):
+        field.setFocus()
+        qtbot.keyClicks(field, "l p ")
+        assert field.text() == "l p "
+        assert not window.flow.frozen
+
+
+def test_p_goes_to_the_reason_and_ctrl_f_to_the_filter(qtbot: QtBot, window: MainWindow) -> None:
+    """Two keys bring the hands where they are needed."""
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    qtbot.keyClick(window.table, Qt.Key.Key_P)
+    assert window.control.pause.reason.hasFocus()
+    qtbot.keyClick(window, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+    assert window.log.text_filter.hasFocus()
+
+
+def test_ctrl_r_requests_what_the_queue_needs(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """With somebody waiting it asks for what is missing, else for what the fields say."""
+    source.change("USER", credits=0, backlog=2, waiting_for="messages", missing=2)
+    window.refresh()
+    qtbot.keyClick(window, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    source.change("USER", credits=9, backlog=0, waiting_for=None, missing=0)
+    window.refresh()
+    qtbot.keyClick(window, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    assert source.calls == [("request", "USER", 2, 0), ("request", "USER", 10, 0)]
+
+
+def test_arrows_move_in_the_channels(qtbot: QtBot, window: MainWindow) -> None:
+    """Down and up choose the next and the last channel everywhere, and stop at the ends."""
+    qtbot.keyClick(window.table, Qt.Key.Key_Down)
+    assert window.table.chosen == "AGENT"
+    qtbot.keyClick(window, Qt.Key.Key_Down)
+    assert window.control.chooser.currentText() == "SYSTEM"
+    for _ in range(4):
+        qtbot.keyClick(window.table, Qt.Key.Key_Up)
+    assert window.table.chosen == "USER"
+
+
+def test_the_span_can_be_chosen_in_bar_and_menu(window: MainWindow) -> None:
+    """Toolbar and menu agree about the span."""
+    window.actions_.spans[30.0].trigger()
+    assert window.flow.span_s == 30.0
+    window.show_span(600.0)
+    assert window.actions_.spans[600.0].isChecked()
+    window.refresh()
+
+
+@pytest.mark.parametrize(("mode", "colours"), [(Mode.LIGHT, LIGHT), (Mode.DARK, DARK)])
+def test_the_theme_can_be_chosen(window: MainWindow, mode: Mode, colours: object) -> None:
+    """Both themes dress every part without a word of Qt's."""
+    window.actions_._modes[Mode.SYSTEM].trigger()
+    window.actions_._modes[mode].trigger()
+    window.refresh()
+    assert window._theme.colours is colours
+    assert not window.grab().isNull()
+
+
+def test_about_says_what_this_is(window: MainWindow) -> None:
+    """About opens a box that does not stop the window."""
+    window.actions_.about.trigger()
+    box = window.findChild(QMessageBox)
+    assert box is not None
+    assert "HAIP Monitor" in box.text()
+    box.close()
+
+
+def test_the_status_bar_has_connection_session_and_health(window: MainWindow, source: Any) -> None:
+    """Address, dialect, session, round trip, frames, lag and losses are always in sight."""
+    source.dropped = 1234
+    window.refresh()
+    texts = status_texts(window)
+    for words in ("Connected", "ws://fake:1", "dialect message", "6f1c…e2a9 epoch 1", "RTT 42.0 ms", "fps", "lag"):
+        assert words in texts
+    assert "dropped 1 234" in texts
+
+
+def test_the_picture_has_every_state_and_mark(window: MainWindow, source: Any, clock: Any) -> None:
+    """A frame with runs, marks, a gap and a crosshair is drawn without a word of Qt's."""
+    source.events.append(ChannelPaused(time_s=clock.time_s, channel="USER", by="us", peer_told=True))
+    source.events.append(ChannelPaused(time_s=clock.time_s, channel="AGENT", by="peer", peer_told=True))
+    source.change("USER", paused_by_us=True)
+    source.change("AGENT", paused_by_peer=True)
+    source.change("AUDIO_IN", backlog=1, waiting_for="bytes", missing=10, credits=3)
+    source.change("AUDIO_OUT", sent_messages=1, credits=1)
+    for _ in range(40):
+        clock.time_s += 0.1
+        window.refresh()
+    connection = source.state
+    source.lose()
+    clock.time_s += 1.0
+    window.refresh()
+    source.state, source.failure = connection, None
+    clock.time_s += 1.0
+    window.refresh()
+    window.flow._plots.cursor_moved.emit(-3.0)
+    window.refresh()
+    image = window.grab().toImage()
+    assert not image.isNull()
+    colours = {image.pixelColor(x, y).name() for x in range(0, image.width(), 3) for y in range(0, image.height(), 3)}
+    assert DARK.starved.lower() in colours
+    assert DARK.accent.lower() in colours
+    assert len(window.ingest.history.gaps) == 1
+
+
+def test_zooming_stops_the_picture_and_live_returns(qtbot: QtBot, window: MainWindow) -> None:
+    """What the hand moved stays where it was put until Live."""
+    window.flow._plots._plots[-1].item.setXRange(-20.0, -10.0, padding=0)
+    window.flow._plots.moved_by_hand.emit()
+    assert window.flow.frozen
+    assert window._bar.freeze.isChecked()
+    window.refresh()
+    qtbot.mouseClick(window._bar.live, LEFT)
+    assert window.flow._plots.x_range() == pytest.approx((-120.0, 0.0))
+    assert not window.flow.frozen
+
+
+def test_closing_ends_the_source_and_the_timers(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """The window beats while it is open; closed, it is gone from the screen and its source has ended."""
+    window.start()
+    with qtbot.waitSignal(window._pulse.frame, timeout=2000):
+        pass
+    with qtbot.waitSignal(window.closed, timeout=2000):
+        window.close()
+    assert source.calls == [("close",)]
+    assert not window.isVisible()
+
+
+def test_docks_can_be_closed_and_brought_back(window: MainWindow) -> None:
+    """A closed dock comes back by its entry in the View menu; P brings the control dock back."""
+    dock = window._docks["control"]
+    dock.close()
+    assert not dock.isVisible()
+    window._on_pause()
+    assert dock.isVisible()

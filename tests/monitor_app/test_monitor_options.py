@@ -1,0 +1,63 @@
+"""The command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from monitor_app.options import SCREENSHOT_DURATION_S, parse
+
+
+def test_an_address_and_a_token(tmp_path: Path) -> None:
+    """What was given arrives; the rest has sensible values."""
+    options = parse(["ws://a:1", "--token", "T"])
+    assert (options.url, options.token, options.demo, options.duration_s) == ("ws://a:1", "T", False, None)
+    assert options.span_s == 120.0
+
+
+def test_a_screenshot_ends_by_itself(tmp_path: Path) -> None:
+    """With a screenshot but no duration there is a default duration, and trying the path leaves nothing behind."""
+    target = tmp_path / "s.png"
+    options = parse(["--demo", "--screenshot", str(target), "--size", "1280x800"])
+    assert options.duration_s == SCREENSHOT_DURATION_S
+    assert options.size == (1280, 800)
+    assert options.span_s == 30.0
+    assert not target.exists()
+
+
+def test_a_demo_takes_a_file(tmp_path: Path) -> None:
+    """`--demo` alone takes the README, with a file it takes that."""
+    text = tmp_path / "text"
+    text.write_text("a line")
+    assert parse(["--demo", str(text)]).demo_file == text
+    assert parse(["--demo"]).demo_file is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--duration", "3"], "need something to watch"),
+        (["ws://a:1", "--demo"], "not both"),
+        (["--demo", "/no/such/file"], "is not a file"),
+        (["ws://a:1", "--duration", "0"], "above 0"),
+        (["ws://a:1", "--duration", "nan"], "above 0"),
+        (["ws://a:1", "--screenshot", "picture.jpeg"], "does not end in .png"),
+        (["ws://a:1", "--screenshot", "/no/such/folder/s.png"], "cannot be written"),
+        (["ws://a:1", "--size", "big"], "is not a size"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A wrong command line ends with code 2 and a sentence, before anything is waited for."""
+    with pytest.raises(SystemExit) as end:
+        parse(argv)
+    assert end.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_existing_target_of_a_screenshot_is_not_touched(tmp_path: Path) -> None:
+    """Trying whether a file can be written does not change it."""
+    target = tmp_path / "s.png"
+    target.write_bytes(b"old")
+    parse(["--demo", "--screenshot", str(target)])
+    assert target.read_bytes() == b"old"

@@ -1,0 +1,70 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor_app.model import units
+
+
+@pytest.mark.parametrize(
+    ("byte_count", "text"),
+    [(0, "0"), (512, "0.5"), (1024, "1"), (7 * 1024 + 512, "7.5"), (10 << 20, "10 240"), (20, "0.02")],
+)
+def test_bytes_read_as_kib(byte_count: int, text: str) -> None:
+    """KiB have a decimal where it matters and groups of digits where there are many."""
+    assert units.format_kib(byte_count) == text
+
+
+def test_few_bytes_are_not_rounded_to_kib() -> None:
+    """Below one KiB bytes are said as they are."""
+    assert units.format_bytes(231) == "231 B"
+    assert units.format_bytes(2048) == "2 KiB"
+
+
+def test_a_credit_names_only_what_it_has() -> None:
+    """Of messages and bytes only those that are not zero are named."""
+    assert units.format_credit(1, 0) == "+1 message"
+    assert units.format_credit(0, 1024) == "+1 KiB"
+    assert units.format_credit(50, 2048) == "+50 messages, +2 KiB"
+    assert units.format_credit(0, 0) == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(6.21, "6.2 s"), (83.0, "1 min 23 s"), (3_700.0, "1 h 1 min"), (0.0, "0.0 s")]
+)
+def test_durations_have_the_units_that_matter(seconds: float, text: str) -> None:
+    """A duration is said in one or two units."""
+    assert units.format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(("value", "top"), [(0, 1), (3, 3), (11, 20), (61, 80), (100, 100), (900, 1000)])
+def test_an_axis_ends_at_a_round_number(value: float, top: float) -> None:
+    """The top of an axis is a round number that is not below the value."""
+    assert units.nice_ceiling(value) == top
+
+
+@pytest.mark.parametrize(("value", "top"), [(0, 1), (64, 64), (65, 96), (97, 128), (10_240, 12_288)])
+def test_an_axis_of_kib_ends_at_a_binary_number(value: float, top: float) -> None:
+    """The top of an axis of KiB is a power of two, or one and a half of one."""
+    assert units.binary_ceiling(value) == top
+
+
+def test_a_time_axis_is_marked_at_whole_steps() -> None:
+    """A time axis has at most eight steps, its edges among the marks."""
+    assert units.time_ticks(-120.0, 0.0) == [-120, -100, -80, -60, -40, -20, 0]
+    assert units.time_ticks(-30.0, 0.0)[0] == -30
+    assert units.time_ticks(-7.5, -2.5) == [-7, -6, -5, -4, -3]
+    assert units.format_moment(0) == "now"
+    assert units.format_moment(-20).endswith("20 s")
+
+
+def test_a_session_is_told_by_its_two_ends() -> None:
+    """A session id is cut in the middle; a short one is not."""
+    assert units.short_session("6f1c0000-0000-4000-8000-00000000e2a9") == "6f1c…e2a9"
+    assert units.short_session("abc") == "abc"
+
+
+def test_rates_have_a_decimal_below_ten() -> None:
+    """Small rates have a decimal, great ones and zero have none."""
+    assert [units.format_rate(rate) for rate in (0.0, 7.42, 1234.5)] == ["0", "7.4", "1234"]
