@@ -36,9 +36,9 @@ def pong(number: float) -> PongReceived:
     return PongReceived(time_s=0.0, round_trip_s=number)
 
 
-def credit(channel: str, credits: int) -> CreditChanged:
+def credit(channel: str, balance: int) -> CreditChanged:
     """Return a gauge."""
-    return CreditChanged(time_s=0.0, channel=channel, credits=credits, byte_credits=0, set_aside=0, set_aside_bytes=0)
+    return CreditChanged(time_s=0.0, channel=channel, credits=balance, byte_credits=0, set_aside=0, set_aside_bytes=0)
 
 
 def message(number: int) -> Message:
