@@ -210,7 +210,5 @@ def nothing_left_behind() -> Iterator[None]:
         return
     windows = [widget for widget in QApplication.topLevelWidgets() if widget.isVisible()]
     assert not windows, f"windows left behind: {windows}"
-    timers = [
-        timer for widget in QApplication.topLevelWidgets() for timer in widget.findChildren(QTimer) if timer.isActive()
-    ]
+    timers = [timer for widget in QApplication.topLevelWidgets() for timer in widget.findChildren(QTimer) if timer.isActive()]
     assert not timers, f"timers left behind: {timers}"

@@ -105,12 +105,12 @@ def test_a_wrong_url_is_told_at_once_and_without_its_secrets(own: ClientSource) 
 
 
 def test_a_peer_that_does_not_speak_json_is_reported_as_an_event(own: ClientSource) -> None:
-    """Text in place of JSON shows as an error in the log, and closing ends the attempt."""
+    """Text in place of JSON is an error event, and the failure that follows names it."""
+    heard = threading.Event()
 
     def babble(connection: ServerConnection) -> None:
         connection.send("this is not JSON")
-        for _ in connection:
-            pass
+        heard.wait(5.0)
 
     with serve(babble, "127.0.0.1", 0) as babbler:
         threading.Thread(target=babbler.serve_forever).start()
@@ -119,10 +119,14 @@ def test_a_peer_that_does_not_speak_json_is_reported_as_an_event(own: ClientSour
 
         def look() -> bool:
             seen.extend(type(event).__name__ for event in own.drain(100).events)
-            return "ErrorReported" in seen or "Disconnected" in seen
+            return "ErrorReported" in seen
 
         wait_until(look)
-        own.close()
+        heard.set()
+        wait_until(lambda: own.failure)
+        assert own.failure is not None
+        assert "could not be read" in own.failure.text
+        babbler.shutdown()
 
 
 def test_a_lost_server_is_told_and_can_be_reached_again(own: ClientSource) -> None:

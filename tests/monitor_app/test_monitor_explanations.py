@@ -19,9 +19,7 @@ Make = Callable[..., ChannelState]
 def view(channel_state: Make) -> Callable[..., ChannelView]:
     """Return a maker of views: `status`, ages, and changes of the state."""
 
-    def make(
-        status: Status, *, grant_age_s: float | None = None, reason: str | None = None, **changes: object
-    ) -> ChannelView:
+    def make(status: Status, *, grant_age_s: float | None = None, reason: str | None = None, **changes: object) -> ChannelView:
         return ChannelView(
             name="USER",
             state=channel_state(**changes),
@@ -40,9 +38,7 @@ def view(channel_state: Make) -> Callable[..., ChannelView]:
 
 def test_starvation_of_messages_says_what_is_needed(view: Callable[..., ChannelView]) -> None:
     """The sentence has need, balance and the peer's silence."""
-    starved = view(
-        Status.STARVED, grant_age_s=15.3, credits=1, backlog=2, waiting_for="messages", missing=2, oldest_wait=6.2
-    )
+    starved = view(Status.STARVED, grant_age_s=15.3, credits=1, backlog=2, waiting_for="messages", missing=2, oldest_wait=6.2)
     assert explain(starved) == "Needs 3 messages, has 1. Peer has granted nothing for 15.3 s."
     assert headline(starved) == "STARVED of messages for 6.2 s"
 

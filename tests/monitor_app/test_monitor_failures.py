@@ -9,12 +9,13 @@ from haip_sync import (
     ConfigError,
     ConnectError,
     Disconnected,
+    ErrorReported,
     HAIPTimeout,
     HandshakeError,
     ProtocolError,
     VersionError,
 )
-from monitor_app.model.failures import failure_of, failure_of_loss
+from monitor_app.model.failures import complaint_of, failure_of, failure_of_loss
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,14 @@ def test_each_kind_of_failure_has_its_title_and_the_address(error: Exception, ti
 def test_an_address_is_not_named_twice() -> None:
     """Where the reason names the address already, it is left alone."""
     assert failure_of(ConnectError("ws://a:1 is down"), "ws://a:1").text.startswith("ws://a:1 is down. ")
+
+
+def test_a_complaint_says_whose_it_is() -> None:
+    """An ERROR of the peer's is told from a frame that we could not read."""
+    event = ErrorReported(time_s=1.0, code="X", message="no JSON", reported_by="us")
+    assert complaint_of(event) == "What it sent could not be read: no JSON."
+    event = ErrorReported(time_s=1.0, code="X", message="bad token.", reported_by="peer")
+    assert complaint_of(event) == "It answered: bad token."
 
 
 def test_a_loss_has_the_best_reason_there_is() -> None:

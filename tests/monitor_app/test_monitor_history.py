@@ -51,9 +51,7 @@ def test_a_level_keeps_one_span_however_long_it_runs() -> None:
     assert window.values[0][-1] == 5 * COLUMNS - 1
 
 
-def test_a_channel_that_comes_later_joins_the_others(
-    channel_state: MakeChannel, connection_state: MakeConnection
-) -> None:
+def test_a_channel_that_comes_later_joins_the_others(channel_state: MakeChannel, connection_state: MakeConnection) -> None:
     """A new channel gets curves of its own and leaves those of the others alone."""
     history = History()
     history.append(1.0, connection_state(channels={"USER": channel_state(credits=7)}))

@@ -150,7 +150,7 @@ def test_the_results_of_commands_are_kept_by_channel(ingest: Ingest, source: Any
         source.notices.append(Notice(time_s=1.0, channel="USER", action=action, result="r", ok=False))
     source.notices.append(Notice(time_s=1.0, channel=None, action="connect", result="c", ok=True))
     ingest.tick()
-    assert ingest.last_request["USER"].result == "r"
+    assert ingest.answered["USER", "request"].result == "r"
     assert ("USER", "pause") in ingest.answered
     assert len(ingest.log.rows) == 3
 

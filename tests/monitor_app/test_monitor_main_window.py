@@ -26,9 +26,7 @@ def status_texts(window: MainWindow) -> str:
     return " ".join(part.text() for part in bar.findChildren(QLabel))
 
 
-def test_a_click_on_pause_pauses_the_chosen_channel_with_its_reason(
-    qtbot: QtBot, window: MainWindow, source: Any
-) -> None:
+def test_a_click_on_pause_pauses_the_chosen_channel_with_its_reason(qtbot: QtBot, window: MainWindow, source: Any) -> None:
     """The button names the channel; the reason goes along and the field is empty again."""
     window.table.choose("AUDIO_IN")
     window.control.pause.reason.setText("codec restart")
@@ -231,9 +229,7 @@ def test_space_freezes_and_l_follows(qtbot: QtBot, window: MainWindow, clock: An
     assert window.flow.frozen
     clock.time_s += 18.4
     window.refresh()
-    assert any(
-        "VIEW FROZEN" in part.text() and "18.4 s behind" in part.text() for part in window.flow.findChildren(QLabel)
-    )
+    assert any("VIEW FROZEN" in part.text() and "18.4 s behind" in part.text() for part in window.flow.findChildren(QLabel))
     qtbot.keyClick(window.table, Qt.Key.Key_L)
     assert not window.flow.frozen
     qtbot.keyClick(window, Qt.Key.Key_Space)
@@ -299,6 +295,13 @@ def test_the_theme_can_be_chosen(window: MainWindow, mode: Mode, colours: object
     window.refresh()
     assert window._theme.colours is colours
     assert not window.grab().isNull()
+
+
+def test_fields_have_the_colours_of_the_theme(window: MainWindow) -> None:
+    """Spin boxes and choosers are dark in the dark theme; a style sheet alone would leave them light."""
+    for field in (window.control.request.messages, window.control.chooser, window.log.channel_filter):
+        pixel = field.grab().toImage().pixelColor(field.width() - 24, 6)
+        assert pixel.lightness() < 80
 
 
 def test_about_says_what_this_is(window: MainWindow) -> None:

@@ -59,9 +59,7 @@ def frames(session: Session, kind: str) -> list[dict[str, object]]:
     return [frame.payload for frame in session.received if frame.type == kind]
 
 
-def test_pause_stops_the_channel_on_the_wire_and_resume_starts_it(
-    qtbot: QtBot, window: MainWindow, session: Session
-) -> None:
+def test_pause_stops_the_channel_on_the_wire_and_resume_starts_it(qtbot: QtBot, window: MainWindow, session: Session) -> None:
     """A press on Pause is a PAUSE_CHANNEL; a text then waits until Resume is pressed."""
     window.control.pause.reason.setText("tea")
     qtbot.mouseClick(window.control.pause.pause, LEFT)
@@ -121,9 +119,7 @@ def test_a_peers_pause_shows(qtbot: QtBot, window: MainWindow, server: DevServer
     """PAUSE_CHANNEL of the peer's is a state, a mark and a row."""
     server.pause("AGENT")
     qtbot.waitUntil(lambda: status_of(window, "AGENT") is Status.PAUSED_BY_PEER, timeout=TIMEOUT_MS)
-    qtbot.waitUntil(
-        lambda: bool(window.ingest.lanes.marks_since(MarkKind.PAUSE_BY_PEER, "AGENT", 0.0)), timeout=TIMEOUT_MS
-    )
+    qtbot.waitUntil(lambda: bool(window.ingest.lanes.marks_since(MarkKind.PAUSE_BY_PEER, "AGENT", 0.0)), timeout=TIMEOUT_MS)
     server.resume("AGENT")
     qtbot.waitUntil(lambda: status_of(window, "AGENT") is Status.IDLE, timeout=TIMEOUT_MS)
 

@@ -68,13 +68,20 @@ def test_a_display_that_listens_is_taken(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not platform_probe.display_answers("nonsense")
 
 
-def test_the_command_line_names_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_line_names_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """With a library missing the program ends with code 2 and one line, before Qt starts."""
     monkeypatch.setattr(app, "prepare", lambda: (True, None, ["libegl1", "libxcb-cursor0"]))
     assert app.main(["ws://127.0.0.1:1"]) == 2
     assert "apt install libegl1 libxcb-cursor0" in capsys.readouterr().err
+
+
+def test_without_a_display_there_must_be_something_to_watch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody could press Connect there, so that a missing address is an error."""
+    monkeypatch.setattr(app, "prepare", lambda: (False, None, []))
+    assert app.main([]) == 2
+    assert "needs a URL or --demo" in capsys.readouterr().err
 
 
 def test_importing_the_package_imports_no_qt() -> None:

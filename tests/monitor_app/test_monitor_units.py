@@ -30,9 +30,7 @@ def test_a_credit_names_only_what_it_has() -> None:
     assert units.format_credit(0, 0) == "nothing"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(6.21, "6.2 s"), (83.0, "1 min 23 s"), (3_700.0, "1 h 1 min"), (0.0, "0.0 s")]
-)
+@pytest.mark.parametrize(("seconds", "text"), [(6.21, "6.2 s"), (83.0, "1 min 23 s"), (3_700.0, "1 h 1 min"), (0.0, "0.0 s")])
 def test_durations_have_the_units_that_matter(seconds: float, text: str) -> None:
     """A duration is said in one or two units."""
     assert units.format_duration(seconds) == text

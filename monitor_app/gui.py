@@ -1,0 +1,220 @@
+"""Runs the window: the Qt application, the signals of the system, the text table, the end.
+
+Start: application, source, window, then the connection. End: the window closes its source; what this module started, it
+ends. Every way out goes through `Session.run`'s `finally`.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from PySide6.QtCore import (
+    QCoreApplication,
+    QEvent,
+    QEventLoop,
+    QMessageLogContext,
+    QObject,
+    QTimer,
+    QtMsgType,
+    Slot,
+    qInstallMessageHandler,
+)
+from PySide6.QtWidgets import QApplication
+
+from haip_sync import HAIPClient
+from monitor_app.demo import Demo
+from monitor_app.main_window import MainWindow
+from monitor_app.model.client_source import ClientSource, open_client
+from monitor_app.model.ingest import Ingest
+from monitor_app.model.text_table import render
+from monitor_app.options import Options
+from monitor_app.theme import Mode, Theme
+
+_TABLE_MS = 1000
+_OK, _FAILED = 0, 1
+
+
+def run(options: Options, *, has_screen: bool) -> int:
+    """Run the program until its window is closed; return the exit code."""
+    logging.getLogger("haip_sync").addHandler(logging.NullHandler())  # what it reports, the window shows
+    application = _application()
+    demo = Demo(options.demo_file) if options.demo else None
+    try:
+        source = ClientSource(demo.start(), name="demo") if demo else ClientSource(factory=open_client, name="monitor")
+        session = Session(application, source, options, has_screen=has_screen)
+        if options.url is not None:
+            source.connect_to(options.url, options.token)
+        return session.run()
+    finally:
+        if demo is not None:
+            demo.stop()
+
+
+def watch(client: HAIPClient, *, title: str | None, script: Callable[[], object] | None, has_screen: bool) -> None:
+    """Show `client` until the window is closed, with `script` running beside it."""
+    source = ClientSource(client, name=title or "")
+    session = Session(_application(), source, Options(), has_screen=has_screen)
+    beside = None if script is None else Script(script, source)
+    if beside is not None:
+        beside.start()
+    session.run()
+    if beside is not None:
+        beside.finish()
+
+
+class Script:
+    """A script that runs on a thread beside the window. What it raises shows in the log and is raised by `finish`."""
+
+    def __init__(self, function: Callable[[], object], source: ClientSource) -> None:
+        self._function = function
+        self._source = source
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="monitor-script")
+
+    def start(self) -> None:
+        """Start the script."""
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Wait for the script to end and raise what it raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            self._function()
+        except BaseException as error:  # noqa: BLE001 - raised again on the caller's thread
+            self._error = error
+            self._source.note("script", f"{type(error).__name__}: {error}", ok=False)
+        else:
+            self._source.note("script", "The script has ended.", ok=True)
+
+
+class Session(QObject):
+    """One window from opening to closing.
+
+    Attributes:
+        window: The window.
+    """
+
+    def __init__(self, application: QApplication, source: ClientSource, options: Options, *, has_screen: bool) -> None:
+        super().__init__()
+        self._application = application
+        self._options = options
+        self._ingest = Ingest(source)
+        self._code = _OK
+        self._loop = QEventLoop(self)
+        self.window = MainWindow(self._ingest, Theme(Mode(options.theme)), _title(source))
+        if options.size is not None:
+            self.window.resize(*options.size)
+        self.window.show_span(options.span_s)
+        self.window.closed.connect(self._loop.quit)
+        self._table = _timer(self, _TABLE_MS, self._on_table) if not has_screen else None
+        self._end = self._end_timer()
+
+    def _end_timer(self) -> QTimer | None:
+        if self._options.duration_s is None:
+            return None
+        timer = _timer(self, round(self._options.duration_s * 1000), self._on_end)
+        timer.setSingleShot(True)
+        return timer
+
+    def run(self) -> int:
+        """Show the window and return when it is closed: by hand, by the clock or by Ctrl-C."""
+        timers = [timer for timer in (self._table, self._end) if timer is not None]
+        try:
+            with _interruptible(self._loop.quit):
+                self.window.start()
+                for timer in timers:
+                    timer.start()
+                self._loop.exec()
+        finally:
+            for timer in timers:
+                timer.stop()
+            self.window.close()
+            self.window.deleteLater()
+            self._application.processEvents()
+            QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        return self._code
+
+    @Slot()
+    def _on_table(self) -> None:
+        if not self.window.isVisible():
+            return
+        try:
+            sys.stdout.write(render(self._ingest, self._ingest.clock) + "\n")
+            sys.stdout.flush()
+        except (BrokenPipeError, ValueError, AttributeError):  # a pipe that ended, a closed stream, none at all
+            sys.stdout = None
+            self.window.close()
+
+    @Slot()
+    def _on_end(self) -> None:
+        path = self._options.screenshot
+        if path is not None:
+            self.window.refresh()
+            if not self.window.grab().save(str(path)):
+                sys.stderr.write(f"haip-monitor: {path} could not be written\n")
+                self._code = _FAILED
+        self.window.close()
+
+
+def _title(source: ClientSource) -> str:
+    return f"{source.name} - HAIP Monitor" if source.name else "HAIP Monitor"
+
+
+def _timer(parent: QObject, interval_ms: int, slot: Callable[[], None]) -> QTimer:
+    timer = QTimer(parent)
+    timer.setInterval(interval_ms)
+    timer.timeout.connect(slot)
+    return timer
+
+
+def _application() -> QApplication:
+    """Return the process's application; one of a script's own is taken as it is."""
+    existing = QApplication.instance()
+    if isinstance(existing, QApplication):
+        return existing
+    return _new_application()
+
+
+@functools.cache
+def _new_application() -> QApplication:
+    """Make the one application of this process. The cache keeps it: there cannot be a second one, and Python would drop it."""
+    application = QApplication([sys.argv[0] if sys.argv else "haip-monitor"])
+    application.setApplicationName("haip-monitor")
+    application.setStyle("Fusion")
+    qInstallMessageHandler(_on_qt_message)
+    return application
+
+
+def _on_qt_message(_kind: QtMsgType, _context: QMessageLogContext, text: str) -> None:
+    """Pass on what Qt says, but for the one remark that the offscreen platform makes about every window."""
+    if "propagateSizeHints" not in text and sys.stderr is not None:
+        sys.stderr.write(f"{text}\n")
+
+
+@contextmanager
+def _interruptible(end: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C and a polite kill call `end`. Python gets to run their handlers because the window's timer ticks."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        end()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

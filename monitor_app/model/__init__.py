@@ -1,0 +1,1 @@
+"""What the monitor knows, without Qt: sources, ingest, history and the words for what is seen."""

@@ -1,0 +1,77 @@
+"""One channel as the window shows it: the snapshot, and what can be said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from haip_sync import ChannelState
+from monitor_app.model.status import Status
+
+WELL_KNOWN: Final = ("USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT")
+"""The channels that HAIP names, in the order in which they are shown."""
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return channel names as they are shown: HAIP's own first, then the others as they come."""
+    return sorted(names, key=lambda name: WELL_KNOWN.index(name) if name in WELL_KNOWN else len(WELL_KNOWN))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelView:
+    """A channel at one moment. Ages and durations are seconds before that moment."""
+
+    name: str
+    state: ChannelState
+    status: Status
+    status_s: float
+    """How long the channel has been in `status`."""
+    idle_s: float | None
+    """How long ago it last sent something; None when it was not seen to send."""
+    grant_age_s: float | None
+    """How long ago the peer's last grant was; None when none was seen."""
+    last_grant: tuple[int, int]
+    """What that grant was, in messages and bytes."""
+    pause_reason: str | None
+    """The reason that was given for the pause that stands, if any."""
+    rate_messages: float
+    """Message credit spent in a second, over the last seconds."""
+    rate_bytes: float
+    """The same in bytes."""
+
+    @property
+    def needed_messages(self) -> int:
+        """What the first in the queue needs in all, in messages; 0 when it does not wait for messages."""
+        return self.state.credits + self.state.missing if self.state.waiting_for == "messages" else 0
+
+    @property
+    def needed_bytes(self) -> int:
+        """The same in bytes."""
+        return self.state.byte_credits + self.state.missing if self.state.waiting_for == "bytes" else 0
+
+
+def worst_off(channels: list[ChannelView]) -> ChannelView | None:
+    """Return the channel that a person should look at first; the longer wait decides between equals."""
+    return max(channels, key=lambda view: (view.status.severity, view.state.oldest_wait), default=None)
+
+
+def useful_request(view: ChannelView) -> tuple[int, int]:
+    """Return the request that would serve what waits now, in (messages, bytes); (0, 0) when nobody waits for credit.
+
+    Only the head's frame is known in bytes; of messages each waiter needs at least one.
+    """
+    if view.status is not Status.STARVED:
+        return 0, 0
+    if view.state.waiting_for == "messages":
+        return max(view.state.missing, view.state.backlog - view.state.credits), 0
+    return 0, view.state.missing
+
+
+def request_to_cap(view: ChannelView) -> tuple[int, int]:
+    """Return the request that would fill the channel to its caps, in (messages, bytes)."""
+    state = view.state
+    return (
+        max(0, state.max_credits - state.credits - state.set_aside),
+        max(0, state.max_credit_bytes - state.byte_credits - state.set_aside_bytes),
+    )

@@ -1,0 +1,149 @@
+"""The event log: a bounded list of rows, and the sentence that stands for each event."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from haip_sync import (
+    ChannelPaused,
+    ChannelResumed,
+    Connected,
+    CreditGranted,
+    CreditRequested,
+    Disconnected,
+    ErrorReported,
+    Event,
+    HandshakeCompleted,
+    WarningRaised,
+)
+from monitor_app.model.source import Notice
+from monitor_app.model.units import format_bytes, format_count, format_credit, short_session
+
+MAX_ROWS: Final = 5_000
+
+
+class Tone(Enum):
+    """How a row looks: its sign and colour."""
+
+    RECEIVED = "received"
+    OURS = "ours"
+    STARVED = "starved"
+    PAUSE_BY_US = "pause by us"
+    PAUSE_BY_PEER = "pause by peer"
+    GOOD = "good"
+    TROUBLE = "trouble"
+    PLAIN = "plain"
+
+
+@dataclass(frozen=True)
+class LogRow:
+    """One line of the log."""
+
+    time_s: float
+    """On the monotonic clock."""
+    channel: str | None
+    """None for what concerns the whole connection."""
+    kind: str
+    """What it is, in a word: FLOW_UPDATE, STARVED, request."""
+    text: str
+    """One sentence."""
+    tone: Tone
+
+
+class EventLog:
+    """The newest rows, numbered for ever so that a view can tell what came and what went.
+
+    Attributes:
+        rows: Oldest first.
+        first: The number of `rows[0]`; how many rows were dropped so far.
+    """
+
+    def __init__(self, max_rows: int = MAX_ROWS) -> None:
+        self.rows: deque[LogRow] = deque()
+        self.first = 0
+        self._max_rows = max_rows
+
+    @property
+    def end(self) -> int:
+        """The number that the next row will have."""
+        return self.first + len(self.rows)
+
+    def add(self, row: LogRow) -> None:
+        """Append a row; the oldest goes when there are too many."""
+        self.rows.append(row)
+        if len(self.rows) > self._max_rows:
+            self.rows.popleft()
+            self.first += 1
+
+
+def row_of_event(event: Event) -> LogRow | None:
+    """Return the row that stands for `event`; None for events that the log leaves out."""
+    match event:
+        case CreditGranted():
+            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", _granted(event), Tone.RECEIVED)
+        case CreditRequested(gives_back=False):
+            asked = format_credit(event.add_messages, event.add_bytes)
+            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", f"our request: {asked}", Tone.OURS)
+        case ChannelPaused():
+            return _paused(event)
+        case ChannelResumed():
+            return _resumed(event)
+        case _:
+            return _row_of_connection_event(event)
+
+
+def _row_of_connection_event(event: Event) -> LogRow | None:
+    match event:
+        case Connected():
+            return LogRow(event.time_s, None, "CONNECT", f"WebSocket open to {event.address}", Tone.PLAIN)
+        case HandshakeCompleted():
+            return LogRow(event.time_s, None, "HAI", _handshake(event), Tone.GOOD)
+        case Disconnected():
+            tone = Tone.PLAIN if event.in_good_order else Tone.TROUBLE
+            code = "" if event.code is None or str(event.code) in event.reason else f" (code {event.code})"
+            return LogRow(event.time_s, None, "DISCONNECT", f"{event.reason}{code}", tone)
+        case ErrorReported():
+            text = f"{'from the peer' if event.reported_by == 'peer' else 'found here'}: {event.message}"
+            return LogRow(event.time_s, event.channel, event.code, text, Tone.TROUBLE)
+        case WarningRaised():
+            return LogRow(event.time_s, event.channel, "WARNING", event.text, Tone.TROUBLE)
+        case _:
+            return None
+
+
+def _granted(event: CreditGranted) -> str:
+    aside = format_credit(event.set_aside_messages, event.set_aside_bytes)
+    kept = "" if aside == "nothing" else f"; {aside} set aside above the cap"
+    balance = f"{format_count(event.credits)} messages, {format_bytes(event.byte_credits)}"
+    return f"grant {format_credit(event.add_messages, event.add_bytes)}; balance {balance}{kept}"
+
+
+def _paused(event: ChannelPaused) -> LogRow:
+    by_us = event.by == "us"
+    reason = f": “{event.reason}”" if event.reason else ""
+    told = "" if event.peer_told else "; the peer does not accept PAUSE_CHANNEL and was not told"
+    text = f"paused by {'us' if by_us else 'the peer'}{reason}{told}"
+    tone = Tone.PAUSE_BY_US if by_us else Tone.PAUSE_BY_PEER
+    return LogRow(event.time_s, event.channel, "PAUSE_CHANNEL", text, tone)
+
+
+def _resumed(event: ChannelResumed) -> LogRow:
+    by_us = event.by == "us"
+    still = f"; {'the peer' if by_us else 'our pause'} still holds it" if event.still_paused else ""
+    text = f"resumed by {'us' if by_us else 'the peer'}{still}"
+    return LogRow(event.time_s, event.channel, "RESUME_CHANNEL", text, Tone.OURS if by_us else Tone.RECEIVED)
+
+
+def _handshake(event: HandshakeCompleted) -> str:
+    first = f"first credit {format_count(event.initial_credits)} messages, {format_bytes(event.initial_byte_credits)}"
+    session = f"session {short_session(event.session_id)} epoch {event.epoch}"
+    return f"HAIP {event.haip_version}, dialect {event.dialect}, {session}; {first}"
+
+
+def row_of_notice(notice: Notice) -> LogRow:
+    """Return the row that stands for the result of a command."""
+    tone = Tone.OURS if notice.ok else Tone.TROUBLE
+    return LogRow(notice.time_s, notice.channel, notice.action, notice.result, tone)

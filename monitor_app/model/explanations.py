@@ -1,0 +1,107 @@
+"""Why a channel stands or flows, in a sentence or two that a person understands, from the snapshot alone."""
+
+from __future__ import annotations
+
+from monitor_app.model.channel_view import ChannelView
+from monitor_app.model.status import LOW_SHARE, Status
+from monitor_app.model.units import format_bytes, format_credit, format_duration, format_messages
+
+
+def explain(view: ChannelView) -> str:
+    """Return why `view` is in its state, and what it lacks."""
+    return _EXPLAIN[view.status](view)
+
+
+def headline(view: ChannelView) -> str:
+    """Return state and duration, the title of the answer: `STARVED of bytes for 6.2 s`."""
+    of_what = f" of {view.state.waiting_for}" if view.status is Status.STARVED else ""
+    return f"{view.status.value}{of_what} for {format_duration(view.status_s)}"
+
+
+def lacks(view: ChannelView) -> str:
+    """Return what the first in the channel's queue waits for; empty when nobody waits."""
+    state = view.state
+    if state.backlog == 0 or state.waiting_for is None:
+        return ""
+    if state.waiting_for == "messages":
+        return f"needs {format_messages(view.needed_messages)}, has {state.credits}"
+    if state.waiting_for == "bytes":
+        return f"needs {format_bytes(view.needed_bytes)}, has {format_bytes(state.byte_credits)}"
+    return _OTHER_WAITS.get(state.waiting_for, f"waits: {state.waiting_for}")
+
+
+_OTHER_WAITS = {
+    "paused_by_us": "waits for our resume",
+    "paused_by_peer": "waits for the peer's resume",
+    "offline": "waits for a connection",
+    "socket": "waits for the socket",
+    "behind_others": "waits behind others",
+}
+
+
+def _starved(view: ChannelView) -> str:
+    sentence = lacks(view)
+    return f"{sentence[0].upper()}{sentence[1:]}. {_grant_silence(view)}"
+
+
+def _grant_silence(view: ChannelView) -> str:
+    if view.grant_age_s is None:
+        return "Peer has granted nothing yet."
+    return f"Peer has granted nothing for {format_duration(view.grant_age_s)}."
+
+
+def _low(view: ChannelView) -> str:
+    state = view.state
+    few_messages = state.credits < min(state.max_credits, state.peak_credits) * LOW_SHARE
+    left = format_messages(state.credits) if few_messages else format_bytes(state.byte_credits)
+    return f"{left} left. {_last_grant(view)}"
+
+
+def _flowing(view: ChannelView) -> str:
+    return _last_grant(view)
+
+
+def _last_grant(view: ChannelView) -> str:
+    if view.grant_age_s is None:
+        return "No grant seen yet."
+    return f"Last grant {format_credit(*view.last_grant)}, {format_duration(view.grant_age_s)} ago."
+
+
+def _idle(view: ChannelView) -> str:
+    if view.idle_s is None:
+        return "Nothing to send so far."
+    return f"Nothing to send. Last frame {format_duration(view.idle_s)} ago."
+
+
+def _paused_by_us(view: ChannelView) -> str:
+    reason = f"“{view.pause_reason}”. " if view.pause_reason else ""
+    also = "The peer holds it too. " if view.state.paused_by_peer else ""
+    return f"{reason}{also}{_who_waits(view)}"
+
+
+def _paused_by_peer(view: ChannelView) -> str:
+    reason = f"“{view.pause_reason}”. " if view.pause_reason else ""
+    return f"{reason}Only the peer can resume it. {_who_waits(view)}"
+
+
+def _offline(view: ChannelView) -> str:
+    waits = _who_waits(view) if view.state.backlog else ""
+    return f"No connection. {waits or 'The last known values.'}".rstrip()
+
+
+def _who_waits(view: ChannelView) -> str:
+    if view.state.backlog == 0:
+        return "Nobody waits."
+    verb = "waits" if view.state.backlog == 1 else "wait"
+    return f"{format_messages(view.state.backlog)} {verb}, the first for {format_duration(view.state.oldest_wait)}."
+
+
+_EXPLAIN = {
+    Status.STARVED: _starved,
+    Status.LOW: _low,
+    Status.FLOWING: _flowing,
+    Status.IDLE: _idle,
+    Status.PAUSED_BY_US: _paused_by_us,
+    Status.PAUSED_BY_PEER: _paused_by_peer,
+    Status.OFFLINE: _offline,
+}

@@ -1,0 +1,56 @@
+"""Why a connection did not come about or ended, and how to go on, in words for a person."""
+
+from __future__ import annotations
+
+from haip_sync import (
+    AuthError,
+    ConfigError,
+    ConnectError,
+    Disconnected,
+    ErrorReported,
+    HAIPTimeout,
+    HandshakeError,
+    ProtocolError,
+    VersionError,
+)
+from monitor_app.model.source import Failure
+
+_ADVICE: tuple[tuple[type[Exception], str, str], ...] = (
+    (ConfigError, "The address cannot be used", "Write it as ws://host:port or wss://host:port."),
+    (AuthError, "The server refused the token", "Give another one with --token or in File, Connect."),
+    (VersionError, "The server speaks another version of HAIP", "No version is in common; nothing was sent."),
+    (ProtocolError, "The server does not keep to HAIP", "Is this the address of a HAIP server?"),
+    (HandshakeError, "The handshake failed", "Is this the address of a HAIP server?"),
+    (HAIPTimeout, "The server does not answer", "It may be busy, or not be a HAIP server."),
+    (ConnectError, "The server cannot be reached", "Check that it runs and that the address is right."),
+)
+
+
+def failure_of(error: Exception, address: str) -> Failure:
+    """Return what to say when connecting to `address` failed with `error`."""
+    for kind, title, advice in _ADVICE:
+        if isinstance(error, kind):
+            return Failure(title=title, text=f"{_sentence(error, address)} {advice}".strip())
+    return Failure(title="No connection", text=_sentence(error, address))
+
+
+def failure_of_loss(address: str, last_error: str | None, goodbye: Disconnected | None) -> Failure:
+    """Return what to say when a connection that stood is over."""
+    reason = last_error or (goodbye.reason if goodbye is not None else "the connection is closed")
+    return Failure(title="The connection is over", text=f"{_end(reason, address)} What is shown are the last known values.")
+
+
+def complaint_of(event: ErrorReported) -> str:
+    """Return what else went wrong, as one sentence: an ERROR of the peer's, or a frame that could not be read."""
+    who = "It answered" if event.reported_by == "peer" else "What it sent could not be read"
+    return _end(f"{who}: {event.message}", "")
+
+
+def _sentence(error: Exception, address: str) -> str:
+    return _end(str(error) or type(error).__name__, address)
+
+
+def _end(text: str, address: str) -> str:
+    """Return `text` as a sentence that names the address, once."""
+    named = text if not address or address in text else f"{address}: {text}"
+    return named if named.endswith((".", "!", "?", "…")) else f"{named}."

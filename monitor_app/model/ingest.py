@@ -1,0 +1,142 @@
+"""From a source to everything that the views read: one `tick` on the GUI thread takes what has arrived, within a time budget."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from haip_sync import (
+    ChannelPaused,
+    ConnectionState,
+    CreditGranted,
+    CreditRequested,
+    Event,
+)
+from monitor_app.model.channel_view import ChannelView, in_order
+from monitor_app.model.clock import Clock
+from monitor_app.model.event_log import EventLog, LogRow, Tone, row_of_event, row_of_notice
+from monitor_app.model.explanations import lacks
+from monitor_app.model.history import History
+from monitor_app.model.lanes import Lanes, MarkKind
+from monitor_app.model.source import Notice, Source
+from monitor_app.model.status import Status
+from monitor_app.model.tracker import ChannelTracker
+from monitor_app.model.units import format_duration
+
+BUDGET_S: Final = 0.008
+"""How long one tick may take out of the buffer; what is left waits for the next tick, or is counted as dropped."""
+_BATCH: Final = 200
+REPORT_STARVATION_S: Final = 0.5
+"""A starvation is logged once it has lasted this long: shorter ones are the normal breathing of a busy channel."""
+
+
+class Ingest:
+    """Everything known about one source. Belongs to the GUI thread.
+
+    Attributes:
+        source: Where it comes from, and where commands go.
+        clock: The time.
+        history: Gauges, for the plots.
+        lanes: State runs and marks.
+        log: Rows of the event log.
+        connection: The last snapshot; None before there was a client.
+        dropped: Events that the buffer lost so far.
+        lag_s: How old the oldest event of the last tick was when it was taken, 0.0 when there was none.
+        answered: By channel and action, what came of the last command.
+    """
+
+    def __init__(self, source: Source, clock: Clock | None = None) -> None:
+        self.source = source
+        self.clock = clock or Clock()
+        self.dropped = 0
+        self.lag_s = 0.0
+        self.log = EventLog()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what belongs to one address; the log stays."""
+        self.history = History()
+        self.lanes = Lanes()
+        self.connection: ConnectionState | None = None
+        self.answered: dict[tuple[str, str], Notice] = {}
+        self._trackers: dict[str, ChannelTracker] = {}
+        self._reported_starved: set[str] = set()
+
+    def tick(self) -> None:
+        """Take in what has happened since the last tick."""
+        now_s = self.clock.now_s()
+        self._drain(now_s)
+        for notice in self.source.take_notices():
+            self._take_notice(notice)
+        snapshot = self.source.snapshot()
+        if snapshot is not None:
+            self._take_snapshot(snapshot, now_s)
+
+    def channels(self) -> list[ChannelView]:
+        """Return every channel as it is now, in a fixed order."""
+        now_s = self.clock.now_s()
+        return [tracker.view(now_s) for tracker in self._trackers.values()]
+
+    def channel(self, name: str) -> ChannelView | None:
+        """Return one channel as it is now."""
+        tracker = self._trackers.get(name)
+        return None if tracker is None else tracker.view(self.clock.now_s())
+
+    def _drain(self, now_s: float) -> None:
+        self.lag_s = 0.0
+        while True:
+            drained = self.source.drain(_BATCH)
+            self.dropped += drained.dropped
+            if drained.oldest_s is not None:
+                self.lag_s = max(self.lag_s, now_s - drained.oldest_s)
+            for event in drained.events:
+                self._take_event(event)
+            if len(drained.events) < _BATCH or self.clock.now_s() - now_s > BUDGET_S:
+                return
+
+    def _take_event(self, event: Event) -> None:
+        row = row_of_event(event)
+        if row is not None:
+            self.log.add(row)
+        match event:
+            case CreditGranted():
+                self.lanes.mark(MarkKind.GRANT, event.channel, event.time_s)
+                if event.channel in self._trackers:
+                    self._trackers[event.channel].grant(event)
+            case CreditRequested(gives_back=False):
+                self.lanes.mark(MarkKind.REQUEST, event.channel, event.time_s)
+            case ChannelPaused():
+                kind = MarkKind.PAUSE_BY_US if event.by == "us" else MarkKind.PAUSE_BY_PEER
+                self.lanes.mark(kind, event.channel, event.time_s)
+                if event.channel in self._trackers:
+                    self._trackers[event.channel].pause_reason = event.reason
+
+    def _take_notice(self, notice: Notice) -> None:
+        self.log.add(row_of_notice(notice))
+        if notice.channel is not None:
+            self.answered[notice.channel, notice.action] = notice
+
+    def _take_snapshot(self, snapshot: ConnectionState, now_s: float) -> None:
+        self.connection = snapshot
+        self.history.append(now_s, snapshot)
+        for name in in_order(snapshot.channels):
+            state = snapshot.channels[name]
+            tracker = self._trackers.get(name)
+            if tracker is None:
+                tracker = self._trackers[name] = ChannelTracker(name, state, now_s)
+            changed = tracker.update(state, now_s, connected=snapshot.connected)
+            self.lanes.extend(name, tracker.status, now_s)
+            self._report_starvation(tracker, now_s, changed=changed)
+
+    def _report_starvation(self, tracker: ChannelTracker, now_s: float, *, changed: bool) -> None:
+        name = tracker.name
+        if changed and name in self._reported_starved:
+            self._reported_starved.discard(name)
+            text = f"starvation over after {format_duration(tracker.ended_after_s)}: {tracker.status.value}"
+            self.log.add(LogRow(now_s, name, "STARVED", text, Tone.PLAIN))
+        lasts_s = now_s - tracker.since_s
+        if tracker.status is Status.STARVED and lasts_s >= REPORT_STARVATION_S and name not in self._reported_starved:
+            self._reported_starved.add(name)
+            self.lanes.mark(MarkKind.STARVATION, name, tracker.since_s)
+            waiting = tracker.view(now_s).state.backlog
+            text = f"{lacks(tracker.view(now_s))}; backlog {waiting}, for {format_duration(lasts_s)}"
+            self.log.add(LogRow(now_s, name, "STARVED", text, Tone.STARVED))

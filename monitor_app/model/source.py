@@ -1,0 +1,103 @@
+"""The source contract: what the window reads, whatever stands behind it.
+
+A source is an object with a snapshot, a stream of events and the commands. The first is a client in this process
+(`client_source.ClientSource`); an attached program and a recording are to follow. Nothing in the views knows which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from haip_sync import ConnectionState, Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drained:
+    """What has arrived since the last drain."""
+
+    events: Sequence[Event]
+    """In the order in which they happened; gauges are not among them (the snapshot has their values)."""
+    dropped: int
+    """Events that the bounded buffer lost since the last drain. State changes are never lost: the snapshot has them."""
+    oldest_s: float | None
+    """When the oldest of `events` happened, on the monotonic clock; None when there are none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """The result of a command, for the log: what the operator did and what came of it."""
+
+    time_s: float
+    """On the monotonic clock."""
+    channel: str | None
+    action: str
+    """pause, resume, request, test message, connect or script."""
+    result: str
+    """One sentence."""
+    ok: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why there is no connection, for a person who wants one."""
+
+    title: str
+    """What happened, in a few words."""
+    text: str
+    """What is known about it and how to go on, in a few sentences. Never a token."""
+
+
+class Source(Protocol):
+    """What a window shows and steers. Every method may be called from the GUI thread and returns at once."""
+
+    @property
+    def name(self) -> str:
+        """What the window is called."""
+
+    @property
+    def address(self) -> str:
+        """Scheme, host and port; never a token. Empty while there is none."""
+
+    @property
+    def connecting(self) -> bool:
+        """Whether an attempt to connect is under way."""
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why there is no connection; None while there is one, one is being tried, or none was asked for."""
+
+    @property
+    def can_reconnect(self) -> bool:
+        """Whether `connect_to` and `reconnect` can be offered: true where the monitor opens its clients itself."""
+
+    def snapshot(self) -> ConnectionState | None:
+        """Return the client at this moment; None while there is no client."""
+
+    def drain(self, limit: int) -> Drained:
+        """Take at most `limit` events out of the buffer."""
+
+    def take_notices(self) -> Sequence[Notice]:
+        """Take the results of commands that have ended since the last call."""
+
+    def connect_to(self, url: str, token: str | None) -> None:
+        """Leave what there is and connect to `url`; the result shows in `connecting`, `failure`, `snapshot` and a notice."""
+
+    def reconnect(self) -> None:
+        """Try the last address again, in the same way."""
+
+    def pause(self, channel: str, reason: str | None) -> None:
+        """Pause `channel`; the result comes as a notice."""
+
+    def resume(self, channel: str) -> None:
+        """Resume `channel`; the result comes as a notice."""
+
+    def request(self, channel: str, messages: int, byte_credits: int) -> None:
+        """Ask the peer for credit; the result, a refused argument included, comes as a notice."""
+
+    def send_test_message(self, channel: str, text: str) -> None:
+        """Send `text`, waiting in line like anybody; the result comes as a notice."""
+
+    def close(self) -> None:
+        """Stop listening and end everything that this source started. Idempotent, bounded, the last call to a source."""

@@ -1,0 +1,107 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+KIB: Final = 1024
+MINUS: Final = "\N{MINUS SIGN}"
+NONE: Final = "\N{EN DASH}"
+"""What stands where there is no value."""
+_TICK_STEPS_S: Final = (1, 2, 5, 10, 20, 60, 120, 300)
+_MAX_TICKS: Final = 8
+_SMALLEST_SPLIT: Final = 4
+_ROUNDING: Final = 1e-6
+_ONE_DECIMAL_FROM: Final = 0.1
+"""Below this one decimal would read as nothing at all."""
+_FRACTION_BELOW: Final = 10
+_MINUTE_S: Final = 60
+_HOUR_S: Final = 3600
+
+
+def format_kib(byte_count: float) -> str:
+    """Return bytes in KiB without the unit: one decimal below ten, none above."""
+    kib = byte_count / KIB
+    if kib == int(kib) or abs(kib) >= _FRACTION_BELOW:
+        return f"{kib:,.0f}".replace(",", " ")
+    return f"{kib:.1f}" if abs(kib) >= _ONE_DECIMAL_FROM else f"{kib:.2f}"
+
+
+def format_bytes(byte_count: int) -> str:
+    """Return bytes with the unit that suits them."""
+    return f"{byte_count} B" if abs(byte_count) < KIB else f"{format_kib(byte_count)} KiB"
+
+
+def format_count(number: int) -> str:
+    """Return a whole number with thin groups of three digits."""
+    return f"{number:,}".replace(",", " ")
+
+
+def format_messages(number: int) -> str:
+    """Return a number of messages with its noun."""
+    return "1 message" if number == 1 else f"{format_count(number)} messages"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a span of time in the one or two units that matter."""
+    if seconds < _MINUTE_S:
+        return f"{seconds:.1f} s"
+    if seconds < _HOUR_S:
+        return f"{int(seconds // _MINUTE_S)} min {int(seconds % _MINUTE_S)} s"
+    return f"{int(seconds // _HOUR_S)} h {int(seconds % _HOUR_S // _MINUTE_S)} min"
+
+
+def format_credit(messages: int, byte_count: int) -> str:
+    """Return an amount of both credits, leaving out the one that is zero: `+50 messages, +250 KiB`."""
+    parts = []
+    if messages:
+        parts.append(f"+{format_messages(messages)}")
+    if byte_count:
+        parts.append(f"+{format_bytes(byte_count)}")
+    return ", ".join(parts) or "nothing"
+
+
+def format_rate(per_second: float) -> str:
+    """Return a rate without its unit: one decimal below ten, none above."""
+    return f"{per_second:.1f}" if 0 < per_second < _FRACTION_BELOW else f"{per_second:.0f}"
+
+
+def short_session(session_id: str) -> str:
+    """Return the two ends of a session id: enough to tell two apart, short enough for a status bar."""
+    compact = session_id.replace("-", "")
+    return session_id if len(compact) <= _FRACTION_BELOW else f"{compact[:4]}…{compact[-4:]}"
+
+
+def plain_kib(byte_count: int) -> str:
+    """Return bytes in KiB for narrow columns: without groups of digits."""
+    return format_kib(byte_count).replace(" ", "")
+
+
+def time_ticks(left_s: float, right_s: float) -> list[int]:
+    """Return the whole seconds at which a time axis from `left_s` to `right_s` is marked: eight at most."""
+    step_s = next((step for step in _TICK_STEPS_S if (right_s - left_s) / step <= _MAX_TICKS), _TICK_STEPS_S[-1])
+    first = math.ceil(left_s / step_s - _ROUNDING)
+    last = math.floor(right_s / step_s + _ROUNDING)
+    return [number * step_s for number in range(first, last + 1)]
+
+
+def format_moment(seconds: int) -> str:
+    """Return a time before now as an axis shows it."""
+    return "now" if seconds == 0 else f"{MINUS}{-seconds} s"
+
+
+def nice_ceiling(value: float) -> float:
+    """Return the next of 1, 2, 3, 4, 5, 6, 8 times a power of ten that is not below `value`: the top of an axis."""
+    if value <= 1:
+        return 1.0
+    power = 10.0 ** (len(str(int(value))) - 1)
+    return next(step * power for step in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 20.0) if step * power >= value)
+
+
+def binary_ceiling(value: float) -> float:
+    """Return the next power of two, or one and a half of one, that is not below `value`: the top of an axis of KiB."""
+    top = 1.0
+    while top < value:
+        top *= 2
+    return top * 0.75 if top >= _SMALLEST_SPLIT and top * 0.75 >= value else top

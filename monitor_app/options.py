@@ -1,0 +1,110 @@
+"""The command line of `haip-monitor`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+SCREENSHOT_DURATION_S: Final = 20.0
+_SPAN_S: Final = 120
+_DEMO_SPAN_S: Final = 30
+_SPANS_S: Final = (30, 120, 600)
+_THEMES: Final = ("system", "dark", "light")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What was asked for."""
+
+    url: str | None = None
+    token: str | None = None
+    demo: bool = False
+    demo_file: Path | None = None
+    duration_s: float | None = None
+    screenshot: Path | None = None
+    theme: str = "system"
+    size: tuple[int, int] | None = None
+    span_s: float = 120.0
+
+
+def parse(argv: Sequence[str] | None) -> Options:
+    """Return the options in `argv`. Ends the process with code 2 and a sentence for what cannot be."""
+    parser = _parser()
+    given = parser.parse_args(argv)
+    if given.demo is None and given.url is None and (given.duration or given.screenshot):
+        parser.error("--duration and --screenshot need something to watch: a URL or --demo")
+    if given.demo is not None and given.url is not None:
+        parser.error("give a URL or --demo, not both")
+    if given.demo and not Path(given.demo).is_file():
+        parser.error(f"--demo: {given.demo} is not a file")
+    if given.screenshot is not None:
+        _check_screenshot(parser, given.screenshot)
+    duration_s = given.duration
+    if duration_s is None and given.screenshot is not None:
+        duration_s = SCREENSHOT_DURATION_S
+    return Options(
+        url=given.url,
+        token=given.token,
+        demo=given.demo is not None,
+        demo_file=Path(given.demo) if given.demo else None,
+        duration_s=duration_s,
+        screenshot=given.screenshot,
+        theme=given.theme,
+        size=given.size,
+        span_s=float(given.span or (_DEMO_SPAN_S if given.demo is not None else _SPAN_S)),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="haip-monitor", description="Show every channel of a HAIP connection live, and steer it."
+    )
+    parser.add_argument("url", nargs="?", metavar="URL", help="the server, ws://host:port or wss://host:port")
+    parser.add_argument("--token", help="the token that the server asks for")
+    parser.add_argument(
+        "--demo",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="watch a development server in this process, to which script threads send the lines of FILE (the README)",
+    )
+    parser.add_argument("--duration", type=_seconds, metavar="S", help="end after S seconds")
+    parser.add_argument(
+        "--screenshot", type=Path, metavar="FILE", help="save the window as PNG at the end (after 20 s by default)"
+    )
+    parser.add_argument("--theme", choices=_THEMES, default="system", help="colours (the system's by default)")
+    parser.add_argument("--size", type=_size, metavar="WxH", help="size of the window, for example 1280x800")
+    parser.add_argument("--span", type=int, choices=_SPANS_S, metavar="S", help="seconds that are shown: 30, 120 or 600")
+    return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not math.isfinite(seconds) or seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return seconds
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, separator, height = text.partition("x")
+    if not (separator and width.isdigit() and height.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text} is not a size; write 1280x800")
+    return int(width), int(height)
+
+
+def _check_screenshot(parser: argparse.ArgumentParser, path: Path) -> None:
+    """Refuse now what could not be written after a long wait. Opening for appending tries it and changes nothing."""
+    if path.suffix.lower() != ".png":
+        parser.error(f"--screenshot: {path} does not end in .png")
+    existed = path.exists()
+    try:
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        parser.error(f"--screenshot: {path} cannot be written: {error.strerror}")
+    if not existed:
+        path.unlink()

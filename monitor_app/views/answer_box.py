@@ -1,0 +1,169 @@
+"""The answer, before anything else in the control dock: what holds the chosen channel, since when, and the one useful button."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
+
+from monitor_app.model.channel_view import ChannelView, request_to_cap, useful_request, worst_off
+from monitor_app.model.explanations import explain, headline
+from monitor_app.model.ingest import Ingest
+from monitor_app.model.status import Status
+from monitor_app.model.units import format_bytes, format_duration, format_messages
+from monitor_app.theme import Colours, Theme
+from monitor_app.views import signs
+from monitor_app.views.parts import button, label, wrapping_label
+
+
+class Remedy(Enum):
+    """What the useful button does."""
+
+    NONE = "none"
+    REQUEST = "request"
+    RESUME = "resume"
+    RECONNECT = "reconnect"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The useful button: what it does, what it says, and the credit that it asks for."""
+
+    remedy: Remedy
+    text: str = ""
+    messages: int = 0
+    byte_credits: int = 0
+
+
+NO_OFFER: Final = Offer(Remedy.NONE)
+
+
+def offer_for(view: ChannelView, *, can_reconnect: bool) -> Offer:
+    """Return the one thing that would help `view`; nothing where we cannot help, or nothing is wrong."""
+    match view.status:
+        case Status.STARVED:
+            return _request_offer(*useful_request(view))
+        case Status.LOW:
+            return _request_offer(*request_to_cap(view))
+        case Status.PAUSED_BY_US:
+            return Offer(Remedy.RESUME, "Resume now")
+        case Status.OFFLINE if can_reconnect:
+            return Offer(Remedy.RECONNECT, "Try again (F5)")
+        case _:
+            return NO_OFFER
+
+
+def _request_offer(messages: int, byte_credits: int) -> Offer:
+    parts = [format_messages(messages)] if messages else []
+    if byte_credits:
+        parts.append(format_bytes(byte_credits))
+    return Offer(Remedy.REQUEST, f"Request {' and '.join(parts)}", messages, byte_credits) if parts else NO_OFFER
+
+
+class AnswerBox(QFrame):
+    """What holds the chosen channel.
+
+    Signals:
+        requested: Ask for credit: messages, bytes.
+        resumed: Resume the channel.
+        reconnect_wanted: Connect again.
+        other_chosen: Look at another channel, which is worse off; its name.
+    """
+
+    requested = Signal(int, int)
+    resumed = Signal()
+    reconnect_wanted = Signal()
+    other_chosen = Signal(str)
+
+    def __init__(self, ingest: Ingest, theme: Theme) -> None:
+        super().__init__()
+        self._ingest = ingest
+        self._theme = theme
+        self._offer = NO_OFFER
+        self._other = ""
+        self.setObjectName("answer")
+        self._sign = QLabel()
+        self._title = label("", "title")
+        self._text = wrapping_label()
+        self.action = button("", "The useful action", look="main")
+        self.other = button("", "Show the channel that is worse off")
+        self._lay_out()
+        self.action.clicked.connect(self._on_action)
+        self.other.clicked.connect(self._on_other)
+
+    def _lay_out(self) -> None:
+        head = QHBoxLayout()
+        head.setSpacing(6)
+        head.addWidget(self._sign)
+        head.addWidget(self._title, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 8, 10, 10)
+        layout.setSpacing(6)
+        layout.addLayout(head)
+        layout.addWidget(self._text)
+        layout.addWidget(self.action)
+        layout.addWidget(self.other)
+
+    def refresh(self, view: ChannelView | None) -> None:
+        """Show what is the matter with `view`."""
+        if view is None:
+            self.hide()
+            return
+        self.show()
+        self._dress(view)
+        self._title.setText(headline(view))
+        self._text.setText(explain(view))
+        self._offer = offer_for(view, can_reconnect=self._ingest.source.can_reconnect)
+        self.action.setText(self._offer.text)
+        self.action.setVisible(self._offer.remedy is not Remedy.NONE)
+        self.action.setDisabled(self._offer.remedy is Remedy.RECONNECT and self._ingest.source.connecting)
+        self._show_other(view)
+
+    def _show_other(self, view: ChannelView) -> None:
+        worst = worst_off(self._ingest.channels())
+        worse = worst is not None and worst.status.severity > view.status.severity and worst.status.waits
+        self._other = worst.name if worse and worst is not None else ""
+        self.other.setVisible(worse)
+        if worse and worst is not None:
+            self.other.setText(f"{worst.name} {worst.status.value} for {format_duration(worst.status_s)}: show")
+
+    def _dress(self, view: ChannelView) -> None:
+        colours = self._theme.colours
+        colour = signs.status_colour(view.status, colours).name()
+        ground, edge = _ground(view.status, colours)
+        sheet = f"QFrame#answer {{ background: {ground}; border: none; border-left: 4px solid {edge}; }}"
+        if self.styleSheet() != sheet:
+            self.setStyleSheet(sheet)
+        self._title.setStyleSheet(f"color: {colour}")
+        icon = signs.icon(signs.STATUS_SIGNS[view.status], colour, ground)
+        self._sign.setPixmap(icon.pixmap(signs.SIZE, signs.SIZE))
+
+    @Slot()
+    def _on_action(self) -> None:
+        match self._offer.remedy:
+            case Remedy.REQUEST:
+                self.requested.emit(self._offer.messages, self._offer.byte_credits)
+            case Remedy.RESUME:
+                self.resumed.emit()
+            case Remedy.RECONNECT:
+                self.reconnect_wanted.emit()
+
+    @Slot()
+    def _on_other(self) -> None:
+        self.other_chosen.emit(self._other)
+
+
+def _ground(status: Status, colours: Colours) -> tuple[str, str]:
+    """Return ground and edge of the box for a state."""
+    match status:
+        case Status.STARVED:
+            return colours.starved_ground, colours.starved
+        case Status.LOW:
+            return colours.low_ground, colours.low
+        case Status.PAUSED_BY_US:
+            return colours.accent_ground, colours.accent
+        case _:
+            return colours.header, colours.border

@@ -1,0 +1,148 @@
+"""How a channel's block is painted."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, QSize, Qt
+from PySide6.QtGui import QColor, QPainter
+from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
+
+from monitor_app.model.channel_view import ChannelView
+from monitor_app.model.explanations import explain
+from monitor_app.model.status import LOW_SHARE, Status
+from monitor_app.model.units import NONE, format_duration, format_kib, format_rate, plain_kib
+from monitor_app.theme import Theme
+from monitor_app.views.parts import put_text, sized
+from monitor_app.views.signs import STATUS_SIGNS, draw, status_colour
+
+VIEW_ROLE: Final = Qt.ItemDataRole.UserRole + 1
+ROW_HEIGHT: Final = 40
+WHY_HEIGHT: Final = 20
+_INDENT: Final = 26
+_MARGIN: Final = 5
+_LINE: Final = 16
+_Index = QModelIndex | QPersistentModelIndex
+
+
+class Column(IntEnum):
+    """The columns of the channel table."""
+
+    CHANNEL = 0
+    MESSAGES = 1
+    BYTES = 2
+    BACKLOG = 3
+    RATE = 4
+
+
+class ChannelDelegate(QStyledItemDelegate):
+    """Paints the two lines of a channel's cells and the why-line below them."""
+
+    def __init__(self, theme: Theme, parent: QObject) -> None:
+        super().__init__(parent)
+        self._theme = theme
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:  # noqa: N802 - Qt's name
+        """Return the fixed height of a block's first or second row."""
+        return QSize(option.rect.width(), ROW_HEIGHT if index.internalId() == 0 else WHY_HEIGHT)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        """Paint one cell."""
+        view: ChannelView = index.data(VIEW_ROLE)
+        painter.save()
+        self._paint_ground(painter, option, view, first=index.internalId() == 0 and index.column() == 0)
+        if index.internalId() != 0:
+            self._paint_why(painter, option, view)
+        else:
+            self._paint_cell(painter, option, view, Column(index.column()), index.row())
+        painter.restore()
+
+    def _paint_ground(self, painter: QPainter, option: QStyleOptionViewItem, view: ChannelView, *, first: bool) -> None:
+        chosen = option.widget.property("chosen") == view.name
+        rect = option.rect
+        colours = self._theme.colours
+        if chosen:
+            painter.fillRect(rect, QColor(colours.selected))
+        if rect.height() == WHY_HEIGHT:
+            painter.fillRect(rect.left(), rect.bottom(), rect.width(), 1, QColor(colours.inner))
+        if chosen and (first or rect.height() == WHY_HEIGHT):
+            painter.fillRect(rect.left(), rect.top(), 3, rect.height(), QColor(colours.accent))
+
+    def _paint_why(self, painter: QPainter, option: QStyleOptionViewItem, view: ChannelView) -> None:
+        starved = view.status is Status.STARVED
+        colour = self._theme.colours.starved if starved else self._theme.colours.muted
+        painter.setFont(sized(option.font, 11))
+        put_text(painter, option.rect.adjusted(_INDENT, -3, -_MARGIN, -3), explain(view), colour)
+
+    def _paint_cell(self, painter: QPainter, option: QStyleOptionViewItem, view: ChannelView, column: Column, row: int) -> None:
+        upper = QRect(option.rect.left() + _MARGIN, option.rect.top() + 5, option.rect.width() - 2 * _MARGIN, _LINE)
+        lower = upper.translated(0, _LINE + 1)
+        if column is Column.CHANNEL:
+            self._paint_name(painter, option, view, row)
+            return
+        painter.setFont(sized(option.font, 11))
+        if column is Column.MESSAGES:
+            state = view.state
+            self._paint_balance(painter, upper, str(state.credits), str(state.max_credits), view, "messages")
+            self._paint_bar(painter, lower, view, state.credits, state.max_credits, state.peak_credits, row)
+        elif column is Column.BYTES:
+            state = view.state
+            self._paint_balance(painter, upper, plain_kib(state.byte_credits), plain_kib(state.max_credit_bytes), view, "bytes")
+            self._paint_bar(painter, lower, view, state.byte_credits, state.max_credit_bytes, state.peak_byte_credits, row)
+        else:
+            self._paint_numbers(painter, upper, lower, view, column)
+
+    def _paint_name(self, painter: QPainter, option: QStyleOptionViewItem, view: ChannelView, row: int) -> None:
+        colours = self._theme.colours
+        left, top = option.rect.left(), option.rect.top()
+        painter.fillRect(left + 8, top + 8, 10, 10, self._theme.channel_colour(view.name, row))
+        width = option.rect.width() - _INDENT - 2
+        painter.setFont(sized(option.font, 12, bold=True))
+        put_text(painter, QRect(left + _INDENT, top + 5, width, _LINE), view.name, colours.text)
+        colour = status_colour(view.status, colours)
+        draw(painter, STATUS_SIGNS[view.status], left + _INDENT, top + 24, colour, QColor(colours.panel))
+        painter.setFont(sized(option.font, 11, bold=True))
+        put_text(painter, QRect(left + _INDENT + 17, top + 22, width - 17, _LINE), view.status.value, colour)
+
+    def _paint_balance(self, painter: QPainter, rect: QRect, balance: str, cap: str, view: ChannelView, credit: str) -> None:
+        colours = self._theme.colours
+        lacking = view.status is Status.STARVED and view.state.waiting_for == credit
+        cap_text = f" / {cap}"
+        cap_width = painter.fontMetrics().horizontalAdvance(cap_text)
+        put_text(painter, rect, cap_text, colours.muted, right=True)
+        if lacking:
+            painter.setFont(sized(painter.font(), 11, bold=True))
+        put_text(painter, rect.adjusted(0, 0, -cap_width, 0), balance, self._value_colour(view, lacking=lacking), right=True)
+        painter.setFont(sized(painter.font(), 11))
+
+    def _value_colour(self, view: ChannelView, *, lacking: bool) -> str:
+        colours = self._theme.colours
+        if lacking:
+            return colours.starved
+        return colours.disabled if view.status is Status.OFFLINE else colours.text
+
+    def _paint_bar(self, painter: QPainter, line: QRect, view: ChannelView, balance: int, cap: int, peak: int, row: int) -> None:
+        colours = self._theme.colours
+        bar = QRect(line.left() + 8, line.top() + 4, line.width() - 8, 7)
+        painter.fillRect(bar, QColor(colours.border))
+        painter.fillRect(bar.adjusted(1, 1, -1, -1), QColor(colours.field))
+        inner = bar.adjusted(1, 1, -1, -1)
+        share = min(1.0, max(0.0, balance / cap)) if cap else 0.0
+        colour = self._theme.channel_colour(view.name, row)
+        if view.status is Status.OFFLINE:
+            colour = QColor(colours.disabled)
+        painter.fillRect(inner.left(), inner.top(), round(inner.width() * share), inner.height(), colour)
+        low_at = inner.left() + round(inner.width() * min(1.0, min(cap, peak) * LOW_SHARE / cap)) if cap else inner.left()
+        painter.fillRect(low_at, bar.top() - 1, 1, bar.height() + 2, QColor(colours.text))
+
+    def _paint_numbers(self, painter: QPainter, upper: QRect, lower: QRect, view: ChannelView, column: Column) -> None:
+        colours = self._theme.colours
+        state = view.state
+        if column is Column.BACKLOG:
+            first, second = str(state.backlog), format_duration(state.oldest_wait) if state.backlog else NONE
+        else:
+            first, second = f"{format_rate(view.rate_messages)} /s", f"{format_kib(view.rate_bytes)} KiB/s"
+        waits = column is Column.BACKLOG and view.status is Status.STARVED
+        put_text(painter, upper, first, self._value_colour(view, lacking=waits), right=True)
+        put_text(painter, lower, second, colours.muted, right=True)

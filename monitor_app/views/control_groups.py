@@ -1,0 +1,278 @@
+"""The groups of the control dock: request credit, pause and resume, send a test message."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QSpinBox, QVBoxLayout
+
+from monitor_app.model.channel_view import ChannelView, request_to_cap, useful_request
+from monitor_app.model.clock import Clock
+from monitor_app.model.source import Notice
+from monitor_app.model.status import Status
+from monitor_app.model.units import KIB, format_count, format_kib
+from monitor_app.theme import Theme
+from monitor_app.views import signs
+from monitor_app.views.parts import FIELD_HEIGHT, button, label, set_tone, wrapping_label
+
+_MAX_MESSAGES = 1_000_000
+_MAX_KIB = 1 << 20
+
+
+class Group(QFrame):
+    """A titled group.
+
+    Attributes:
+        detail: Words on the right of the title.
+        rows: The layout below the title.
+    """
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self.setProperty("role", "group")
+        self.detail = label("", "small")
+        head = QHBoxLayout()
+        head.addWidget(label(title, "title"))
+        head.addStretch(1)
+        head.addWidget(self.detail)
+        self.rows = QVBoxLayout(self)
+        self.rows.setContentsMargins(10, 8, 10, 8)
+        self.rows.setSpacing(6)
+        self.rows.addLayout(head)
+
+
+class RequestGroup(Group):
+    """Messages and KiB to ask the peer for.
+
+    Attributes:
+        messages: How many messages.
+        kibibytes: How many KiB.
+        send: The button.
+
+    Signals:
+        requested: Ask for credit: messages, bytes.
+    """
+
+    requested = Signal(int, int)
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__("Request credit")
+        self._clock = clock
+        self._view: ChannelView | None = None
+        self.messages = _spin_box(_MAX_MESSAGES, " msg", "Messages to request", 10)
+        self.kibibytes = _spin_box(_MAX_KIB, " KiB", "KiB to request", 0)
+        self.send = button("Request", "Request credit")
+        self._result = wrapping_label("small")
+        self._lay_out()
+        self.send.clicked.connect(self._on_send)
+
+    def _lay_out(self) -> None:
+        fields = QHBoxLayout()
+        fields.setSpacing(6)
+        fields.addWidget(self.messages, 1)
+        fields.addWidget(self.kibibytes, 1)
+        fields.addWidget(self.send)
+        presets = QHBoxLayout()
+        presets.setSpacing(4)
+        for text, name, slot in (
+            ("+10", "Preset: ten messages more", self._on_ten),
+            ("+64 KiB", "Preset: 64 KiB more", self._on_block),
+            ("Queue", "Preset: what waits now", self._on_queue),
+            ("To cap", "Preset: up to the caps", self._on_cap),
+        ):
+            preset = button(text, name, look="preset")
+            preset.setMinimumWidth(30)
+            preset.clicked.connect(slot)
+            presets.addWidget(preset, 1)
+        self.rows.addLayout(fields)
+        self.rows.addLayout(presets)
+        self.rows.addWidget(self._result)
+
+    def refresh(self, view: ChannelView, last: Notice | None, *, connected: bool) -> None:
+        """Show the caps of the chosen channel and what came of its last request."""
+        self._view = view
+        state = view.state
+        self.detail.setText(f"cap {format_count(state.max_credits)} msg · {format_kib(state.max_credit_bytes)} KiB")
+        self.send.setEnabled(connected)
+        self.send.setToolTip("" if connected else "There is no connection.")
+        if last is None:
+            self._result.setText("Nothing asked for yet.")
+            set_tone(self._result, "small")
+        else:
+            self._result.setText(f"{self._clock.time_of_day(last.time_s)}  {last.result}{self._answer(last)}")
+            set_tone(self._result, "small" if last.ok else "bad")
+
+    def _answer(self, last: Notice) -> str:
+        """Return whether a grant came after the request that `last` speaks of."""
+        if not last.ok or self._view is None:
+            return ""
+        age_s = self._view.grant_age_s
+        granted = age_s is not None and self._clock.now_s() - age_s >= last.time_s
+        return "; a grant came since" if granted else "; no grant yet"
+
+    @Slot()
+    def _on_send(self) -> None:
+        self.requested.emit(self.messages.value(), self.kibibytes.value() * KIB)
+
+    @Slot()
+    def _on_ten(self) -> None:
+        self.messages.setValue(self.messages.value() + 10)
+
+    @Slot()
+    def _on_block(self) -> None:
+        self.kibibytes.setValue(self.kibibytes.value() + 64)
+
+    @Slot()
+    def _on_queue(self) -> None:
+        if self._view is not None:
+            self._preset(*useful_request(self._view))
+
+    @Slot()
+    def _on_cap(self) -> None:
+        if self._view is not None:
+            self._preset(*request_to_cap(self._view))
+
+    def _preset(self, messages: int, byte_credits: int) -> None:
+        self.messages.setValue(messages)
+        self.kibibytes.setValue(-(-byte_credits // KIB))
+
+
+class PauseGroup(Group):
+    """Pause and resume of the chosen channel, on the wire.
+
+    Attributes:
+        reason: Why; goes to the peer.
+        pause: The button that pauses.
+        resume: The button that resumes.
+
+    Signals:
+        paused: Pause the channel; the reason, empty for none.
+        resumed: Resume the channel.
+    """
+
+    paused = Signal(str)
+    resumed = Signal()
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__("Pause channel")
+        self._theme = theme
+        self.detail.setText("stops sending")
+        self.reason = QLineEdit()
+        self.reason.setPlaceholderText("why; the peer is told")
+        self.reason.setAccessibleName("Reason for the pause")
+        self.pause = button("Pause", "Pause the chosen channel", look="ours")
+        self.resume = button("Resume", "Resume the chosen channel")
+        self._result = wrapping_label("bad")
+        self._lay_out()
+        self.dress()
+        self.reason.returnPressed.connect(self._on_return)
+        self.pause.clicked.connect(self._on_pause)
+        self.resume.clicked.connect(self._on_resume)
+
+    def _lay_out(self) -> None:
+        grid = QGridLayout()
+        grid.setSpacing(6)
+        grid.addWidget(label("Reason", "muted"), 0, 0)
+        grid.addWidget(self.reason, 0, 1)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(6)
+        buttons.addWidget(self.pause, 3)
+        buttons.addWidget(self.resume, 2)
+        self.rows.addLayout(grid)
+        self.rows.addLayout(buttons)
+        self.rows.addWidget(self._result)
+
+    def dress(self) -> None:
+        """Take the colours of the theme."""
+        colours = self._theme.colours
+        self.pause.setIcon(signs.icon(signs.PAUSE, colours.accent, colours.accent_ground))
+        self.resume.setIcon(signs.icon(signs.RESUME, colours.text, colours.button))
+
+    def refresh(self, view: ChannelView, last: Notice | None, *, connected: bool) -> None:
+        """Show what can be done with the chosen channel; a refusal stays until the next attempt."""
+        self.pause.setText(f"Pause {_short(view.name)}")
+        self.pause.setEnabled(connected and not view.state.paused_by_us)
+        self.resume.setEnabled(connected and view.state.paused_by_us)
+        self.pause.setToolTip(_why_not_pause(view, connected=connected))
+        refused = last is not None and not last.ok
+        self._result.setVisible(refused)
+        self._result.setText(last.result if refused and last is not None else "")
+
+    @Slot()
+    def _on_return(self) -> None:
+        if self.pause.isEnabled():
+            self._on_pause()
+
+    @Slot()
+    def _on_pause(self) -> None:
+        self.paused.emit(self.reason.text().strip())
+        self.reason.clear()
+
+    @Slot()
+    def _on_resume(self) -> None:
+        self.resumed.emit()
+
+
+class TestMessageGroup(Group):
+    """A text of the operator's, which waits in line like any other.
+
+    Attributes:
+        text: What is sent.
+        send: The button.
+
+    Signals:
+        sent: Send the text.
+    """
+
+    sent = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__("Test message")
+        self.text = QLineEdit("test from the monitor")
+        self.text.setAccessibleName("Text of the test message")
+        self.send: QPushButton = button("Send", "Send the test message")
+        self._result: QLabel = wrapping_label("small")
+        fields = QHBoxLayout()
+        fields.setSpacing(6)
+        fields.addWidget(self.text, 1)
+        fields.addWidget(self.send)
+        self.rows.addLayout(fields)
+        self.rows.addWidget(self._result)
+        self.text.returnPressed.connect(self._on_send)
+        self.send.clicked.connect(self._on_send)
+
+    def refresh(self, view: ChannelView, last: Notice | None, *, connected: bool) -> None:
+        """Show how long the line is, and what came of the last message."""
+        waits = view.state.backlog > 0 or view.status in {Status.PAUSED_BY_US, Status.PAUSED_BY_PEER}
+        self.detail.setText(f"waits as number {view.state.backlog + 1}" if waits else "leaves at once")
+        self.send.setEnabled(connected)
+        self._result.setVisible(last is not None)
+        if last is not None:
+            self._result.setText(last.result)
+            set_tone(self._result, "small" if last.ok else "bad")
+
+    @Slot()
+    def _on_send(self) -> None:
+        if self.send.isEnabled() and self.text.text():
+            self.sent.emit(self.text.text())
+
+
+def _spin_box(maximum: int, suffix: str, name: str, value: int) -> QSpinBox:
+    made = QSpinBox()
+    made.setRange(0, maximum)
+    made.setSuffix(suffix)
+    made.setValue(value)
+    made.setAccessibleName(name)
+    made.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+    made.setMinimumWidth(64)
+    made.setFixedHeight(FIELD_HEIGHT)
+    return made
+
+
+def _short(name: str, limit: int = 14) -> str:
+    return name if len(name) <= limit else f"{name[: limit - 1]}…"
+
+
+def _why_not_pause(view: ChannelView, *, connected: bool) -> str:
+    if not connected:
+        return "There is no connection."
+    return "We have paused it already." if view.state.paused_by_us else ""

@@ -1,0 +1,128 @@
+"""Small pieces that several views are made of."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QMargins, QRect, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QPainter
+from PySide6.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+
+TITLE_HEIGHT = 26
+FIELD_HEIGHT = 24
+
+
+def label(text: str = "", tone: str = "") -> QLabel:
+    """Return a label in one of the tones of the style sheet: title, muted, small, bad, page. Text is never markup."""
+    made = QLabel(text)
+    made.setTextFormat(Qt.TextFormat.PlainText)
+    if tone:
+        made.setProperty("tone", tone)
+    return made
+
+
+def wrapping_label(tone: str = "") -> QLabel:
+    """Return a label that breaks its lines and can be copied from."""
+    made = label("", tone)
+    made.setWordWrap(True)
+    made.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    return made
+
+
+def button(text: str, accessible_name: str, look: str = "") -> QPushButton:
+    """Return a push button; `look` is main or ours in the style sheet."""
+    made = QPushButton(text)
+    made.setAccessibleName(accessible_name)
+    made.setIconSize(QSize(12, 12))
+    if look:
+        made.setProperty("look", look)
+    return made
+
+
+def set_tone(widget: QLabel, tone: str) -> None:
+    """Give a label another tone. A style sheet looks at properties only when it is told to."""
+    if widget.property("tone") != tone:
+        widget.setProperty("tone", tone)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+
+
+def set_role(widget: QWidget, role: str) -> None:
+    """Give a frame another role of the style sheet."""
+    if widget.property("role") != role:
+        widget.setProperty("role", role)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+
+
+def sized(font: QFont, pixels: int, *, bold: bool = False) -> QFont:
+    """Return `font` at a size in pixels."""
+    made = QFont(font)
+    made.setPixelSize(pixels)
+    made.setBold(bold)
+    return made
+
+
+def put_text(painter: QPainter, rect: QRect, text: str, colour: str | QColor, *, right: bool = False) -> None:
+    """Draw one line of text in `rect`, cut with an ellipsis where it does not fit."""
+    painter.setPen(QColor(colour))
+    shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
+    side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
+    painter.drawText(rect, side | Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextSingleLine, shown)
+
+
+class TitleBar(QFrame):
+    """The title of a dock or of the centre: name, a few words of detail, and room for controls on the right.
+
+    Attributes:
+        detail: The words beside the name.
+        row: The layout, for more widgets.
+    """
+
+    def __init__(self, name: str, role: str = "dock-title") -> None:
+        super().__init__()
+        self.setProperty("role", role)
+        self.setFixedHeight(TITLE_HEIGHT)
+        self.detail = label("", "muted")
+        self.detail.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.row = QHBoxLayout(self)
+        self.row.setContentsMargins(QMargins(8, 0, 4, 0))
+        self.row.setSpacing(8)
+        self.row.addWidget(label(name, "title"))
+        self.row.addWidget(self.detail, 1)
+
+
+class Dock(QDockWidget):
+    """A dock with a title bar of our own.
+
+    Attributes:
+        bar: The title bar.
+    """
+
+    def __init__(self, name: str, content: QWidget, parent: QWidget) -> None:
+        super().__init__(name, parent)
+        self.setObjectName(f"dock-{name}")
+        self.setWidget(content)
+        self.bar = TitleBar(name)
+        self.setTitleBarWidget(self.bar)
+        self._floater = self._small_button("❐", f"Float {name}")
+        self._floater.clicked.connect(self._on_float)
+        self._closer = self._small_button("✕", f"Close {name}")
+        self._closer.clicked.connect(self.close)
+
+    def put(self, widget: QWidget) -> None:
+        """Put a control into the title bar, left of the two small buttons."""
+        self.bar.row.insertWidget(self.bar.row.count() - 2, widget)
+
+    def _small_button(self, text: str, name: str) -> QToolButton:
+        made = QToolButton()
+        made.setText(text)
+        made.setAccessibleName(name)
+        made.setToolTip(name)
+        made.setProperty("look", "bare")
+        made.setFixedSize(20, 20)
+        made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.bar.row.addWidget(made)
+        return made
+
+    def _on_float(self) -> None:
+        self.setFloating(not self.isFloating())

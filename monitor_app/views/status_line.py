@@ -1,0 +1,60 @@
+"""The status bar: the connection on the left, the monitor's own health on the right."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QLabel, QStatusBar
+
+from monitor_app.model.ingest import Ingest
+from monitor_app.model.units import NONE, format_count, short_session
+from monitor_app.theme import Theme
+from monitor_app.views import signs
+from monitor_app.views.parts import label
+
+
+class StatusLine(QStatusBar):
+    """Connection, dialect, session, round trip; frames a second, lag and dropped events of the monitor itself."""
+
+    def __init__(self, ingest: Ingest, theme: Theme) -> None:
+        super().__init__()
+        self._ingest = ingest
+        self._theme = theme
+        self.setSizeGripEnabled(False)
+        self._sign = QLabel()
+        self._word = label("", "title")
+        self._address = label("", "muted")
+        self._dialect, self._session, self._round_trip = label("", "cell"), label("", "cell"), label("", "cell")
+        self._frames, self._lag, self._dropped = label(), label("", "cell"), label("", "cell")
+        for part in (self._sign, self._word, self._address, self._dialect, self._session, self._round_trip):
+            self.addWidget(part)
+        for part in (self._frames, self._lag, self._dropped):
+            self.addPermanentWidget(part)
+
+    def refresh(self, frames_per_s: float, lag_s: float) -> None:
+        """Show everything as it is now. Called at the rate of text."""
+        self._show_connection()
+        state = self._ingest.connection
+        dialect = state.dialect if state is not None and state.dialect else NONE
+        self._dialect.setText(f"dialect {dialect}")
+        session = f"{short_session(state.session_id)} epoch {state.epoch}" if state is not None else NONE
+        self._session.setText(f"session {session}")
+        trip_s = state.round_trip if state is not None else None
+        self._round_trip.setText(f"RTT {NONE if trip_s is None else f'{trip_s * 1000:.1f} ms'}")
+        self._frames.setText(f"{frames_per_s:.0f} fps")
+        self._lag.setText(f"lag {lag_s * 1000:.0f} ms")
+        self._dropped.setText(f"dropped {format_count(self._ingest.dropped)}")
+
+    def _show_connection(self) -> None:
+        colours = self._theme.colours
+        source = self._ingest.source
+        state = self._ingest.connection
+        if source.connecting:
+            sign, word, colour = signs.BUSY, "Connecting", colours.low
+        elif state is not None and state.connected:
+            sign, word, colour = signs.CHECK, "Connected", colours.good
+        elif source.failure is not None:
+            sign, word, colour = signs.TROUBLE, "Not connected", colours.starved
+        else:
+            sign, word, colour = signs.OFFLINE, "Not connected", colours.muted
+        self._sign.setPixmap(signs.icon(sign, colour, colours.header).pixmap(signs.SIZE, signs.SIZE))
+        self._word.setText(word)
+        self._address.setText(source.address)

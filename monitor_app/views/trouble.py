@@ -1,0 +1,113 @@
+"""What the window says when there is no connection: a page before the first one, a banner after a loss."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QVBoxLayout
+
+from monitor_app.model.ingest import Ingest
+from monitor_app.model.source import Failure
+from monitor_app.theme import Theme
+from monitor_app.views import signs
+from monitor_app.views.parts import button, label, wrapping_label
+
+_NOTHING_YET = Failure(title="Nothing to watch yet", text="Connect to a server: File, Connect….")
+
+
+class _Notice(QFrame):
+    """What happened and how to go on.
+
+    Attributes:
+        title: What happened.
+        text: More about it.
+        retry: Tries again.
+        connect_button: Asks for an address.
+
+    Signals:
+        retry_wanted: Try the same address again.
+        connect_wanted: Ask for an address.
+    """
+
+    retry_wanted = Signal()
+    connect_wanted = Signal()
+
+    def __init__(self, ingest: Ingest, theme: Theme, title_tone: str) -> None:
+        super().__init__()
+        self._ingest = ingest
+        self._theme = theme
+        self._sign = QLabel()
+        self.title = label("", title_tone)
+        self.text = wrapping_label()
+        self.retry = button("Try again (F5)", "Try again", look="main")
+        self.connect_button = button("Connect to a server…", "Connect to a server")
+        self.retry.clicked.connect(self.retry_wanted)
+        self.connect_button.clicked.connect(self.connect_wanted)
+
+    def refresh(self) -> None:
+        """Show how the connection stands."""
+        source = self._ingest.source
+        failure = source.failure
+        if source.connecting:
+            failure = Failure(title=f"Connecting to {source.address}", text="Waiting for the server's answer.")
+        shown = failure or _NOTHING_YET
+        self.title.setText(shown.title)
+        self.text.setText(shown.text)
+        self.retry.setVisible(source.can_reconnect and source.failure is not None)
+        self.connect_button.setVisible(source.can_reconnect and not source.connecting)
+        colours = self._theme.colours
+        sign, colour = (signs.BUSY, colours.low) if source.connecting else (signs.TROUBLE, colours.starved)
+        self._sign.setPixmap(signs.icon(sign, colour, colours.panel).pixmap(signs.SIZE, signs.SIZE))
+        self._sign.setVisible(failure is not None)
+
+    def _head(self) -> QHBoxLayout:
+        head = QHBoxLayout()
+        head.setSpacing(8)
+        head.addWidget(self._sign)
+        head.addWidget(self.title, 1)
+        return head
+
+
+class TroublePage(_Notice):
+    """Fills the centre while there was no connection yet."""
+
+    def __init__(self, ingest: Ingest, theme: Theme) -> None:
+        super().__init__(ingest, theme, "page")
+        self.setProperty("role", "panel")
+        buttons = QHBoxLayout()
+        buttons.setSpacing(8)
+        buttons.addWidget(self.retry)
+        buttons.addWidget(self.connect_button)
+        buttons.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(56, 56, 56, 24)
+        layout.setSpacing(12)
+        layout.addLayout(self._head())
+        layout.addWidget(self.text)
+        layout.addLayout(buttons)
+        layout.addStretch(1)
+
+
+class TroubleBanner(_Notice):
+    """Stands above the picture after a loss: the last values stay in sight."""
+
+    def __init__(self, ingest: Ingest, theme: Theme) -> None:
+        super().__init__(ingest, theme, "title")
+        self.setObjectName("banner")
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addLayout(self._head())
+        words.addWidget(self.text)
+        layout = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        layout.setContentsMargins(10, 6, 8, 6)
+        layout.setSpacing(8)
+        layout.addLayout(words, 1)
+        layout.addWidget(self.retry)
+        layout.addWidget(self.connect_button)
+
+    def refresh(self) -> None:
+        """Show how the connection stands, in the colours of a warning."""
+        super().refresh()
+        colours = self._theme.colours
+        sheet = f"QFrame#banner {{ background: {colours.low_ground}; border: 1px solid {colours.low}; }}"
+        if self.styleSheet() != sheet:
+            self.setStyleSheet(sheet)

@@ -1,0 +1,109 @@
+"""The toolbar: live or standing still, and how much time is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QToolBar, QToolButton, QWidget
+
+from monitor_app.theme import Theme
+from monitor_app.views import signs
+from monitor_app.views.parts import label
+
+
+class ViewBar(QToolBar):
+    """Controls of the picture; nothing here is felt on the wire.
+
+    Attributes:
+        live: Follow what happens.
+        freeze: Let the picture stand still.
+
+    Signals:
+        live_wanted: Follow again.
+        freeze_wanted: Stand still.
+        span_chosen: Show this many seconds.
+    """
+
+    live_wanted = Signal()
+    freeze_wanted = Signal()
+    span_chosen = Signal(float)
+
+    def __init__(self, spans: Mapping[float, str], theme: Theme) -> None:
+        super().__init__("View")
+        self._theme = theme
+        self.setObjectName("view-bar")
+        self.setMovable(False)
+        self.live = _toggle(" Live", "Follow what happens (L)", "left")
+        self.freeze = _toggle(" Freeze view", "Let the picture stand still; sending goes on (Space)", "right")
+        self._spans = {
+            span_s: _toggle(name, f"Show the last {name}", _join(place, len(spans)))
+            for place, (span_s, name) in enumerate(spans.items())
+        }
+        self._view_group = _group([self.live, self.freeze])
+        self._span_group = _group(list(self._spans.values()))
+        self.addWidget(label("View", "muted"))
+        self.addWidget(_row([self.live, self.freeze]))
+        self.addSeparator()
+        self.addWidget(label("Span", "muted"))
+        self.addWidget(_row(list(self._spans.values())))
+        self.dress()
+        self.live.clicked.connect(self.live_wanted)
+        self.freeze.clicked.connect(self.freeze_wanted)
+        self._span_group.buttonClicked.connect(self._on_span_clicked)
+        theme.changed.connect(self.dress)
+
+    @Slot()
+    def dress(self) -> None:
+        """Take the colours of the theme."""
+        colours = self._theme.colours
+        self.live.setIcon(signs.icon(signs.LIVE, colours.text, colours.button))
+        self.freeze.setIcon(signs.icon(signs.FROZEN, colours.text, colours.button))
+
+    def show_span(self, span_s: float) -> None:
+        """Show which span is chosen."""
+        self._spans[span_s].setChecked(True)
+
+    def show_frozen(self, frozen: bool) -> None:
+        """Show whether the picture stands still."""
+        (self.freeze if frozen else self.live).setChecked(True)
+
+    @Slot()
+    def _on_span_clicked(self) -> None:
+        self.span_chosen.emit(next(span_s for span_s, made in self._spans.items() if made.isChecked()))
+
+
+def _toggle(text: str, tip: str, join: str) -> QToolButton:
+    made = QToolButton()
+    made.setText(text)
+    made.setToolTip(tip)
+    made.setAccessibleName(tip)
+    made.setCheckable(True)
+    made.setProperty("join", join)
+    made.setIconSize(QSize(signs.SIZE, signs.SIZE))
+    made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+    return made
+
+
+def _join(place: int, count: int) -> str:
+    if place == 0:
+        return "left"
+    return "right" if place == count - 1 else "middle"
+
+
+def _group(buttons: list[QToolButton]) -> QButtonGroup:
+    group = QButtonGroup(buttons[0])
+    for made in buttons:
+        group.addButton(made)
+    buttons[0].setChecked(True)
+    return group
+
+
+def _row(buttons: list[QToolButton]) -> QWidget:
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(0)
+    for made in buttons:
+        layout.addWidget(made)
+    return row
