@@ -13,7 +13,7 @@ from monitor_app.model.channel_view import ChannelView, request_to_cap, useful_r
 from monitor_app.model.explanations import explain, headline
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.status import Status
-from monitor_app.model.units import format_bytes, format_duration, format_messages
+from monitor_app.model.units import format_bytes, format_messages
 from monitor_app.theme import Colours, Theme
 from monitor_app.views import signs
 from monitor_app.views.parts import button, label, wrapping_label
@@ -128,7 +128,7 @@ class AnswerBox(QFrame):
         self._other = worst.name if worse and worst is not None else ""
         self.other.setVisible(worse)
         if worse and worst is not None:
-            self.other.setText(f"{worst.name} {worst.status.value} for {format_duration(worst.status_s)}: show")
+            self.other.setText(f"Show {worst.name}: {worst.status.value}")
 
     def _dress(self, view: ChannelView) -> None:
         colours = self._theme.colours
