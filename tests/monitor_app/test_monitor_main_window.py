@@ -94,7 +94,7 @@ def test_the_answer_points_to_a_channel_that_is_worse_off(qtbot: QtBot, window: 
     """While a calm channel is chosen, a starved one is one click away."""
     source.change("AUDIO_IN", backlog=1, waiting_for="bytes", missing=10)
     window.refresh()
-    assert "AUDIO_IN STARVED" in window.control.answer.other.text()
+    assert window.control.answer.other.text() == "Show AUDIO_IN: STARVED"
     qtbot.mouseClick(window.control.answer.other, LEFT)
     assert window.table.chosen == "AUDIO_IN"
     assert window.control.chooser.currentText() == "AUDIO_IN"
