@@ -57,7 +57,7 @@ class Connection:
             parking, outgoing, settings.flow_control, clock=clock, sink=dispatcher, poke=self.poke
         )
         self.rooms = Rooms(parking, session, outgoing, turnstile, Inbox(parking), dispatcher)
-        self.writer = Writer(parking, outgoing, self._after_write, turnstile.mend)
+        self.writer = Writer(parking, outgoing, after_write=self._after_write, mend=turnstile.mend, poke=self.poke)
         self._service = Service(self, self.rooms, self.writer, settings, clock)
         self._reception = Reception(self, self.rooms, settings.flow_control, keeps_inbox=settings.keeps_inbox)
         self._lock = parking.lock

@@ -65,8 +65,12 @@ class Outgoing:
 
     def has_room(self, wire_bytes: int) -> bool:
         """Return whether so much more may be admitted before what stands here is written."""
-        pending = self._committed_end - self.written_end
-        return pending == 0 or pending + wire_bytes <= ROOM_BYTES
+        return self.pending_bytes == 0 or self.pending_bytes + wire_bytes <= ROOM_BYTES
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much stands between admission and the operating system."""
+        return self._committed_end - self.written_end
 
     def commit(self, cargo: Entry) -> None:
         """Give `cargo` its numbers and its place. Doing it twice changes nothing: every line sets a value or looks first."""

@@ -54,6 +54,10 @@ class Service:
         self._clock = clock
         self._pokes: SimpleQueue[None] = SimpleQueue()
         self.heartbeat = Heartbeat(settings.heartbeat, clock())
+        # Only this thread's: how far the writing had come, since when, and whether somebody was told that it stands still.
+        self._written_end = 0
+        self._written_since_s = clock()
+        self._stuck_told = False
 
     def poke(self) -> None:
         """Have the thread mend and write what is there. One C call, so that an interrupt cannot split it."""
@@ -102,6 +106,18 @@ class Service:
             self._host.end(ConnectionClosedError(f"the peer has sent nothing, no PONG either, for {timeout_s:g} s after a PING"))
 
     def _tell_of_stalls(self, after_s: float) -> None:
+        """Tell of channels where nothing moves, and of a socket that takes nothing. Requires the lock."""
         for channel, text in self._rooms.turnstile.stalls(after_s):
-            log.warning("stalled: %s", text)
-            self._rooms.put(WarningRaised(time_s=self._clock(), text=text, channel=channel))
+            self._warn(text, channel)
+        now_s, outgoing = self._clock(), self._rooms.outgoing
+        if outgoing.is_empty or outgoing.written_end != self._written_end:
+            self._written_end, self._written_since_s, self._stuck_told = outgoing.written_end, now_s, False
+        elif not self._stuck_told and now_s - self._written_since_s >= after_s:
+            self._stuck_told = True
+            self._warn(
+                f"the peer does not read: {outgoing.pending_bytes} bytes are admitted, and none was taken for {after_s:g} s"
+            )
+
+    def _warn(self, text: str, channel: str | None = None) -> None:
+        log.warning("stalled: %s", text)
+        self._rooms.put(WarningRaised(time_s=self._clock(), text=text, channel=channel))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from haip_sync.flow.parking import Parking
+from haip_sync.flow.parking import Condition, Parking
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_TEXT, Line, encode
 from haip_sync.runtime.outgoing import Entry, Outgoing
 
@@ -33,16 +34,28 @@ class Writer:
     to take the pen goes on in the same place.
     """
 
-    def __init__(self, parking: Parking, outgoing: Outgoing, after_write: Callable[[], None], mend: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        parking: Parking,
+        outgoing: Outgoing,
+        *,
+        after_write: Callable[[], None],
+        mend: Callable[[], None],
+        poke: Callable[[], None],
+    ) -> None:
         self._parking = parking
         self._outgoing = outgoing
         self._after_write = after_write
         self._mend = mend
+        self._poke = poke
         self.line: Line | None = None
         # Guards the socket's writing side and `_in_hand`: whoever holds it writes. Taken before the connection's lock, never
-        # after it.
-        self._pen = threading.Lock()
+        # after it. Re-entrant only because such a lock knows its owner: an interrupted thread can tell whether to put it down.
+        self._pen = threading.RLock()
         self._in_hand: _Batch | None = None
+        # Guarded by the connection's lock: senders whose frames somebody else writes, in write order. Each condition waits for
+        # the frames to be written, or for the pen.
+        self._standing_by: deque[tuple[int, Condition]] = deque()
 
     def write_through(self, end: int) -> None:
         """Return once everything up to `end` (see `Entry.end`) is handed to the operating system. Blocks; without the lock.
@@ -50,22 +63,67 @@ class Writer:
         Raises `OSError` where the line is lost.
         """
         while self._outgoing.written_end < end:
-            with self._pen:
-                if self._outgoing.written_end < end:
-                    self._write_batch(None)
+            if not self._write_if_free(None):
+                self._stand_by(end)
 
     def write_pending(self, deadline_s: float) -> None:
         """Write all that stands here now, until `deadline_s` on the monotonic clock at the latest. Without the lock.
 
-        Raises `OSError` where the line is lost.
+        Returns at once where somebody else writes, who pokes when something is left. Raises `OSError` where the line is lost.
         """
-        while not self._outgoing.is_empty and (left_s := deadline_s - time.monotonic()) > 0:
-            if not self._pen.acquire(timeout=left_s):
+        while (not self._outgoing.is_empty or self._in_hand is not None) and time.monotonic() < deadline_s:
+            if not self._write_if_free(deadline_s):
                 return
-            try:
-                self._write_batch(deadline_s)
-            finally:
-                self._pen.release()
+
+    def _write_if_free(self, deadline_s: float | None) -> bool:
+        """Take the pen and write one batch; return False, nothing written, where somebody else has the pen."""
+        try:
+            if not self._pen.acquire(blocking=False):
+                return False
+            self._write_batch(deadline_s)
+            return True
+        finally:
+            self._put_down_pen()
+
+    def _put_down_pen(self) -> None:
+        """Let go of the pen if the calling thread holds it, and wake the next who needs it."""
+        try:
+            self._pen.release()
+        except RuntimeError:
+            return  # it was never ours
+        with self._parking.lock:
+            if self._standing_by:
+                self._wake_next()
+            elif not self._outgoing.is_empty:
+                self._poke()
+
+    def _stand_by(self, end: int) -> None:
+        """Wait until the frames up to `end` are written by somebody else, or the pen is free."""
+        mine = (end, self._parking.new_condition())
+        try:
+            with self._parking.lock:
+                self._standing_by.append(mine)
+                # The pen may have been put down since we looked: whoever puts it down takes this lock next.
+                if self._outgoing.written_end < end and self._is_taken():
+                    self._parking.wait(mine[1], None)
+        finally:
+            with self._parking.lock:
+                if mine in self._standing_by:
+                    self._standing_by.remove(mine)
+
+    def _is_taken(self) -> bool:
+        if not self._pen.acquire(blocking=False):
+            return True
+        self._pen.release()
+        return False
+
+    def _wake_next(self) -> None:
+        """Wake those whose frames are written, and the first of the others: the pen may be free. Requires the lock."""
+        done, has_next = self._outgoing.written_end, False
+        for end, condition in tuple(self._standing_by):
+            if end <= done or not has_next:
+                condition.notify()
+                has_next = has_next or end > done
 
     def _write_batch(self, deadline_s: float | None) -> None:
         """Write one batch, or the rest of one that was left; give up at `deadline_s`. Requires the pen, not the lock."""
@@ -80,6 +138,7 @@ class Writer:
                 self._mend()
                 self._outgoing.written(batch.end)
                 self._after_write()
+                self._wake_next()
             self._in_hand = None
 
     def _take_batch(self) -> bool:

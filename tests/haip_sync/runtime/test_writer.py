@@ -43,11 +43,15 @@ class Desk:
         self.session = Session("11111111-2222-4333-8444-555555555555")
         self.outgoing = Outgoing(self.session)
         self.written = 0
-        self.writer = Writer(self.parking, self.outgoing, self._after_write, lambda: None)
+        self.pokes = 0
+        self.writer = Writer(self.parking, self.outgoing, after_write=self._after_write, mend=lambda: None, poke=self._poke)
         self.writer.line = line
 
     def _after_write(self) -> None:
         self.written += 1
+
+    def _poke(self) -> None:
+        self.pokes += 1
 
     def commit(self, data: bytes) -> int:
         with self.parking.lock:
@@ -86,6 +90,72 @@ def test_an_interrupt_anywhere_in_a_write_loses_and_repeats_nothing() -> None:
         return fired
 
     assert len(list(every_interrupt(run))) > 40
+
+
+class GatedLine(FakeLine):
+    """Takes one piece for each permit that the test gives."""
+
+    def __init__(self) -> None:
+        super().__init__(most=1_000_000)
+        self.asked = 0
+        self.permits = threading.Semaphore(0)
+
+    def send_some(self, piece: memoryview, sent: list[int], *, blocking: bool) -> None:
+        self.asked += 1
+        assert self.permits.acquire(timeout=PATIENCE_S)
+        super().send_some(piece, sent, blocking=blocking)
+
+
+def test_a_send_returns_once_its_own_frames_are_written() -> None:
+    """A sender whose frames another wrote returns, although that other is now stuck in the socket with more."""
+    line = GatedLine()
+    desk = Desk(line)
+    mine = desk.commit(b"mine")
+    others = desk.commit(b"x" * 70_000)  # more than a batch: it goes with the next write
+    writing = threading.Thread(target=desk.writer.write_through, args=(others,))
+    waiting = threading.Thread(target=desk.writer.write_through, args=(mine,))
+    writing.start()
+    until(lambda: line.asked == 1)
+    waiting.start()
+    until(lambda: len(desk.writer._standing_by) == 1)
+    line.permits.release()
+    until(lambda: line.asked == 2)
+    waiting.join(PATIENCE_S)
+    assert not waiting.is_alive(), "it waits for the pen of a writer that is stuck"
+    assert writing.is_alive()
+    line.permits.release()
+    writing.join(PATIENCE_S)
+    assert desk.outgoing.is_empty
+
+
+def test_whoever_stands_by_takes_the_pen_next() -> None:
+    """Senders that found the pen taken write for themselves once it is put down; nothing is left and nothing is torn."""
+    line = GatedLine()
+    desk = Desk(line)
+    threads = [threading.Thread(target=desk.writer.write_through, args=(desk.commit(b"a"),))]
+    threads[0].start()
+    until(lambda: line.asked == 1)
+    for place, data in enumerate((b"b", b"c", b"d"), 1):
+        threads.append(threading.Thread(target=desk.writer.write_through, args=(desk.commit(data * 70_000),)))
+        threads[place].start()
+        until(lambda expected=place: len(desk.writer._standing_by) == expected)
+    for _ in threads:
+        line.permits.release()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+    assert bytes(line.taken) == b"a" + b"b" * 70_000 + b"c" * 70_000 + b"d" * 70_000
+
+
+def test_what_is_left_when_the_pen_is_put_down_is_told() -> None:
+    """A sender that leaves frames of others behind pokes the service thread to write them."""
+    desk = Desk(FakeLine(most=1_000_000))
+    mine = desk.commit(b"a" * 70_000)
+    desk.commit(b"left behind")
+    desk.writer.write_through(mine)
+    assert desk.pokes == 1
+    desk.writer.write_pending(float("inf"))
+    assert desk.outgoing.is_empty
 
 
 def test_room_is_bounded_but_for_one_larger_frame() -> None:
@@ -169,7 +239,8 @@ def test_a_peer_that_does_not_read_hangs_neither_close_nor_others(
     threads = [threading.Thread(target=flood) for _ in range(3)]
     for thread in threads:
         thread.start()
-    until(lambda: client.connection_state().channels["USER"].oldest_wait > 0.5)  # the operating system's buffers are full
+    # Until the operating system's buffers are full.
+    until(lambda: client.connection_state().channels["USER"].oldest_wait > 0.5)
     assert client.connection_state().channels["USER"].waiting_for == "socket"
     with pytest.raises(FlowControlTimeout, match="the peer does not read") as caught:
         client.send_text_message("AGENT", "y" * 100_000, timeout=0.1)
