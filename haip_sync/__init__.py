@@ -1,6 +1,6 @@
 """A blocking, thread-safe HAIP client whose senders wait for credit. Everything public is named here."""
 
-from haip_sync.client import HAIPClient, SendReceipt, connect
+from haip_sync.client import HAIPClient, connect
 from haip_sync.config import FlowControlConfig, HeartbeatPolicy
 from haip_sync.errors import (
     AuthError,
@@ -14,8 +14,10 @@ from haip_sync.errors import (
     HAIPTimeout,
     HandshakeError,
     MessageTooLargeError,
+    NotSentError,
     PartialSendError,
     ProtocolError,
+    QueueFullError,
     UnsupportedByPeerError,
     VersionError,
     WaitCause,
@@ -34,13 +36,16 @@ from haip_sync.events import (
     Event,
     HandshakeCompleted,
     Message,
+    MessageDropped,
+    MessageQueued,
     PongReceived,
     SendAdmitted,
     SendBlocked,
     Subscription,
     WarningRaised,
 )
-from haip_sync.state import ChannelState, ConnectionState
+from haip_sync.flow.pending import PendingSend
+from haip_sync.state import ChannelState, ConnectionState, SendReceipt
 
 __all__ = [
     "AuthError",
@@ -71,10 +76,15 @@ __all__ = [
     "HandshakeError",
     "HeartbeatPolicy",
     "Message",
+    "MessageDropped",
+    "MessageQueued",
     "MessageTooLargeError",
+    "NotSentError",
     "PartialSendError",
+    "PendingSend",
     "PongReceived",
     "ProtocolError",
+    "QueueFullError",
     "SendAdmitted",
     "SendBlocked",
     "SendReceipt",

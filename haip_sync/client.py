@@ -8,8 +8,6 @@ from enum import Enum
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, get_args
 
-import msgspec
-
 from haip_sync.config import (
     DialectChoice,
     FlowControlConfig,
@@ -24,6 +22,7 @@ from haip_sync.config import (
 from haip_sync.errors import ConfigError, ConnectionClosedError, DeadlockError, HAIPTimeout, UnsupportedByPeerError
 from haip_sync.events import Event, Listener, Message, Subscription
 from haip_sync.flow.ledger import Cost
+from haip_sync.flow.pending import PendingSend
 from haip_sync.protocol.envelope import encode_json, media_bytes
 from haip_sync.protocol.identifiers import is_uuid, new_id
 from haip_sync.protocol.names import (
@@ -39,7 +38,7 @@ from haip_sync.runtime.line import Address
 from haip_sync.runtime.parcels import FrameParcel, TextParcel, WaitParcel
 from haip_sync.runtime.settings import Settings
 from haip_sync.runtime.snapshot import connection_state
-from haip_sync.state import ConnectionState
+from haip_sync.state import ConnectionState, SendReceipt
 
 
 class _Default(Enum):
@@ -57,18 +56,8 @@ _OWN_METHODS: Final = {
     RESUME_CHANNEL: "resume_channel()",
 }
 _LONGEST_THREAD_ID: Final = 128
+_CLOSE_TIMEOUT_S: Final = 5.0
 _T = TypeVar("_T")
-
-
-class SendReceipt(msgspec.Struct, frozen=True):
-    """What a send that succeeded returns."""
-
-    message_id: str
-    """The text's id; for a single frame its payload's `message_id`, or else the frame's own id."""
-    seq: int
-    """The seq of its last frame."""
-    outcome: str = "sent"
-    """`"sent"`: its last frame was handed to the operating system."""
 
 
 class HAIPClient:
@@ -158,7 +147,7 @@ class HAIPClient:
         """
         self._connection.open(check_seconds("timeout", timeout, positive=True))
 
-    def close(self, timeout: float = 5.0) -> None:
+    def close(self, timeout: float = _CLOSE_TIMEOUT_S) -> None:
         """End the connection. Idempotent.
 
         What was admitted is written first, as far as `timeout` goes; whoever waits gets `ConnectionClosedError`, nothing of
@@ -168,7 +157,7 @@ class HAIPClient:
         self._connection.close(check_seconds("timeout", timeout))
 
     def flush(self, timeout: float | None = None) -> None:
-        """Wait until everything that was admitted is handed to the operating system.
+        """Wait until everything that is queued or admitted is handed to the operating system.
 
         Raises `HAIPTimeout`, `ConnectionClosedError`.
         """
@@ -184,8 +173,13 @@ class HAIPClient:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Close: after a clean exit with what was admitted sent first, after an exception at once."""
-        self.close(5.0 if kind is None else 0.0)
+        """Close: after a clean exit with what is queued sent first, as far as the timeout goes; after an exception at once."""
+        if kind is not None:
+            self.close(0.0)
+            return
+        deadline_s = time.monotonic() + _CLOSE_TIMEOUT_S
+        self._connection.wait_until_written(_CLOSE_TIMEOUT_S)
+        self.close(max(0.0, deadline_s - time.monotonic()))
 
     # ---- Sending --------------------------------------------------------------------------------------------------------------
 
@@ -216,11 +210,48 @@ class HAIPClient:
 
         """
         timeout_s = self._timeout(timeout)
+        parcel, message_id = self._text_parcel(channel, text, (author, run_id, thread_id), may_stream=timeout_s != 0)
+        return self._send_parcel(channel, parcel, timeout_s, message_id)
+
+    def enqueue_text_message(
+        self,
+        channel: str,
+        text: str,
+        author: str | None = None,
+        run_id: str | None = None,
+        thread_id: str | None = None,
+    ) -> PendingSend:
+        """Queue `text` and return its handle at once; it leaves when credit and its turn come, in line with the sends that wait.
+
+        Each channel's queue is bounded (`queue_max_messages`, `queue_max_bytes`); beyond it `overflow` decides: "block" holds the
+        caller until there is room, the others return at once. What the handle's `result` raises says what became of it.
+
+        Raises `QueueFullError` (`overflow="raise"`, or larger than the whole queue), `MessageTooLargeError`,
+        `UnsupportedByPeerError`, `ConnectionClosedError`, `DeadlockError` (a listener that would be held), `ConfigError`; nothing
+        was queued then.
+        """
+        parcel, message_id = self._text_parcel(channel, text, (author, run_id, thread_id), may_stream=True)
+        return self._connection.enqueue(parcel, channel, message_id)
+
+    def queue_length(self, channel: str) -> int:
+        """Return how many queued messages of `channel` have not left, the first in line included."""
+        return self._connection.outbox.length(check_channel(channel))
+
+    def clear_queue(self, channel: str) -> int:
+        """Take back what is queued on `channel` and not admitted; return how many. Their handles raise `NotSentError`."""
+        return self._connection.outbox.clear(check_channel(channel))
+
+    def _text_parcel(
+        self, channel: str, text: str, labels: tuple[str | None, str | None, str | None], *, may_stream: bool
+    ) -> tuple[TextParcel, str]:
+        """Return a text, checked and encoded, and its id."""
         checked = check_channel(channel)
         if not isinstance(text, str):
             raise ConfigError(f"text must be a string, not {type(text).__name__}")
+        author, run_id, thread_id = labels
+        message_id = new_id()
         members = {
-            "message_id": new_id(),
+            "message_id": message_id,
             "author": _optional_text("author", author),
             "run_id": _optional_text("run_id", run_id),
             "thread_id": _thread_id(thread_id),
@@ -236,10 +267,10 @@ class HAIPClient:
             members,
             channel=checked,
             text=text,
-            may_stream=timeout_s != 0,
+            may_stream=may_stream,
             is_one_message=self._config.credit_unit == "message",
         )
-        return self._send_parcel(checked, parcel, timeout_s, str(members["message_id"]))
+        return parcel, message_id
 
     def send(
         self,

@@ -24,6 +24,7 @@ DEFAULT_MAX_CREDIT_BYTES: Final = 10 << 20
 
 CreditUnit = Literal["envelope", "message"]
 InboxMode = Literal["queue", "listeners"]
+Overflow = Literal["block", "raise", "drop_oldest", "drop_newest"]
 DialectChoice = Literal["auto", "message", "text"]
 
 _CHANNEL_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -108,7 +109,17 @@ class FlowControlConfig:
     count_control_frames: bool = False
     """Mirror servers that debit control frames from SYSTEM: its balance falls, floor zero, and still nothing waits."""
 
+    queue_max_messages: int = 10_000
+    """Most messages that may stand in one channel's outbox (`enqueue_text_message`)."""
+    queue_max_bytes: int = 64 << 20
+    """The same in bytes."""
+    overflow: Overflow = "block"
+    """What a full outbox does: hold the caller, raise `QueueFullError`, or drop the oldest or the newest and tell its holder."""
+
     def __post_init__(self) -> None:
+        check_count("queue_max_messages", self.queue_max_messages, minimum=1)
+        check_count("queue_max_bytes", self.queue_max_bytes, minimum=1)
+        check_choice("overflow", self.overflow, get_args(Overflow))
         for name, minimum in (
             ("initial_credits", 0),
             ("initial_credit_bytes", 0),

@@ -14,8 +14,10 @@ HAIPError
 ├── DeadlockError                         a blocking call from a listener, which could never be answered
 ├── FlowControlError                      no credit, and the caller did not want to wait; nothing was sent
 │   ├── FlowControlTimeout (HAIPTimeout)  no credit within the deadline; nothing was sent
-│   └── MessageTooLargeError              a frame that no credit could ever cover; nothing was sent
-└── PartialSendError                      a text stopped in mid-stream; says what was sent
+│   ├── MessageTooLargeError              a frame that no credit could ever cover; nothing was sent
+│   └── QueueFullError                    the outbox is full; nothing was queued
+├── PartialSendError                      a text stopped in mid-stream; says what was sent
+└── NotSentError                          a queued message that will never be sent; nothing of it was
 ```
 """
 
@@ -97,6 +99,8 @@ class WaitCause(Enum):
     """The peer's RESUME_CHANNEL."""
     OFFLINE = "offline"
     """A connection."""
+    QUEUE = "queue"
+    """Room in the channel's outbox."""
     SOCKET = "socket"
     """The operating system: what is admitted is not written yet."""
     BEHIND_OTHERS = "behind_others"
@@ -131,6 +135,21 @@ class MessageTooLargeError(FlowControlError):
         )
         self.frame_bytes = frame_bytes
         self.max_credit_bytes = max_credit_bytes
+
+
+class QueueFullError(FlowControlError):
+    """The channel's outbox is full and `overflow` says to raise, or the message alone is larger than it. Nothing was queued."""
+
+    def __init__(self, message: str, *, channel: str) -> None:
+        super().__init__(message, cause=WaitCause.QUEUE, channel=channel)
+
+
+class NotSentError(HAIPError):
+    """A queued message will never be sent, and nothing of it was. `reason`: cleared, cancelled, dropped or closed."""
+
+    def __init__(self, message: str, *, reason: Literal["cleared", "cancelled", "dropped", "closed"]) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class PartialSendError(HAIPError):

@@ -177,6 +177,26 @@ class BacklogChanged(ChannelEvent, frozen=True, kw_only=True):
     queued_bytes: int
 
 
+class MessageQueued(ChannelEvent, frozen=True, kw_only=True):
+    """A message was put into the outbox."""
+
+    message_id: str
+    message_bytes: int
+    """What it counts there."""
+    queued: int
+    """How many stand in the channel's outbox now, this one included."""
+    queued_bytes: int
+
+
+class MessageDropped(ChannelEvent, frozen=True, kw_only=True):
+    """A queued message left the outbox unsent; whoever holds its handle is told as well."""
+
+    message_id: str
+    message_bytes: int
+    reason: str
+    """cleared, cancelled or dropped."""
+
+
 class ErrorReported(Event, frozen=True, kw_only=True):
     """The peer's ERROR, or a frame of the peer's that could not be read."""
 
@@ -214,7 +234,7 @@ EVENTS_BY_NAME: Final[Mapping[str, tuple[type[Event], ...]]] = {
     "credit": (CreditChanged,),
     "blocked": (SendBlocked,),
     "admitted": (SendAdmitted,),
-    "queue": (BacklogChanged,),
+    "queue": (BacklogChanged, MessageQueued, MessageDropped),
     "error": (ErrorReported,),
     "pong": (PongReceived,),
     "warning": (WarningRaised,),
@@ -234,6 +254,8 @@ ALL_EVENTS: Final[tuple[type[Event], ...]] = (
     SendBlocked,
     SendAdmitted,
     BacklogChanged,
+    MessageQueued,
+    MessageDropped,
     ErrorReported,
     PongReceived,
     WarningRaised,

@@ -1,10 +1,21 @@
-"""Frozen snapshots of a client: what `connection_state()` returns. Values are of one moment; they never change afterwards."""
+"""Frozen receipts and snapshots: what sends and `connection_state()` return. They are of one moment and never change."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import msgspec
+
+
+class SendReceipt(msgspec.Struct, frozen=True):
+    """What a send that succeeded returns."""
+
+    message_id: str
+    """The text's id; for a single frame its payload's `message_id`, or else the frame's own id."""
+    seq: int
+    """The seq of its last frame."""
+    outcome: str = "sent"
+    """`"sent"`: its last frame was handed to the operating system."""
 
 
 class ChannelState(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from haip_sync.errors import HAIPError, WaitCause
 from haip_sync.events import Event
 from haip_sync.flow.ledger import Cost, Ledger
 from haip_sync.flow.parking import Condition
+from haip_sync.flow.pending import PendingSend
 
 C = TypeVar("C")
 """The cargo of a step: what the outlet is given to send."""
@@ -99,17 +100,19 @@ class Ticket(Generic[C]):
         failure: Why it never will.
         abandoned: Its holder is leaving (deadline or interrupt). Written by the holder without the lock: it is one store, which
             no second interrupt can undo, and whoever takes the lock next clears the place.
+        pending: The handle of a queued message; None: a thread stands here.
         condition: Waits for `settled` or `failure`; None while nobody waits on it.
     """
 
-    __slots__ = ("abandoned", "condition", "failure", "parcel", "settled", "since_s")
+    __slots__ = ("abandoned", "condition", "failure", "parcel", "pending", "settled", "since_s")
 
-    def __init__(self, parcel: Parcel[C], since_s: float) -> None:
+    def __init__(self, parcel: Parcel[C], since_s: float, pending: PendingSend | None = None) -> None:
         self.parcel = parcel
         self.since_s = since_s
         self.settled = False
         self.failure: HAIPError | None = None
         self.abandoned = False
+        self.pending = pending
         self.condition: Condition | None = None
 
     @property
@@ -117,10 +120,20 @@ class Ticket(Generic[C]):
         """Whether nothing is left to wait for."""
         return self.settled or self.abandoned or self.failure is not None
 
+    @property
+    def has_stood(self) -> bool:
+        """Whether it stood in the queue at all: a queued message, or a thread that had to wait."""
+        return self.condition is not None or self.pending is not None
+
     def wake(self) -> None:
-        """Wake its holder. Requires the lock."""
+        """Tell its holder: wake the thread, or settle the handle of what failed. Twice is once. Requires the lock.
+
+        The handle of what was admitted is settled when it is written.
+        """
         if self.condition is not None:
             self.condition.notify()
+        if self.pending is not None and self.failure is not None:
+            self.pending.settle(self.failure)
 
 
 class Gate(Generic[C]):
@@ -135,6 +148,25 @@ class Gate(Generic[C]):
         self.last_grant_s: float | None = None
         self.last_admitted_s = 0.0
         self.stall_told = False
+        self.queued = 0
+        self.queued_bytes = 0
+        # Callers whom a full outbox holds, first come first; each condition waits for room, or for the end.
+        self.room: deque[Condition] = deque()
+
+    def add(self, ticket: Ticket[C]) -> None:
+        """Put a ticket at the end of the queue. Requires the lock."""
+        # Counted first: nothing can interrupt between these lines and the one call that follows them.
+        if ticket.pending is not None:
+            self.queued += 1
+            self.queued_bytes += ticket.pending.queued_bytes
+        self.queue.append(ticket)
+
+    def leave(self, ticket: Ticket[C]) -> None:
+        """Take a ticket out of the queue. Requires the lock."""
+        if ticket.pending is not None:
+            self.queued -= 1
+            self.queued_bytes -= ticket.pending.queued_bytes
+        self.queue.remove(ticket)
 
     def standing(self) -> list[Ticket[C]]:
         """Return the tickets that still wait, first come first. Requires the lock."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from haip_sync.errors import (
     ConnectionClosedError,
@@ -10,10 +10,15 @@ from haip_sync.errors import (
     FlowControlTimeout,
     HAIPError,
     MessageTooLargeError,
+    NotSentError,
     PartialSendError,
     WaitCause,
 )
 from haip_sync.flow.gates import Parcel, Ticket
+from haip_sync.flow.pending import PendingSend
+
+Reason = Literal["cleared", "cancelled", "dropped", "closed"]
+"""Why a queued message left the queue unsent."""
 
 
 def refused(channel: str, parcel: Parcel[Any], cause: WaitCause, reason: str) -> FlowControlError:
@@ -26,7 +31,7 @@ def timed_out(channel: str, parcel: Parcel[Any], cause: WaitCause, reason: str, 
     """Return what a sender gets whose deadline passed."""
     what = f"{parcel.event_type} waited {waited_s:.1f} s: {reason}"
     if parcel.progress.frames:
-        return _stopped(parcel, what)
+        return stopped(parcel, what)
     return FlowControlTimeout(f"{what}. Nothing was sent", cause=cause, channel=channel)
 
 
@@ -35,7 +40,7 @@ def failed(channel: str, parcel: Parcel[Any], failure: HAIPError) -> HAIPError:
     if isinstance(failure, MessageTooLargeError):
         return failure
     what = f"{parcel.event_type} on {channel}: {failure}"
-    error = _stopped(parcel, what) if parcel.progress.frames else ConnectionClosedError(f"{what}. Nothing was sent")
+    error = stopped(parcel, what) if parcel.progress.frames else ConnectionClosedError(f"{what}. Nothing was sent")
     error.__cause__ = failure
     return error
 
@@ -51,7 +56,21 @@ def interrupted_note(channel: str, ticket: Ticket[Any]) -> str:
     return f"{what} was interrupted: nothing was sent."
 
 
-def _stopped(parcel: Parcel[Any], what: str) -> PartialSendError:
+def not_sent(pending: PendingSend, reason: Reason) -> NotSentError:
+    """Return what the holder of a queued message is told of which nothing was sent."""
+    why = "left over when the client closed" if reason == "closed" else reason
+    return NotSentError(f"the message {pending.message_id} on {pending.channel} was {why}. Nothing of it was sent", reason=reason)
+
+
+def taken_out(ticket: Ticket[Any], pending: PendingSend, reason: Reason) -> HAIPError:
+    """Return what the holder of a queued message is told that leaves the queue for this reason."""
+    if ticket.parcel.progress.frames:
+        return stopped(ticket.parcel, f"{ticket.parcel.event_type} was {reason} in mid-stream")
+    return not_sent(pending, reason)
+
+
+def stopped(parcel: Parcel[Any], what: str) -> PartialSendError:
+    """Return what the sender of a text is told that stopped in mid-stream."""
     parts = parcel.progress.parts
     text = f"{what}. Its START and {parts} part(s) were sent, no END follows"
     return PartialSendError(text, message_id=parcel.message_id or "", parts_sent=parts)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import Protocol
 
 
@@ -40,6 +41,14 @@ class Parking:
     def new_condition(self) -> Condition:
         """Return a condition over the lock."""
         return threading.Condition(self.lock)
+
+    def deadline(self, timeout_s: float | None) -> float | None:
+        """Return when a wait that begins now ends, on the monotonic clock; None: never."""
+        return None if timeout_s is None else time.monotonic() + timeout_s
+
+    def left(self, deadline_s: float | None) -> float | None:
+        """Return the seconds until a deadline, negative once it has passed; None: it never does."""
+        return None if deadline_s is None else deadline_s - time.monotonic()
 
     def wait(self, condition: Condition, timeout_s: float | None) -> None:
         """Wait on `condition`. Requires the lock, and holds it on every way out, an interrupt's included."""

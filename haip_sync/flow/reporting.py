@@ -11,12 +11,15 @@ from haip_sync.events import (
     ChannelResumed,
     CreditChanged,
     CreditGranted,
+    MessageDropped,
+    MessageQueued,
     SendAdmitted,
     SendBlocked,
     Side,
 )
 from haip_sync.flow.gates import EventSink, Gate, Shortage, Step, Ticket
 from haip_sync.flow.ledger import Cost, Ledger
+from haip_sync.flow.pending import PendingSend
 
 
 class Reporter:
@@ -102,7 +105,7 @@ class Reporter:
                     frames=frames,
                     messages=step.cost.messages,
                     byte_credits=step.cost.byte_credits,
-                    wait_s=now_s - ticket.since_s if ticket.condition is not None else 0.0,
+                    wait_s=now_s - ticket.since_s if ticket.has_stood else 0.0,
                     last=step.last,
                 )
             )
@@ -110,5 +113,42 @@ class Reporter:
     def backlog(self, gate: Gate[Any]) -> None:
         """Report how many stand in the queue."""
         if self._sink.wants(BacklogChanged):
-            waiting = len(gate.standing())
-            self._sink.put(BacklogChanged(time_s=self._clock(), channel=gate.channel, waiting=waiting, queued=0, queued_bytes=0))
+            waiting = sum(ticket.pending is None for ticket in gate.standing())
+            self._sink.put(
+                BacklogChanged(
+                    time_s=self._clock(),
+                    channel=gate.channel,
+                    waiting=waiting,
+                    queued=gate.queued,
+                    queued_bytes=gate.queued_bytes,
+                )
+            )
+
+    def queued(self, gate: Gate[Any], pending: PendingSend) -> None:
+        """Report a message that was put into the outbox."""
+        self.backlog(gate)
+        if self._sink.wants(MessageQueued):
+            self._sink.put(
+                MessageQueued(
+                    time_s=self._clock(),
+                    channel=gate.channel,
+                    message_id=pending.message_id,
+                    message_bytes=pending.queued_bytes,
+                    queued=gate.queued,
+                    queued_bytes=gate.queued_bytes,
+                )
+            )
+
+    def dropped(self, gate: Gate[Any], pending: PendingSend, reason: str) -> None:
+        """Report a queued message that will not be sent."""
+        self.backlog(gate)
+        if self._sink.wants(MessageDropped):
+            self._sink.put(
+                MessageDropped(
+                    time_s=self._clock(),
+                    channel=gate.channel,
+                    message_id=pending.message_id,
+                    message_bytes=pending.queued_bytes,
+                    reason=reason,
+                )
+            )

@@ -27,7 +27,7 @@ from haip_sync.errors import (
 from haip_sync.flow.explain import amount, shortage_text
 from haip_sync.flow.gates import C, EventSink, Gate, Outlet, Parcel, Shortage, Step, Ticket
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
-from haip_sync.flow.outcomes import failed, interrupted_note, refused, timed_out
+from haip_sync.flow.outcomes import failed, interrupted_note, refused, taken_out, timed_out
 from haip_sync.flow.parking import Parking
 from haip_sync.flow.reporting import Reporter
 
@@ -63,7 +63,7 @@ class Turnstile(Generic[C]):
         self._outlet = outlet
         self._config = config
         self._clock = clock
-        self._report = Reporter(sink, clock)
+        self.report = Reporter(sink, clock)
         # Tells the connection's own thread to take the lock and write what is there. One C call: an interrupt cannot split it.
         self._poke = poke
         # All guarded by the connection's lock.
@@ -88,7 +88,7 @@ class Turnstile(Generic[C]):
         try:
             with self._lock:
                 self.mend()
-                gate = self._entrance(channel, parcel)
+                gate = self.entrance(channel, parcel)
                 if timeout_s == 0:
                     self._pass_now(gate, ticket)
                 else:
@@ -104,7 +104,7 @@ class Turnstile(Generic[C]):
             raise
         return ticket
 
-    def _entrance(self, channel: str, parcel: Parcel[C]) -> Gate[C]:
+    def entrance(self, channel: str, parcel: Parcel[C]) -> Gate[C]:
         """Return the gate of `channel` if the parcel may stand there at all. Requires the lock."""
         if self._closed is not None:
             raise ConnectionClosedError(f"{parcel.event_type} on {channel} was not sent: {self._closed}") from self._closed
@@ -125,12 +125,12 @@ class Turnstile(Generic[C]):
 
     def _pass_in_turn(self, gate: Gate[C], ticket: Ticket[C], timeout_s: float | None) -> None:
         """Take a place in the queue, and wait until it was served. Requires the lock."""
-        gate.queue.append(ticket)
+        gate.add(ticket)
         self.serve((gate,))
         if ticket.settled:
             return
         ticket.condition = self._parking.new_condition()
-        self._report.blocked(gate, ticket, self._why(gate, ticket, gate.standing()))
+        self.report.blocked(gate, ticket, self._why(gate, ticket, gate.standing()))
         deadline_s = None if timeout_s is None else ticket.since_s + timeout_s
         while not ticket.settled:
             if ticket.failure is not None:
@@ -145,8 +145,8 @@ class Turnstile(Generic[C]):
     def _clear_place(self, gate: Gate[C], ticket: Ticket[C]) -> None:
         """Take an abandoned ticket out of the queue and admit the next. Requires the lock."""
         if ticket in gate.queue:
-            gate.queue.remove(ticket)
-            self._report.backlog(gate)
+            gate.leave(ticket)
+            self.report.backlog(gate)
             self.serve((gate,))
 
     # ---- For those who bring credit, connections and frames: all require the lock --------------------------------------------
@@ -176,7 +176,7 @@ class Turnstile(Generic[C]):
             gate.ledger = self._new_ledger(gate.channel)
             gate.paused_by_peer = False
             gate.last_grant_s = None
-            self._report.credit(gate)
+            self.report.credit(gate)
         self.serve(tuple(self._gates.values()))
 
     def grant(self, channel: str, amount: Cost) -> None:
@@ -185,8 +185,8 @@ class Turnstile(Generic[C]):
         before = gate.ledger
         gate.ledger = before.grant(amount)
         gate.last_grant_s = self._clock()
-        self._report.granted(gate, amount, before)
-        self._report.credit(gate)
+        self.report.granted(gate, amount, before)
+        self.report.credit(gate)
         self.serve((gate,))
 
     def pause(self, channel: str, *, by_us: bool, peer_told: bool, reason: str | None = None) -> None:
@@ -196,7 +196,7 @@ class Turnstile(Generic[C]):
             gate.paused_by_us = True
         else:
             gate.paused_by_peer = True
-        self._report.paused(gate, by_us=by_us, peer_told=peer_told, reason=reason)
+        self.report.paused(gate, by_us=by_us, peer_told=peer_told, reason=reason)
 
     def resume(self, channel: str, *, by_us: bool) -> None:
         """Lift one hold of `channel` and admit who can go. Requires the lock."""
@@ -205,7 +205,7 @@ class Turnstile(Generic[C]):
             gate.paused_by_us = False
         else:
             gate.paused_by_peer = False
-        self._report.resumed(gate, by_us=by_us)
+        self.report.resumed(gate, by_us=by_us)
         self.serve((gate,))
 
     def room_again(self) -> None:
@@ -224,10 +224,15 @@ class Turnstile(Generic[C]):
             self._closed = error
         for gate in self._gates.values():
             for ticket in tuple(gate.queue):
-                ticket.failure = ticket.failure or self._closed
+                ticket.failure = ticket.failure or self._end_of(ticket, self._closed)
                 ticket.wake()
-            gate.queue.clear()
-            self._report.backlog(gate)
+                gate.leave(ticket)
+            for caller in gate.room:
+                caller.notify()
+            self.report.backlog(gate)
+
+    def _end_of(self, ticket: Ticket[C], closed: HAIPError) -> HAIPError:
+        return closed if ticket.pending is None else taken_out(ticket, ticket.pending, "closed")
 
     @property
     def closed(self) -> HAIPError | None:
@@ -271,10 +276,12 @@ class Turnstile(Generic[C]):
                 break
             # Woken before it leaves: interrupted between, the next to mend wakes it once more, which harms nobody.
             ticket.wake()
-            gate.queue.popleft()
-            changed = changed or ticket.condition is not None
+            gate.leave(ticket)
+            changed = changed or ticket.has_stood
         if changed:
-            self._report.backlog(gate)
+            self.report.backlog(gate)
+        if gate.room:
+            gate.room[0].notify()  # it looks itself whether there is room for it
 
     def _advance(self, gate: Gate[C], ticket: Ticket[C]) -> bool:
         """Let through of the first ticket what may go. Return whether it is over."""
@@ -287,8 +294,8 @@ class Turnstile(Generic[C]):
                 ticket.failure = MessageTooLargeError(gate.channel, frame_bytes=step.needed.byte_credits, max_credit_bytes=cap)
                 return True
             self._commit(gate, ticket, step)
-            if not step.last:
-                self._poke()
+            if not step.last or ticket.pending is not None:
+                self._poke()  # no thread of its own is about to write it
         return True
 
     def _next_step(self, gate: Gate[C], ticket: Ticket[C]) -> Step[C] | Shortage:
@@ -307,8 +314,8 @@ class Turnstile(Generic[C]):
         self._redo = redo
         self._carry_out()
         gate.last_admitted_s, gate.stall_told = self._clock(), False
-        self._report.admitted(gate, ticket, step, frames=step.after.frames - frames_before)
-        self._report.credit(gate)
+        self.report.admitted(gate, ticket, step, frames=step.after.frames - frames_before)
+        self.report.credit(gate)
 
     def _carry_out(self) -> None:
         """Carry out the step that was written down. Every line sets a value, so that a second time changes nothing."""

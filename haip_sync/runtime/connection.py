@@ -12,11 +12,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout, UnsupportedByPeerError
 from haip_sync.events import Connected, CreditRequested, Disconnected, Message, WarningRaised
 from haip_sync.flow.ledger import NOTHING, Cost
+from haip_sync.flow.outbox import Outbox
 from haip_sync.flow.parking import Parking
+from haip_sync.flow.pending import DoneCallback, PendingSend
 from haip_sync.flow.turnstile import Turnstile
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.names import CONTROL_TYPES, FLOW_UPDATE, PAUSE_CHANNEL, RESUME_CHANNEL
@@ -57,6 +60,14 @@ class Connection:
             parking, outgoing, settings.flow_control, clock=clock, sink=dispatcher, poke=self.poke
         )
         self.rooms = Rooms(parking, session, outgoing, turnstile, Inbox(parking), dispatcher)
+        self.outbox = Outbox(
+            parking,
+            turnstile,
+            settings.flow_control,
+            clock=clock,
+            poke=self.poke,
+            is_dispatching=dispatcher.is_current,
+        )
         self.writer = Writer(parking, outgoing, after_write=self._after_write, mend=turnstile.mend, poke=self.poke)
         self._service = Service(self, self.rooms, self.writer, settings, clock)
         self._reception = Reception(self, self.rooms, settings.flow_control, keeps_inbox=settings.keeps_inbox)
@@ -165,6 +176,26 @@ class Connection:
             what = f"{parcel.event_type} on {channel} was admitted, then the line broke"
             raise ConnectionClosedError(f"{what}: whether the peer has it is not known. {cause}") from cause
         return entry
+
+    def enqueue(self, parcel: TextParcel, channel: str, message_id: str) -> PendingSend:
+        """Put a text into the outbox; raises as `Outbox.enqueue`. Without the lock."""
+        size = parcel.queued_bytes()
+        pending = PendingSend(self, self.rooms.parking, channel=channel, message_id=message_id, queued_bytes=size)
+        parcel.pending = pending
+        self.outbox.enqueue(parcel, pending)
+        return pending
+
+    def cancel(self, pending: PendingSend) -> bool:
+        """Take a queued message back; return whether nothing of it was admitted. Without the lock."""
+        return self.outbox.cancel(pending)
+
+    def call_soon(self, callback: DoneCallback, pending: PendingSend) -> None:
+        """Run a handle's callback on the dispatch thread."""
+        self.rooms.dispatcher.call_soon(partial(callback, pending))
+
+    def is_dispatching(self) -> bool:
+        """Return whether the calling thread is the one that runs listeners."""
+        return self.rooms.dispatcher.is_current()
 
     def post_now(self, frame: Frame) -> int:
         """Commit a control frame of the caller's and return its seq. Without the lock."""
@@ -325,6 +356,10 @@ class Connection:
     def _after_write(self) -> None:
         self.heartbeat.heard(self._clock())
         self.rooms.turnstile.room_again()
+        self.look_whether_all_is_sent()
+
+    def look_whether_all_is_sent(self) -> None:
+        """Tell those who wait for it if nothing is unwritten. Requires the lock."""
         if self.rooms.outgoing.is_empty:
             self._changed.notify_all()
 
@@ -359,6 +394,7 @@ class Connection:
         self._ended = True
         self._failure = None if in_good_order else failure
         self.rooms.turnstile.close(failure)
+        self.rooms.outgoing.abandon(failure)
         self.rooms.inbox.end()
         self._changed.notify_all()
         if self._line is not None:
@@ -399,12 +435,15 @@ class Connection:
             self.rooms.parking.wait(self._changed, left_s)
 
     def wait_until_written(self, timeout_s: float | None) -> bool:
-        """Wait until all that was admitted so far is written; return whether it is. Raises nothing when the line ends."""
+        """Wait until everything queued and admitted is written; return whether it is. Raises nothing when the line ends."""
         deadline_s = float("inf") if timeout_s is None else self._clock() + timeout_s
         with self._lock:
             self.rooms.turnstile.mend()
-            self._wait_while(lambda: not self.rooms.outgoing.is_empty, deadline_s)
-            return self.rooms.outgoing.is_empty
+            self._wait_while(lambda: not self._has_nothing_to_send(), deadline_s)
+            return self._has_nothing_to_send()
+
+    def _has_nothing_to_send(self) -> bool:
+        return self.rooms.outgoing.is_empty and not any(gate.queued for gate in self.rooms.turnstile.gates)
 
     def _release(self) -> None:
         """Give the descriptor back where nobody uses it any more; a thread that is still in a listener keeps it to its end."""

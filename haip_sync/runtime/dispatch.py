@@ -74,7 +74,7 @@ class Dispatcher:
         self._wanted: frozenset[type[Event]] = frozenset()
         self._missed = 0
         self._latest: dict[tuple[str, str], Event] = {}
-        self._queue: SimpleQueue[Event | None] = SimpleQueue()
+        self._queue: SimpleQueue[Event | Callable[[], object] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"{name}-dispatch", daemon=True)
 
     def start(self) -> None:
@@ -135,6 +135,10 @@ class Dispatcher:
         else:
             self._overflow(event)
 
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Run a callback of the user's on this thread, in turn. Never dropped: there is one for each that was asked for."""
+        self._queue.put(callback)
+
     def _overflow(self, event: Event) -> None:
         key = _STATE_KEYS.get(type(event))
         with self._lock:
@@ -148,7 +152,10 @@ class Dispatcher:
 
     def _run(self) -> None:
         while (event := self._queue.get()) is not None:
-            self._deliver(event)
+            if isinstance(event, Event):
+                self._deliver(event)
+            else:
+                self._run_callback(event)
             if self._queue.empty():
                 self._deliver_overflow()
         self._deliver_overflow()
@@ -169,6 +176,13 @@ class Dispatcher:
                 self._call(subscription, event)
         if isinstance(event, Message):
             self._after_message(event)
+
+    def _run_callback(self, callback: Callable[[], object]) -> None:
+        try:
+            callback()
+        except Exception:
+            log.exception("a callback raised")
+            self._warn(f"the callback {callback!r} raised; the log has the traceback")
 
     def _call(self, subscription: _Subscription, event: Event) -> None:
         # Whatever a listener raises must harm nobody else.

@@ -6,8 +6,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+from haip_sync.errors import ConnectionClosedError, HAIPError
+from haip_sync.flow.pending import PendingSend
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.session import Session
+from haip_sync.state import SendReceipt
 
 ROOM_BYTES: Final = 256 << 10
 """How much may be admitted and not yet written, or one larger frame: more would only be promised, not sent."""
@@ -23,9 +26,10 @@ class Entry:
         raw: A WebSocket control frame as websocket-client made it, in place of HAIP frames.
         wire_bytes: What it weighs before the socket.
         end: How many bytes were ever committed, this entry included: its place in the write order.
+        pending: The handle to settle once it is written; None: nobody holds one, or the text goes on.
     """
 
-    __slots__ = ("ack", "end", "first_seq", "frames", "raw", "wire_bytes")
+    __slots__ = ("ack", "end", "first_seq", "frames", "pending", "raw", "wire_bytes")
 
     def __init__(self, frames: Sequence[Frame], first_seq: int, ack: int, raw: bytes, start: int) -> None:
         self.frames = frames
@@ -35,6 +39,7 @@ class Entry:
         attached = sum(len(frame.binary) for frame in frames if frame.binary is not None)
         self.wire_bytes = len(raw) + attached + sum(f.size(first_seq + i, ack) for i, f in enumerate(frames))
         self.end = start + self.wire_bytes
+        self.pending: PendingSend | None = None
 
     @property
     def last_seq(self) -> int:
@@ -92,10 +97,20 @@ class Outgoing:
         return batch
 
     def written(self, end: int) -> None:
-        """Take out what was handed to the operating system. Doing it twice changes nothing."""
+        """Take out what was handed to the operating system, and settle its handles. Doing it twice changes nothing."""
         while self._entries and self._entries[0].end <= end:
+            entry = self._entries[0]
+            if entry.pending is not None:
+                entry.pending.settle(SendReceipt(entry.pending.message_id, entry.last_seq))
             self._entries.popleft()
         self.written_end = end
+
+    def abandon(self, failure: HAIPError) -> None:
+        """Settle the handles of what was admitted and will not be written."""
+        for entry in self._entries:
+            if entry.pending is not None:
+                what = f"the message {entry.pending.message_id} was admitted, then the connection ended"
+                entry.pending.settle(ConnectionClosedError(f"{what}: whether the peer has it is not known. {failure}"))
 
     @property
     def is_empty(self) -> bool:

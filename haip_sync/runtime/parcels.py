@@ -8,6 +8,7 @@ from typing import Any
 from haip_sync.errors import WaitCause
 from haip_sync.flow.gates import Progress, Shortage, Step
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
+from haip_sync.flow.pending import PendingSend
 from haip_sync.protocol.dialects import TextDialect
 from haip_sync.protocol.envelope import Frame, encode_json
 from haip_sync.protocol.session import Session
@@ -29,6 +30,8 @@ class _FramesParcel:
         self._outgoing = outgoing
         self._session = session
         self._entry: Entry | None = None
+        self.pending: PendingSend | None = None
+        """The handle of a queued message, which its last entry settles."""
 
     @property
     def last_entry(self) -> Entry:
@@ -44,6 +47,8 @@ class _FramesParcel:
     def _step(self, frames: Sequence[Frame], cost: Cost, after: Progress, *, last: bool) -> Step[Entry]:
         entry = self._outgoing.plan(frames)
         self._entry = entry
+        if last:
+            entry.pending = self.pending
         return Step(cost, entry, entry.wire_bytes, after, last)
 
 
@@ -124,6 +129,10 @@ class TextParcel(_FramesParcel):
         if self._escaped:
             frames.append(self._part(0, self._one_character(0)))
         return max(self._byte_cost((frame,)) for frame in frames)
+
+    def queued_bytes(self) -> int:
+        """Return what the text counts in an outbox: about what it weighs on the wire."""
+        return sum(frame.size(1, 0) for frame in (self._start, self._whole_part, self._end) if frame is not None)
 
     def next_step(self, ledger: Ledger) -> Step[Entry] | Shortage:
         """Return the whole text, or the next piece of one that streams."""

@@ -36,6 +36,9 @@ class Host(Protocol):
     def post(self, frame: Frame) -> None:
         """Commit a control frame. Requires the lock."""
 
+    def look_whether_all_is_sent(self) -> None:
+        """Tell those who wait for it if nothing is queued or unwritten. Requires the lock."""
+
     def end(self, failure: HAIPError) -> None:
         """End the connection for this reason. Without the lock."""
 
@@ -98,6 +101,7 @@ class Service:
                 nonce = new_id()
                 self.heartbeat.asked(nonce, now_s)
                 self._host.post(self._rooms.session.control_frame(PING, {"nonce": nonce}))
+            self._host.look_whether_all_is_sent()
             is_lost = self.heartbeat.is_lost(now_s)
             if self._settings.stall_warning_s is not None:
                 self._tell_of_stalls(self._settings.stall_warning_s)

@@ -1,0 +1,109 @@
+"""The handle of a message that is queued without a thread that waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from haip_sync.errors import DeadlockError, HAIPError, HAIPTimeout
+from haip_sync.flow.parking import Condition, Parking
+from haip_sync.state import SendReceipt
+
+DoneCallback = Callable[["PendingSend"], object]
+
+
+class Host(Protocol):
+    """What a handle asks of the connection."""
+
+    def cancel(self, pending: PendingSend) -> bool:
+        """Take it out of the queue if nothing of it was admitted. Without the lock."""
+
+    def call_soon(self, callback: DoneCallback, pending: PendingSend) -> None:
+        """Run a callback on the dispatch thread. With or without the lock; never blocks."""
+
+    def is_dispatching(self) -> bool:
+        """Return whether the calling thread is the dispatch thread."""
+
+
+class PendingSend:
+    """A queued message: what comes of it, and the way to take it back. Thread-safe.
+
+    Attributes:
+        channel: Where it goes.
+        message_id: Its id on the wire.
+        queued_bytes: What it counts in the outbox.
+    """
+
+    def __init__(self, host: Host, parking: Parking, *, channel: str, message_id: str, queued_bytes: int) -> None:
+        self.channel = channel
+        self.message_id = message_id
+        self.queued_bytes = queued_bytes
+        self._host = host
+        self._parking = parking
+        # Guarded by the connection's lock.
+        self._outcome: SendReceipt | HAIPError | None = None
+        self._callbacks: list[DoneCallback] = []
+        # Waits for the outcome; made by the first who waits.
+        self._settled: Condition | None = None
+
+    def __repr__(self) -> str:
+        state = "pending" if self._outcome is None else type(self._outcome).__name__
+        return f"<PendingSend {self.message_id} on {self.channel}: {state}>"
+
+    def done(self) -> bool:
+        """Return whether it is sent, or will never be."""
+        return self._outcome is not None
+
+    def cancel(self) -> bool:
+        """Take it back; return whether that came in time. True: nothing of it was sent, and `result` raises `NotSentError`."""
+        return self._host.cancel(self)
+
+    def result(self, timeout: float | None = None) -> SendReceipt:
+        """Wait until it is handed to the operating system and return the receipt.
+
+        Raises:
+            NotSentError: It was cleared, cancelled, dropped or left over at close; nothing of it was sent.
+            PartialSendError: A long text that was stopped in mid-stream.
+            MessageTooLargeError: No credit could ever cover one of its frames. Nothing was sent.
+            ConnectionClosedError: It was admitted, then the line broke: whether the peer has it is not known.
+            HAIPTimeout: Not settled within `timeout` seconds; it still stands in the queue.
+            DeadlockError: Called by a listener or a callback before it is settled.
+
+        """
+        with self._parking.lock:
+            self._wait(timeout)
+            outcome = self._outcome
+        if isinstance(outcome, SendReceipt):
+            return outcome
+        raise outcome or HAIPTimeout("the message still waits")
+
+    def _wait(self, timeout_s: float | None) -> None:
+        """Wait for the outcome. Requires the lock."""
+        if self._outcome is None and timeout_s != 0 and self._host.is_dispatching():
+            raise DeadlockError("a listener must not wait for a send: the thread that would tell of it is the listener's own")
+        deadline_s = self._parking.deadline(timeout_s)
+        while self._outcome is None:
+            if self._settled is None:
+                self._settled = self._parking.new_condition()
+            left_s = self._parking.left(deadline_s)
+            if left_s is not None and left_s <= 0:
+                raise HAIPTimeout(f"the message {self.message_id} on {self.channel} still waits after {timeout_s:g} s")
+            self._parking.wait(self._settled, left_s)
+
+    def add_done_callback(self, callback: DoneCallback) -> None:
+        """Have `callback(self)` run on the dispatch thread once it is settled, or soon if it is already."""
+        with self._parking.lock:
+            if self._outcome is None:
+                self._callbacks.append(callback)
+                return
+        self._host.call_soon(callback, self)
+
+    def settle(self, outcome: SendReceipt | HAIPError) -> None:
+        """Set what came of it; the first outcome stays. Requires the lock. For the connection."""
+        if self._outcome is not None:
+            return
+        self._outcome = outcome
+        if self._settled is not None:
+            self._settled.notify_all()
+        for callback in self._callbacks:
+            self._host.call_soon(callback, self)
