@@ -15,6 +15,10 @@ AdaptiveMode = Literal["rate", "round_trip"]
 
 _PACES_S: Final[Mapping[str, tuple[float, float]]] = {"rate": (5.0, 10.0), "round_trip": (1.0, 1.0)}
 """The period and the shortest interval of each mode, in seconds."""
+_SHORTEST_LOOK_S: Final = 1e-6
+"""What was sent in less is measured with the next look: divided by hardly any time it would be a rate without end."""
+_ROUNDING: Final = 1e-6
+"""A rate times seconds does not come out whole in binary; what exceeds a whole number by less does not count."""
 
 
 class RateMeter:
@@ -41,7 +45,7 @@ class RateMeter:
     def measure(self, sent: int, sent_bytes: int, now_s: float) -> None:
         """Take the counts in. A look without time between changes nothing."""
         elapsed_s = now_s - self.at_s
-        if elapsed_s <= 0:
+        if elapsed_s < _SHORTEST_LOOK_S:
             return
         share = -math.expm1(-elapsed_s / self._time_constant_s)
         self._weight += share * (1.0 - self._weight)
@@ -66,8 +70,8 @@ class RateMeter:
 
     def window(self, horizon_s: float) -> tuple[int, int]:
         """Return the messages and bytes that go out in `horizon_s`; nothing where that is less than one message."""
-        messages = self.messages_per_s * horizon_s
-        return (math.ceil(messages), math.ceil(self.bytes_per_s * horizon_s)) if messages >= 1 else (0, 0)
+        messages, byte_credits = self.messages_per_s * horizon_s, self.bytes_per_s * horizon_s
+        return (math.ceil(messages - _ROUNDING), math.ceil(byte_credits - _ROUNDING)) if messages >= 1 else (0, 0)
 
 
 class _State:
@@ -88,7 +92,7 @@ class AdaptiveStrategy(Strategy):
     * Mode "rate": every `period_s`, at most once in `min_interval_s` per channel. The horizon is the two together, the longest
       time from one look to the request after it, so that a steady channel never runs dry in between.
     * Mode "round_trip": whenever less is left than `head_room` x rate x (`round_trip_s` + `min_interval_s`): what goes out until
-      the answer to the next possible request is here. It is for fast channels; before the first round trip is known, that is 0.
+      the answer to the next possible request is here. For fast channels. An unknown round trip counts as 0.
 
     It asks for what is missing to that, at most `most` messages, and bytes in the proportion of what was sent. Whoever waits
     without credit is asked for at once, if the interval allows: what the first lacks, and a message of average size for each
@@ -106,7 +110,7 @@ class AdaptiveStrategy(Strategy):
     time_constant_s: float = 10.0
     """How far the average looks back, in seconds: what was sent so long ago counts for 1/e."""
     head_room: float = 2.0
-    """In mode "round_trip", by how much to exceed what the rate says: from 1. It lets a channel speed up that credit held back."""
+    """In mode "round_trip", what to multiply the rate by, from 1: it lets a channel speed up that credit held back."""
     _state: _State = field(init=False, repr=False, default_factory=_State)
 
     def __post_init__(self) -> None:
