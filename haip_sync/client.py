@@ -205,7 +205,8 @@ class HAIPClient:
             MessageTooLargeError: Not even one character of it fits `max_credit_bytes`. Nothing was sent.
             UnsupportedByPeerError: The peer accepts texts in no dialect of ours. Nothing was sent.
             ConnectionClosedError: Not connected, closed, or lost; says whether anything was sent.
-            DeadlockError: Called from a listener with a timeout other than 0.
+            DeadlockError: Called from a listener with a timeout other than 0, or by a signal handler in the middle of another
+                call of the same thread. Nothing was sent.
             ConfigError: A wrong argument. Nothing was sent.
 
         """
@@ -311,7 +312,7 @@ class HAIPClient:
         named = payload.get("message_id") if isinstance(payload, Mapping) else None
         message_id = named if isinstance(named, str) else frame.id
         if event_type in CONTROL_TYPES:
-            return SendReceipt(message_id, self._connection.post_now(frame))
+            return SendReceipt(message_id, self._connection.post_now(frame).last_seq)
         return self._send_parcel(checked, FrameParcel(self._connection.rooms.outgoing, session, frame), timeout_s, message_id)
 
     def wait_for_credits(self, channel: str, *, messages: int = 1, byte_credits: int = 0, timeout: float | None = None) -> None:
@@ -326,6 +327,7 @@ class HAIPClient:
         cap = self._config.caps_for(checked)[0]
         if needed.messages > cap:
             raise ConfigError(f"messages must be at most max_credits of {checked}, {cap}, not {needed.messages}")
+        self._connection.check_not_reentered()
         self._connection.rooms.turnstile.pass_through(checked, WaitParcel(needed), timeout_s)
 
     def _send_parcel(

@@ -27,13 +27,15 @@ InboxMode = Literal["queue", "listeners"]
 Overflow = Literal["block", "raise", "drop_oldest", "drop_newest"]
 DialectChoice = Literal["auto", "message", "text"]
 
+_LONGEST_S = 1e9
+"""What every clock and lock of the operating system can wait for: 31 years."""
 _CHANNEL_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 def check_channel(channel: object) -> str:
     """Return `channel` if it is a legal channel name (HAIP 1.1.2: 1 to 128 of A-Z a-z 0-9 _ -), else raise `ConfigError`."""
     if not isinstance(channel, str) or not _CHANNEL_NAME.fullmatch(channel):
-        raise ConfigError(f"channel {channel!r} is not a legal name: 1 to 128 characters out of A-Z a-z 0-9 _ - are")
+        raise ConfigError(f"channel {channel!r:.60} is not a legal name: 1 to 128 characters out of A-Z a-z 0-9 _ - are")
     return channel
 
 
@@ -50,8 +52,9 @@ def check_seconds(name: str, value: object, *, positive: bool = False) -> float:
     """Return `value` in seconds if it is a finite number >= 0 (or > 0), else raise `ConfigError` naming `name`."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigError(f"{name} must be a number of seconds, not {value!r} of type {type(value).__name__}")
-    if not math.isfinite(value) or value < 0 or (positive and value == 0):
-        raise ConfigError(f"{name} must be a finite number of seconds {'above' if positive else 'from'} 0, not {value}")
+    if not math.isfinite(value) or not 0 <= value <= _LONGEST_S or (positive and value == 0):
+        least = "above" if positive else "from"
+        raise ConfigError(f"{name} must be a finite number of seconds {least} 0 and at most {_LONGEST_S:g}, not {value}")
     return float(value)
 
 

@@ -59,6 +59,8 @@ class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
     """What the peer may still send, in messages; negative when it overran."""
     receive_window_bytes: int
     """The same in bytes."""
+    receive_breaches: int = 0
+    """Frames that the peer sent in this epoch without credit for them."""
     waiting_for: str | None
     """What the first in the queue lacks: messages, bytes, paused_by_us, paused_by_peer, offline, socket; None: nobody waits."""
     missing: int

@@ -23,6 +23,10 @@ class Cost(NamedTuple):
         """Return the two together."""
         return Cost(self.messages + other.messages, self.byte_credits + other.byte_credits)
 
+    def minus(self, other: Cost) -> Cost:
+        """Return what is left of it without `other`; may be negative."""
+        return Cost(self.messages - other.messages, self.byte_credits - other.byte_credits)
+
 
 NOTHING = Cost(0, 0)
 

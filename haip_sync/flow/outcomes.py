@@ -37,7 +37,7 @@ def timed_out(channel: str, parcel: Parcel[Any], cause: WaitCause, reason: str, 
 
 def failed(channel: str, parcel: Parcel[Any], failure: HAIPError) -> HAIPError:
     """Return what a sender gets whose parcel can never go through; `failure` becomes its cause."""
-    if isinstance(failure, MessageTooLargeError):
+    if isinstance(failure, MessageTooLargeError) and not parcel.progress.frames:
         return failure
     what = f"{parcel.event_type} on {channel}: {failure}"
     error = stopped(parcel, what) if parcel.progress.frames else ConnectionClosedError(f"{what}. Nothing was sent")

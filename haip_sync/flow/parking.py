@@ -37,6 +37,8 @@ class Parking:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        # Nobody waits on it: it only tells who holds the lock.
+        self._probe = threading.Condition(self.lock)
 
     def new_condition(self) -> Condition:
         """Return a condition over the lock."""
@@ -60,3 +62,16 @@ class Parking:
                 self.lock.release()
             self.lock.acquire()
             raise
+
+    def is_held_here(self) -> bool:
+        """Return whether the calling thread holds the lock: then it was interrupted in mid-work by a signal handler."""
+        return owns(self._probe)
+
+
+def owns(probe: threading.Condition) -> bool:
+    """Return whether the calling thread owns the lock of `probe`; what `notify` asks is the only public way to know."""
+    try:
+        probe.notify()
+    except RuntimeError:
+        return False
+    return True

@@ -21,6 +21,8 @@ from haip_sync.flow.gates import EventSink, Gate, Shortage, Step, Ticket
 from haip_sync.flow.ledger import Cost, Ledger
 from haip_sync.flow.pending import PendingSend
 
+Why = Callable[[Gate[Any], Ticket[Any], list[Ticket[Any]]], Shortage]
+
 
 class Reporter:
     """Turns what happens at a gate into events."""
@@ -74,11 +76,12 @@ class Reporter:
             still = gate.hold() is not None
             self._sink.put(ChannelResumed(time_s=self._clock(), channel=gate.channel, by=side, still_paused=still))
 
-    def blocked(self, gate: Gate[Any], ticket: Ticket[Any], shortage: Shortage) -> None:
-        """Report that a sender begins to wait."""
+    def blocked(self, gate: Gate[Any], ticket: Ticket[Any], why: Why) -> None:
+        """Report that a sender begins to wait; `why` is asked only when somebody listens."""
         self.backlog(gate)
         if self._sink.wants(SendBlocked):
-            spendable = gate.ledger.spendable
+            spendable, standing = gate.ledger.spendable, gate.standing()
+            shortage = why(gate, ticket, standing)
             self._sink.put(
                 SendBlocked(
                     time_s=ticket.since_s,
@@ -88,7 +91,7 @@ class Reporter:
                     bytes_needed=shortage.needed.byte_credits,
                     credits=spendable.messages,
                     byte_credits=spendable.byte_credits,
-                    waiting=len(gate.standing()),
+                    waiting=len(standing),
                 )
             )
 

@@ -15,10 +15,11 @@ Guarantees, which every test of this module holds it to:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Generic, NamedTuple
+from typing import Final, Generic, NamedTuple
 
 from haip_sync.config import FlowControlConfig
 from haip_sync.errors import (
+    ConfigError,
     ConnectionClosedError,
     HAIPError,
     MessageTooLargeError,
@@ -30,6 +31,9 @@ from haip_sync.flow.ledger import NOTHING, Cost, Ledger
 from haip_sync.flow.outcomes import failed, interrupted_note, refused, taken_out, timed_out
 from haip_sync.flow.parking import Parking
 from haip_sync.flow.reporting import Reporter
+
+MOST_CHANNELS: Final = 1_024
+"""Channels per connection: a peer that names ever new ones costs bounded memory."""
 
 
 class _Redo(NamedTuple, Generic[C]):
@@ -73,6 +77,7 @@ class Turnstile(Generic[C]):
         self._closed: HAIPError | None = None
         self._redo: _Redo[C] | None = None
         self._unserved: set[Gate[C]] = set()
+        self._short_of_room: set[Gate[C]] = set()
         for channel in sorted(config.named_channels()):
             self.gate(channel)
 
@@ -110,6 +115,7 @@ class Turnstile(Generic[C]):
             raise ConnectionClosedError(f"{parcel.event_type} on {channel} was not sent: {self._closed}") from self._closed
         if not self._epoch:
             raise ConnectionClosedError(f"{parcel.event_type} on {channel} was not sent: the client is not connected yet")
+        self.check_place_for(channel)
         gate = self.gate(channel)
         frame_bytes, cap = parcel.indivisible_bytes(), gate.ledger.byte_credits.cap
         if frame_bytes > cap:
@@ -127,10 +133,9 @@ class Turnstile(Generic[C]):
         """Take a place in the queue, and wait until it was served. Requires the lock."""
         gate.add(ticket)
         self.serve((gate,))
-        if ticket.settled:
-            return
-        ticket.condition = self._parking.new_condition()
-        self.report.blocked(gate, ticket, self._why(gate, ticket, gate.standing()))
+        if not ticket.is_over:
+            ticket.condition = self._parking.new_condition()
+            self.report.blocked(gate, ticket, self._why)
         deadline_s = None if timeout_s is None else ticket.since_s + timeout_s
         while not ticket.settled:
             if ticket.failure is not None:
@@ -140,14 +145,16 @@ class Turnstile(Generic[C]):
                 shortage = self._why(gate, ticket, gate.standing())
                 reason = self._reason(gate, ticket, shortage)
                 raise timed_out(gate.channel, ticket.parcel, shortage.cause, reason, self._clock() - ticket.since_s)
-            self._parking.wait(ticket.condition, remaining_s)
+            if ticket.condition is not None:
+                self._parking.wait(ticket.condition, remaining_s)
 
     def _clear_place(self, gate: Gate[C], ticket: Ticket[C]) -> None:
         """Take an abandoned ticket out of the queue and admit the next. Requires the lock."""
+        self._unserved.add(gate)  # first: interrupted from here on, the next to take the lock still admits who is behind
         if ticket in gate.queue:
             gate.leave(ticket)
             self.report.backlog(gate)
-            self.serve((gate,))
+        self.mend()
 
     # ---- For those who bring credit, connections and frames: all require the lock --------------------------------------------
 
@@ -157,6 +164,15 @@ class Turnstile(Generic[C]):
         if gate is None:
             gate = self._gates[channel] = Gate(channel, self._new_ledger(channel))
         return gate
+
+    def has_place_for(self, channel: str) -> bool:
+        """Return whether `channel` is known, or may still be added: at most 1,024 are, ours and the peer's together."""
+        return channel in self._gates or len(self._gates) < MOST_CHANNELS
+
+    def check_place_for(self, channel: str) -> None:
+        """Raise `ConfigError` where `channel` would be one too many. Requires the lock."""
+        if not self.has_place_for(channel):
+            raise ConfigError(f"{channel} would be more than the {MOST_CHANNELS} channels of one connection. Nothing was sent")
 
     @property
     def gates(self) -> Iterable[Gate[C]]:
@@ -182,6 +198,7 @@ class Turnstile(Generic[C]):
     def grant(self, channel: str, amount: Cost) -> None:
         """Enter a grant of the peer's and admit who can go. Requires the lock."""
         gate = self.gate(channel)
+        self._unserved.add(gate)
         before = gate.ledger
         gate.ledger = before.grant(amount)
         gate.last_grant_s = self._clock()
@@ -201,6 +218,7 @@ class Turnstile(Generic[C]):
     def resume(self, channel: str, *, by_us: bool) -> None:
         """Lift one hold of `channel` and admit who can go. Requires the lock."""
         gate = self.gate(channel)
+        self._unserved.add(gate)
         if by_us:
             gate.paused_by_us = False
         else:
@@ -210,10 +228,19 @@ class Turnstile(Generic[C]):
 
     def room_again(self) -> None:
         """Admit who waited for the socket. Requires the lock."""
+        if self._short_of_room:
+            self._unserved.update(self._short_of_room)
+            self._short_of_room.clear()
+            self.mend()
+
+    def serve_all(self) -> None:
+        """Admit wherever somebody stands: what one interrupt, or two, may have left undone. Requires the lock."""
         self.serve(tuple(gate for gate in self._gates.values() if gate.queue))
 
     def post(self, cargo: C, *, counted: Cost = NOTHING) -> None:
         """Commit a control frame: it waits for nothing and takes no credit, but for `counted` of SYSTEM. Requires the lock."""
+        if self._redo is not None:
+            raise RuntimeError("mend() first: a step that an interrupt left undone would be overwritten")
         gate = self.gate("SYSTEM")
         self._redo = _Redo(gate, gate.ledger.lose(counted), cargo, None, None)
         self._carry_out()
@@ -244,6 +271,8 @@ class Turnstile(Generic[C]):
         now_s = self._clock()
         found = []
         for gate in self._gates.values():
+            if not gate.queue:
+                continue
             standing = gate.standing()
             if standing and not gate.stall_told and now_s - max(standing[0].since_s, gate.last_admitted_s) >= after_s:
                 gate.stall_told = True
@@ -304,6 +333,7 @@ class Turnstile(Generic[C]):
             return Shortage(hold, NOTHING)
         step = ticket.parcel.next_step(gate.ledger)
         if isinstance(step, Step) and step.cargo is not None and not self._outlet.has_room(step.wire_bytes):
+            self._short_of_room.add(gate)
             return Shortage(WaitCause.SOCKET, step.cost)
         return step
 

@@ -34,7 +34,7 @@ class Hello(msgspec.Struct, frozen=True):
 
     haip_version: str = ""
     accept_major: tuple[int, ...] = (1,)
-    accept_events: tuple[str, ...] = ()
+    accept_events: frozenset[str] = frozenset()
     capabilities: Capabilities = Capabilities()
 
 

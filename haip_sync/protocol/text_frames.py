@@ -11,6 +11,7 @@ _BACKSLASH: Final = 0x5C
 _LOWER_U: Final = 0x75
 _ESCAPE: Final = 2
 _UNICODE_ESCAPE: Final = 6
+_FIRST_REACH: Final = 64
 _UTF8_TOP_BITS: Final = 0xC0
 _UTF8_CONTINUATION: Final = 0x80
 
@@ -48,7 +49,11 @@ def _escape_around(escaped: bytes, start: int, end: int) -> int:
 
 def _begins_escape(escaped: bytes, start: int, index: int) -> bool:
     """Return whether the backslash at `index` opens an escape: an even number of backslashes stands before it."""
-    run = 0
-    while index - run > start and escaped[index - run - 1] == _BACKSLASH:
-        run += 1
-    return run % 2 == 0
+    reach = _FIRST_REACH
+    while True:
+        low = max(start, index - reach)
+        before = escaped[low:index]
+        run = len(before) - len(before.rstrip(b"\\"))
+        if run < len(before) or low == start:
+            return run % 2 == 0
+        reach *= 8  # nothing but backslashes so far: look further back, in few and large steps

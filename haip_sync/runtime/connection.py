@@ -14,16 +14,17 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout, UnsupportedByPeerError
-from haip_sync.events import Connected, CreditRequested, Disconnected, Message, WarningRaised
-from haip_sync.flow.ledger import NOTHING, Cost
+from haip_sync.errors import ConnectionClosedError, DeadlockError, HAIPError, HAIPTimeout
+from haip_sync.events import Connected, Disconnected, Message
+from haip_sync.flow.ledger import Cost
 from haip_sync.flow.outbox import Outbox
 from haip_sync.flow.parking import Parking
 from haip_sync.flow.pending import DoneCallback, PendingSend
 from haip_sync.flow.turnstile import Turnstile
 from haip_sync.protocol.envelope import Frame
-from haip_sync.protocol.names import CONTROL_TYPES, FLOW_UPDATE, PAUSE_CHANNEL, RESUME_CHANNEL
+from haip_sync.protocol.names import CONTROL_TYPES
 from haip_sync.protocol.session import Session
+from haip_sync.runtime.control import Control
 from haip_sync.runtime.dispatch import Dispatcher
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.inbox import Inbox
@@ -44,6 +45,9 @@ _CLOSE_ANSWER_S = 1.0
 _LAST_JOIN_S = 0.1
 """How long to wait for each thread when close's timeout is used up already: all that blocks them has been ended."""
 _GOOD_CODES = (1000, 1001)
+_LAST_WORDS_S = 0.5
+"""How long to let an answer that ends the connection leave."""
+_LONGEST_COMPLAINT = 300
 
 
 class Connection:
@@ -69,6 +73,7 @@ class Connection:
             is_dispatching=dispatcher.is_current,
         )
         self.writer = Writer(parking, outgoing, after_write=self._after_write, mend=turnstile.mend, poke=self.poke)
+        self.control = Control(self.rooms, settings, clock=clock, poke=self.poke, overflow=self._on_overflow)
         self._service = Service(self, self.rooms, self.writer, settings, clock)
         self._reception = Reception(self, self.rooms, settings.flow_control, keeps_inbox=settings.keeps_inbox)
         self._lock = parking.lock
@@ -83,7 +88,9 @@ class Connection:
         self._closing = False
         self._ended = False
         self._failure: HAIPError | None = None
+        self._told: HAIPError | None = None
         self._refusal: HAIPError | None = None
+        self._complaint = ""
 
     # ---- Beginning -------------------------------------------------------------------------------------------------------------
 
@@ -100,8 +107,14 @@ class Connection:
             with self._lock:
                 self._begun = False
             raise
-        self._start(line)
-        self._wait_for_greeting(deadline_s, timeout_s)
+        try:
+            self._start(line)
+            self._wait_for_greeting(deadline_s, timeout_s)
+        except BaseException:
+            line.shut()
+            self.close(0.0)
+            line.release()
+            raise
 
     def _open_line(self, timeout_s: float) -> Line:
         settings = self._settings
@@ -127,6 +140,8 @@ class Connection:
         line.attach(self._post_raw)
         name = self._settings.name
         with self._lock:
+            if self._closing or self._ended:
+                raise ConnectionClosedError("the client was closed while it connected")
             self._line = self.writer.line = line
             self._service.heartbeat = Heartbeat(self._settings.heartbeat, self._clock())
             self._threads = (
@@ -141,17 +156,17 @@ class Connection:
             thread.start()
 
     def _wait_for_greeting(self, deadline_s: float, timeout_s: float) -> None:
-        try:
-            with self._lock:
-                while not self._greeted and not self._ended:
-                    if self._clock() >= deadline_s:
-                        raise HAIPTimeout(f"{self._settings.address.text} sent no HAI within {timeout_s:g} s")
-                    self.rooms.parking.wait(self._changed, deadline_s - self._clock())
-                if not self._greeted:
-                    raise self._failure or ConnectionClosedError("the client was closed while it connected")
-        except BaseException:
-            self.close(0.0)
-            raise
+        with self._lock:
+            while not (self._greeted or self._ended or self._refusal):
+                if self._clock() >= deadline_s:
+                    instead = f"; what it sent instead: {self._complaint}" if self._complaint else ""
+                    raise HAIPTimeout(f"{self._settings.address.text} sent no HAI within {timeout_s:g} s{instead}")
+                self.rooms.parking.wait(self._changed, deadline_s - self._clock())
+            if self._refusal is not None:
+                self._wait_while(lambda: not self.rooms.outgoing.is_empty, self._clock() + _LAST_WORDS_S)
+                raise self._refusal
+            if not self._greeted:
+                raise self._failure or ConnectionClosedError("the client was closed while it connected")
 
     # ---- For senders and commands ----------------------------------------------------------------------------------------------
 
@@ -160,25 +175,30 @@ class Connection:
 
         Interrupted after admission it is written all the same, by the service thread.
         """
+        self.check_not_reentered()
+        is_admitted = False
         try:
             self.rooms.turnstile.pass_through(channel, parcel, timeout_s)
-            return self._write_through(channel, parcel)
-        except BaseException:
+            is_admitted = True
+            self._write_through(f"{parcel.event_type} on {channel}", parcel.last_entry)
+            return parcel.last_entry
+        except BaseException as exc:
             self.poke()
+            if is_admitted and not isinstance(exc, HAIPError):
+                exc.add_note(f"haip_sync: {parcel.event_type} on {channel} was admitted before the interrupt: it is sent.")
             raise
 
-    def _write_through(self, channel: str, parcel: TextParcel | FrameParcel) -> Entry:
-        entry = parcel.last_entry
+    def _write_through(self, what: str, entry: Entry) -> None:
         try:
             self.writer.write_through(entry.end)
         except OSError as exc:
             cause = self.lost_while_writing(exc)
-            what = f"{parcel.event_type} on {channel} was admitted, then the line broke"
-            raise ConnectionClosedError(f"{what}: whether the peer has it is not known. {cause}") from cause
-        return entry
+            text = f"{what} was admitted, then the line broke: whether the peer has it is not known. {cause}"
+            raise ConnectionClosedError(text) from cause
 
     def enqueue(self, parcel: TextParcel, channel: str, message_id: str) -> PendingSend:
         """Put a text into the outbox; raises as `Outbox.enqueue`. Without the lock."""
+        self.check_not_reentered()
         size = parcel.queued_bytes()
         pending = PendingSend(self, self.rooms.parking, channel=channel, message_id=message_id, queued_bytes=size)
         parcel.pending = pending
@@ -187,6 +207,7 @@ class Connection:
 
     def cancel(self, pending: PendingSend) -> bool:
         """Take a queued message back; return whether nothing of it was admitted. Without the lock."""
+        self.check_not_reentered()
         return self.outbox.cancel(pending)
 
     def call_soon(self, callback: DoneCallback, pending: PendingSend) -> None:
@@ -197,61 +218,53 @@ class Connection:
         """Return whether the calling thread is the one that runs listeners."""
         return self.rooms.dispatcher.is_current()
 
-    def post_now(self, frame: Frame) -> int:
-        """Commit a control frame of the caller's and return its seq. Without the lock."""
+    def post_now(self, frame: Frame) -> Entry:
+        """Commit a control frame of the caller's and write it. Without the lock."""
         with self._lock:
-            self.rooms.turnstile.mend()
-            self.check_open()
-            self.post(frame)
-            return self.rooms.session.last_seq
+            self.enter()
+            entry = self.control.post(frame)
+        self._write_through(f"{frame.type} on {frame.channel}", entry)
+        return entry
 
     def request(self, channel: str, amount: Cost) -> None:
         """Ask for credit. Without the lock."""
         with self._lock:
-            self.rooms.turnstile.mend()
-            self.check_open()
-            if not self.rooms.session.accepts(FLOW_UPDATE):
-                raise UnsupportedByPeerError(f"{self._settings.address.text} accepts no FLOW_UPDATE. Nothing was sent")
-            self.send_flow_update(channel, amount, gives_back=False)
+            self.enter(channel)
+            self.control.request(channel, amount)
 
     def pause(self, channel: str, reason: str | None) -> None:
         """Hold `channel` and tell the peer. Without the lock."""
         with self._lock:
-            self.rooms.turnstile.mend()
-            self.check_open()
-            if self.rooms.turnstile.gate(channel).paused_by_us:
-                return
-            is_told = self._tell_peer(PAUSE_CHANNEL, channel)
-            self.rooms.turnstile.pause(channel, by_us=True, peer_told=is_told, reason=reason)
+            self.enter(channel)
+            self.control.pause(channel, reason)
 
     def resume(self, channel: str) -> None:
         """Lift our hold on `channel` and tell the peer. Without the lock."""
         with self._lock:
-            self.rooms.turnstile.mend()
-            self.check_open()
-            if not self.rooms.turnstile.gate(channel).paused_by_us:
-                return
-            self._tell_peer(RESUME_CHANNEL, channel)
-            self.rooms.turnstile.resume(channel, by_us=True)
+            self.enter(channel)
+            self.control.resume(channel)
 
-    def _tell_peer(self, frame_type: str, channel: str) -> bool:
-        """Post PAUSE_CHANNEL or RESUME_CHANNEL where the peer accepts it; say so where it does not. Requires the lock."""
-        if self.rooms.session.accepts(frame_type):
-            self.post(self.rooms.session.control_frame(frame_type, {"channel": channel}))
-            return True
-        text = f"{self._settings.address.text} accepts no {frame_type}: on {channel} only our own sends are held or let go"
-        log.warning("%s", text)
-        self.rooms.put(WarningRaised(time_s=self._clock(), text=text, channel=channel))
-        return False
+    def enter(self, channel: str | None = None) -> None:
+        """Mend, and raise unless the line stands and has a place for `channel`. Requires the lock."""
+        self.rooms.turnstile.mend()
+        self.check_open()
+        if channel is not None:
+            self.rooms.turnstile.check_place_for(channel)
 
     def take_message(self, timeout_s: float | None) -> Message | None:
         """Take the next data frame and give credit back; None: the connection is over. Without the lock. Raises `HAIPTimeout`."""
-        with self._lock:
-            self.rooms.turnstile.mend()
-            message = self.rooms.inbox.wait_for_next(timeout_s)
-            if message is not None:
-                self.give_back_for(message)
-                self.rooms.inbox.pop()
+        self.check_not_reentered()
+        try:
+            with self._lock:
+                self.rooms.turnstile.mend()
+                message = self.rooms.inbox.wait_for_next(timeout_s)
+                if message is not None:
+                    self.control.give_back_for(message)
+                    self.rooms.inbox.pop()
+        except BaseException:
+            with self._lock:
+                self.rooms.inbox.pass_on()
+            raise
         return message
 
     def poke(self) -> None:
@@ -263,67 +276,57 @@ class Connection:
         """The heartbeat; guarded by the lock."""
         return self._service.heartbeat
 
-    def post(self, frame: Frame) -> None:
+    def post(self, frame: Frame) -> Entry:
         """Commit a control frame and have it written soon. Requires the lock."""
-        rooms = self.rooms
-        counted = NOTHING
-        if self._settings.flow_control.count_control_frames:
-            counted = Cost(1, frame.size(rooms.session.last_seq + 1, rooms.session.ack))
-        rooms.turnstile.post(rooms.outgoing.plan((frame,)), counted=counted)
-        self.poke()
+        return self.control.post(frame)
+
+    def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool) -> None:
+        """Grant (and ask for) `amount` on `channel`. Requires the lock."""
+        self.control.send_flow_update(channel, amount, gives_back=gives_back)
 
     def _post_raw(self, data: bytes) -> None:
         """Put a WebSocket frame of websocket-client's into the write order. Reader thread, without the lock."""
         with self._lock:
-            self.rooms.turnstile.mend()
-            self.rooms.turnstile.post(self.rooms.outgoing.plan_raw(data))
-        self.poke()
+            self.control.post_raw(data)
 
-    def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool) -> None:
-        """Grant (and ask for) `amount` on `channel`; a zero is left out. Requires the lock."""
-        named = {"add_messages": amount.messages, "add_bytes": amount.byte_credits}
-        payload = {"channel": channel, **{name: number for name, number in named.items() if number}}
-        window = self.rooms.inbox.window(channel)
-        if gives_back:
-            window.give_back(amount)
-        else:
-            window.extend(amount)
-        self.post(self.rooms.session.control_frame(FLOW_UPDATE, payload))
-        self.rooms.put(
-            CreditRequested(
-                time_s=self._clock(),
-                channel=channel,
-                add_messages=amount.messages,
-                add_bytes=amount.byte_credits,
-                gives_back=gives_back,
+    def _on_overflow(self) -> None:
+        """End a connection whose peer asks for ever more answers and reads none. Requires the lock."""
+        self._refusal = ConnectionClosedError("the peer does not read the answers that it asks for: too many wait to be written")
+        if self._line is not None:
+            self._line.shut()
+
+    def check_not_reentered(self) -> None:
+        """Raise `DeadlockError` in a signal handler or destructor that interrupted another call of this thread's in mid-work."""
+        if self.is_reentered():
+            raise DeadlockError(
+                "called by a signal handler (or a destructor) that interrupted another call of this client in the same thread. "
+                "Nothing was done; set a flag there, and make the call outside"
             )
-        )
+
+    def is_reentered(self) -> bool:
+        """Return whether the calling thread was interrupted with the connection's state, or a write, in its hands."""
+        return self.rooms.parking.is_held_here() or self.writer.is_writing_here()
 
     def check_open(self) -> None:
         """Raise `ConnectionClosedError` unless the line stands. Requires the lock."""
         if self._ended or self._closing:
-            raise ConnectionClosedError(str(self._failure or "the client is closed")) from self._failure
+            raise ConnectionClosedError(str(self._told or "the client is closed")) from self._failure
         if not self._greeted:
             raise ConnectionClosedError("the client is not connected yet")
 
     def lost_while_writing(self, exc: OSError) -> HAIPError:
         """End the connection after a failed write and return why."""
-        self.end(ConnectionClosedError(f"the connection was lost while it was written to: {exc.strerror or exc}"))
+        lost = ConnectionClosedError(f"the connection was lost while it was written to: {exc.strerror or exc}")
+        self.end(self._refusal or lost)
         with self._lock:
-            return self._failure or ConnectionClosedError("the client is closed")
-
-    def give_back_for(self, message: Message) -> None:
-        """Count a data frame as taken and give credit back where it is time. Requires the lock."""
-        amount = self.rooms.inbox.taken(message)
-        if any(amount) and self.is_open and self.rooms.session.accepts(FLOW_UPDATE):
-            self.send_flow_update(message.channel, amount, gives_back=True)
+            return self._told or ConnectionClosedError("the client is closed")
 
     def _after_listeners(self, message: Message) -> None:
         if self._settings.keeps_inbox or message.type in CONTROL_TYPES:
             return
         with self._lock:
             self.rooms.turnstile.mend()
-            self.give_back_for(message)
+            self.control.give_back_for(message)
 
     @property
     def is_open(self) -> bool:
@@ -350,11 +353,15 @@ class Connection:
     def refuse(self, failure: HAIPError) -> None:
         """End the connection for this reason, once what is posted has left."""
         self._refusal = failure
-        self.rooms.turnstile.post(self.rooms.outgoing.plan_raw(_close_frame(POLICY_VIOLATION)))
-        self.poke()
+        self.control.post_raw(_close_frame(POLICY_VIOLATION))
+        self._changed.notify_all()
+
+    def complain(self, text: str) -> None:
+        """Note what came in place of the peer's HAI, for the error of a handshake that fails."""
+        self._complaint = self._complaint or text[:_LONGEST_COMPLAINT]
 
     def _after_write(self) -> None:
-        self.heartbeat.heard(self._clock())
+        self._service.written()
         self.rooms.turnstile.room_again()
         self.look_whether_all_is_sent()
 
@@ -374,6 +381,8 @@ class Connection:
             log.debug("the line ended", exc_info=exc)
             self.end(self._refusal or loss(where, exc))
         else:
+            with self._lock:  # the answer to its close frame
+                self._wait_while(lambda: not self.rooms.outgoing.is_empty, self._clock() + _LAST_WORDS_S)
             self.end(self._refusal or goodbye.failure(where, greeted=self._greeted), code=goodbye.code)
 
     def end(self, failure: HAIPError | None, *, code: int | None = None) -> None:
@@ -392,41 +401,55 @@ class Connection:
     def _finish(self, failure: HAIPError, in_good_order: bool, code: int | None) -> None:
         """Set what the end sets. Requires the lock."""
         self._ended = True
+        self._told = failure
         self._failure = None if in_good_order else failure
         self.rooms.turnstile.close(failure)
         self.rooms.outgoing.abandon(failure)
         self.rooms.inbox.end()
         self._changed.notify_all()
         if self._line is not None:
-            log.log(logging.INFO if in_good_order else logging.WARNING, "%s", failure)
+            self.rooms.dispatcher.log(log, logging.INFO if in_good_order else logging.WARNING, str(failure))
             self.rooms.put(Disconnected(time_s=self._clock(), reason=str(failure), in_good_order=in_good_order, code=code))
 
     def close(self, timeout_s: float) -> None:
         """End the connection, in good order if there is time for it. Back within `timeout_s` + 0.2 s; idempotent; any thread."""
+        if self.is_reentered():
+            # A signal handler in mid-work: somebody else has to close, and it cannot be waited for here.
+            threading.Thread(target=self.close, args=(timeout_s,), name=f"{self._settings.name}-closer", daemon=True).start()
+            return
         deadline_s = self._clock() + timeout_s
+        try:
+            self._close_in_good_order(deadline_s)
+        finally:
+            self.end(None)
+            self.rooms.dispatcher.finish()
+        for thread in self._threads:
+            if thread.ident is not None and thread is not threading.current_thread():
+                thread.join(max(_LAST_JOIN_S, deadline_s - self._clock()))
+        self.rooms.dispatcher.join(max(_LAST_JOIN_S, deadline_s - self._clock()))
+        self._release()
+
+    def _close_in_good_order(self, deadline_s: float) -> None:
         with self._lock:
             self.rooms.turnstile.mend()
-            was_open, opening = self.is_open, self._opening
+            is_first, was_open, opening = not self._closing, self.is_open, self._opening
             self._closing = True
             self.rooms.turnstile.close(ConnectionClosedError("the client was closed"))
         if opening is not None:
             _shut(opening)
         if was_open:
             self._say_goodbye(deadline_s)
-        self.end(None)
-        for thread in self._threads:
-            if thread.ident is not None and thread is not threading.current_thread():
-                thread.join(max(_LAST_JOIN_S, deadline_s - self._clock()))
-        self.rooms.dispatcher.stop(deadline_s)
-        self._release()
+        elif not is_first:  # another thread is closing: let it finish what it can
+            with self._lock:
+                self._wait_while(lambda: True, deadline_s)
 
     def _say_goodbye(self, deadline_s: float) -> None:
         """Let what was admitted leave, then exchange close frames; as far as the time goes."""
+        self.poke()
         with self._lock:
             self._wait_while(lambda: not self.rooms.outgoing.is_empty, deadline_s)
             if self.rooms.outgoing.is_empty and not self._ended:
-                self.rooms.turnstile.post(self.rooms.outgoing.plan_raw(_close_frame(_GOOD_CODES[0])))
-                self.poke()
+                self.control.post_raw(_close_frame(_GOOD_CODES[0]))
                 self._wait_while(lambda: True, min(deadline_s, self._clock() + _CLOSE_ANSWER_S))
 
     def _wait_while(self, condition: Callable[[], bool], deadline_s: float) -> None:
@@ -448,7 +471,7 @@ class Connection:
     def _release(self) -> None:
         """Give the descriptor back where nobody uses it any more; a thread that is still in a listener keeps it to its end."""
         line = self._line
-        if line is not None and not any(thread.is_alive() for thread in self._threads):
+        if line is not None and not any(t.is_alive() for t in self._threads) and self.writer.retire(_LAST_JOIN_S):
             line.release()
 
 

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from typing import Final
 
@@ -27,7 +28,7 @@ from haip_sync.events import (
     WarningRaised,
 )
 
-log = logging.getLogger("haip_sync.dispatch")
+logger = logging.getLogger("haip_sync.dispatch")
 
 MOST_WAITING: Final = 10_000
 """Events that may wait for slow listeners; beyond it data events are dropped and counted, state changes coalesced."""
@@ -73,7 +74,7 @@ class Dispatcher:
         self._subscriptions: tuple[_Subscription, ...] = ()
         self._wanted: frozenset[type[Event]] = frozenset()
         self._missed = 0
-        self._latest: dict[tuple[str, str], Event] = {}
+        self._latest: dict[tuple[str, str, str], Event] = {}
         self._queue: SimpleQueue[Event | Callable[[], object] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"{name}-dispatch", daemon=True)
 
@@ -82,15 +83,18 @@ class Dispatcher:
         if self._thread.ident is None:
             self._thread.start()
 
-    def stop(self, deadline_s: float) -> None:
-        """Deliver what waits and end the thread, until `deadline_s` on the monotonic clock at the latest."""
+    def finish(self) -> None:
+        """Have the thread end once what waits is delivered. Idempotent; one C call, which no interrupt can split."""
         self._queue.put(None)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the thread to end, for `timeout_s` at most; not on the thread itself."""
         if self._thread.ident is not None and not self.is_current():
-            self._thread.join(max(0.0, deadline_s - time.monotonic()))
+            self._thread.join(timeout_s)
 
     def is_current(self) -> bool:
         """Return whether the calling thread is the one that runs listeners."""
-        return threading.get_ident() == self._thread.ident
+        return threading.current_thread() is self._thread
 
     # ---- Subscribing ----------------------------------------------------------------------------------------------------------
 
@@ -130,10 +134,17 @@ class Dispatcher:
     def put(self, event: Event) -> None:
         """Hand over one event; never blocks. Called under the connection's lock, so that the order is the ledger's."""
         must_keep = self._keeps_messages and isinstance(event, Message)
-        if must_keep or self._queue.qsize() < MOST_WAITING:
+        # Once a state has overflowed, later ones follow it there: the latest must be the last to be delivered.
+        follows = bool(self._latest) and type(event) in _STATE_KEYS
+        if must_keep or (self._queue.qsize() < MOST_WAITING and not follows):
             self._queue.put(event)
         else:
             self._overflow(event)
+
+    def log(self, logger: logging.Logger, level: int, text: str) -> None:
+        """Have a line logged on this thread: a handler is the user's code, and must run under no lock. Never blocks."""
+        if logger.isEnabledFor(level) and self._queue.qsize() < MOST_WAITING:
+            self._queue.put(partial(logger.log, level, "%s", text))
 
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Run a callback of the user's on this thread, in turn. Never dropped: there is one for each that was asked for."""
@@ -145,8 +156,9 @@ class Dispatcher:
             if key is None:
                 self._missed += 1
             else:
-                self._latest.pop((key, getattr(event, "channel", "")), None)
-                self._latest[key, getattr(event, "channel", "")] = event
+                place = (key, getattr(event, "channel", ""), getattr(event, "by", ""))
+                self._latest.pop(place, None)
+                self._latest[place] = event
 
     # ---- The thread -----------------------------------------------------------------------------------------------------------
 
@@ -180,19 +192,25 @@ class Dispatcher:
     def _run_callback(self, callback: Callable[[], object]) -> None:
         try:
             callback()
-        except Exception:
-            log.exception("a callback raised")
-            self._warn(f"the callback {callback!r} raised; the log has the traceback")
+        except BaseException:
+            logger.exception("a callback raised")
+            self._warn("a callback raised; the log has the traceback")
 
     def _call(self, subscription: _Subscription, event: Event) -> None:
         # Whatever a listener raises must harm nobody else.
         try:
             subscription.listener(event)
-        except Exception:
-            log.exception("a listener raised on %s; it stays subscribed", type(event).__name__)
+        except BaseException:  # SystemExit too: it would end this thread, and with it every other listener
+            logger.exception("a listener raised on %s; it stays subscribed", type(event).__name__)
             if not isinstance(event, WarningRaised):
-                self._warn(f"the listener {subscription.listener!r} raised on {type(event).__name__}; the log has the traceback")
+                what = _name_of(subscription.listener)
+                self._warn(f"the listener {what} raised on {type(event).__name__}; the log has the traceback")
 
     def _warn(self, text: str, *, missed: int = 0) -> None:
-        log.warning("%s", text)
+        logger.warning("%s", text)
         self._deliver(WarningRaised(time_s=time.monotonic(), text=text, missed=missed))
+
+
+def _name_of(listener: object) -> str:
+    """Return what to call a listener; its own `repr` may raise as well."""
+    return str(getattr(listener, "__qualname__", type(listener).__name__))

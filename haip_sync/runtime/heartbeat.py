@@ -17,12 +17,19 @@ class Heartbeat:
         self._next_ping_s = now_s + policy.interval
         self._heard_s = now_s
         self._asked_s: float | None = None
+        self._left = False
         self._nonce = ""
         self.round_trip_s: float | None = None
 
     def heard(self, now_s: float) -> None:
-        """Count a sign of life: any frame of the peer's (a PONG may stand behind a flood), and any of our bytes that it took."""
+        """Count any frame of the peer's as a sign of life: a PONG may stand behind a flood."""
         self._heard_s = now_s
+
+    def written(self, now_s: float, *, ping_has_left: bool) -> None:
+        """Note that bytes of ours were taken: a PING that stands behind them in the line is not overdue yet."""
+        if self._asked_s is not None and not self._left:
+            self._asked_s = now_s
+            self._left = ping_has_left
 
     def ponged(self, nonce: str | int | None, now_s: float) -> float | None:
         """Take a PONG in; return the round trip in seconds if it answers our last PING."""
@@ -47,6 +54,11 @@ class Heartbeat:
         """Note that a PING leaves."""
         self._nonce = nonce
         self._asked_s = now_s
+        self._left = False
+        self._next_ping_s = now_s + self._policy.interval
+
+    def skip(self, now_s: float) -> None:
+        """Note that a PING was due and could not be sent: the next is due an interval later."""
         self._next_ping_s = now_s + self._policy.interval
 
     def next_s(self) -> float:

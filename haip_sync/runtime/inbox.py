@@ -21,6 +21,7 @@ class Inbox:
         # Waits for a message, or for the end of the connection.
         self._arrived = parking.new_condition()
         self._ended = False
+        self._counted: Message | None = None
         self._first_window = NOTHING
         self._windows: dict[str, ReceiveWindow] = {}
 
@@ -65,14 +66,25 @@ class Inbox:
             try:
                 self._parking.wait(self._arrived, remaining_s)
             except BaseException:
-                self._arrived.notify()  # the wake-up may have been ours: pass it on
+                self.pass_on()
                 raise
         return self._messages[0]
 
+    def take(self, message: Message) -> None:
+        """Count the first message as taken; counted once, however often an interrupted thread begins anew."""
+        if self._counted is not message:
+            window = self.window(message.channel)
+            waiting, owed = window.after_taking(Cost(1, message.frame_bytes))
+            # Three stores and no call: no interrupt can come between.
+            window.waiting = waiting
+            window.owed = owed
+            self._counted = message
+
     def pop(self) -> None:
-        """Remove the first message: it is taken."""
+        """Remove the first message."""
         self._messages.popleft()
 
-    def taken(self, message: Message) -> Cost:
-        """Count `message` as taken and return what to give back now."""
-        return self.window(message.channel).take(Cost(1, message.frame_bytes))
+    def pass_on(self) -> None:
+        """Wake whoever waits, where there is something to take: a wake-up may have gone to a thread that was interrupted."""
+        if self._messages:
+            self._arrived.notify_all()

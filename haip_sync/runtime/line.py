@@ -8,7 +8,7 @@ reads never waits for one that writes.
 from __future__ import annotations
 
 import contextlib
-import select
+import selectors
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -46,6 +46,10 @@ class Address:
             raise ConfigError(
                 f"the URL must look like ws://host:port; its scheme is {parts.scheme!r}, its host {parts.hostname!r}"
             )
+        try:
+            parts.hostname.encode("idna")
+        except UnicodeError as exc:
+            raise ConfigError(f"{parts.hostname!r:.80} is no host name: {exc}") from exc
         self.host: str = parts.hostname
         self.port = port or 80
         shown = f"[{self.host}]" if ":" in self.host else self.host
@@ -74,7 +78,7 @@ class _SocketInPlace:
         """Return up to `most` bytes, from what was read ahead where there is any."""
         if self._at == len(self._buffer):
             if self.deadline_s is not None:
-                self.sock.settimeout(max(0.001, self.deadline_s - time.monotonic()))
+                self.sock.settimeout(_left(self.deadline_s))
             self._buffer, self._at = self.sock.recv(_READ_BYTES), 0
         piece = self._buffer[self._at : self._at + most]
         self._at += len(piece)
@@ -183,7 +187,9 @@ class Line:
 
     def wait_until_writable(self, timeout_s: float) -> None:
         """Wait until something can be sent, for `timeout_s` at most."""
-        select.select((), (self._socket.sock,), (), max(0.0, timeout_s))
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket.sock, selectors.EVENT_WRITE)
+            selector.select(max(0.0, timeout_s))
 
     def shut(self) -> None:
         """End the line at once, waking whoever reads or writes. Idempotent, any thread."""
@@ -220,7 +226,7 @@ def _connect(address: Address, deadline_s: float, opening: Callable[[socket.sock
     for family, kind, proto, _, where in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM):
         sock = socket.socket(family, kind, proto)
         try:
-            sock.settimeout(max(0.001, deadline_s - time.monotonic()))
+            sock.settimeout(_left(deadline_s))
             opening(sock)
             sock.connect(where)
             # 98 microseconds against 44 ms for three sends and a reply.
@@ -233,6 +239,14 @@ def _connect(address: Address, deadline_s: float, opening: Callable[[socket.sock
             sock.close()
             raise
     raise failure
+
+
+def _left(deadline_s: float) -> float:
+    """Return the seconds until `deadline_s`. Raises `TimeoutError` once it has passed."""
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
 
 
 def _os_text(exc: OSError) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from haip_sync.errors import ConnectionClosedError, HAIPError
+from haip_sync.flow.ledger import Cost
 from haip_sync.flow.pending import PendingSend
+from haip_sync.flow.receive_window import ReceiveWindow
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.session import Session
 from haip_sync.state import SendReceipt
@@ -26,10 +28,11 @@ class Entry:
         raw: A WebSocket control frame as websocket-client made it, in place of HAIP frames.
         wire_bytes: What it weighs before the socket.
         end: How many bytes were ever committed, this entry included: its place in the write order.
+        window: A receive window and its books once this has its place: what a FLOW_UPDATE grants counts from there on.
         pending: The handle to settle once it is written; None: nobody holds one, or the text goes on.
     """
 
-    __slots__ = ("ack", "end", "first_seq", "frames", "pending", "raw", "wire_bytes")
+    __slots__ = ("ack", "end", "first_seq", "frames", "pending", "raw", "window", "wire_bytes")
 
     def __init__(self, frames: Sequence[Frame], first_seq: int, ack: int, raw: bytes, start: int) -> None:
         self.frames = frames
@@ -40,6 +43,7 @@ class Entry:
         self.wire_bytes = len(raw) + attached + sum(f.size(first_seq + i, ack) for i, f in enumerate(frames))
         self.end = start + self.wire_bytes
         self.pending: PendingSend | None = None
+        self.window: tuple[ReceiveWindow, tuple[Cost, Cost]] | None = None
 
     @property
     def last_seq(self) -> int:
@@ -84,6 +88,9 @@ class Outgoing:
         if not self._entries or self._entries[-1] is not cargo:
             self._entries.append(cargo)
         self._committed_end = cargo.end
+        if cargo.window is not None:
+            window, books = cargo.window
+            window.set_books(books)
 
     def first(self, most_bytes: int) -> list[Entry]:
         """Return the entries to write next, at least one if there are any; they stay here until they are written."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from haip_sync.errors import WaitCause
 from haip_sync.flow.gates import Progress, Shortage, Step
@@ -14,6 +14,11 @@ from haip_sync.protocol.envelope import Frame, encode_json
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.text_frames import cut_escaped, escape_text
 from haip_sync.runtime.outgoing import Entry, Outgoing
+
+_MOST_SEQ: Final = 10**9
+"""More frames than one text will ever take; its digits are what a stream's numbers can grow to."""
+_LONGEST_CHARACTER: Final = 6
+"""Bytes of a character written as JSON: \\u0000."""
 
 
 def shortage_of(cost: Cost, ledger: Ledger) -> Shortage:
@@ -124,11 +129,9 @@ class TextParcel(_FramesParcel):
         return self._message_id
 
     def indivisible_bytes(self) -> int:
-        """Return the cost of START, END or a part with one character, whichever is largest."""
-        frames = [self._start, self._end]
-        if self._escaped:
-            frames.append(self._part(0, self._one_character(0)))
-        return max(self._byte_cost((frame,)) for frame in frames)
+        """Return the most that START, END or a part with one character can cost: a stream must not find out half-way."""
+        part = self._part(0, 0).size(_MOST_SEQ, _MOST_SEQ) + _LONGEST_CHARACTER if self._escaped else 0
+        return max(part, self._start.size(_MOST_SEQ, _MOST_SEQ), self._end.size(_MOST_SEQ, _MOST_SEQ))
 
     def queued_bytes(self) -> int:
         """Return what the text counts in an outbox: about what it weighs on the wire."""
@@ -170,7 +173,7 @@ class TextParcel(_FramesParcel):
 
     def _one_character(self, offset: int) -> int:
         """Return where the character at `offset` ends; written as JSON it has at most six bytes."""
-        return next(end for n in range(1, 7) if (end := cut_escaped(self._escaped, offset, n)) > offset)
+        return next(end for n in range(1, _LONGEST_CHARACTER + 1) if (end := cut_escaped(self._escaped, offset, n)) > offset)
 
     def _part(self, offset: int, end: int) -> Frame:
         payload = b'{"message_id":%b,"text":"%b"}' % (encode_json(self._message_id), self._escaped[offset:end])

@@ -9,11 +9,11 @@ from functools import partial
 from typing import Protocol
 
 from haip_sync.config import FlowControlConfig
-from haip_sync.errors import HAIPError, ProtocolError, VersionError
+from haip_sync.errors import HAIPError, HandshakeError, ProtocolError, VersionError
 from haip_sync.events import ErrorReported, HandshakeCompleted, Message, PongReceived, WarningRaised
 from haip_sync.flow.ledger import Cost
 from haip_sync.protocol.envelope import Envelope, Frame, decode_envelope
-from haip_sync.protocol.names import FLOW_UPDATE
+from haip_sync.protocol.names import ERROR, FLOW_UPDATE, HAI
 from haip_sync.protocol.session import (
     Granted,
     Greeted,
@@ -29,9 +29,13 @@ from haip_sync.protocol.session import (
     Violated,
 )
 from haip_sync.runtime.heartbeat import Heartbeat
+from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.rooms import Rooms
 
 log = logging.getLogger("haip_sync.connection")
+
+_UNMETERED = Cost(10_000, 64 << 20)
+"""What is kept of a peer that reads no FLOW_UPDATE, until the application takes it."""
 
 
 class Host(Protocol):
@@ -41,11 +45,14 @@ class Host(Protocol):
     def heartbeat(self) -> Heartbeat:
         """The heartbeat of the line."""
 
-    def post(self, frame: Frame) -> None:
+    def post(self, frame: Frame) -> Entry:
         """Commit a control frame and have it written soon."""
 
     def greeted(self) -> None:
         """Note that both HAIs were exchanged."""
+
+    def complain(self, text: str) -> None:
+        """Note what came in place of the peer's HAI, for the error of a handshake that fails."""
 
     def refuse(self, failure: HAIPError) -> None:
         """End the connection for this reason, once what is posted has left."""
@@ -117,12 +124,20 @@ class Reception:
                 self._apply(happening)
             if received.deliver and envelope is not None:
                 self._deliver(envelope, received, binary)
+            if envelope is not None and envelope.type == HAI and rooms.session.peer is None:
+                self._refuse_bad_hello(received)
+
+    def _refuse_bad_hello(self, received: Received) -> None:
+        """End a handshake whose HAI cannot be read: no other will come. Requires the lock."""
+        for happening in received.happenings:
+            if isinstance(happening, Violated):
+                self._host.refuse(HandshakeError(f"the peer's HAI cannot be read: {happening.error}. Nothing was sent"))
 
     def _deliver(self, envelope: Envelope, received: Received, binary: bytes | None) -> None:
         """Hand the frame to the inbox and the listeners. Requires the lock."""
         rooms = self._rooms
-        if received.is_data:
-            rooms.inbox.window(envelope.channel).receive(Cost(1, received.cost_bytes))
+        if received.is_data and not self._admit(envelope, Cost(1, received.cost_bytes)):
+            return
         if not (received.is_data or rooms.dispatcher.wants(Message)):
             return
         message = _message(envelope, received.cost_bytes, binary)
@@ -131,11 +146,46 @@ class Reception:
         if rooms.dispatcher.wants(Message):
             rooms.dispatcher.put(message)
 
+    def _admit(self, envelope: Envelope, cost: Cost) -> bool:
+        """Count a data frame, and the breach where the peer had no credit for it; return False for one that is not kept."""
+        if not self._rooms.turnstile.has_place_for(envelope.channel):
+            self._breach(envelope, f"{envelope.channel} would be one channel too many; the frame was dropped")
+            return False
+        window = self._rooms.inbox.window(envelope.channel)
+        if not self._rooms.session.accepts(FLOW_UPDATE):
+            # Such a peer was never told more than our HAI: it is not accused, and memory is bounded all the same.
+            if not window.holds(cost, at_least=_UNMETERED):
+                self._breach(
+                    envelope, f"{envelope.channel} holds {window.waiting.messages} frames that nobody takes; one was dropped"
+                )
+                return False
+        elif not window.covers(cost):
+            window.breaches += 1
+            is_kept = window.holds(cost)
+            fate = "kept, because there is room" if is_kept else "dropped: what is not taken fills the window"
+            what = f"{envelope.type} of {cost.byte_credits} bytes came without credit on {envelope.channel}; it was {fate}"
+            self._breach(envelope, what)
+            if not is_kept:
+                return False
+        window.receive(cost)
+        self._rooms.turnstile.gate(envelope.channel)
+        return True
+
+    def _breach(self, envelope: Envelope, what: str) -> None:
+        """Report a breach of our grants, and answer it. Requires the lock."""
+        error = ProtocolError(what, code="FLOW_CONTROL_VIOLATION", blame="remote")
+        self._report(Violated(error, envelope.id), time.monotonic())
+        if self._rooms.session.accepts(ERROR):
+            self._host.post(self._rooms.session.error(error.code, what, envelope.id))
+
     # ---- What it means: all require the lock -----------------------------------------------------------------------------------
 
     def _apply(self, happening: Happening) -> None:
         rooms, now_s = self._rooms, time.monotonic()
         match happening:
+            case Granted(channel) | PauseAsked(channel) | ResumeAsked(channel) if not rooms.turnstile.has_place_for(channel):
+                error = ProtocolError(f"{channel} would be one channel too many", blame="remote")
+                self._report(Violated(error, None), now_s)
             case Granted(channel, messages, byte_credits):
                 rooms.turnstile.grant(channel, Cost(messages, byte_credits))
             case PauseAsked(channel):
@@ -183,18 +233,23 @@ class Reception:
                 rest = Cost(initial.messages - least.messages, initial.byte_credits - least.byte_credits)
                 if any(rest):
                     self._rooms.inbox.set_window(channel, initial)
-                    self._host.send_flow_update(channel, rest, gives_back=True)
+                    self._host.send_flow_update(channel, rest, gives_back=False)
 
     def _report(self, happening: PeerReported | Violated | SequencingStopped, now_s: float) -> None:
+        if self._rooms.session.peer is None and not isinstance(happening, SequencingStopped):
+            said = happening.error
+            self._host.complain(
+                f"{said.code}: {said}" if isinstance(said, ProtocolError) else f"ERROR {said.code}: {said.message}"
+            )
         match happening:
             case PeerReported(error):
-                log.warning("the peer reports %s: %s", error.code, error.message)
+                self._log(f"the peer reports {error.code}: {error.message}")
                 event = ErrorReported(
                     time_s=now_s, code=error.code, message=error.message, reported_by="peer", related_id=error.related_id
                 )
                 self._rooms.put(event)
             case Violated(violation, related_id):
-                log.warning("%s: %s", violation.code, violation)
+                self._log(f"{violation.code}: {violation}")
                 self._rooms.put(
                     ErrorReported(
                         time_s=now_s, code=violation.code, message=str(violation), reported_by="us", related_id=related_id
@@ -202,8 +257,11 @@ class Reception:
                 )
             case SequencingStopped(seq):
                 text = f"the peer's seq {seq!r:.60} does not keep to HAIP: nothing is acknowledged on this connection"
-                log.warning("%s", text)
+                self._log(text)
                 self._rooms.put(WarningRaised(time_s=now_s, text=text))
+
+    def _log(self, text: str) -> None:
+        self._rooms.dispatcher.log(log, logging.WARNING, text)
 
 
 def least_window(config: FlowControlConfig) -> Cost:

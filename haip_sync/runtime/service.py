@@ -13,6 +13,7 @@ from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import PING
 from haip_sync.runtime.heartbeat import Heartbeat
+from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.settings import Settings
 from haip_sync.runtime.writer import Writer
@@ -33,7 +34,7 @@ class Host(Protocol):
     def is_over(self) -> bool:
         """Whether the connection has ended."""
 
-    def post(self, frame: Frame) -> None:
+    def post(self, frame: Frame) -> Entry:
         """Commit a control frame. Requires the lock."""
 
     def look_whether_all_is_sent(self) -> None:
@@ -61,6 +62,8 @@ class Service:
         self._written_end = 0
         self._written_since_s = clock()
         self._stuck_told = False
+        # Guarded by the connection's lock: the last PING's place in the write order.
+        self.ping_end = 0
 
     def poke(self) -> None:
         """Have the thread mend and write what is there. One C call, so that an interrupt cannot split it."""
@@ -68,12 +71,14 @@ class Service:
 
     def run(self) -> None:
         """Serve until the connection is over: the thread's target."""
+        is_all_written = True
         while not self._host.is_over:
-            self._wait_for_poke()
+            if is_all_written:
+                self._wait_for_poke()
             try:
                 now_s = self._clock()
                 self._beat(now_s)
-                self._writer.write_pending(now_s + self._tick_s())
+                is_all_written = self._writer.write_pending(now_s + self._tick_s())
             except OSError as exc:
                 self._host.lost_while_writing(exc)
             except Exception as exc:
@@ -97,10 +102,9 @@ class Service:
     def _beat(self, now_s: float) -> None:
         with self._rooms.parking.lock:
             self._rooms.turnstile.mend()
-            if self._host.is_open and self._rooms.session.accepts(PING) and self.heartbeat.is_due(now_s):
-                nonce = new_id()
-                self.heartbeat.asked(nonce, now_s)
-                self._host.post(self._rooms.session.control_frame(PING, {"nonce": nonce}))
+            self._rooms.turnstile.serve_all()
+            if self.heartbeat.is_due(now_s):
+                self._ask(now_s)
             self._host.look_whether_all_is_sent()
             is_lost = self.heartbeat.is_lost(now_s)
             if self._settings.stall_warning_s is not None:
@@ -108,6 +112,19 @@ class Service:
         if is_lost:
             timeout_s = self._settings.heartbeat.timeout
             self._host.end(ConnectionClosedError(f"the peer has sent nothing, no PONG either, for {timeout_s:g} s after a PING"))
+
+    def _ask(self, now_s: float) -> None:
+        """Send a PING where the peer accepts one. Requires the lock."""
+        if not (self._host.is_open and self._rooms.session.accepts(PING)):
+            self.heartbeat.skip(now_s)
+            return
+        nonce = new_id()
+        self.heartbeat.asked(nonce, now_s)
+        self.ping_end = self._host.post(self._rooms.session.control_frame(PING, {"nonce": nonce})).end
+
+    def written(self) -> None:
+        """Tell the heartbeat that the peer took something of ours. Requires the lock."""
+        self.heartbeat.written(self._clock(), ping_has_left=self._rooms.outgoing.written_end >= self.ping_end)
 
     def _tell_of_stalls(self, after_s: float) -> None:
         """Tell of channels where nothing moves, and of a socket that takes nothing. Requires the lock."""
@@ -123,5 +140,5 @@ class Service:
             )
 
     def _warn(self, text: str, channel: str | None = None) -> None:
-        log.warning("stalled: %s", text)
+        self._rooms.dispatcher.log(log, logging.WARNING, f"stalled: {text}")
         self._rooms.put(WarningRaised(time_s=self._clock(), text=text, channel=channel))

@@ -14,8 +14,10 @@ from haip_sync.state import ChannelState, ConnectionState
 def connection_state(connection: Connection, config: FlowControlConfig, now_s: float) -> ConnectionState:
     """Return the connection at this moment. Any thread, without the lock."""
     rooms = connection.rooms
+    is_reentered = rooms.parking.is_held_here()
     with rooms.parking.lock:
-        rooms.turnstile.mend()
+        if not is_reentered:  # in a signal handler: somebody is in the middle of it
+            rooms.turnstile.mend()
         failure = connection.failure
         return ConnectionState(
             connected=connection.is_open,
@@ -55,6 +57,7 @@ def _channel_state(rooms: Rooms, gate: Gate[Entry], config: FlowControlConfig, n
         received_bytes=window.received.byte_credits,
         receive_window=window.remaining.messages,
         receive_window_bytes=window.remaining.byte_credits,
+        receive_breaches=window.breaches,
         waiting_for=cause,
         missing=missing,
         peak_credits=messages.peak,

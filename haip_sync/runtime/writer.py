@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from haip_sync.flow.parking import Condition, Parking
+from haip_sync.flow.parking import Condition, Parking, owns
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_TEXT, Line, encode
 from haip_sync.runtime.outgoing import Entry, Outgoing
 
@@ -52,6 +52,7 @@ class Writer:
         # Guards the socket's writing side and `_in_hand`: whoever holds it writes. Taken before the connection's lock, never
         # after it. Re-entrant only because such a lock knows its owner: an interrupted thread can tell whether to put it down.
         self._pen = threading.RLock()
+        self._pen_probe = threading.Condition(self._pen)
         self._in_hand: _Batch | None = None
         # Guarded by the connection's lock: senders whose frames somebody else writes, in write order. Each condition waits for
         # the frames to be written, or for the pen.
@@ -66,14 +67,28 @@ class Writer:
             if not self._write_if_free(None):
                 self._stand_by(end)
 
-    def write_pending(self, deadline_s: float) -> None:
+    def write_pending(self, deadline_s: float) -> bool:
         """Write all that stands here now, until `deadline_s` on the monotonic clock at the latest. Without the lock.
 
-        Returns at once where somebody else writes, who pokes when something is left. Raises `OSError` where the line is lost.
+        Return False where the deadline came first: call again. Where somebody else writes it returns at once, True: who
+        writes pokes when something is left. Raises `OSError` where the line is lost.
         """
         while (not self._outgoing.is_empty or self._in_hand is not None) and time.monotonic() < deadline_s:
             if not self._write_if_free(deadline_s):
-                return
+                return True
+        return self._outgoing.is_empty
+
+    def is_writing_here(self) -> bool:
+        """Return whether the calling thread is in the middle of a write: it was interrupted there by a signal handler."""
+        return owns(self._pen_probe)
+
+    def retire(self, timeout_s: float) -> bool:
+        """Let nobody write any more; return whether that came about in time. Without the lock, after the line was shut."""
+        if not self._pen.acquire(timeout=timeout_s):
+            return False
+        self.line = None
+        self._pen.release()
+        return True
 
     def _write_if_free(self, deadline_s: float | None) -> bool:
         """Take the pen and write one batch; return False, nothing written, where somebody else has the pen."""

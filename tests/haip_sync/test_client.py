@@ -403,8 +403,8 @@ def test_a_peer_that_knows_no_pause_is_not_told(start: Start) -> None:
     with pytest.raises(FlowControlError, match="paused by us"):
         client.send_text_message("USER", "x", timeout=0)
     until(lambda: len(seen) == 2)
-    assert "accepts no PAUSE_CHANNEL" in seen[0].text
-    assert seen[1].peer_told is False
+    assert seen[0].peer_told is False
+    assert "accepts no PAUSE_CHANNEL" in seen[1].text
     client.resume_channel("USER")
     client.send_text_message("USER", "x", timeout=PATIENCE_S)
     assert "PAUSE_CHANNEL" not in types(settled(server, lambda s: s.texts()))

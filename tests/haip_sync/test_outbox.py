@@ -327,7 +327,16 @@ def test_a_loss_while_written_is_not_called_unsent(start: Start) -> None:
     """What was admitted before the line broke is reported as not known, never as not sent."""
     _, client = start(first=3)
     rooms = client._connection.rooms
-    with client._connection.writer._pen:  # nobody can write
+    taken, put_down = threading.Event(), threading.Event()
+
+    def hold_the_pen() -> None:
+        with client._connection.writer._pen:  # nobody can write
+            taken.set()
+            put_down.wait(PATIENCE_S)
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(hold_the_pen)
+        assert taken.wait(PATIENCE_S)
         pending = client.enqueue_text_message("USER", "x")
         assert client.queue_length("USER") == 0
         with rooms.parking.lock:
@@ -336,3 +345,5 @@ def test_a_loss_while_written_is_not_called_unsent(start: Start) -> None:
             ConnectionClosedError, match="was admitted, then the connection ended: whether the peer has it is not known"
         ):
             pending.result(0)
+        put_down.set()
+        holding.result(PATIENCE_S)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,7 +28,8 @@ def make() -> Iterator[Make]:
 
     yield make_one
     for dispatcher in made:
-        dispatcher.stop(time.monotonic() + PATIENCE_S)
+        dispatcher.finish()
+        dispatcher.join(PATIENCE_S)
 
 
 def pong(number: float) -> PongReceived:
@@ -125,5 +126,63 @@ def test_what_waits_is_delivered_before_the_end(make: Make) -> None:
     dispatcher.start()
     for number in range(100):
         dispatcher.put(pong(number))
-    dispatcher.stop(time.monotonic() + PATIENCE_S)
+    dispatcher.finish()
+    dispatcher.join(PATIENCE_S)
     assert len(seen) == 100
+
+
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, ValueError])
+def test_nothing_that_a_listener_raises_ends_the_thread(make: Make, raised: type[BaseException]) -> None:
+    """A listener may raise what it likes, and have no repr either: the others go on hearing."""
+    dispatcher, seen = make(), []
+
+    class Broken:
+        def __call__(self, _event: Event) -> None:
+            raise raised
+
+        def __repr__(self) -> str:
+            raise RuntimeError("no repr")
+
+    dispatcher.subscribe(Broken(), (PongReceived,))
+    dispatcher.subscribe(seen.append, (PongReceived,))
+    dispatcher.start()
+    dispatcher.put(pong(1))
+    dispatcher.put(pong(2))
+    until(lambda: len(seen) == 2)
+
+
+def test_the_latest_state_is_the_last_to_be_heard(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a gauge has overflowed, newer values follow it there: an older one is never delivered after them."""
+    monkeypatch.setattr(dispatch, "MOST_WAITING", 1)
+    dispatcher, seen = make(), []
+    dispatcher.subscribe(lambda event: seen.append(event.credits), (CreditChanged,))
+    for balance in (3, 5):  # the second overflows
+        dispatcher.put(credit("USER", balance))
+    monkeypatch.setattr(dispatch, "MOST_WAITING", 100)
+    dispatcher.put(credit("USER", 7))
+    dispatcher.start()
+    until(lambda: 7 in seen)
+    dispatcher.finish()
+    dispatcher.join(PATIENCE_S)
+    assert seen == [3, 7]
+
+
+def test_log_lines_are_written_on_the_dispatch_thread(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """A handler of the user's runs where listeners do, never in the thread that found something to say."""
+    dispatcher = make()
+    threads: list[str] = []
+    logger = logging.getLogger("haip_sync.test")
+
+    class Where(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            threads.append(record.threadName or "")
+
+    handler = Where()
+    logger.addHandler(handler)
+    try:
+        dispatcher.start()
+        dispatcher.log(logger, logging.WARNING, "something")
+        until(lambda: len(threads) == 1)
+    finally:
+        logger.removeHandler(handler)
+    assert threads == ["test-dispatch"]

@@ -44,6 +44,23 @@ def test_silence_after_a_ping_is_a_loss() -> None:
     assert heartbeat.is_lost(40.0)
 
 
+def test_a_ping_that_waits_in_our_own_line_is_not_overdue() -> None:
+    """While the peer takes what stands before the PING its time has not begun; what it takes afterwards proves nothing."""
+    heartbeat = beating()
+    heartbeat.written(38.0, ping_has_left=False)
+    assert not heartbeat.is_lost(47.9)
+    heartbeat.written(45.0, ping_has_left=True)
+    heartbeat.written(54.0, ping_has_left=True)
+    assert heartbeat.is_lost(55.0)
+
+
+def test_a_ping_that_cannot_be_sent_is_put_off() -> None:
+    """Where the peer accepts no PING the next look is an interval later, not at once."""
+    heartbeat = Heartbeat(HeartbeatPolicy(interval=30, timeout=10), 0.0)
+    heartbeat.skip(30.0)
+    assert heartbeat.next_s() == 60.0
+
+
 def test_any_frame_is_a_sign_of_life() -> None:
     """A PONG may stand behind a flood: whatever else arrived proves that the peer is there."""
     heartbeat = beating()

@@ -1,0 +1,116 @@
+"""Control frames: they wait for no credit, get their place in the write order at once, and the service thread writes them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from haip_sync.errors import UnsupportedByPeerError
+from haip_sync.events import CreditRequested, Message, WarningRaised
+from haip_sync.flow.ledger import NOTHING, Cost
+from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.names import FLOW_UPDATE, PAUSE_CHANNEL, RESUME_CHANNEL
+from haip_sync.runtime.outgoing import Entry
+from haip_sync.runtime.rooms import Rooms
+from haip_sync.runtime.settings import Settings
+
+log = logging.getLogger("haip_sync.connection")
+
+MOST_UNWRITTEN_BYTES: Final = 16 << 20
+"""More answers than this to a peer that does not read end the connection: they wait for nothing, and would fill the memory."""
+
+
+class Control:
+    """Posts control frames and keeps the books that go with them. Every method requires the connection's lock."""
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        settings: Settings,
+        *,
+        clock: Callable[[], float],
+        poke: Callable[[], None],
+        overflow: Callable[[], None],
+    ) -> None:
+        self._rooms = rooms
+        self._settings = settings
+        self._clock = clock
+        self._poke = poke
+        self._overflow = overflow
+
+    def post(self, frame: Frame, *, window: tuple[str, tuple[Cost, Cost]] | None = None) -> Entry:
+        """Commit a frame and have it written soon; `window`: a channel and its receive books, which change in the same step."""
+        rooms = self._rooms
+        rooms.turnstile.mend()  # before anything is planned: what an interrupt left undone may take a seq
+        counted = NOTHING
+        if self._settings.flow_control.count_control_frames:
+            counted = Cost(1, frame.size(rooms.session.last_seq + 1, rooms.session.ack))
+        entry = rooms.outgoing.plan((frame,))
+        if window is not None:
+            entry.window = (rooms.inbox.window(window[0]), window[1])
+        return self._commit(entry, counted)
+
+    def post_raw(self, data: bytes) -> Entry:
+        """Commit a WebSocket control frame and have it written soon."""
+        self._rooms.turnstile.mend()
+        return self._commit(self._rooms.outgoing.plan_raw(data), NOTHING)
+
+    def _commit(self, entry: Entry, counted: Cost) -> Entry:
+        self._rooms.turnstile.post(entry, counted=counted)
+        self._poke()
+        if self._rooms.outgoing.pending_bytes > MOST_UNWRITTEN_BYTES:
+            self._overflow()
+        return entry
+
+    def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool) -> None:
+        """Grant (and ask for) `amount` on `channel`; a zero is left out."""
+        named = {"add_messages": amount.messages, "add_bytes": amount.byte_credits}
+        payload = {"channel": channel, **{name: number for name, number in named.items() if number}}
+        window = self._rooms.inbox.window(channel)
+        books = window.given_back(amount) if gives_back else window.extended(amount)
+        self.post(self._rooms.session.control_frame(FLOW_UPDATE, payload), window=(channel, books))
+        self._rooms.put(
+            CreditRequested(
+                time_s=self._clock(),
+                channel=channel,
+                add_messages=amount.messages,
+                add_bytes=amount.byte_credits,
+                gives_back=gives_back,
+            )
+        )
+
+    def request(self, channel: str, amount: Cost) -> None:
+        """Ask for credit. Raises `UnsupportedByPeerError`."""
+        if not self._rooms.session.accepts(FLOW_UPDATE):
+            raise UnsupportedByPeerError(f"{self._settings.address.text} accepts no FLOW_UPDATE. Nothing was sent")
+        self.send_flow_update(channel, amount, gives_back=False)
+
+    def give_back_for(self, message: Message) -> None:
+        """Count a data frame as taken, and give credit back where it is time."""
+        self._rooms.inbox.take(message)
+        due = self._rooms.inbox.window(message.channel).due()
+        if any(due) and self._rooms.turnstile.closed is None and self._rooms.session.accepts(FLOW_UPDATE):
+            self.send_flow_update(message.channel, due, gives_back=True)
+
+    def pause(self, channel: str, reason: str | None) -> None:
+        """Hold `channel` and tell the peer. Twice is once."""
+        if not self._rooms.turnstile.gate(channel).paused_by_us:
+            is_told = self._rooms.session.accepts(PAUSE_CHANNEL)
+            self._rooms.turnstile.pause(channel, by_us=True, peer_told=is_told, reason=reason)
+            self._tell_peer(PAUSE_CHANNEL, channel)
+
+    def resume(self, channel: str) -> None:
+        """Lift our hold on `channel` and tell the peer. Twice is once."""
+        if self._rooms.turnstile.gate(channel).paused_by_us:
+            self._tell_peer(RESUME_CHANNEL, channel)
+            self._rooms.turnstile.resume(channel, by_us=True)
+
+    def _tell_peer(self, frame_type: str, channel: str) -> None:
+        """Post PAUSE_CHANNEL or RESUME_CHANNEL where the peer accepts it; say so where it does not."""
+        if self._rooms.session.accepts(frame_type):
+            self.post(self._rooms.session.control_frame(frame_type, {"channel": channel}))
+            return
+        text = f"{self._settings.address.text} accepts no {frame_type}: on {channel} only our own sends are held or let go"
+        self._rooms.dispatcher.log(log, logging.WARNING, text)
+        self._rooms.put(WarningRaised(time_s=self._clock(), text=text, channel=channel))

@@ -1,0 +1,252 @@
+"""A peer that breaks rules, floods or keeps silent: bounded cost, a clear word, and everything else goes on."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from support.turnstiles import PATIENCE_S, until
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
+
+from haip_sync import (
+    DeadlockError,
+    ErrorReported,
+    FlowControlConfig,
+    HAIPClient,
+    HAIPTimeout,
+    HandshakeError,
+    HeartbeatPolicy,
+    VersionError,
+)
+from haip_sync.flow.turnstile import MOST_CHANNELS
+from haip_sync.runtime import control
+from haip_sync.testing import DevServer, Never
+
+TYPES = ["HAI", "PING", "PONG", "ERROR", "FLOW_UPDATE", "PAUSE_CHANNEL", "MESSAGE_START", "MESSAGE_PART", "MESSAGE_END"]
+
+
+class Peer:
+    """Says what a test tells it to, with good numbers."""
+
+    def __init__(self, connection: ServerConnection) -> None:
+        self.connection = connection
+        self._seq = 0
+
+    def says(self, frame_type: str, payload: Any, channel: str = "SYSTEM") -> None:
+        self._seq += 1
+        frame = {"id": str(self._seq), "session": "s", "seq": str(self._seq), "ts": "1", "channel": channel, "type": frame_type}
+        self.connection.send(json.dumps(frame | {"payload": payload, "pv": 1}))
+
+    def greets(self, **changes: Any) -> None:
+        hello = {"haip_version": "1.1.2", "accept_major": [1], "accept_events": TYPES}
+        credit = {"flow_control": {"initial_credit_messages": 100, "initial_credit_bytes": 1_000_000}}
+        self.says("HAI", {**hello, "capabilities": credit, **changes})
+
+    def hears(self, frame_type: str) -> Any:
+        while (frame := json.loads(self.connection.recv(PATIENCE_S)))["type"] != frame_type:
+            pass
+        return frame["payload"]
+
+
+@contextmanager
+def peer(script: Callable[[Peer], object]) -> Iterator[str]:
+    """Run a WebSocket server whose every connection follows `script`."""
+
+    def handle(connection: ServerConnection) -> None:
+        try:
+            script(Peer(connection))
+        except (ConnectionClosed, TimeoutError):
+            return
+
+    with serve(handle, "127.0.0.1", 0, compression=None, ping_interval=None, close_timeout=1) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+        finally:
+            server.shutdown()
+            thread.join(PATIENCE_S)
+
+
+def stays(speaker: Peer) -> None:
+    """Keep the connection until the client ends it."""
+    while True:
+        speaker.connection.recv(PATIENCE_S)
+
+
+def test_no_major_in_common_is_told_at_once() -> None:
+    """A peer of another MAJOR ends connect with VersionError, and is told VERSION_INCOMPATIBLE."""
+    heard: list[Any] = []
+
+    def script(speaker: Peer) -> None:
+        speaker.greets(accept_major=[2])
+        heard.append(speaker.hears("ERROR"))
+        stays(speaker)
+
+    with peer(script) as url, pytest.raises(VersionError, match=r"accepts HAIP MAJOR \[2\], we speak 1"):
+        HAIPClient(url).connect(PATIENCE_S)
+    assert heard[0]["code"] == "VERSION_INCOMPATIBLE"
+
+
+def test_a_hai_that_cannot_be_read_is_told_at_once() -> None:
+    """A malformed HAI is a HandshakeError that says what is wrong with it, not a timeout."""
+
+    def script(speaker: Peer) -> None:
+        speaker.greets(capabilities={"flow_control": None})
+        stays(speaker)
+
+    with peer(script) as url, pytest.raises(HandshakeError, match=r"HAI cannot be read: .*flow_control"):
+        HAIPClient(url).connect(PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    ("say", "match"),
+    [
+        (
+            lambda speaker: speaker.connection.send("hello"),
+            r"sent no HAI within .*instead: PROTOCOL_VIOLATION: .*no HAIP envelope",
+        ),
+        (lambda speaker: speaker.says("ERROR", {"code": "BUSY", "message": "later"}), "instead: ERROR BUSY: later"),
+        (lambda _: None, r"sent no HAI within 0\.3 s$"),
+    ],
+)
+def test_what_came_in_place_of_a_hai_is_in_the_error(say: Callable[[Peer], object], match: str) -> None:
+    """A handshake that times out says what the peer sent instead."""
+
+    def script(speaker: Peer) -> None:
+        say(speaker)
+        stays(speaker)
+
+    with peer(script) as url, pytest.raises(HAIPTimeout, match=match):
+        HAIPClient(url).connect(0.3)
+
+
+def test_channels_are_bounded() -> None:
+    """A peer that names ever new channels costs a bounded number of them, and known ones go on."""
+
+    def script(speaker: Peer) -> None:
+        speaker.greets()
+        for number in range(2 * MOST_CHANNELS):
+            speaker.says("FLOW_UPDATE", {"channel": f"c{number}", "add_messages": 1})
+        speaker.says("FLOW_UPDATE", {"channel": "USER", "add_messages": 5})
+        stays(speaker)
+
+    with peer(script) as url, HAIPClient(url, flow_control=FlowControlConfig(max_credits=1_000)) as client:
+        until(lambda: client.connection_state().credits["USER"] == 105)
+        assert len(client.connection_state().channels) == MOST_CHANNELS
+        assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome == "sent"
+
+
+def test_answers_that_nobody_reads_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that asks for ever more PONGs and reads none is given up, for that reason."""
+    monkeypatch.setattr(control, "MOST_UNWRITTEN_BYTES", 200_000)
+    go_on = threading.Event()
+
+    def script(speaker: Peer) -> None:
+        speaker.greets()
+        while not go_on.is_set():
+            speaker.says("PING", {"nonce": "n" * 10_000})
+
+    with peer(script) as url:
+        client = HAIPClient(url)
+        client.connect(PATIENCE_S)
+        until(lambda: not client.connection_state().connected)
+        go_on.set()
+        assert "does not read the answers that it asks for" in str(client.connection_state().last_error)
+        client.close()
+
+
+def test_what_overruns_the_window_is_reported_and_bounded() -> None:
+    """Frames beyond our grants are counted, answered with FLOW_CONTROL_VIOLATION, and kept only while there is room."""
+    heard: list[Any] = []
+    sent = threading.Event()
+
+    def script(speaker: Peer) -> None:
+        speaker.greets()
+        for number in range(10):
+            speaker.says("MESSAGE_START", {"message_id": str(number)}, channel="AGENT")
+        sent.set()
+        heard.extend(speaker.hears("ERROR") for _ in range(6))
+        stays(speaker)
+
+    with peer(script) as url, HAIPClient(url, flow_control=FlowControlConfig(initial_credits=4)) as client:
+        errors: list[ErrorReported] = []
+        client.subscribe(errors.append, ErrorReported)
+        assert sent.wait(PATIENCE_S)
+        until(lambda: len(heard) == 6)
+        assert {error["code"] for error in heard} == {"FLOW_CONTROL_VIOLATION"}
+        state = client.connection_state().channels["AGENT"]
+        assert (state.received_messages, state.receive_window, state.receive_breaches) == (4, 0, 6)
+        assert [client.receive(PATIENCE_S).payload["message_id"] for _ in range(4)] == ["0", "1", "2", "3"]
+        with pytest.raises(HAIPTimeout):
+            client.receive(0)
+
+
+def test_a_peer_that_reads_no_flow_update_is_not_accused() -> None:
+    """A peer that never hears of more credit may send on: nothing is answered with ERROR, and nothing is lost."""
+
+    def script(speaker: Peer) -> None:
+        speaker.greets(accept_events=["HAI", "PING", "PONG", "ERROR"])
+        for number in range(50):
+            speaker.says("MESSAGE_START", {"message_id": str(number)}, channel="AGENT")
+        stays(speaker)
+
+    with peer(script) as url, HAIPClient(url, flow_control=FlowControlConfig(initial_credits=2)) as client:
+        errors: list[ErrorReported] = []
+        client.subscribe(errors.append, ErrorReported)
+        until(lambda: client.connection_state().channels["AGENT"].received_messages == 50)
+        assert [client.receive(PATIENCE_S).payload["message_id"] for _ in range(50)] == [str(n) for n in range(50)]
+        assert (errors, client.connection_state().channels["AGENT"].receive_breaches) == ([], 0)
+
+
+def test_a_peer_that_accepts_no_ping_costs_nothing() -> None:
+    """Without PING in accept_events the service thread sleeps on instead of spinning."""
+
+    def script(speaker: Peer) -> None:
+        speaker.greets(accept_events=["MESSAGE_START", "MESSAGE_PART", "MESSAGE_END"])
+        stays(speaker)
+
+    with peer(script) as url, HAIPClient(url, heartbeat=HeartbeatPolicy(interval=0.05)) as client:
+        heartbeat = client._connection.heartbeat
+        first = heartbeat.next_s()
+        until(lambda: heartbeat.next_s() > first)
+        assert client.connection_state().connected
+
+
+def test_per_channel_windows_are_granted_once_and_kept_open() -> None:
+    """What FLOW_UPDATE grants beyond the HAI is no debt: the window stays what the settings say, and nothing negative is sent."""
+    updates: list[Any] = []
+
+    def script(speaker: Peer) -> None:
+        speaker.greets()
+        updates.append(speaker.hears("FLOW_UPDATE"))
+        for number in range(3):
+            speaker.says("MESSAGE_START", {"message_id": str(number)}, channel="USER")
+            updates.append(speaker.hears("FLOW_UPDATE"))
+        stays(speaker)
+
+    with peer(script) as url, HAIPClient(url, flow_control=FlowControlConfig(initial_credits={"USER": 50})) as client:
+        for _ in range(3):
+            client.receive(PATIENCE_S)
+        until(lambda: len(updates) == 4)
+        assert updates[0] == {"channel": "USER", "add_messages": 40}
+        assert [update["add_messages"] for update in updates[1:]] == [1, 1, 1]
+        assert client.connection_state().channels["USER"].receive_window == 50
+
+
+def test_a_call_from_a_signal_handler_in_mid_work_is_refused() -> None:
+    """A send that interrupts another send of the same thread in its critical part raises, and the books stay right."""
+    with DevServer(policy=Never(), initial_credits=100, agent=False) as server, HAIPClient(server.url) as client:
+        with client._connection.rooms.parking.lock, pytest.raises(DeadlockError, match="signal handler"):
+            client.send_text_message("USER", "nested")
+        with client._connection.rooms.parking.lock:
+            assert client.connection_state().connected
+        client.send_text_message("USER", "outside", timeout=PATIENCE_S)
+        session = server.wait_for_session()
+        session.wait_for(lambda s: s.texts("USER"), timeout=PATIENCE_S)
+        assert [text.text for text in session.texts("USER")] == ["outside"]
