@@ -23,6 +23,7 @@ from haip_sync import (
     HAIPError,
     HandshakeCompleted,
     HeartbeatPolicy,
+    PendingSend,
     Subscription,
     WarningRaised,
 )
@@ -32,8 +33,9 @@ from monitor_app.model.source import Drained, Failure, Notice
 from monitor_app.model.units import format_credit
 
 CONNECT_TIMEOUT_S: Final = 10.0
-SEND_TIMEOUT_S: Final = 5.0
 CLOSE_TIMEOUT_S: Final = 1.0
+_MOST_TESTS: Final = 1_000
+"""Test messages that are taken back when the window closes; older ones have long left, or been refused."""
 HEARTBEAT_S: Final = 5.0
 """Often enough for a round trip that people can watch."""
 
@@ -62,8 +64,9 @@ def open_client(url: str, token: str | None) -> HAIPClient:
 class ClientSource:
     """Shows one client. The commands return at once; what would wait runs on a daemon thread with a deadline.
 
-    Threads: everything is called by the GUI thread but `_connect` and `_send`, which run on threads of their own and
-    hand over by appending to `_notices` and by setting `_failure` before `_connecting`, and `EventBuffer.put`.
+    Threads: everything is called by the GUI thread but `_connect` and `_enqueue`, which run on threads of their own and hand over
+    by appending to `_notices` and `_tests` and by setting `_failure` before `_connecting`, and `_on_test_settled` and `EventBuffer.put`, which run on the
+    client's dispatch thread.
     """
 
     def __init__(self, client: HAIPClient | None = None, *, factory: ClientFactory | None = None, name: str = "") -> None:
@@ -71,6 +74,7 @@ class ClientSource:
         self._name = name
         self._notices: deque[Notice] = deque()
         self._threads: list[threading.Thread] = []
+        self._tests: deque[PendingSend] = deque(maxlen=_MOST_TESTS)
         self._failure: Failure | None = None
         self._connecting = False
         self._was_connected = False
@@ -188,11 +192,11 @@ class ClientSource:
         )
 
     def send_test_message(self, channel: str, text: str) -> None:
-        """Send `text` on a thread of its own: it waits for credit like anybody."""
+        """Queue `text`: it waits for credit in line like anybody, and is taken back when the window closes first."""
         if self._client is None:
             self._note(channel, "test message", "There is no connection.", ok=False)
-        else:
-            self._run(self._send, self._client, channel, text)
+        else:  # on a thread: the queue of a script may be full, and hold whoever adds to it
+            self._run(self._enqueue, self._client, channel, text)
 
     def close(self) -> None:
         """Stop listening; close the client if it is the monitor's own, and wait for this source's threads."""
@@ -202,9 +206,8 @@ class ClientSource:
         left = self._leave()
         if left is not None:
             _close(left)
-        if self._factory is not None:  # a script's client stays open, and with it a test message that still waits
-            for thread in self._threads:
-                thread.join(CLOSE_TIMEOUT_S)
+        for thread in self._threads:
+            thread.join(CLOSE_TIMEOUT_S)
 
     def note(self, action: str, result: str, *, ok: bool) -> None:
         """Put a notice of somebody else's into the stream of notices. From any thread."""
@@ -220,6 +223,8 @@ class ClientSource:
         if self._subscription is not None:
             self._subscription.close()
             self._subscription = None
+        for pending in self._tests:
+            pending.cancel()
         if self._factory is None:
             return None
         left, self._client = self._client, None
@@ -241,13 +246,25 @@ class ClientSource:
         finally:
             self._connecting = False
 
-    def _send(self, client: HAIPClient, channel: str, text: str) -> None:
+    def _enqueue(self, client: HAIPClient, channel: str, text: str) -> None:
         try:
-            receipt = client.send_text_message(channel, text, timeout=SEND_TIMEOUT_S)
+            pending = client.enqueue_text_message(channel, text)
         except HAIPError as error:
             self._note(channel, "test message", str(error), ok=False)
+            return
+        pending.add_done_callback(self._on_test_settled)
+        self._tests.append(pending)
+        if self._closed:
+            pending.cancel()
+
+    def _on_test_settled(self, pending: PendingSend) -> None:
+        """Note what became of a test message. Runs on the client's dispatch thread."""
+        try:
+            receipt = pending.result(0)
+        except HAIPError as error:
+            self._note(pending.channel, "test message", str(error), ok=False)
         else:
-            self._note(channel, "test message", f"Sent as {receipt.message_id}.", ok=True)
+            self._note(pending.channel, "test message", f"Sent as {receipt.message_id}.", ok=True)
 
     def _command(self, channel: str, action: str, done: str, call: Callable[[HAIPClient], object]) -> None:
         if self._client is None:

@@ -149,12 +149,14 @@ def test_answers_that_nobody_reads_are_bounded(monkeypatch: pytest.MonkeyPatch) 
 
     def script(speaker: Peer) -> None:
         speaker.greets()
+        speaker.hears("MESSAGE_END")
         while not go_on.is_set():
             speaker.says("PING", {"nonce": "n" * 10_000})
 
     with peer(script) as url:
         client = HAIPClient(url)
         client.connect(PATIENCE_S)
+        client.send_text_message("USER", "begin", timeout=PATIENCE_S)
         until(lambda: not client.connection_state().connected)
         go_on.set()
         assert "does not read the answers that it asks for" in str(client.connection_state().last_error)

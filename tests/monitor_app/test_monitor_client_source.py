@@ -218,3 +218,14 @@ def test_a_scripts_client_that_is_not_connected_says_whose_turn_it_is(server: De
     assert not source.connecting
     source.close()
     client.close()
+
+
+def test_a_test_message_that_waits_is_taken_back_with_the_window() -> None:
+    """Closing the source of a script's client leaves the client open, and nothing of the monitor's in its queue."""
+    with DevServer(policy=Never(), initial_credits=0, agent=False) as server, HAIPClient(server.url) as client:
+        source = ClientSource(client)
+        source.send_test_message("USER", "waits")
+        wait_until(lambda: client.queue_length("USER") == 1)
+        source.close()
+        assert client.queue_length("USER") == 0
+        assert client.connection_state().connected
