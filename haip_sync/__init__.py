@@ -1,7 +1,7 @@
 """A blocking, thread-safe HAIP client whose senders wait for credit. Everything public is named here."""
 
 from haip_sync.client import HAIPClient, connect
-from haip_sync.config import FlowControlConfig, HeartbeatPolicy
+from haip_sync.config import FlowControlConfig, HeartbeatPolicy, ReconnectPolicy
 from haip_sync.errors import (
     AuthError,
     ConfigError,
@@ -85,6 +85,7 @@ __all__ = [
     "PongReceived",
     "ProtocolError",
     "QueueFullError",
+    "ReconnectPolicy",
     "SendAdmitted",
     "SendBlocked",
     "SendReceipt",

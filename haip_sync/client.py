@@ -13,6 +13,7 @@ from haip_sync.config import (
     FlowControlConfig,
     HeartbeatPolicy,
     InboxMode,
+    ReconnectPolicy,
     check_channel,
     check_choice,
     check_count,
@@ -77,6 +78,7 @@ class HAIPClient:
         token: str | None = None,
         session_id: str | None = None,
         flow_control: FlowControlConfig | None = None,
+        reconnect: ReconnectPolicy | None = None,
         heartbeat: HeartbeatPolicy | None = None,
         transport: Literal["websocket"] = "websocket",
         dialect: DialectChoice = "auto",
@@ -93,6 +95,7 @@ class HAIPClient:
             token: Sent as `?token=` in the URL.
             session_id: A UUID to keep over several clients; None: a new one.
             flow_control: What we grant, hold and count; see `FlowControlConfig`.
+            reconnect: None, or a policy that is not enabled: this version does not reconnect.
             heartbeat: When to look whether the peer is there; see `HeartbeatPolicy`.
             transport: Only "websocket" exists.
             dialect: "auto" takes what the peer accepts, "message" before "text".
@@ -105,6 +108,8 @@ class HAIPClient:
         """
         check_choice("transport", transport, ("websocket",))
         check_choice("inbox", inbox, get_args(InboxMode))
+        if reconnect is not None and _instance("reconnect", reconnect, ReconnectPolicy).enabled:
+            raise ConfigError("this version does not reconnect: leave reconnect out, or pass ReconnectPolicy(enabled=False)")
         address = Address(url)
         self._send_timeout = check_timeout("send_timeout", send_timeout)
         self._config = _instance("flow_control", flow_control, FlowControlConfig)

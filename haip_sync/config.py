@@ -157,6 +157,31 @@ class FlowControlConfig:
 
 
 @dataclass(frozen=True)
+class ReconnectPolicy:
+    """What to do when the line breaks. This version of the client does not reconnect: it accepts `enabled=False` only."""
+
+    enabled: bool = True
+    """Whether to connect again."""
+    initial_delay: float = 0.5
+    """Seconds before the first attempt; each further one waits twice as long."""
+    max_delay: float = 30.0
+    """Most seconds between two attempts."""
+    max_attempts: int | None = None
+    """How often to try; None: for ever."""
+    jitter: float = 0.2
+    """Part of a delay, 0 to 1, that is left to chance, so that clients do not come back all at once."""
+
+    def __post_init__(self) -> None:
+        check_flag("reconnect.enabled", self.enabled)
+        check_seconds("reconnect.initial_delay", self.initial_delay)
+        check_seconds("reconnect.max_delay", self.max_delay)
+        if self.max_attempts is not None:
+            check_count("reconnect.max_attempts", self.max_attempts, minimum=1)
+        if check_seconds("reconnect.jitter", self.jitter) > 1:
+            raise ConfigError(f"reconnect.jitter must be at most 1, not {self.jitter}")
+
+
+@dataclass(frozen=True)
 class HeartbeatPolicy:
     """When to look whether the peer is still there: a PING every `interval` seconds, its PONG within `timeout`."""
 

@@ -64,9 +64,9 @@ def open_client(url: str, token: str | None) -> HAIPClient:
 class ClientSource:
     """Shows one client. The commands return at once; what would wait runs on a daemon thread with a deadline.
 
-    Threads: everything is called by the GUI thread but `_connect` and `_enqueue`, which run on threads of their own and hand over
-    by appending to `_notices` and `_tests` and by setting `_failure` before `_connecting`, and `_on_test_settled` and `EventBuffer.put`, which run on the
-    client's dispatch thread.
+    Threads: everything is called by the GUI thread but `_connect` and `_enqueue`, which run on threads of their own and hand
+    over by appending to `_notices` and `_tests` and by setting `_failure` before `_connecting`, and `_on_test_settled` and
+    `EventBuffer.put`, which run on the client's dispatch thread.
     """
 
     def __init__(self, client: HAIPClient | None = None, *, factory: ClientFactory | None = None, name: str = "") -> None:

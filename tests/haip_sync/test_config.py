@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from haip_sync import ConfigError, FlowControlConfig, HAIPClient, HeartbeatPolicy
+from haip_sync import ConfigError, FlowControlConfig, HAIPClient, HeartbeatPolicy, ReconnectPolicy
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,23 @@ def test_a_wrong_heartbeat_is_named(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"enabled": 1}, r"reconnect\.enabled must be True or False"),
+        ({"initial_delay": -1}, r"reconnect\.initial_delay"),
+        ({"max_delay": "x"}, r"reconnect\.max_delay"),
+        ({"max_attempts": 0}, r"reconnect\.max_attempts must be at least 1"),
+        ({"jitter": 1.5}, r"reconnect\.jitter must be at most 1"),
+    ],
+)
+def test_a_wrong_reconnect_setting_is_named(settings: dict[str, Any], match: str) -> None:
+    """Every wrong value of ReconnectPolicy is a ConfigError that names it, and a policy that is off is accepted."""
+    with pytest.raises(ConfigError, match=match):
+        ReconnectPolicy(**settings)
+    HAIPClient("ws://localhost:1", reconnect=ReconnectPolicy(enabled=False)).close()
+
+
+@pytest.mark.parametrize(
     ("url", "match"),
     [
         ("http://localhost", "must look like ws://host:port; its scheme is 'http'"),
@@ -95,6 +112,8 @@ def test_a_wrong_url_is_refused_before_anything_is_opened(url: Any, match: str) 
         ({"stall_warning": 0}, "stall_warning must be a finite number of seconds above 0"),
         ({"flow_control": {}}, "flow_control must be a FlowControlConfig, not dict"),
         ({"heartbeat": 30}, "heartbeat must be a HeartbeatPolicy"),
+        ({"reconnect": True}, "reconnect must be a ReconnectPolicy"),
+        ({"reconnect": ReconnectPolicy()}, "this version does not reconnect"),
         ({"headers": {"a": "b\r\nc: d"}}, "must be strings without line breaks"),
         ({"headers": [("a", "b")]}, "headers must be a mapping"),
     ],
