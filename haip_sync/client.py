@@ -23,7 +23,9 @@ from haip_sync.config import (
 from haip_sync.errors import ConfigError, ConnectionClosedError, DeadlockError, HAIPTimeout, UnsupportedByPeerError
 from haip_sync.events import Event, Listener, Message, Subscription
 from haip_sync.flow.ledger import Cost
+from haip_sync.flow.metrics import FlowControlMetrics
 from haip_sync.flow.pending import PendingSend
+from haip_sync.flow.strategies import Strategy
 from haip_sync.protocol.envelope import encode_json, media_bytes
 from haip_sync.protocol.identifiers import is_uuid, new_id
 from haip_sync.protocol.names import (
@@ -78,6 +80,7 @@ class HAIPClient:
         token: str | None = None,
         session_id: str | None = None,
         flow_control: FlowControlConfig | None = None,
+        strategy: Strategy | None = None,
         reconnect: ReconnectPolicy | None = None,
         heartbeat: HeartbeatPolicy | None = None,
         transport: Literal["websocket"] = "websocket",
@@ -95,6 +98,7 @@ class HAIPClient:
             token: Sent as `?token=` in the URL.
             session_id: A UUID to keep over several clients; None: a new one.
             flow_control: What we grant, hold and count; see `FlowControlConfig`.
+            strategy: Asks the peer for credit by itself; None: nobody does but `request_credits`. See `set_strategy`.
             reconnect: None, or a policy that is not enabled: this version does not reconnect.
             heartbeat: When to look whether the peer is there; see `HeartbeatPolicy`.
             transport: Only "websocket" exists.
@@ -126,6 +130,7 @@ class HAIPClient:
             name=_optional_text("name", name) or f"haip-{address.host}:{address.port}",
         )
         self._connection = Connection(self._settings)
+        self.set_strategy(strategy)
 
     def __repr__(self) -> str:
         state = "connected" if self._connection.is_open else "not connected"
@@ -386,6 +391,24 @@ class HAIPClient:
         Raises `ConnectionClosedError`, `ConfigError`.
         """
         self._connection.resume(check_channel(channel))
+
+    def set_strategy(self, strategy: Strategy | None) -> None:
+        """Let `strategy` ask the peer for credit from now on, at any time; None: nobody.
+
+        It runs on the client's own thread, never under a lock. One that raises is switched off, with a warning. Raises
+        `ConfigError` for what is no strategy.
+        """
+        if strategy is not None and not isinstance(strategy, Strategy):
+            raise ConfigError(f"strategy must be a Strategy or None, not {type(strategy).__name__}")
+        self._connection.use_strategy(strategy)
+
+    def metrics(self) -> FlowControlMetrics:
+        """Return requests, grants and waits since the client was made or `reset_metrics`, per channel and in all."""
+        return self._connection.metrics().snapshot()
+
+    def reset_metrics(self) -> None:
+        """Begin all figures of `metrics` at zero again."""
+        self._connection.reset_metrics()
 
     def connection_state(self) -> ConnectionState:
         """Return one consistent snapshot of everything, at any time."""

@@ -110,6 +110,15 @@ class CreditRequested(ChannelEvent, frozen=True, kw_only=True):
     """True when it returns what the application has taken; False when somebody asked for credit."""
 
 
+class RequestExpired(ChannelEvent, frozen=True, kw_only=True):
+    """A strategy's request that no grant answered in time; it is repeated, more and more rarely."""
+
+    add_messages: int
+    add_bytes: int
+    age_s: float
+    """Seconds since it was made."""
+
+
 class CreditChanged(ChannelEvent, frozen=True, kw_only=True):
     """The spendable balance after any change: a gauge, kept as the latest per channel when listeners are slow."""
 
@@ -248,6 +257,7 @@ ALL_EVENTS: Final[tuple[type[Event], ...]] = (
     Message,
     CreditGranted,
     CreditRequested,
+    RequestExpired,
     CreditChanged,
     ChannelPaused,
     ChannelResumed,

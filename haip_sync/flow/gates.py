@@ -7,7 +7,7 @@ the turnstile knows order, credit and waiting. A parcel goes through in one *ste
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from haip_sync.errors import HAIPError, WaitCause
 from haip_sync.events import Event
@@ -92,6 +92,25 @@ class EventSink(Protocol):
         """Hand over one event."""
 
 
+class Watcher(Protocol):
+    """Who is told what happens at the gates, besides those who listen for events. Every method requires the lock."""
+
+    def begin_epoch(self) -> None:
+        """Note a new credit epoch."""
+
+    def granted(self, gate: Gate[Any], amount: Cost) -> None:
+        """Note a grant of the peer's."""
+
+    def spent(self, gate: Gate[Any]) -> None:
+        """Note that a balance fell."""
+
+    def blocked(self, gate: Gate[Any]) -> None:
+        """Note a sender that has to wait."""
+
+    def waited(self, gate: Gate[Any], cause: WaitCause, wait_s: float) -> None:
+        """Note a wait that is over, and what it was for when it began."""
+
+
 class Ticket(Generic[C]):
     """A place in a channel's queue. Guarded by the connection's lock, but for `abandoned`.
 
@@ -148,6 +167,8 @@ class Gate(Generic[C]):
         self.last_grant_s: float | None = None
         self.last_admitted_s = 0.0
         self.stall_told = False
+        # What the first in line lacked when it was last looked at.
+        self.shortage: Shortage | None = None
         self.queued = 0
         self.queued_bytes = 0
         # Callers whom a full outbox holds, first come first; each condition waits for room, or for the end.

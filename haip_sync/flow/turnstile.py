@@ -26,7 +26,7 @@ from haip_sync.errors import (
     WaitCause,
 )
 from haip_sync.flow.explain import amount, shortage_text
-from haip_sync.flow.gates import C, EventSink, Gate, Outlet, Parcel, Shortage, Step, Ticket
+from haip_sync.flow.gates import C, EventSink, Gate, Outlet, Parcel, Shortage, Step, Ticket, Watcher
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
 from haip_sync.flow.outcomes import failed, interrupted_note, refused, taken_out, timed_out
 from haip_sync.flow.parking import Parking
@@ -61,6 +61,7 @@ class Turnstile(Generic[C]):
         clock: Callable[[], float],
         sink: EventSink,
         poke: Callable[[], None],
+        watcher: Watcher,
     ) -> None:
         self._parking = parking
         self._lock = parking.lock
@@ -70,6 +71,7 @@ class Turnstile(Generic[C]):
         self.report = Reporter(sink, clock)
         # Tells the connection's own thread to take the lock and write what is there. One C call: an interrupt cannot split it.
         self._poke = poke
+        self._watcher = watcher
         # All guarded by the connection's lock.
         self._gates: dict[str, Gate[C]] = {}
         self._epoch = 0
@@ -136,6 +138,17 @@ class Turnstile(Generic[C]):
         if not ticket.is_over:
             ticket.condition = self._parking.new_condition()
             self.report.blocked(gate, ticket, self._why)
+            self._watcher.blocked(gate)
+        first = gate.queue[0] is ticket if gate.queue else False
+        cause = gate.shortage.cause if first and gate.shortage is not None else WaitCause.BEHIND_OTHERS
+        try:
+            self._wait_for_turn(gate, ticket, timeout_s)
+        finally:
+            if ticket.condition is not None:
+                self._watcher.waited(gate, cause, self._clock() - ticket.since_s)
+
+    def _wait_for_turn(self, gate: Gate[C], ticket: Ticket[C], timeout_s: float | None) -> None:
+        """Wait until a ticket in the queue was served. Requires the lock."""
         deadline_s = None if timeout_s is None else ticket.since_s + timeout_s
         while not ticket.settled:
             if ticket.failure is not None:
@@ -179,6 +192,10 @@ class Turnstile(Generic[C]):
         """Every gate so far. Requires the lock."""
         return self._gates.values()
 
+    def now_s(self) -> float:
+        """Return the time on the turnstile's clock."""
+        return self._clock()
+
     @property
     def epoch(self) -> int:
         """Counts handshakes. Requires the lock."""
@@ -193,6 +210,7 @@ class Turnstile(Generic[C]):
             gate.paused_by_peer = False
             gate.last_grant_s = None
             self.report.credit(gate)
+        self._watcher.begin_epoch()
         self.serve(tuple(self._gates.values()))
 
     def grant(self, channel: str, amount: Cost) -> None:
@@ -203,6 +221,7 @@ class Turnstile(Generic[C]):
         gate.ledger = before.grant(amount)
         gate.last_grant_s = self._clock()
         self.report.granted(gate, amount, before)
+        self._watcher.granted(gate, amount)
         self.report.credit(gate)
         self.serve((gate,))
 
@@ -317,6 +336,7 @@ class Turnstile(Generic[C]):
         while not ticket.is_over:
             step = self._next_step(gate, ticket)
             if isinstance(step, Shortage):
+                gate.shortage = step
                 cap = gate.ledger.byte_credits.cap
                 if step.needed.byte_credits <= cap or step.cause is not WaitCause.BYTES:
                     return False
@@ -346,6 +366,7 @@ class Turnstile(Generic[C]):
         gate.last_admitted_s, gate.stall_told = self._clock(), False
         self.report.admitted(gate, ticket, step, frames=step.after.frames - frames_before)
         self.report.credit(gate)
+        self._watcher.spent(gate)
 
     def _carry_out(self) -> None:
         """Carry out the step that was written down. Every line sets a value, so that a second time changes nothing."""

@@ -17,13 +17,16 @@ from functools import partial
 from haip_sync.errors import ConnectionClosedError, DeadlockError, HAIPError, HAIPTimeout
 from haip_sync.events import Connected, Disconnected, Message
 from haip_sync.flow.ledger import Cost
+from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.flow.outbox import Outbox
 from haip_sync.flow.parking import Parking
 from haip_sync.flow.pending import DoneCallback, PendingSend
+from haip_sync.flow.strategies import Strategy
 from haip_sync.flow.turnstile import Turnstile
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.names import CONTROL_TYPES
 from haip_sync.protocol.session import Session
+from haip_sync.runtime.asking import Asking, Watch
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.dispatch import Dispatcher
 from haip_sync.runtime.heartbeat import Heartbeat
@@ -60,8 +63,9 @@ class Connection:
         session = Session(settings.session_id, dialect_choice=settings.dialect)
         outgoing = Outgoing(session)
         dispatcher = Dispatcher(settings.name, keeps_messages=not settings.keeps_inbox, after_message=self._after_listeners)
+        self.watch = Watch(self.poke)
         turnstile: Turnstile[Entry] = Turnstile(
-            parking, outgoing, settings.flow_control, clock=clock, sink=dispatcher, poke=self.poke
+            parking, outgoing, settings.flow_control, clock=clock, sink=dispatcher, poke=self.poke, watcher=self.watch
         )
         self.rooms = Rooms(parking, session, outgoing, turnstile, Inbox(parking), dispatcher)
         self.outbox = Outbox(
@@ -73,8 +77,11 @@ class Connection:
             is_dispatching=dispatcher.is_current,
         )
         self.writer = Writer(parking, outgoing, after_write=self._after_write, mend=turnstile.mend, poke=self.poke)
-        self.control = Control(self.rooms, settings, clock=clock, poke=self.poke, overflow=self._on_overflow)
-        self._service = Service(self, self.rooms, self.writer, settings, clock)
+        self.control = Control(
+            self.rooms, settings, clock=clock, poke=self.poke, overflow=self._on_overflow, metrics=self.watch.metrics
+        )
+        asking = Asking(self.rooms, self.watch, self.control, lambda: self.is_open)
+        self._service = Service(self, self.rooms, self.writer, asking, settings, clock)
         self._reception = Reception(self, self.rooms, settings.flow_control, keeps_inbox=settings.keeps_inbox)
         self._lock = parking.lock
         # Waits for the peer's HAI, for the write order to run empty, and for the end.
@@ -243,6 +250,23 @@ class Connection:
         with self._lock:
             self.enter(channel)
             self.control.resume(channel)
+
+    def use_strategy(self, strategy: Strategy | None) -> None:
+        """Let `strategy` ask for credit from now on; None: nobody. Without the lock, at any time."""
+        self.check_not_reentered()
+        with self._lock:
+            self.rooms.turnstile.mend()
+            self.watch.use(strategy)
+
+    def metrics(self) -> MetricsRecorder:
+        """Return a copy of the figures. Without the lock, at any time."""
+        with self._lock:
+            return self.watch.metrics.copy()
+
+    def reset_metrics(self) -> None:
+        """Begin all figures at zero again. Without the lock, at any time."""
+        with self._lock:
+            self.watch.metrics.reset()
 
     def enter(self, channel: str | None = None) -> None:
         """Mend, and raise unless the line stands and has a place for `channel`. Requires the lock."""

@@ -9,6 +9,7 @@ from typing import Final
 from haip_sync.errors import UnsupportedByPeerError
 from haip_sync.events import CreditRequested, Message, WarningRaised
 from haip_sync.flow.ledger import NOTHING, Cost
+from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.names import FLOW_UPDATE, PAUSE_CHANNEL, RESUME_CHANNEL
 from haip_sync.runtime.outgoing import Entry
@@ -32,12 +33,14 @@ class Control:
         clock: Callable[[], float],
         poke: Callable[[], None],
         overflow: Callable[[], None],
+        metrics: MetricsRecorder,
     ) -> None:
         self._rooms = rooms
         self._settings = settings
         self._clock = clock
         self._poke = poke
         self._overflow = overflow
+        self._metrics = metrics
 
     def post(self, frame: Frame, *, window: tuple[str, tuple[Cost, Cost]] | None = None) -> Entry:
         """Commit a frame and have it written soon; `window`: a channel and its receive books, which change in the same step."""
@@ -85,6 +88,7 @@ class Control:
         if not self._rooms.session.accepts(FLOW_UPDATE):
             raise UnsupportedByPeerError(f"{self._settings.address.text} accepts no FLOW_UPDATE. Nothing was sent")
         self.send_flow_update(channel, amount, gives_back=False)
+        self._metrics.requested(channel)
 
     def give_back_for(self, message: Message) -> None:
         """Count a data frame as taken, and give credit back where it is time."""

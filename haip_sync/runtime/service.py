@@ -12,6 +12,7 @@ from haip_sync.events import WarningRaised
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import PING
+from haip_sync.runtime.asking import Asking
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.rooms import Rooms
@@ -50,10 +51,13 @@ class Host(Protocol):
 class Service:
     """One connection's service thread and what it needs. `poke` may be called by any thread, with or without the lock."""
 
-    def __init__(self, host: Host, rooms: Rooms, writer: Writer, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, host: Host, rooms: Rooms, writer: Writer, asking: Asking, settings: Settings, clock: Callable[[], float]
+    ) -> None:
         self._host = host
         self._rooms = rooms
         self._writer = writer
+        self._asking = asking
         self._settings = settings
         self._clock = clock
         self._pokes: SimpleQueue[None] = SimpleQueue()
@@ -78,6 +82,7 @@ class Service:
             try:
                 now_s = self._clock()
                 self._beat(now_s)
+                self._asking.run(now_s, self.heartbeat.round_trip_s)
                 is_all_written = self._writer.write_pending(now_s + self._tick_s())
             except OSError as exc:
                 self._host.lost_while_writing(exc)
@@ -87,7 +92,7 @@ class Service:
 
     def _tick_s(self) -> float:
         """Return how long the thread may sleep or write without a look at the clock."""
-        until_beat_s = self.heartbeat.next_s() - self._clock()
+        until_beat_s = min(self.heartbeat.next_s(), self._asking.next_s()) - self._clock()
         stall_s = self._settings.stall_warning_s
         return max(_SHORTEST_TICK_S, until_beat_s if stall_s is None else min(until_beat_s, stall_s / 2))
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from haip_sync.testing.books import Books, Credit, Tally
+from haip_sync.testing.mock_flow_control import Credits, MockFlowControl
 from haip_sync.testing.pause_script import PauseStep
 from haip_sync.testing.policies import (
     POLICY_NAMES,
@@ -40,9 +41,11 @@ __all__ = [
     "Clock",
     "Credit",
     "CreditPolicy",
+    "Credits",
     "DevServer",
     "Generous",
     "ManualClock",
+    "MockFlowControl",
     "Never",
     "OnRequest",
     "Paced",

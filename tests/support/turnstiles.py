@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from haip_sync.config import FlowControlConfig
 from haip_sync.errors import WaitCause
 from haip_sync.events import Event
-from haip_sync.flow.gates import Progress, Shortage, Step
+from haip_sync.flow.gates import Gate, Progress, Shortage, Step
 from haip_sync.flow.ledger import Cost, Ledger
 from haip_sync.flow.parking import Condition, Parking
 from haip_sync.flow.turnstile import Turnstile
@@ -98,6 +99,28 @@ class Sink:
         return [event for event in self.events if isinstance(event, kind)]
 
 
+class Watched:
+    """Keeps what the gates tell their watcher."""
+
+    def __init__(self) -> None:
+        self.waits: list[tuple[str, str, float]] = []
+
+    def begin_epoch(self) -> None:
+        pass
+
+    def granted(self, gate: Gate[Any], amount: Cost) -> None:
+        pass
+
+    def spent(self, gate: Gate[Any]) -> None:
+        pass
+
+    def blocked(self, gate: Gate[Any]) -> None:
+        pass
+
+    def waited(self, gate: Gate[Any], cause: WaitCause, wait_s: float) -> None:
+        self.waits.append((gate.channel, cause.value, wait_s))
+
+
 class CountedCondition:
     """A real condition that counts its wake-ups."""
 
@@ -157,8 +180,15 @@ class Bench:
         self.sink = Sink()
         self.parking = parking or Parking()
         self.pokes = 0
+        self.watched = Watched()
         self.turnstile: Turnstile[Cargo] = Turnstile(
-            self.parking, self.outlet, config or FlowControlConfig(), clock=self.clock, sink=self.sink, poke=self._poke
+            self.parking,
+            self.outlet,
+            config or FlowControlConfig(),
+            clock=self.clock,
+            sink=self.sink,
+            poke=self._poke,
+            watcher=self.watched,
         )
         with self.parking.lock:
             self.turnstile.open_epoch(messages, byte_credits)

@@ -1,0 +1,138 @@
+"""A client that asks for credit by itself, and counts what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from support.turnstiles import PATIENCE_S, until
+
+from haip_sync import (
+    AdaptiveStrategy,
+    AggressiveStrategy,
+    ChannelView,
+    ConfigError,
+    CreditRequest,
+    FlowControlTimeout,
+    HAIPClient,
+    ManualStrategy,
+    Strategy,
+    ThresholdStrategy,
+    WarningRaised,
+)
+from haip_sync.testing import DevServer, Never, OnRequest
+
+Start = Callable[..., tuple[DevServer, HAIPClient]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Return a function that starts a server that grants on request, and a client with these settings."""
+    with ExitStack() as stack:
+
+        def start_both(*, first: int = 6, policy: Any = None, **client: Any) -> tuple[DevServer, HAIPClient]:
+            server = stack.enter_context(DevServer(policy=policy or OnRequest(), initial_credits=first, agent=False))
+            return server, stack.enter_context(HAIPClient(server.url, **client))
+
+        yield start_both
+
+
+def requests(server: DevServer, channel: str = "USER") -> list[dict[str, Any]]:
+    """Return the FLOW_UPDATEs that the server received for a channel, in order."""
+    frames = server.wait_for_session().received
+    return [frame.payload for frame in frames if frame.type == "FLOW_UPDATE" and frame.payload["channel"] == channel]
+
+
+def test_threshold_asks_before_credit_runs_out(start: Start) -> None:
+    """Below five messages the client asks for ten by itself, and texts go on without anybody asking."""
+    server, client = start(strategy=ThresholdStrategy())
+    for number in range(3):
+        client.send_text_message("USER", str(number), timeout=PATIENCE_S)
+    until(lambda: client.connection_state().credits["USER"] >= 5)
+    assert requests(server)[0]["add_messages"] >= 10
+    assert client.metrics().channels["USER"].credit_requests >= 1
+
+
+def test_without_a_strategy_nobody_asks(start: Start) -> None:
+    """Manual is the default: a starved client waits, and ThresholdStrategy switched in lets it go."""
+    server, client = start(first=0)
+    with pytest.raises(FlowControlTimeout):
+        client.send_text_message("USER", "x", timeout=0.05)
+    assert requests(server) == []
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.send_text_message, "USER", "y")
+        until(lambda: client.connection_state().channels["USER"].waiting == 1)
+        client.set_strategy(ThresholdStrategy())
+        waiting.result(PATIENCE_S)
+    client.set_strategy(ManualStrategy())
+    client.set_strategy(None)
+
+
+def test_aggressive_asks_at_connect(start: Start) -> None:
+    """100 messages on every channel are asked for as the epoch begins."""
+    server, client = start(strategy=AggressiveStrategy())
+    until(lambda: client.connection_state().channels["AGENT"].granted == 106)
+    assert [request["add_messages"] for request in requests(server, "AGENT")] == [100]
+
+
+def test_adaptive_serves_who_waits(start: Start) -> None:
+    """A sender that waits is asked for, whatever the rate was before."""
+    _, client = start(first=0, strategy=AdaptiveStrategy(period_s=0.05, min_interval_s=0.05))
+    assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome == "sent"
+
+
+def test_a_request_that_nobody_answers_is_not_repeated_fast(start: Start) -> None:
+    """A peer that never grants is asked once, not at every look."""
+    server, client = start(first=0, policy=Never(), strategy=ThresholdStrategy())
+    until(lambda: len(requests(server)) == 1)
+    for _ in range(5):
+        with pytest.raises(FlowControlTimeout):
+            client.send_text_message("USER", "x", timeout=0.01)
+    client.send("USER", "PING", {"nonce": "n"})
+    assert len(requests(server)) == 1
+
+
+class Broken(Strategy):
+    """Raises at its first look."""
+
+    def connected(self, views: Mapping[str, ChannelView], now_s: float) -> Sequence[CreditRequest]:
+        raise RuntimeError("my own fault")
+
+
+def test_a_strategy_that_raises_is_switched_off(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    """What a user's strategy raises stops the asking, is told, and harms nothing else."""
+    _, client = start()
+    warnings: list[WarningRaised] = []
+    client.subscribe(warnings.append, WarningRaised)
+    client.set_strategy(Broken())
+    until(lambda: warnings)
+    assert "Broken raised RuntimeError and is switched off" in warnings[0].text
+    assert "my own fault" in caplog.text
+    assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome == "sent"
+    with pytest.raises(ConfigError, match="strategy must be a Strategy or None, not str"):
+        client.set_strategy("threshold")  # type: ignore[arg-type]
+
+
+def test_metrics_count_requests_grants_and_waits(start: Start) -> None:
+    """The page's five figures and its utilisation, per channel and in all; waits by cause; reset begins anew."""
+    _, client = start(first=3)
+    client.send_text_message("USER", "x")
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(client.send_text_message, "USER", str(number)) for number in range(2)]
+        until(lambda: client.connection_state().channels["USER"].waiting == 2)
+        client.request_credits("USER", messages=6)
+        for future in waiting:
+            future.result(PATIENCE_S)
+    metrics = client.metrics()
+    user = metrics.channels["USER"]
+    assert (metrics.credit_requests, metrics.credit_received, metrics.messages_blocked) == (1, 6, 2)
+    assert (user.credit_requests, user.credit_received, user.messages_blocked) == (1, 6, 2)
+    assert metrics.total_wait_time > 0
+    assert metrics.average_wait_time == pytest.approx(metrics.total_wait_time / 2)
+    assert metrics.credit_utilization == pytest.approx(100 / 6)
+    assert {cause: waits.count for cause, waits in metrics.waits.items()} == {"messages": 1, "behind_others": 1}
+    client.reset_metrics()
+    assert client.metrics().messages_blocked == 0
