@@ -111,6 +111,25 @@ class Watcher(Protocol):
         """Note a wait that is over, and what it was for when it began."""
 
 
+class Unwatched:
+    """The watcher of gates that nobody watches."""
+
+    def begin_epoch(self) -> None:
+        """Ignore it."""
+
+    def granted(self, gate: Gate[Any], amount: Cost) -> None:
+        """Ignore it."""
+
+    def spent(self, gate: Gate[Any]) -> None:
+        """Ignore it."""
+
+    def blocked(self, gate: Gate[Any]) -> None:
+        """Ignore it."""
+
+    def waited(self, gate: Gate[Any], cause: WaitCause, wait_s: float) -> None:
+        """Ignore it."""
+
+
 class Ticket(Generic[C]):
     """A place in a channel's queue. Guarded by the connection's lock, but for `abandoned`.
 

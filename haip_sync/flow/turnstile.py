@@ -26,7 +26,7 @@ from haip_sync.errors import (
     WaitCause,
 )
 from haip_sync.flow.explain import amount, shortage_text
-from haip_sync.flow.gates import C, EventSink, Gate, Outlet, Parcel, Shortage, Step, Ticket, Watcher
+from haip_sync.flow.gates import C, EventSink, Gate, Outlet, Parcel, Shortage, Step, Ticket, Unwatched, Watcher
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
 from haip_sync.flow.outcomes import failed, interrupted_note, refused, taken_out, timed_out
 from haip_sync.flow.parking import Parking
@@ -61,7 +61,7 @@ class Turnstile(Generic[C]):
         clock: Callable[[], float],
         sink: EventSink,
         poke: Callable[[], None],
-        watcher: Watcher,
+        watcher: Watcher | None = None,
     ) -> None:
         self._parking = parking
         self._lock = parking.lock
@@ -71,7 +71,7 @@ class Turnstile(Generic[C]):
         self.report = Reporter(sink, clock)
         # Tells the connection's own thread to take the lock and write what is there. One C call: an interrupt cannot split it.
         self._poke = poke
-        self._watcher = watcher
+        self._watcher: Watcher = watcher or Unwatched()
         # All guarded by the connection's lock.
         self._gates: dict[str, Gate[C]] = {}
         self._epoch = 0

@@ -11,7 +11,7 @@ from typing import Any
 from haip_sync.config import FlowControlConfig
 from haip_sync.errors import WaitCause
 from haip_sync.events import Event
-from haip_sync.flow.gates import Gate, Progress, Shortage, Step
+from haip_sync.flow.gates import Gate, Progress, Shortage, Step, Unwatched
 from haip_sync.flow.ledger import Cost, Ledger
 from haip_sync.flow.parking import Condition, Parking
 from haip_sync.flow.turnstile import Turnstile
@@ -99,23 +99,11 @@ class Sink:
         return [event for event in self.events if isinstance(event, kind)]
 
 
-class Watched:
-    """Keeps what the gates tell their watcher."""
+class Watched(Unwatched):
+    """Keeps the waits that the gates tell of."""
 
     def __init__(self) -> None:
         self.waits: list[tuple[str, str, float]] = []
-
-    def begin_epoch(self) -> None:
-        pass
-
-    def granted(self, gate: Gate[Any], amount: Cost) -> None:
-        pass
-
-    def spent(self, gate: Gate[Any]) -> None:
-        pass
-
-    def blocked(self, gate: Gate[Any]) -> None:
-        pass
 
     def waited(self, gate: Gate[Any], cause: WaitCause, wait_s: float) -> None:
         self.waits.append((gate.channel, cause.value, wait_s))
