@@ -58,7 +58,7 @@ from haip_sync.flow.strategies import (
     ThresholdStrategy,
     clipped,
 )
-from haip_sync.state import ChannelState, ConnectionState, SendReceipt
+from haip_sync.state import ChannelState, ConnectionState, Explanation, SendReceipt
 
 __all__ = [
     "AdaptiveStrategy",
@@ -85,6 +85,7 @@ __all__ = [
     "Disconnected",
     "ErrorReported",
     "Event",
+    "Explanation",
     "FlowControlConfig",
     "FlowControlError",
     "FlowControlMetrics",

@@ -41,7 +41,7 @@ from haip_sync.runtime.line import Address
 from haip_sync.runtime.parcels import FrameParcel, TextParcel, WaitParcel
 from haip_sync.runtime.settings import Settings
 from haip_sync.runtime.snapshot import connection_state
-from haip_sync.state import ConnectionState, SendReceipt
+from haip_sync.state import ConnectionState, Explanation, SendReceipt
 
 
 class _Default(Enum):
@@ -409,6 +409,14 @@ class HAIPClient:
     def reset_metrics(self) -> None:
         """Begin all figures of `metrics` at zero again."""
         self._connection.reset_metrics()
+
+    def explain(self, channel: str) -> Explanation:
+        """Return why `channel` stands still, or that it does not; `str()` of it is a sentence or two for a person."""
+        checked = check_channel(channel)
+        self._connection.check_not_reentered()
+        with self._connection.rooms.parking.lock:
+            self._connection.rooms.turnstile.mend()
+            return self._connection.rooms.turnstile.explain(checked)
 
     def connection_state(self) -> ConnectionState:
         """Return one consistent snapshot of everything, at any time."""

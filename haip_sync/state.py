@@ -85,6 +85,27 @@ class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
         return self.paused_by_us or self.paused_by_peer
 
 
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a channel stands still, or that it does not. `str()` of it is what a person wants to read."""
+
+    channel: str
+    text: str
+    """One or two sentences."""
+    cause: str | None
+    """What the first in the queue lacks, as in `ChannelState.waiting_for`; None: nobody waits."""
+    missing: int
+    """How much more of it, in messages or bytes; 0 for the other causes."""
+    waiting: int
+    """How many stand in the queue, queued messages included."""
+    oldest_wait: float
+    """Seconds that the first of them has waited."""
+    last_grant_age: float | None
+    """Seconds since the peer's last grant; None: it has granted nothing since the handshake."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class ConnectionState(msgspec.Struct, frozen=True, kw_only=True):
     """A client at one moment, consistent over all channels: taken in one step under the connection's lock."""
 

@@ -28,6 +28,29 @@ def shortage_text(channel: str, shortage: Shortage, ledger: Ledger, *, ahead: in
     return f"{texts[cause]}; {grant_text(last_grant_age_s)}" if is_credit else texts[cause]
 
 
+def likely_cause(shortage: Shortage, ledger: Ledger, last_grant_age_s: float | None) -> str:
+    """Return what probably stands behind a lack of credit and what helps; empty for the causes that say it themselves."""
+    if shortage.cause not in (WaitCause.MESSAGES, WaitCause.BYTES):
+        return ""
+    credit = ledger.messages if shortage.cause is WaitCause.MESSAGES else ledger.byte_credits
+    if credit.peak and 2 * credit.spendable >= credit.peak:
+        return (
+            " The peer may renew only once half of its window is spent, and what waits cannot be split: "
+            "a larger window or smaller frames would let it go on."
+        )
+    if last_grant_age_s is None:
+        return " The peer may grant only when it is asked: request_credits asks it, and so does a strategy."
+    return ""
+
+
+def nobody_waits_text(channel: str, ledger: Ledger, hold: WaitCause | None) -> str:
+    """Return how it stands with a channel on which nobody waits."""
+    if hold is not None:
+        return f"{channel} is {hold.value.replace('_', ' ')}; nobody waits."
+    has = ledger.spendable
+    return f"{channel}: nobody waits; {amount(has.messages, 'message')} and {amount(has.byte_credits, 'byte')} may be sent now."
+
+
 def grant_text(age_s: float | None) -> str:
     """Return when the peer last granted."""
     if age_s is None:

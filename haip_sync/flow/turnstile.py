@@ -25,12 +25,13 @@ from haip_sync.errors import (
     MessageTooLargeError,
     WaitCause,
 )
-from haip_sync.flow.explain import amount, shortage_text
+from haip_sync.flow.explain import amount, likely_cause, nobody_waits_text, shortage_text
 from haip_sync.flow.gates import C, EventSink, Gate, Outlet, Parcel, Shortage, Step, Ticket, Unwatched, Watcher
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
 from haip_sync.flow.outcomes import failed, interrupted_note, refused, taken_out, timed_out
 from haip_sync.flow.parking import Parking
 from haip_sync.flow.reporting import Reporter
+from haip_sync.state import Explanation
 
 MOST_CHANNELS: Final = 1_024
 """Channels per connection: a peer that names ever new ones costs bounded memory."""
@@ -285,6 +286,33 @@ class Turnstile(Generic[C]):
         """The first cause of the end. Requires the lock."""
         return self._closed
 
+    def explain(self, channel: str) -> Explanation:
+        """Return why `channel` stands still, or that it does not. Requires the lock."""
+        gate = self._gates.get(channel) or Gate(channel, self._new_ledger(channel))
+        standing, now_s = gate.standing(), self._clock()
+        age_s = None if gate.last_grant_s is None else now_s - gate.last_grant_s
+        shortage = self._why(gate, standing[0], standing) if standing else None
+        if self._closed is not None:
+            text = f"{channel}: {self._closed}"
+        elif shortage is None:
+            text = nobody_waits_text(channel, gate.ledger, gate.hold())
+        else:
+            reason = self._reason(gate, standing[0], shortage)
+            wait_s = now_s - standing[0].since_s
+            who = f"{amount(len(standing), 'sender')} waiting, the first for {wait_s:.1f} s"
+            text = f"{reason}. {who}.{likely_cause(shortage, gate.ledger, age_s)}"
+        missing = gate.ledger.missing(shortage.needed) if shortage is not None else NOTHING
+        amounts = {WaitCause.MESSAGES: missing.messages, WaitCause.BYTES: missing.byte_credits}
+        return Explanation(
+            channel=channel,
+            text=text,
+            cause=None if shortage is None else shortage.cause.value,
+            missing=0 if shortage is None else amounts.get(shortage.cause, 0),
+            waiting=len(standing),
+            oldest_wait=now_s - standing[0].since_s if standing else 0.0,
+            last_grant_age=age_s,
+        )
+
     def stalls(self, after_s: float) -> list[tuple[str, str]]:
         """Return (channel, sentence) of each channel where nothing moved for `after_s` s though somebody waits; once a stall."""
         now_s = self._clock()
@@ -295,9 +323,7 @@ class Turnstile(Generic[C]):
             standing = gate.standing()
             if standing and not gate.stall_told and now_s - max(standing[0].since_s, gate.last_admitted_s) >= after_s:
                 gate.stall_told = True
-                reason = self._reason(gate, standing[0], self._why(gate, standing[0], standing))
-                age_s = now_s - standing[0].since_s
-                found.append((gate.channel, f"{reason}. {amount(len(standing), 'sender')} waiting, the first for {age_s:.1f} s"))
+                found.append((gate.channel, self.explain(gate.channel).text))
         return found
 
     # ---- Admission: all require the lock -------------------------------------------------------------------------------------

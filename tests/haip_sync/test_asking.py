@@ -136,3 +136,42 @@ def test_metrics_count_requests_grants_and_waits(start: Start) -> None:
     assert {cause: waits.count for cause, waits in metrics.waits.items()} == {"messages": 1, "behind_others": 1}
     client.reset_metrics()
     assert client.metrics().messages_blocked == 0
+
+
+def test_explain_says_what_a_person_wants_to_know(start: Start) -> None:
+    """Who waits, for what, how much is missing, since when, and what probably helps; or that nobody waits."""
+    server, client = start(first=2)
+    assert str(client.explain("USER")) == "USER: nobody waits; 2 messages and 1048576 bytes may be sent now."
+    with ThreadPoolExecutor(1) as pool:
+        client.send("USER", "TOOL_CALL", {"call_id": "1"})
+        client.send("USER", "TOOL_CALL", {"call_id": "2"})
+        waiting = pool.submit(client.send, "USER", "TOOL_CALL", {"call_id": "3"})
+        until(lambda: client.connection_state().channels["USER"].waiting == 1)
+        explanation = client.explain("USER")
+        assert (explanation.cause, explanation.missing, explanation.waiting) == ("messages", 1, 1)
+        assert explanation.last_grant_age is None
+        assert "USER needs 1 message of credit and has 0; the peer has granted nothing since the handshake" in str(explanation)
+        assert "1 sender waiting, the first for" in str(explanation)
+        assert "request_credits asks it" in str(explanation)
+        client.pause_channel("USER")
+        assert client.explain("USER").cause == "paused_by_us"
+        client.resume_channel("USER")
+        server.grant("USER", 1)
+        waiting.result(PATIENCE_S)
+    client.pause_channel("AGENT")
+    assert str(client.explain("AGENT")) == "AGENT is paused by us; nobody waits."
+    assert client.explain("NEVER-USED").waiting == 0
+    with pytest.raises(ConfigError, match="is not a legal name"):
+        client.explain("no such name")
+
+
+def test_explain_names_a_peer_that_renews_at_half(start: Start) -> None:
+    """What cannot be split and waits beside half of the window is told as such."""
+    _, client = start(first=3, policy=Never())
+    client.send("USER", "TOOL_CALL", {"call_id": "1"})
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.send_text_message, "USER", "three frames", timeout=0.3)
+        until(lambda: client.connection_state().channels["USER"].waiting == 1)
+        assert "renew only once half of its window is spent" in str(client.explain("USER"))
+        with pytest.raises(FlowControlTimeout):
+            waiting.result(PATIENCE_S)
