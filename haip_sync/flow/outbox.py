@@ -97,15 +97,16 @@ class Outbox:
                 f"the outbox of {gate.channel} is full, and a listener must not wait for room. Nothing was queued"
             )
         mine = self._parking.new_condition()
-        gate.room.append(mine)
         try:
+            gate.room.append(mine)
             while gate.room[0] is not mine or not self._has_room(gate, size):
                 self._parking.wait(mine, None)
                 if self._turnstile.closed is not None:
                     closed = self._turnstile.closed
                     raise ConnectionClosedError(f"the message was not queued: {closed}") from closed
         finally:
-            gate.room.remove(mine)
+            if mine in gate.room:
+                gate.room.remove(mine)
             self._turnstile.serve((gate,))  # wakes the next in line, if there is room for it
 
     def cancel(self, pending: PendingSend) -> bool:

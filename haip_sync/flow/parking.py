@@ -57,11 +57,17 @@ class Parking:
         try:
             condition.wait(None if timeout_s is None else min(timeout_s, threading.TIMEOUT_MAX))
         except BaseException:
-            # Whether we hold it is not told by any public call; to let go of it and take it again is safe either way.
-            with contextlib.suppress(RuntimeError):
-                self.lock.release()
-            self.lock.acquire()
+            while not self._is_back():  # a second interrupt may come while the first is on its way
+                pass
             raise
+
+    def _is_back(self) -> bool:
+        """Take the lock unless it is held already; return False where another interrupt came, whose place the first has taken."""
+        with contextlib.suppress(BaseException):
+            if not owns(self._probe):
+                self.lock.acquire()
+            return True
+        return False
 
     def is_held_here(self) -> bool:
         """Return whether the calling thread holds the lock: then it was interrupted in mid-work by a signal handler."""

@@ -158,6 +158,8 @@ class Turnstile(Generic[C]):
             if remaining_s is not None and remaining_s <= 0:
                 shortage = self._why(gate, ticket, gate.standing())
                 reason = self._reason(gate, ticket, shortage)
+                # Decided here, under the lock: a grant that comes before we have left must find nobody standing.
+                ticket.abandoned = True
                 raise timed_out(gate.channel, ticket.parcel, shortage.cause, reason, self._clock() - ticket.since_s)
             if ticket.condition is not None:
                 self._parking.wait(ticket.condition, remaining_s)
@@ -255,7 +257,7 @@ class Turnstile(Generic[C]):
 
     def serve_all(self) -> None:
         """Admit wherever somebody stands: what one interrupt, or two, may have left undone. Requires the lock."""
-        self.serve(tuple(gate for gate in self._gates.values() if gate.queue))
+        self.serve(tuple(gate for gate in self._gates.values() if gate.queue or gate.room))
 
     def post(self, cargo: C, *, counted: Cost = NOTHING) -> None:
         """Commit a control frame: it waits for nothing and takes no credit, but for `counted` of SYSTEM. Requires the lock."""
