@@ -1,0 +1,149 @@
+"""Real SIGINTs, by the ten thousand, at a main thread that waits for credit."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from support.turnstiles import PATIENCE_S, Bench, Sender
+
+import haip_sync
+from haip_sync.flow.parking import Condition, Parking
+
+SIGNALS = 50_000
+DEADLINE_S = 100.0
+LIBRARY = str(Path(haip_sync.__file__).parent)
+
+
+class TellingParking(Parking):
+    """Tells the pest that somebody is about to sleep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.about_to_sleep = threading.Lock()
+
+    def wait(self, condition: Condition, timeout_s: float | None) -> None:
+        if self.about_to_sleep.locked():
+            self.about_to_sleep.release()
+        super().wait(condition, timeout_s)
+
+
+class Interrupts:
+    """A SIGINT handler as Python's own, but that it spares the test's own lines; and a thread that sends the signals."""
+
+    def __init__(self, parking: TellingParking) -> None:
+        self.delivered = 0
+        self.in_a_wait = 0
+        self.granted = 0
+        self._about_to_sleep = parking.about_to_sleep
+        self._over = threading.Event()
+        self._main = threading.get_ident()
+
+    def handle(self, _signal: int, frame: FrameType | None) -> None:
+        self.delivered += 1
+        while frame is not None:
+            if frame.f_code.co_filename.startswith(LIBRARY):
+                self.in_a_wait += frame.f_code.co_filename.endswith("parking.py")
+                raise KeyboardInterrupt
+            frame = frame.f_back
+
+    def _pester(self) -> None:
+        rounds = 0
+        while not self._over.is_set():
+            self._about_to_sleep.acquire(timeout=0.01)
+            rounds += 1
+            # One is meant for the sleeper. Every eighth time another follows at once, and strikes its way out.
+            for _ in range(2 if rounds % 8 == 0 else 1):
+                signal.pthread_kill(self._main, signal.SIGINT)
+
+    def _grant(self, bench: Bench) -> None:
+        while not self._over.wait(0.002):
+            bench.grant(1, 10)
+            self.granted += 1
+
+    @contextmanager
+    def at_work(self, bench: Bench) -> Iterator[None]:
+        """Let it rain signals, and now and then a grant."""
+        threads = [threading.Thread(target=self._pester), threading.Thread(target=self._grant, args=(bench,))]
+        interval_s = sys.getswitchinterval()
+        before = signal.signal(signal.SIGINT, self.handle)
+        sys.setswitchinterval(1e-5)
+        try:
+            for thread in threads:
+                thread.start()
+            yield
+        finally:
+            self._over.set()
+            for thread in threads:
+                thread.join(PATIENCE_S)
+            sys.setswitchinterval(interval_s)
+            signal.signal(signal.SIGINT, before)
+
+
+def _what_came_of(bench: Bench, interrupts: Interrupts) -> tuple[dict[str, str], Counter[str]]:
+    """Send one message after the other until enough signals were delivered; return what each was told, and how often what."""
+    told: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    deadline_s = time.monotonic() + DEADLINE_S
+    while interrupts.delivered < SIGNALS and time.monotonic() < deadline_s:
+        label = f"m{len(told)}"
+        try:
+            bench.send(label)
+        except BaseException as exc:
+            told[label] = " ".join(getattr(exc, "__notes__", []))
+            counts[repr(exc)] += 1
+        else:
+            told[label] = "returned"
+            counts["returned"] += 1
+    return told, counts
+
+
+def _check_told(told: dict[str, str], labels: list[str]) -> None:
+    """Check that nothing left twice, that all that returned has left, and that every interrupt told the truth."""
+    left = set(labels)
+    assert len(left) == len(labels)
+    for label, what in told.items():
+        if what.endswith(("returned", "it is sent.")):
+            assert label in left, f"{label} did not leave: {what}"
+        elif what.endswith("nothing was sent."):
+            assert label not in left, f"{label} left: {what}"
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs Unix signals")
+def test_fifty_thousand_interrupts_of_a_wait() -> None:
+    """After 50,000 SIGINTs at a thread that waits for credit the lock is free, the books balance and the next sender enters."""
+    parking = TellingParking()
+    bench = Bench(messages=0, byte_credits=0, parking=parking)
+    interrupts = Interrupts(parking)
+    with interrupts.at_work(bench):
+        told, counts = _what_came_of(bench, interrupts)
+    sys.stdout.write(f"{interrupts.delivered} SIGINTs delivered, {interrupts.in_a_wait} in a wait; {dict(counts)}\n")
+    assert interrupts.delivered >= SIGNALS, "the signals are too slow"
+    assert interrupts.in_a_wait >= SIGNALS / 2, "most must strike a thread that waits"
+    assert set(counts) == {"KeyboardInterrupt()", "returned"}
+    _check_told(told, bench.outlet.labels)
+
+    following = Sender(bench, "next")
+    following.start()
+    bench.grant(1, 10)
+    assert following.finish() is None
+    with pytest.raises(RuntimeError, match="un-acquired"):
+        parking.lock.release()
+    bench.grant(1, 10)
+    bench.send("last", timeout_s=0)
+    assert bench.outlet.labels[-1] == "last"
+    assert [cargo.seq for cargo in bench.outlet.committed] == list(range(1, len(bench.outlet.committed) + 1))
+    ledger = bench.ledger()
+    assert ledger.is_conserved()
+    assert ledger.messages.spent == len(bench.outlet.committed)
+    assert ledger.messages.granted == interrupts.granted + 2
+    assert bench.waiting() == 0
+    assert not bench.turnstile.gate("USER").queue
