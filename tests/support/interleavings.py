@@ -198,9 +198,8 @@ class Rig:
 
     def check_books(self) -> None:
         """Check, whenever the lock is let go, that the books balance and that what was spent is what left."""
-        for gate in self.turnstile.gates:
-            if not gate.ledger.is_conserved():
-                self.scheduler.fail(f"the books of {gate.channel} do not balance: {gate.ledger}")
+        if not self.gate.ledger.is_conserved():
+            self.scheduler.fail(f"the books do not balance: {self.gate.ledger}")
         if self.turnstile._redo is not None:
             return  # an interrupt struck in the middle of a step; whoever takes the lock next carries it out
         spent = [self.costs[cargo.label] for cargo in self.outlet.of_epoch(self.turnstile.epoch)]

@@ -45,7 +45,6 @@ WAITERS = (
     sends("a", steps=2),
     sends("a", steps=3, timeout_s=5),
     awaits("a", 2),
-    awaits("a", 2, 5),
     enqueues("a", 2),
     queues_and_cancels("a"),
     queues_and_waits("a", 2, 5),
