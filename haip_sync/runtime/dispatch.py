@@ -27,6 +27,7 @@ from haip_sync.events import (
     Message,
     WarningRaised,
 )
+from haip_sync.protocol.names import CONTROL_TYPES
 
 logger = logging.getLogger("haip_sync.dispatch")
 
@@ -133,7 +134,8 @@ class Dispatcher:
 
     def put(self, event: Event) -> None:
         """Hand over one event; never blocks. Called under the connection's lock, so that the order is the ledger's."""
-        must_keep = self._keeps_messages and isinstance(event, Message)
+        # Only what costs the peer of our grants is bounded by them; its control frames are not.
+        must_keep = self._keeps_messages and isinstance(event, Message) and event.type not in CONTROL_TYPES
         # Once a state has overflowed, later ones follow it there: the latest must be the last to be delivered.
         follows = bool(self._latest) and type(event) in _STATE_KEYS
         if must_keep or (self._queue.qsize() < MOST_WAITING and not follows):

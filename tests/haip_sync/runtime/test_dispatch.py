@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from support.turnstiles import PATIENCE_S, until
 
@@ -117,6 +118,18 @@ def test_messages_that_listeners_take_are_never_dropped(make: Make, monkeypatch:
     dispatcher.start()
     until(lambda: len(taken) == 50)
     assert heard == taken == [str(number) for number in range(50)]
+
+
+def test_control_frames_are_dropped_in_a_flood(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that floods with PINGs, which cost it nothing, costs bounded memory where listeners take the messages too."""
+    monkeypatch.setattr(dispatch, "MOST_WAITING", 5)
+    dispatcher, seen = make(keeps_messages=True), []
+    dispatcher.subscribe(seen.append, (Message, WarningRaised))
+    for number in range(50):
+        dispatcher.put(msgspec.structs.replace(message(number), type="PING"))
+    dispatcher.start()
+    until(lambda: any(isinstance(event, WarningRaised) for event in seen))
+    assert [len(seen), seen[-1].missed] == [6, 45]
 
 
 def test_what_waits_is_delivered_before_the_end(make: Make) -> None:
