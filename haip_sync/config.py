@@ -22,6 +22,8 @@ DEFAULT_INITIAL_CREDIT_BYTES: Final = 1 << 20
 DEFAULT_MAX_CREDITS: Final = 100
 DEFAULT_MAX_CREDIT_BYTES: Final = 10 << 20
 
+Amounts = int | Mapping[str, int]
+"""One number for every channel, or a mapping of channel to number; a channel that it leaves out takes the default."""
 CreditUnit = Literal["envelope", "message"]
 InboxMode = Literal["queue", "listeners"]
 Overflow = Literal["block", "raise", "drop_oldest", "drop_newest"]
@@ -77,8 +79,8 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     return value
 
 
-def _check_per_channel(name: str, value: object, *, minimum: int) -> int | Mapping[str, int]:
-    """Check a setting that is one number for every channel or a mapping of channel to number; a mapping is copied."""
+def check_amounts(name: str, value: object, *, minimum: int = 0) -> Amounts:
+    """Return `value` if it is a number or a mapping of channel to number; a mapping is copied. Raises `ConfigError`."""
     if not isinstance(value, Mapping):
         return check_count(name, value, minimum=minimum)
     checked = {
@@ -87,8 +89,9 @@ def _check_per_channel(name: str, value: object, *, minimum: int) -> int | Mappi
     return MappingProxyType(checked)
 
 
-def _for_channel(value: int | Mapping[str, int], channel: str, default: int) -> int:
-    return value.get(channel, default) if isinstance(value, Mapping) else value
+def amount_for(amounts: Amounts, channel: str, default: int) -> int:
+    """Return what `amounts` says of `channel`."""
+    return amounts.get(channel, default) if isinstance(amounts, Mapping) else amounts
 
 
 @dataclass(frozen=True)
@@ -99,13 +102,13 @@ class FlowControlConfig:
     leaves out takes the default. Raises `ConfigError` naming the field for any wrong value.
     """
 
-    initial_credits: int | Mapping[str, int] = DEFAULT_INITIAL_CREDITS
+    initial_credits: Amounts = DEFAULT_INITIAL_CREDITS
     """Messages that we grant the peer at first, and our own first balance where the peer's HAI names none. Zero is legal."""
-    initial_credit_bytes: int | Mapping[str, int] = DEFAULT_INITIAL_CREDIT_BYTES
+    initial_credit_bytes: Amounts = DEFAULT_INITIAL_CREDIT_BYTES
     """The same in bytes. A value above the cap is legal; the excess is set aside."""
-    max_credits: int | Mapping[str, int] = DEFAULT_MAX_CREDITS
+    max_credits: Amounts = DEFAULT_MAX_CREDITS
     """Most messages that may be spendable at any moment; a grant above it is set aside and enters as credit is spent."""
-    max_credit_bytes: int | Mapping[str, int] = DEFAULT_MAX_CREDIT_BYTES
+    max_credit_bytes: Amounts = DEFAULT_MAX_CREDIT_BYTES
     """The same in bytes. A single frame above it can never be sent and is refused at once."""
     credit_unit: CreditUnit = "envelope"
     """What one message credit pays: every envelope (what servers count), or a whole text message (`"message"`)."""
@@ -129,22 +132,22 @@ class FlowControlConfig:
             ("max_credits", 1),
             ("max_credit_bytes", 1),
         ):
-            object.__setattr__(self, name, _check_per_channel(name, getattr(self, name), minimum=minimum))
+            object.__setattr__(self, name, check_amounts(name, getattr(self, name), minimum=minimum))
         check_choice("credit_unit", self.credit_unit, get_args(CreditUnit))
         check_flag("count_control_frames", self.count_control_frames)
 
     def initial_for(self, channel: str) -> tuple[int, int]:
         """Return the first credit of `channel` as (messages, bytes)."""
         return (
-            _for_channel(self.initial_credits, channel, DEFAULT_INITIAL_CREDITS),
-            _for_channel(self.initial_credit_bytes, channel, DEFAULT_INITIAL_CREDIT_BYTES),
+            amount_for(self.initial_credits, channel, DEFAULT_INITIAL_CREDITS),
+            amount_for(self.initial_credit_bytes, channel, DEFAULT_INITIAL_CREDIT_BYTES),
         )
 
     def caps_for(self, channel: str) -> tuple[int, int]:
         """Return the caps of `channel` as (messages, bytes)."""
         return (
-            _for_channel(self.max_credits, channel, DEFAULT_MAX_CREDITS),
-            _for_channel(self.max_credit_bytes, channel, DEFAULT_MAX_CREDIT_BYTES),
+            amount_for(self.max_credits, channel, DEFAULT_MAX_CREDITS),
+            amount_for(self.max_credit_bytes, channel, DEFAULT_MAX_CREDIT_BYTES),
         )
 
     def named_channels(self) -> frozenset[str]:

@@ -7,13 +7,7 @@ that is still outstanding or comes too fast. So a strategy may propose the same 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import ClassVar, NamedTuple
-
-from haip_sync.config import check_channel, check_count
-
-Amounts = int | Mapping[str, int]
-"""One number for every channel, or a mapping of channel to number; a channel that it leaves out takes the default."""
 
 
 class ChannelView(NamedTuple):
@@ -111,18 +105,3 @@ def clipped(view: ChannelView, messages: int = 0, byte_credits: int = 0) -> Cred
         max(0, min(byte_credits, view.max_credit_bytes)),
     )
     return request if request.messages or request.byte_credits else None
-
-
-def check_amounts(name: str, value: object, *, minimum: int = 0) -> Amounts:
-    """Return `value` if it is a number or a mapping of channel to number; a mapping is copied. Raises `ConfigError`."""
-    if not isinstance(value, Mapping):
-        return check_count(name, value, minimum=minimum)
-    checked = {
-        check_channel(channel): check_count(f"{name}[{channel!r}]", number, minimum=minimum) for channel, number in value.items()
-    }
-    return MappingProxyType(checked)
-
-
-def amount_for(amounts: Amounts, channel: str, default: int) -> int:
-    """Return what `amounts` says of `channel`."""
-    return amounts.get(channel, default) if isinstance(amounts, Mapping) else amounts

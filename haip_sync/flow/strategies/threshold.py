@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from haip_sync.flow.strategies.base import Amounts, ChannelView, CreditRequest, Strategy, amount_for, check_amounts, clipped
+from haip_sync.config import Amounts, amount_for, check_amounts
+from haip_sync.flow.strategies.base import ChannelView, CreditRequest, Strategy, clipped
 
 _MESSAGE_THRESHOLD: Final = 5
 _BYTE_THRESHOLD: Final = 512 << 10
