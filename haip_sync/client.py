@@ -279,7 +279,6 @@ class HAIPClient:
             channel=checked,
             text=text,
             may_stream=may_stream,
-            is_one_message=self._config.credit_unit == "message",
         )
         return parcel, message_id
 

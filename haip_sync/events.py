@@ -83,6 +83,8 @@ class Message(ChannelEvent, frozen=True, kw_only=True):
     binary_mime: str | None = None
     frame_bytes: int = 0
     """What it cost of our grant, in bytes."""
+    message_credits: int = 1
+    """What it cost of our grant, in messages: 0 for PART and END of a text with `credit_unit="message"`."""
 
 
 class CreditGranted(ChannelEvent, frozen=True, kw_only=True):

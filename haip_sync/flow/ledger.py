@@ -76,6 +76,11 @@ class Credit(NamedTuple):
         """Count `amount` as spent as far as it is spendable: the floor is zero, and nothing is owed below it."""
         return self.spend(min(amount, self.spendable))
 
+    def forfeit(self) -> Credit:
+        """Give up all that is spendable or set aside: the peer has said that it counts differently."""
+        gone = self.spendable + self.set_aside
+        return Credit(self.cap, self.granted, self.spent, 0, 0, self.forfeited + gone, self.peak)
+
     def is_conserved(self) -> bool:
         """Return whether the books balance, which they do in every reachable state."""
         accounted = self.spent + self.spendable + self.set_aside + self.forfeited
@@ -132,6 +137,10 @@ class Ledger(NamedTuple):
     def lose(self, cost: Cost) -> Ledger:
         """Return the ledger after a control frame that the peer counts: floor zero."""
         return Ledger(self.messages.lose(cost.messages), self.byte_credits.lose(cost.byte_credits))
+
+    def forfeit_messages(self) -> Ledger:
+        """Return the ledger after the peer refused a frame for want of message credit (WIRE.md, point 13)."""
+        return Ledger(self.messages.forfeit(), self.byte_credits)
 
     def is_conserved(self) -> bool:
         """Return whether both resources' books balance."""

@@ -2,7 +2,9 @@
 
 A frame that arrives is *received*; once the application has it, it is *taken*, and its cost may be given back. Credit goes back
 when half of the window has been taken, or when nothing is left to take: half alone can deadlock on frames that cannot be split
-(WIRE.md, point 11). What was not taken is never granted again.
+(WIRE.md, point 11). What was not taken is never granted again. In every reachable state, for messages and for bytes alike:
+
+    remaining + waiting + owed = opened
 
 Each method that an interrupted thread might leave half done works its values out first and sets them in plain stores, between
 which no interrupt can come.
@@ -10,33 +12,46 @@ which no interrupt can come.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from haip_sync.flow.ledger import NOTHING, Cost
+
+
+class WindowBooks(NamedTuple):
+    """The part of a window that a FLOW_UPDATE of ours changes."""
+
+    granted: Cost
+    """All that the peer was ever granted in this epoch, that of our HAI included."""
+    opened: Cost
+    """The same without what was given back: our HAI's, and what was asked for (a peer may take that for a grant)."""
+    owed: Cost
+    """What was taken and has not been given back yet."""
 
 
 class ReceiveWindow:
     """One channel's window in one epoch. Not thread-safe; the runtime holds the connection's lock.
 
     Attributes:
-        granted: All that the peer was ever granted in this epoch, that of our HAI included.
-        received: What its frames have cost.
-        owed: What was taken and has not been given back yet.
-        waiting: What was received and not taken; its messages are frames.
+        books: What was granted and what is owed.
+        received: What the peer's frames have cost.
+        waiting: What of it was not taken.
+        frames_waiting: How many frames that is; with `credit_unit="message"` not all of them cost a message.
         breaches: Frames that came without credit for them.
     """
 
     def __init__(self, window: Cost, *, granted: Cost) -> None:
         self._window = window
         self._half = Cost(max(1, window.messages // 2), max(1, window.byte_credits // 2))
-        self.granted = granted
+        self.books = WindowBooks(granted, granted, NOTHING)
         self.received = NOTHING
-        self.owed = NOTHING
         self.waiting = NOTHING
+        self.frames_waiting = 0
         self.breaches = 0
 
     @property
     def remaining(self) -> Cost:
         """What the peer may still send; negative when it overran."""
-        return self.granted.minus(self.received)
+        return self.books.granted.minus(self.received)
 
     def covers(self, cost: Cost) -> bool:
         """Return whether the peer has credit for a frame of this cost."""
@@ -50,29 +65,41 @@ class ReceiveWindow:
         most_bytes = max(self._window.byte_credits, open_now.byte_credits, at_least.byte_credits)
         return kept.messages <= most_messages and kept.byte_credits <= most_bytes
 
-    def extended(self, amount: Cost) -> tuple[Cost, Cost]:
-        """Return (granted, owed) after a FLOW_UPDATE that asks for `amount`: the peer may read it as a grant."""
-        return self.granted.plus(amount), self.owed
+    def extended(self, amount: Cost) -> WindowBooks:
+        """Return the books after a FLOW_UPDATE that asks for `amount`: the peer may read it as a grant."""
+        granted, opened, owed = self.books
+        return WindowBooks(granted.plus(amount), opened.plus(amount), owed)
 
-    def given_back(self, amount: Cost) -> tuple[Cost, Cost]:
-        """Return (granted, owed) after a FLOW_UPDATE that gives back `amount` of what is owed."""
-        return self.granted.plus(amount), self.owed.minus(amount)
-
-    def set_books(self, books: tuple[Cost, Cost]) -> None:
-        """Set (granted, owed); doing it twice changes nothing."""
-        self.granted, self.owed = books
+    def given_back(self, amount: Cost) -> WindowBooks:
+        """Return the books after a FLOW_UPDATE that gives back `amount` of what is owed."""
+        granted, opened, owed = self.books
+        return WindowBooks(granted.plus(amount), opened, owed.minus(amount))
 
     def receive(self, cost: Cost) -> None:
-        """Count a frame that arrived."""
-        received, waiting = self.received.plus(cost), self.waiting.plus(cost)
+        """Count a frame that arrived and waits to be taken."""
+        received, waiting, frames = self.received.plus(cost), self.waiting.plus(cost), self.frames_waiting + 1
         self.received = received
         self.waiting = waiting
+        self.frames_waiting = frames
 
-    def after_taking(self, cost: Cost) -> tuple[Cost, Cost]:
-        """Return (waiting, owed) once the application has a frame of this cost; for the caller to set, in plain stores."""
-        return self.waiting.minus(cost), self.owed.plus(cost)
+    def refund(self, cost: Cost) -> None:
+        """Count a frame that arrived and that nobody will ever take: what it cost is owed to the peer at once."""
+        received, books = self.received.plus(cost), self.books._replace(owed=self.books.owed.plus(cost))
+        self.received = received
+        self.books = books
+
+    def after_taking(self, cost: Cost) -> tuple[Cost, int, WindowBooks]:
+        """Return (waiting, frames_waiting, books) once the application has a frame; for the caller to set, in plain stores."""
+        return self.waiting.minus(cost), self.frames_waiting - 1, self.books._replace(owed=self.books.owed.plus(cost))
 
     def due(self) -> Cost:
         """Return what to give back now: often nothing."""
-        is_half = self.owed.messages >= self._half.messages or self.owed.byte_credits >= self._half.byte_credits
-        return self.owed if is_half or self.waiting.messages == 0 else NOTHING
+        owed = self.books.owed
+        is_half = owed.messages >= self._half.messages or owed.byte_credits >= self._half.byte_credits
+        return owed if is_half or not self.frames_waiting else NOTHING
+
+    def is_conserved(self) -> bool:
+        """Return whether the books balance, which they do in every reachable state."""
+        accounted = self.remaining.plus(self.waiting).plus(self.books.owed)
+        is_sound = all(number >= 0 for cost in (self.waiting, self.books.owed, self.received) for number in cost)
+        return is_sound and accounted == self.books.opened and self.frames_waiting >= 0

@@ -25,6 +25,10 @@ DIALECTS: Final = (
 """In order of preference, where a peer accepts both (WIRE.md)."""
 
 
+CONTINUATION_TYPES: Final = frozenset(name for dialect in DIALECTS for name in (dialect.part, dialect.end))
+"""What follows the START of a text; with `credit_unit="message"` START alone pays a message (WIRE.md, point 1)."""
+
+
 def choose_dialect(accept_events: Collection[str], choice: str = "auto") -> TextDialect | None:
     """Return the dialect to speak with a peer that accepts these types, or None where none that is allowed fits."""
     for dialect in DIALECTS:

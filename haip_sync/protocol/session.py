@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from haip_sync.errors import ProtocolError
-from haip_sync.protocol.dialects import TextDialect, choose_dialect
+from haip_sync.protocol.dialects import CONTINUATION_TYPES, TextDialect, choose_dialect
 from haip_sync.protocol.envelope import Envelope, Frame, FrameMaker, encode_json, media_bytes
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import (
@@ -99,16 +99,16 @@ class Received(NamedTuple):
 
     happenings: Sequence[Happening]
     replies: Sequence[Frame]
-    is_data: bool
-    """Whether it is for the application and costs the peer of our grants."""
-    cost_bytes: int
     deliver: bool
-    """False for a duplicate, which nobody is told about."""
+    """False for a frame that nobody will be handed: a duplicate, or one that cannot be read."""
+    is_data: bool = False
+    """Whether it is for the application and costs the peer of our grants."""
+    cost_messages: int = 0
+    cost_bytes: int = 0
 
 
 _Meaning = tuple[tuple[Happening, ...], tuple[Frame, ...]]
 _NOTHING: _Meaning = ((), ())
-_DROPPED = Received((), (), is_data=False, cost_bytes=0, deliver=False)
 
 
 class Session:
@@ -120,7 +120,7 @@ class Session:
         dialect: How texts travel; None before the peer's HAI and where no dialect of ours fits.
     """
 
-    def __init__(self, session_id: str, *, dialect_choice: str = "auto") -> None:
+    def __init__(self, session_id: str, *, dialect_choice: str = "auto", text_is_one_message: bool = False) -> None:
         self.session_id = session_id
         self.frames = FrameMaker(session_id, new_id)
         self.last_seq = 0
@@ -128,6 +128,7 @@ class Session:
         self.peer_session_id: str | None = None
         self.dialect: TextDialect | None = None
         self._choice = dialect_choice
+        self._text_is_one_message = text_is_one_message
         self._inbound = InboundSequence()
 
     @property
@@ -138,6 +139,10 @@ class Session:
     def accepts(self, frame_type: str) -> bool:
         """Return whether the peer's HAI names `frame_type`."""
         return self.peer is not None and frame_type in self.peer.accept_events
+
+    def message_cost(self, frame_type: str) -> int:
+        """Return the message credit of one data frame: 1, but for what follows the START of a text that counts as one message."""
+        return 0 if self._text_is_one_message and frame_type in CONTINUATION_TYPES else 1
 
     def control_frame(self, frame_type: str, payload: dict[str, Any]) -> Frame:
         """Return a frame on SYSTEM, to be sent without waiting for credit."""
@@ -164,27 +169,47 @@ class Session:
         is_echo = envelope.session == self.session_id
         verdict = self._inbound.observe(envelope.seq, envelope.id, is_echo=is_echo)
         if verdict is Verdict.DUPLICATE:
-            return _DROPPED
+            return self._received(envelope, frame_bytes, (), (), deliver=False)
         stopped = (SequencingStopped(envelope.seq),) if verdict is Verdict.STOPPED else ()
         try:
             happenings, replies = self._understand(envelope)
         except ProtocolError as exc:
-            return self._violation(envelope, exc, stopped)
-        is_data = envelope.type not in CONTROL_TYPES
-        media = media_bytes(envelope.type, envelope.payload, envelope.bin_len) if is_data else None
-        cost = frame_bytes if media is None else media
-        return Received(stopped + happenings, replies, is_data=is_data, cost_bytes=cost, deliver=True)
+            return self._violation(envelope, frame_bytes, exc, stopped)
+        return self._received(envelope, frame_bytes, stopped + happenings, replies, deliver=True)
+
+    def receive_broken(self, envelope: Envelope, exc: ProtocolError) -> Received:
+        """Take in an envelope whose binary frame did not come: it counts as received, and cost the peer what it announced."""
+        is_echo = envelope.session == self.session_id
+        verdict = self._inbound.observe(envelope.seq, envelope.id, is_echo=is_echo)
+        stopped = (SequencingStopped(envelope.seq),) if verdict is Verdict.STOPPED else ()
+        return self._violation(envelope, envelope.bin_len or 0, exc, stopped)
+
+    def _received(
+        self, envelope: Envelope, frame_bytes: int, happenings: Sequence[Happening], replies: Sequence[Frame], *, deliver: bool
+    ) -> Received:
+        if envelope.type in CONTROL_TYPES:
+            return Received(happenings, replies, deliver)
+        media = media_bytes(envelope.type, envelope.payload, envelope.bin_len)
+        cost_bytes = frame_bytes if media is None else media
+        return Received(
+            happenings,
+            replies,
+            deliver,
+            is_data=True,
+            cost_messages=self.message_cost(envelope.type),
+            cost_bytes=cost_bytes,
+        )
 
     def unreadable(self, exc: ProtocolError) -> Received:
         """Answer a frame that is no envelope: it is reported, and costs nobody anything."""
         replies = (self.error(exc.code, str(exc), None),) if self.accepts(ERROR) else ()
-        return Received((Violated(exc, None),), replies, is_data=False, cost_bytes=0, deliver=False)
+        return Received((Violated(exc, None),), replies, deliver=False)
 
-    def _violation(self, envelope: Envelope, exc: ProtocolError, stopped: tuple[Happening, ...]) -> Received:
+    def _violation(self, envelope: Envelope, frame_bytes: int, exc: ProtocolError, stopped: tuple[Happening, ...]) -> Received:
         # Never an ERROR about an ERROR: two peers that disagree would go on for ever.
         answer = self.accepts(ERROR) and envelope.type != ERROR
         replies = (self.error(exc.code, str(exc), envelope.id),) if answer else ()
-        return Received((*stopped, Violated(exc, envelope.id)), replies, is_data=False, cost_bytes=0, deliver=False)
+        return self._received(envelope, frame_bytes, (*stopped, Violated(exc, envelope.id)), replies, deliver=False)
 
     def _understand(self, envelope: Envelope) -> _Meaning:
         """Return what the frame means and what it is answered with. Raises `ProtocolError`."""

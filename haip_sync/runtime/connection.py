@@ -60,7 +60,11 @@ class Connection:
         self._settings = settings
         self._clock = clock
         parking = Parking()
-        session = Session(settings.session_id, dialect_choice=settings.dialect)
+        session = Session(
+            settings.session_id,
+            dialect_choice=settings.dialect,
+            text_is_one_message=settings.flow_control.credit_unit == "message",
+        )
         outgoing = Outgoing(session)
         dispatcher = Dispatcher(settings.name, keeps_messages=not settings.keeps_inbox, after_message=self._after_listeners)
         self.watch = Watch(self.poke)
@@ -307,6 +311,10 @@ class Connection:
     def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool) -> None:
         """Grant (and ask for) `amount` on `channel`. Requires the lock."""
         self.control.send_flow_update(channel, amount, gives_back=gives_back)
+
+    def refund(self, channel: str, cost: Cost) -> None:
+        """Count a data frame that nobody will take, and give its credit back where it is time. Requires the lock."""
+        self.control.refund(channel, cost)
 
     def _post_raw(self, data: bytes) -> None:
         """Put a WebSocket frame of websocket-client's into the write order. Reader thread, without the lock."""

@@ -10,6 +10,7 @@ from haip_sync.errors import UnsupportedByPeerError
 from haip_sync.events import CreditRequested, Message, WarningRaised
 from haip_sync.flow.ledger import NOTHING, Cost
 from haip_sync.flow.metrics import MetricsRecorder
+from haip_sync.flow.receive_window import WindowBooks
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.names import FLOW_UPDATE, PAUSE_CHANNEL, RESUME_CHANNEL
 from haip_sync.runtime.outgoing import Entry
@@ -42,7 +43,7 @@ class Control:
         self._overflow = overflow
         self._metrics = metrics
 
-    def post(self, frame: Frame, *, window: tuple[str, tuple[Cost, Cost]] | None = None) -> Entry:
+    def post(self, frame: Frame, *, window: tuple[str, WindowBooks] | None = None) -> Entry:
         """Commit a frame and have it written soon; `window`: a channel and its receive books, which change in the same step."""
         rooms = self._rooms
         rooms.turnstile.mend()  # before anything is planned: what an interrupt left undone may take a seq
@@ -93,9 +94,17 @@ class Control:
     def give_back_for(self, message: Message) -> None:
         """Count a data frame as taken, and give credit back where it is time."""
         self._rooms.inbox.take(message)
-        due = self._rooms.inbox.window(message.channel).due()
+        self._give_back(message.channel)
+
+    def refund(self, channel: str, cost: Cost) -> None:
+        """Count a data frame that nobody will take, and give its credit back where it is time."""
+        self._rooms.inbox.window(channel).refund(cost)
+        self._give_back(channel)
+
+    def _give_back(self, channel: str) -> None:
+        due = self._rooms.inbox.window(channel).due()
         if any(due) and self._rooms.turnstile.closed is None and self._rooms.session.accepts(FLOW_UPDATE):
-            self.send_flow_update(message.channel, due, gives_back=True)
+            self.send_flow_update(channel, due, gives_back=True)
 
     def pause(self, channel: str, reason: str | None) -> None:
         """Hold `channel` and tell the peer. Twice is once."""

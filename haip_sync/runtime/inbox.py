@@ -74,10 +74,11 @@ class Inbox:
         """Count the first message as taken; counted once, however often an interrupted thread begins anew."""
         if self._counted is not message:
             window = self.window(message.channel)
-            waiting, owed = window.after_taking(Cost(1, message.frame_bytes))
-            # Three stores and no call: no interrupt can come between.
+            waiting, frames, books = window.after_taking(Cost(message.message_credits, message.frame_bytes))
+            # Four stores and no call: no interrupt can come between.
             window.waiting = waiting
-            window.owed = owed
+            window.frames_waiting = frames
+            window.books = books
             self._counted = message
 
     def pop(self) -> None:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from haip_sync.errors import ConnectionClosedError, HAIPError
-from haip_sync.flow.ledger import Cost
 from haip_sync.flow.pending import PendingSend
-from haip_sync.flow.receive_window import ReceiveWindow
+from haip_sync.flow.receive_window import ReceiveWindow, WindowBooks
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.session import Session
 from haip_sync.state import SendReceipt
@@ -43,7 +42,7 @@ class Entry:
         self.wire_bytes = len(raw) + attached + sum(f.size(first_seq + i, ack) for i, f in enumerate(frames))
         self.end = start + self.wire_bytes
         self.pending: PendingSend | None = None
-        self.window: tuple[ReceiveWindow, tuple[Cost, Cost]] | None = None
+        self.window: tuple[ReceiveWindow, WindowBooks] | None = None
 
     @property
     def last_seq(self) -> int:
@@ -90,7 +89,7 @@ class Outgoing:
         self._committed_end = cargo.end
         if cargo.window is not None:
             window, books = cargo.window
-            window.set_books(books)
+            window.books = books
 
     def first(self, most_bytes: int) -> list[Entry]:
         """Return the entries to write next, at least one if there are any; they stay here until they are written."""

@@ -80,7 +80,7 @@ class FrameParcel(_FramesParcel):
 
     def next_step(self, ledger: Ledger) -> Step[Entry] | Shortage:
         """Return the frame if `ledger` covers it."""
-        cost = Cost(1, self._byte_cost((self._frame,)))
+        cost = Cost(self._session.message_cost(self._frame.type), self._byte_cost((self._frame,)))
         if not ledger.covers(cost):
             return shortage_of(cost, ledger)
         return self._step((self._frame,), cost, Progress(1), last=True)
@@ -90,7 +90,6 @@ class TextParcel(_FramesParcel):
     """A text: START, PART and END together where they fit the largest balance of the epoch, else in parts cut to the credit.
 
     `may_stream`: False keeps the text whole whatever the balance (a sender that does not wait).
-    `is_one_message`: START alone pays a message credit (`credit_unit="message"`), not every envelope.
     """
 
     def __init__(
@@ -103,7 +102,6 @@ class TextParcel(_FramesParcel):
         channel: str,
         text: str,
         may_stream: bool,
-        is_one_message: bool,
     ) -> None:
         super().__init__(outgoing, session)
         self._dialect = dialect
@@ -112,7 +110,7 @@ class TextParcel(_FramesParcel):
         self._message_id: str = members["message_id"]
         self._escaped = escape_text(text)
         self._may_stream = may_stream
-        self._later_frames_cost = 0 if is_one_message else 1
+        self._later_frames_cost = session.message_cost(dialect.part)
         author = {} if members["author"] is None else {"author": members["author"]}
         self._start = self._frame(dialect.start, encode_json({"message_id": self._message_id, **author}))
         self._end = self._frame(dialect.end, encode_json({"message_id": self._message_id}))

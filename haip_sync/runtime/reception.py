@@ -60,6 +60,9 @@ class Host(Protocol):
     def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool) -> None:
         """Grant (and ask for) `amount` on `channel`."""
 
+    def refund(self, channel: str, cost: Cost) -> None:
+        """Count a data frame that nobody will take, and give its credit back where it is time."""
+
 
 class Reception:
     """The reader's side of a connection: called by the reader thread, without the lock."""
@@ -82,9 +85,9 @@ class Reception:
 
     def take_text(self, data: bytes) -> None:
         """Take a text message in."""
-        if self._awaiting is not None:
-            self._mismatch(f"{self._awaiting[0].type} announced a binary frame, and a text frame came")
-        self._awaiting = None
+        awaiting, self._awaiting = self._awaiting, None
+        if awaiting is not None:
+            self._mismatch(f"{awaiting[0].type} announced a binary frame, and a text frame came", awaiting[0])
         try:
             envelope = decode_envelope(data)
         except ProtocolError as exc:
@@ -99,14 +102,18 @@ class Reception:
         """Take a binary message in: the second half of a frame."""
         awaiting, self._awaiting = self._awaiting, None
         if awaiting is None:
-            self._mismatch(f"a binary frame of {len(data)} bytes that no envelope announced")
+            self._mismatch(f"a binary frame of {len(data)} bytes that no envelope announced", None)
         elif awaiting[0].bin_len != len(data):
-            self._mismatch(f"{awaiting[0].type} announced {awaiting[0].bin_len} bytes, {len(data)} came")
+            self._mismatch(f"{awaiting[0].type} announced {awaiting[0].bin_len} bytes, {len(data)} came", awaiting[0])
         else:
             self._take_envelope(*awaiting, data)
 
-    def _mismatch(self, what: str) -> None:
-        self._take(partial(Session.unreadable, exc=ProtocolError(what, blame="remote")), None, None)
+    def _mismatch(self, what: str, announced_by: Envelope | None) -> None:
+        error = ProtocolError(what, blame="remote")
+        if announced_by is None:
+            self._take(partial(Session.unreadable, exc=error), None, None)
+        else:
+            self._take(partial(Session.receive_broken, envelope=announced_by, exc=error), announced_by, None)
 
     def _take_envelope(self, envelope: Envelope, frame_bytes: int, binary: bytes | None) -> None:
         self._take(partial(Session.receive, envelope=envelope, frame_bytes=frame_bytes), envelope, binary)
@@ -122,8 +129,10 @@ class Reception:
                 self._host.post(reply)
             for happening in received.happenings:
                 self._apply(happening)
-            if received.deliver and envelope is not None:
+            if envelope is not None and received.deliver:
                 self._deliver(envelope, received, binary)
+            elif envelope is not None and received.is_data:
+                self._refund(envelope, Cost(received.cost_messages, received.cost_bytes))
             if envelope is not None and envelope.type == HAI and rooms.session.peer is None:
                 self._refuse_bad_hello(received)
 
@@ -133,14 +142,21 @@ class Reception:
             if isinstance(happening, Violated):
                 self._host.refuse(HandshakeError(f"the peer's HAI cannot be read: {happening.error}. Nothing was sent"))
 
+    def _refund(self, envelope: Envelope, cost: Cost) -> None:
+        """Give back what a frame cost that is handed to nobody. One without credit cost nothing. Requires the lock."""
+        rooms = self._rooms
+        is_metered = rooms.session.peer is not None and rooms.turnstile.has_place_for(envelope.channel)
+        if is_metered and rooms.inbox.window(envelope.channel).covers(cost):
+            self._host.refund(envelope.channel, cost)
+
     def _deliver(self, envelope: Envelope, received: Received, binary: bytes | None) -> None:
         """Hand the frame to the inbox and the listeners. Requires the lock."""
         rooms = self._rooms
-        if received.is_data and not self._admit(envelope, Cost(1, received.cost_bytes)):
+        if received.is_data and not self._admit(envelope, Cost(received.cost_messages, received.cost_bytes)):
             return
         if not (received.is_data or rooms.dispatcher.wants(Message)):
             return
-        message = _message(envelope, received.cost_bytes, binary)
+        message = _message(envelope, received, binary)
         if received.is_data and self._keeps_inbox:
             rooms.inbox.arrive(message)
         if rooms.dispatcher.wants(Message):
@@ -156,7 +172,7 @@ class Reception:
             # Such a peer was never told more than our HAI: it is not accused, and memory is bounded all the same.
             if not window.holds(cost, at_least=_UNMETERED):
                 self._breach(
-                    envelope, f"{envelope.channel} holds {window.waiting.messages} frames that nobody takes; one was dropped"
+                    envelope, f"{envelope.channel} holds {window.frames_waiting} frames that nobody takes; one was dropped"
                 )
                 return False
         elif not window.covers(cost):
@@ -270,7 +286,7 @@ def least_window(config: FlowControlConfig) -> Cost:
     return Cost(min(messages for messages, _ in initial), min(size for _, size in initial))
 
 
-def _message(envelope: Envelope, cost_bytes: int, binary: bytes | None) -> Message:
+def _message(envelope: Envelope, received: Received, binary: bytes | None) -> Message:
     return Message(
         time_s=time.monotonic(),
         channel=envelope.channel,
@@ -283,5 +299,6 @@ def _message(envelope: Envelope, cost_bytes: int, binary: bytes | None) -> Messa
         thread_id=envelope.thread_id,
         binary=binary,
         binary_mime=envelope.bin_mime,
-        frame_bytes=cost_bytes,
+        frame_bytes=received.cost_bytes,
+        message_credits=received.cost_messages,
     )

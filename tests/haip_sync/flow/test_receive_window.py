@@ -16,7 +16,8 @@ def window(messages: int, size: int) -> ReceiveWindow:
 
 def take_one(books: ReceiveWindow, cost: Cost) -> Cost:
     """Take a frame and return what is due."""
-    books.waiting, books.owed = books.after_taking(cost)
+    books.waiting, books.frames_waiting, books.books = books.after_taking(cost)
+    assert books.is_conserved()
     return books.due()
 
 
@@ -47,7 +48,7 @@ def test_credit_goes_back_when_nothing_waits() -> None:
 def test_a_window_of_zero_gives_back_what_a_request_brought() -> None:
     """A peer that took our request for a grant gets back what it used of it."""
     books = window(0, 0)
-    books.set_books(books.extended(Cost(2, 50)))
+    books.books = books.extended(Cost(2, 50))
     books.receive(Cost(1, 50))
     assert books.remaining == Cost(1, 0)
     assert take_one(books, Cost(1, 50)) == Cost(1, 50)
@@ -63,9 +64,10 @@ def test_what_was_not_taken_is_never_granted_again(size: int, moves: list[bool])
             waiting += 1
         elif not arrives and waiting:
             taken, waiting = taken + 1, waiting - 1
-            books.set_books(books.given_back(take_one(books, Cost(1, 1))))
-        assert books.granted.messages <= size + taken
-        assert books.granted.messages + books.owed.messages == size + taken
+            books.books = books.given_back(take_one(books, Cost(1, 1)))
+        assert books.books.granted.messages <= size + taken
+        assert books.books.granted.messages + books.books.owed.messages == size + taken
+        assert books.is_conserved()
 
 
 def test_an_overrun_is_seen_and_what_is_kept_is_bounded() -> None:
