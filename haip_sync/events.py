@@ -208,6 +208,19 @@ class MessageDropped(ChannelEvent, frozen=True, kw_only=True):
     """cleared, cancelled or dropped."""
 
 
+class MessageDequeued(ChannelEvent, frozen=True, kw_only=True):
+    """All of a queued message is admitted: it has left the outbox and is being sent."""
+
+    message_id: str
+    message_bytes: int
+    """What it counted there."""
+    queued: int
+    """How many stand in the channel's outbox now."""
+    queued_bytes: int
+    wait_s: float
+    """Seconds that it stood there."""
+
+
 class ErrorReported(Event, frozen=True, kw_only=True):
     """The peer's ERROR, or a frame of the peer's that could not be read."""
 
@@ -217,6 +230,30 @@ class ErrorReported(Event, frozen=True, kw_only=True):
     """`"peer"` for an ERROR that arrived, `"us"` for one that we found (and answered)."""
     related_id: str | None = None
     channel: str | None = None
+
+
+class WindowOverrun(ErrorReported, frozen=True, kw_only=True):
+    """A breach: the peer sent a frame for which it had no credit of ours. Answered with `FLOW_CONTROL_VIOLATION`."""
+
+    event_type: str
+    message_bytes: int
+    """What the frame costs, in bytes."""
+    kept: bool
+    """Whether there was room for it all the same; if not, it was dropped."""
+    breaches: int
+    """How many such frames came on this channel in this epoch, this one included."""
+
+
+class SendRefused(ErrorReported, frozen=True, kw_only=True):
+    """The peer refused what we sent for want of credit in its books; the channel's message balance is forfeited.
+
+    `related_id` is the id of the frame that it named; where it named none of ours, one was lost and nobody knows which.
+    """
+
+    message_id: str | None
+    """The text that the frame belongs to, or the frame; its receipt's `outcome` is now `"refused"`. None: not known."""
+    forfeited: int
+    """Messages of credit that the channel gave up; more may be sent once the peer grants anew."""
 
 
 class PongReceived(Event, frozen=True, kw_only=True):
@@ -234,6 +271,20 @@ class WarningRaised(Event, frozen=True, kw_only=True):
     """How many events the listeners missed, where that is what the warning is about."""
 
 
+class ChannelStalled(WarningRaised, frozen=True, kw_only=True):
+    """Nothing has moved on a channel for `stall_warning` seconds though somebody waits, or nobody takes what arrived there.
+
+    `text` is what `HAIPClient.explain` says. Told once for each stall.
+    """
+
+    cause: str
+    """messages, bytes, paused_by_us and so on, as in `ChannelState.waiting_for`; `"not_taken"`: frames that nobody takes."""
+    waiting: int
+    """How many senders and queued messages wait; for `"not_taken"` how many frames."""
+    stalled_s: float
+    """Seconds since anything moved."""
+
+
 EVENTS_BY_NAME: Final[Mapping[str, tuple[type[Event], ...]]] = {
     "connect": (Connected,),
     "disconnect": (Disconnected,),
@@ -245,7 +296,7 @@ EVENTS_BY_NAME: Final[Mapping[str, tuple[type[Event], ...]]] = {
     "credit": (CreditChanged,),
     "blocked": (SendBlocked,),
     "admitted": (SendAdmitted,),
-    "queue": (BacklogChanged, MessageQueued, MessageDropped),
+    "queue": (BacklogChanged, MessageQueued, MessageDequeued, MessageDropped),
     "error": (ErrorReported,),
     "pong": (PongReceived,),
     "warning": (WarningRaised,),
@@ -267,10 +318,14 @@ ALL_EVENTS: Final[tuple[type[Event], ...]] = (
     SendAdmitted,
     BacklogChanged,
     MessageQueued,
+    MessageDequeued,
     MessageDropped,
     ErrorReported,
+    WindowOverrun,
+    SendRefused,
     PongReceived,
     WarningRaised,
+    ChannelStalled,
 )
 
 GAUGES: Final = (CreditChanged, BacklogChanged)

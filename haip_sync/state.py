@@ -93,6 +93,10 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """One or two sentences."""
     cause: str | None
     """What the first in the queue lacks, as in `ChannelState.waiting_for`; None: nobody waits."""
+    likely_cause: str | None
+    """What probably stands behind it: paused_by_us, paused_by_peer, offline, socket (the peer does not read),
+    peer_grants_nothing (nothing since the handshake), peer_stopped_granting (nothing since the wait began),
+    peer_grants_too_little, or peer_renews_at_half (of a window, while what waits cannot be split). None: nothing does."""
     missing: int
     """How much more of it, in messages or bytes; 0 for the other causes."""
     waiting: int

@@ -2,9 +2,61 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal, NamedTuple
+
 from haip_sync.errors import WaitCause
 from haip_sync.flow.gates import Shortage
-from haip_sync.flow.ledger import Ledger
+from haip_sync.flow.ledger import NOTHING, Ledger
+from haip_sync.state import Explanation
+
+LikelyCause = Literal[
+    "paused_by_us",
+    "paused_by_peer",
+    "offline",
+    "socket",
+    "peer_grants_nothing",
+    "peer_grants_too_little",
+    "peer_stopped_granting",
+    "peer_renews_at_half",
+]
+"""What probably stands behind a wait; see `ADVICE` for those that a lack of credit can have."""
+
+ADVICE: Final[dict[str, str]] = {
+    "peer_grants_nothing": ("The peer may grant only when it is asked: request_credits asks it, and so does a strategy"),
+    "peer_grants_too_little": "The peer goes on granting, but less than what waits needs at once, or to those who came first",
+    "peer_stopped_granting": "Nothing was granted since this wait began: request_credits asks the peer for more",
+    "peer_renews_at_half": (
+        "The peer may renew only once half of its window is spent, and what waits cannot be split: "
+        "a larger window or smaller frames would let it go on"
+    ),
+}
+"""What helps against each likely cause that the lack itself does not name."""
+
+_BY_CREDIT: Final = (WaitCause.MESSAGES, WaitCause.BYTES)
+_NAMED: Final[dict[WaitCause, LikelyCause]] = {
+    WaitCause.PAUSED_BY_US: "paused_by_us",
+    WaitCause.PAUSED_BY_PEER: "paused_by_peer",
+    WaitCause.OFFLINE: "offline",
+    WaitCause.SOCKET: "socket",
+}
+
+
+class Standing(NamedTuple):
+    """One place in a channel's queue at one moment."""
+
+    channel: str
+    ledger: Ledger
+    shortage: Shortage
+    """What holds whoever stands there."""
+    first: Shortage
+    """What holds the first in line: the same where nobody came before."""
+    ahead: int
+    """How many came before."""
+    in_line: int
+    """How many stand in all."""
+    wait_s: float
+    last_grant_age_s: float | None
+    """None: the peer has granted nothing since the handshake."""
 
 
 def amount(number: int, unit: str) -> str:
@@ -12,43 +64,113 @@ def amount(number: int, unit: str) -> str:
     return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
-def shortage_text(channel: str, shortage: Shortage, ledger: Ledger, *, ahead: int, last_grant_age_s: float | None) -> str:
-    """Return what the next step of a sender on `channel` lacks. `ahead`: how many senders came first."""
-    cause, needed, has = shortage.cause, shortage.needed, ledger.spendable
-    texts = {
-        WaitCause.MESSAGES: f"{channel} needs {amount(needed.messages, 'message')} of credit and has {has.messages}",
-        WaitCause.BYTES: f"{channel} needs {amount(needed.byte_credits, 'byte')} of credit and has {has.byte_credits}",
-        WaitCause.PAUSED_BY_US: f"{channel} is paused by us: resume_channel({channel!r}) lets it go on",
-        WaitCause.PAUSED_BY_PEER: f"{channel} is paused by the peer, until it sends RESUME_CHANNEL",
-        WaitCause.BEHIND_OTHERS: f"{amount(ahead, 'sender')} of {channel} came first",
-        WaitCause.SOCKET: f"the peer does not read: what was admitted before is not written yet, {channel} has to wait",
-        WaitCause.OFFLINE: f"{channel} has no connection",
-    }
-    is_credit = cause in (WaitCause.MESSAGES, WaitCause.BYTES)
-    return f"{texts[cause]}; {grant_text(last_grant_age_s)}" if is_credit else texts[cause]
+def lack_text(standing: Standing) -> str:
+    """Return what holds whoever stands there, how much of it is missing, and how old the last grant is."""
+    if standing.shortage.cause is WaitCause.BEHIND_OTHERS:
+        before = f"{amount(standing.ahead, 'sender')} of {standing.channel} came first"
+        return f"{before}; the first is held up: {_held_text(standing)}"
+    return _held_text(standing)
 
 
-def likely_cause(shortage: Shortage, ledger: Ledger, last_grant_age_s: float | None) -> str:
-    """Return what probably stands behind a lack of credit and what helps; empty for the causes that say it themselves."""
-    if shortage.cause not in (WaitCause.MESSAGES, WaitCause.BYTES):
-        return ""
-    credit = ledger.messages if shortage.cause is WaitCause.MESSAGES else ledger.byte_credits
-    if credit.peak and 2 * credit.spendable >= credit.peak:
-        return (
-            " The peer may renew only once half of its window is spent, and what waits cannot be split: "
-            "a larger window or smaller frames would let it go on."
-        )
-    if last_grant_age_s is None:
-        return " The peer may grant only when it is asked: request_credits asks it, and so does a strategy."
-    return ""
+def _held_text(standing: Standing) -> str:
+    channel, cause = standing.channel, standing.first.cause
+    needed, has, missing = standing.first.needed, standing.ledger.spendable, standing.ledger.missing(standing.first.needed)
+    match cause:
+        case WaitCause.MESSAGES:
+            lack = _credit_text(channel, amount(needed.messages, "message"), has.messages, missing.messages)
+        case WaitCause.BYTES:
+            lack = _credit_text(channel, amount(needed.byte_credits, "byte"), has.byte_credits, missing.byte_credits)
+        case WaitCause.PAUSED_BY_US:
+            return f"{channel} is paused by us: resume_channel({channel!r}) lets it go on"
+        case WaitCause.PAUSED_BY_PEER:
+            return f"{channel} is paused by the peer, until it sends RESUME_CHANNEL"
+        case WaitCause.SOCKET:
+            return f"the peer does not read: what was admitted before is not written yet, {channel} has to wait"
+        case WaitCause.OFFLINE:
+            return f"{channel} has no connection"
+        case _:
+            return f"{channel} is being served"
+    return f"{lack}; {grant_text(standing.last_grant_age_s)}"
 
 
-def nobody_waits_text(channel: str, ledger: Ledger, hold: WaitCause | None) -> str:
+def _credit_text(channel: str, needed: str, has: int, missing: int) -> str:
+    return f"{channel} needs {needed} of credit and has {has} ({missing} missing)"
+
+
+def place_text(standing: Standing) -> str:
+    """Return the place in line: "first of 3 in line"."""
+    if standing.in_line <= 1 and not standing.ahead:
+        return "alone in line"
+    place = "first" if not standing.ahead else f"number {standing.ahead + 1}"
+    return f"{place} of {max(standing.in_line, standing.ahead + 1)} in line"
+
+
+def likely_cause(standing: Standing) -> LikelyCause | None:
+    """Return what probably stands behind the wait; None where somebody is just being served."""
+    cause, ledger = standing.first.cause, standing.ledger
+    if cause not in _BY_CREDIT:
+        return _NAMED.get(cause)
+    credit = ledger.messages if cause is WaitCause.MESSAGES else ledger.byte_credits
+    if credit.spendable and 2 * credit.spendable >= credit.peak:
+        return "peer_renews_at_half"
+    if standing.last_grant_age_s is None:
+        return "peer_grants_nothing"
+    return "peer_stopped_granting" if standing.last_grant_age_s >= standing.wait_s else "peer_grants_too_little"
+
+
+def advice_text(standing: Standing) -> str:
+    """Return what helps, as a sentence with its full stop and a space before it; empty where the lack says it itself."""
+    text = ADVICE.get(likely_cause(standing) or "")
+    return f" {text}." if text else ""
+
+
+def explanation(standing: Standing) -> Explanation:
+    """Return why a channel stands still, from the place of the first in its line."""
+    missing = standing.ledger.missing(standing.first.needed)
+    amounts = {WaitCause.MESSAGES: missing.messages, WaitCause.BYTES: missing.byte_credits}
+    who = f"{amount(standing.in_line, 'sender')} waiting, the first for {standing.wait_s:.1f} s"
+    return Explanation(
+        channel=standing.channel,
+        text=f"{lack_text(standing)}. {who}.{advice_text(standing)}",
+        cause=standing.first.cause.value,
+        likely_cause=likely_cause(standing),
+        missing=amounts.get(standing.first.cause, 0),
+        waiting=standing.in_line,
+        oldest_wait=standing.wait_s,
+        last_grant_age=standing.last_grant_age_s,
+    )
+
+
+def nobody_waits(channel: str, ledger: Ledger, hold: WaitCause | None, last_grant_age_s: float | None) -> Explanation:
     """Return how it stands with a channel on which nobody waits."""
-    if hold is not None:
-        return f"{channel} is {hold.value.replace('_', ' ')}; nobody waits."
     has = ledger.spendable
-    return f"{channel}: nobody waits; {amount(has.messages, 'message')} and {amount(has.byte_credits, 'byte')} may be sent now."
+    text = f"{channel}: nobody waits; {amount(has.messages, 'message')} and {amount(has.byte_credits, 'byte')} may be sent now."
+    if hold is not None:
+        text = f"{channel} is {hold.value.replace('_', ' ')}; nobody waits."
+    return Explanation(
+        channel=channel,
+        text=text,
+        cause=None,
+        likely_cause=None if hold is None else _NAMED[hold],
+        missing=NOTHING.messages,
+        waiting=0,
+        oldest_wait=0.0,
+        last_grant_age=last_grant_age_s,
+    )
+
+
+def over(channel: str, why: str, last_grant_age_s: float | None) -> Explanation:
+    """Return what there is to say of a channel whose connection is over."""
+    return Explanation(
+        channel=channel,
+        text=f"{channel}: {why}",
+        cause=None,
+        likely_cause="offline",
+        missing=0,
+        waiting=0,
+        oldest_wait=0.0,
+        last_grant_age=last_grant_age_s,
+    )
 
 
 def grant_text(age_s: float | None) -> str:

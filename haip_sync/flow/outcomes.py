@@ -12,8 +12,8 @@ from haip_sync.errors import (
     MessageTooLargeError,
     NotSentError,
     PartialSendError,
-    WaitCause,
 )
+from haip_sync.flow.explain import Standing, advice_text, lack_text, place_text
 from haip_sync.flow.gates import Parcel, Ticket
 from haip_sync.flow.pending import PendingSend
 
@@ -21,18 +21,20 @@ Reason = Literal["cleared", "cancelled", "dropped", "closed"]
 """Why a queued message left the queue unsent."""
 
 
-def refused(channel: str, parcel: Parcel[Any], cause: WaitCause, reason: str) -> FlowControlError:
+def refused(parcel: Parcel[Any], standing: Standing) -> FlowControlError:
     """Return what a sender gets that did not want to wait."""
-    text = f"{parcel.event_type} was not sent: {reason}. Nothing was sent; send with a timeout to wait in line"
-    return FlowControlError(text, cause=cause, channel=channel)
+    why = f"{lack_text(standing)}.{advice_text(standing)}"
+    text = f"{parcel.event_type} was not sent: {why} Nothing was sent; send with a timeout to wait in line"
+    return FlowControlError(text, cause=standing.shortage.cause, channel=standing.channel)
 
 
-def timed_out(channel: str, parcel: Parcel[Any], cause: WaitCause, reason: str, waited_s: float) -> HAIPError:
+def timed_out(parcel: Parcel[Any], standing: Standing) -> HAIPError:
     """Return what a sender gets whose deadline passed."""
-    what = f"{parcel.event_type} waited {waited_s:.1f} s: {reason}"
+    what = f"{parcel.event_type} waited {standing.wait_s:.1f} s, {place_text(standing)}: {lack_text(standing)}"
     if parcel.progress.frames:
         return stopped(parcel, what)
-    return FlowControlTimeout(f"{what}. Nothing was sent", cause=cause, channel=channel)
+    text = f"{what}.{advice_text(standing)} Nothing was sent"
+    return FlowControlTimeout(text, cause=standing.shortage.cause, channel=standing.channel)
 
 
 def failed(channel: str, parcel: Parcel[Any], failure: HAIPError) -> HAIPError:

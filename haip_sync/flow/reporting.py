@@ -11,6 +11,7 @@ from haip_sync.events import (
     ChannelResumed,
     CreditChanged,
     CreditGranted,
+    MessageDequeued,
     MessageDropped,
     MessageQueued,
     SendAdmitted,
@@ -139,6 +140,22 @@ class Reporter:
                     message_bytes=pending.queued_bytes,
                     queued=gate.queued,
                     queued_bytes=gate.queued_bytes,
+                )
+            )
+
+    def dequeued(self, gate: Gate[Any], ticket: Ticket[Any], pending: PendingSend) -> None:
+        """Report a queued message all of which was admitted."""
+        if self._sink.wants(MessageDequeued):
+            now_s = self._clock()
+            self._sink.put(
+                MessageDequeued(
+                    time_s=now_s,
+                    channel=gate.channel,
+                    message_id=pending.message_id,
+                    message_bytes=pending.queued_bytes,
+                    queued=gate.queued,
+                    queued_bytes=gate.queued_bytes,
+                    wait_s=max(0.0, now_s - ticket.since_s),
                 )
             )
 

@@ -25,7 +25,8 @@ from haip_sync.errors import (
     MessageTooLargeError,
     WaitCause,
 )
-from haip_sync.flow.explain import amount, likely_cause, nobody_waits_text, shortage_text
+from haip_sync.events import ChannelStalled
+from haip_sync.flow.explain import Standing, explanation, nobody_waits, over
 from haip_sync.flow.gates import C, EventSink, Gate, Outlet, Parcel, Shortage, Step, Ticket, Unwatched, Watcher
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
 from haip_sync.flow.outcomes import failed, interrupted_note, refused, taken_out, timed_out
@@ -129,7 +130,7 @@ class Turnstile(Generic[C]):
         """Admit the whole parcel at once or raise. Requires the lock."""
         step = self._next_step(gate, ticket) if not gate.standing() else Shortage(WaitCause.BEHIND_OTHERS, NOTHING)
         if isinstance(step, Shortage):
-            raise refused(gate.channel, ticket.parcel, step.cause, self._reason(gate, ticket, step))
+            raise refused(ticket.parcel, self._standing(gate, ticket, step))
         self._commit(gate, ticket, step)
 
     def _pass_in_turn(self, gate: Gate[C], ticket: Ticket[C], timeout_s: float | None) -> None:
@@ -156,11 +157,10 @@ class Turnstile(Generic[C]):
                 raise failed(gate.channel, ticket.parcel, ticket.failure)
             remaining_s = None if deadline_s is None else deadline_s - self._clock()
             if remaining_s is not None and remaining_s <= 0:
-                shortage = self._why(gate, ticket, gate.standing())
-                reason = self._reason(gate, ticket, shortage)
+                standing = self._standing(gate, ticket, self._why(gate, ticket, gate.standing()))
                 # Decided here, under the lock: a grant that comes before we have left must find nobody standing.
                 ticket.abandoned = True
-                raise timed_out(gate.channel, ticket.parcel, shortage.cause, reason, self._clock() - ticket.since_s)
+                raise timed_out(ticket.parcel, standing)
             if ticket.condition is not None:
                 self._parking.wait(ticket.condition, remaining_s)
 
@@ -291,41 +291,34 @@ class Turnstile(Generic[C]):
     def explain(self, channel: str) -> Explanation:
         """Return why `channel` stands still, or that it does not. Requires the lock."""
         gate = self._gates.get(channel) or Gate(channel, self._new_ledger(channel))
-        standing, now_s = gate.standing(), self._clock()
-        age_s = None if gate.last_grant_s is None else now_s - gate.last_grant_s
-        shortage = self._why(gate, standing[0], standing) if standing else None
+        standing = gate.standing()
         if self._closed is not None:
-            text = f"{channel}: {self._closed}"
-        elif shortage is None:
-            text = nobody_waits_text(channel, gate.ledger, gate.hold())
-        else:
-            reason = self._reason(gate, standing[0], shortage)
-            wait_s = now_s - standing[0].since_s
-            who = f"{amount(len(standing), 'sender')} waiting, the first for {wait_s:.1f} s"
-            text = f"{reason}. {who}.{likely_cause(shortage, gate.ledger, age_s)}"
-        missing = gate.ledger.missing(shortage.needed) if shortage is not None else NOTHING
-        amounts = {WaitCause.MESSAGES: missing.messages, WaitCause.BYTES: missing.byte_credits}
-        return Explanation(
-            channel=channel,
-            text=text,
-            cause=None if shortage is None else shortage.cause.value,
-            missing=0 if shortage is None else amounts.get(shortage.cause, 0),
-            waiting=len(standing),
-            oldest_wait=now_s - standing[0].since_s if standing else 0.0,
-            last_grant_age=age_s,
-        )
+            return over(channel, str(self._closed), self._grant_age_s(gate))
+        if not standing:
+            return nobody_waits(channel, gate.ledger, gate.hold(), self._grant_age_s(gate))
+        return explanation(self._standing(gate, standing[0], self._why(gate, standing[0], standing)))
 
-    def stalls(self, after_s: float) -> list[tuple[str, str]]:
-        """Return (channel, sentence) of each channel where nothing moved for `after_s` s though somebody waits; once a stall."""
-        now_s = self._clock()
-        found = []
+    def stalls(self, after_s: float) -> list[ChannelStalled]:
+        """Return what to tell of channels where nothing moved for `after_s` s though somebody waits; once a stall."""
+        now_s, found = self._clock(), []
         for gate in self._gates.values():
             if not gate.queue:
                 continue
             standing = gate.standing()
-            if standing and not gate.stall_told and now_s - max(standing[0].since_s, gate.last_admitted_s) >= after_s:
+            stalled_s = now_s - max(standing[0].since_s, gate.last_admitted_s) if standing else 0.0
+            if standing and not gate.stall_told and stalled_s >= after_s:
                 gate.stall_told = True
-                found.append((gate.channel, self.explain(gate.channel).text))
+                why = self.explain(gate.channel)
+                found.append(
+                    ChannelStalled(
+                        time_s=now_s,
+                        channel=gate.channel,
+                        text=why.text,
+                        cause=why.cause or "",
+                        waiting=why.waiting,
+                        stalled_s=stalled_s,
+                    )
+                )
         return found
 
     # ---- Admission: all require the lock -------------------------------------------------------------------------------------
@@ -354,6 +347,8 @@ class Turnstile(Generic[C]):
             ticket.wake()
             gate.leave(ticket)
             changed = changed or ticket.has_stood
+            if ticket.pending is not None and ticket.settled:
+                self.report.dequeued(gate, ticket, ticket.pending)
         if changed:
             self.report.backlog(gate)
         if gate.room:
@@ -436,8 +431,21 @@ class Turnstile(Generic[C]):
             return step
         return Shortage(WaitCause.BEHIND_OTHERS, step.needed if isinstance(step, Shortage) else step.cost)
 
-    def _reason(self, gate: Gate[C], ticket: Ticket[C], shortage: Shortage) -> str:
+    def _standing(self, gate: Gate[C], ticket: Ticket[C], shortage: Shortage) -> Standing:
         standing = gate.standing()
-        ahead = standing.index(ticket) if ticket in standing else len(standing)
-        age_s = None if gate.last_grant_s is None else self._clock() - gate.last_grant_s
-        return shortage_text(gate.channel, shortage, gate.ledger, ahead=ahead, last_grant_age_s=age_s)
+        first = shortage
+        if shortage.cause is WaitCause.BEHIND_OTHERS and standing:
+            first = self._why(gate, standing[0], standing)
+        return Standing(
+            channel=gate.channel,
+            ledger=gate.ledger,
+            shortage=shortage,
+            first=first,
+            ahead=standing.index(ticket) if ticket in standing else len(standing),
+            in_line=len(standing),
+            wait_s=max(0.0, self._clock() - ticket.since_s),
+            last_grant_age_s=self._grant_age_s(gate),
+        )
+
+    def _grant_age_s(self, gate: Gate[C]) -> float | None:
+        return None if gate.last_grant_s is None else self._clock() - gate.last_grant_s

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from haip_sync.errors import HAIPTimeout
-from haip_sync.events import Message
+from haip_sync.events import ChannelStalled, Message
+from haip_sync.flow.explain import amount
 from haip_sync.flow.ledger import NOTHING, Cost
 from haip_sync.flow.parking import Parking
 from haip_sync.flow.receive_window import ReceiveWindow
+
+
+class _Look(NamedTuple):
+    """What a look at a window saw: how much was ever taken, when that last changed, and whether somebody was told."""
+
+    taken: Cost
+    since_s: float
+    is_told: bool
 
 
 class Inbox:
@@ -17,6 +28,7 @@ class Inbox:
 
     def __init__(self, parking: Parking) -> None:
         self._parking = parking
+        self._looks: dict[str, _Look] = {}
         self._messages: deque[Message] = deque()
         # Waits for a message, or for the end of the connection.
         self._arrived = parking.new_condition()
@@ -29,6 +41,7 @@ class Inbox:
         """Begin a credit epoch in which our HAI grants `first_window` on every channel."""
         self._first_window = first_window
         self._windows = {}
+        self._looks = {}
 
     def set_window(self, channel: str, window: Cost) -> None:
         """Make `window` what is kept open on `channel`; what it has above the HAI's is granted by a FLOW_UPDATE."""
@@ -40,6 +53,10 @@ class Inbox:
         if window is None:
             window = self._windows[channel] = ReceiveWindow(self._first_window, granted=self._first_window)
         return window
+
+    def windows(self) -> Iterable[tuple[str, ReceiveWindow]]:
+        """Return every window so far, by channel."""
+        return self._windows.items()
 
     def arrive(self, message: Message) -> None:
         """Keep a message for `take_next`, and wake one who waits for it."""
@@ -81,6 +98,18 @@ class Inbox:
             window.books = books
             self._counted = message
 
+    def stalls(self, after_s: float, now_s: float) -> list[ChannelStalled]:
+        """Return what to tell of channels where frames wait and none was taken for `after_s` s; once a stall."""
+        found = []
+        for channel, window in self._windows.items():
+            look, taken = self._looks.get(channel), window.received.minus(window.waiting)
+            if look is None or look.taken != taken or not window.frames_waiting:
+                self._looks[channel] = _Look(taken, now_s, is_told=False)
+            elif not look.is_told and now_s - look.since_s >= after_s:
+                self._looks[channel] = look._replace(is_told=True)
+                found.append(_not_taken(channel, window, now_s, now_s - look.since_s))
+        return found
+
     def pop(self) -> None:
         """Remove the first message."""
         self._messages.popleft()
@@ -89,3 +118,18 @@ class Inbox:
         """Wake whoever waits, where there is something to take: a wake-up may have gone to a thread that was interrupted."""
         if self._messages:
             self._arrived.notify_all()
+
+
+def _not_taken(channel: str, window: ReceiveWindow, now_s: float, stalled_s: float) -> ChannelStalled:
+    frames = amount(window.frames_waiting, "frame")
+    return ChannelStalled(
+        time_s=now_s,
+        channel=channel,
+        text=(
+            f"{channel}: {frames} of {window.waiting.byte_credits} bytes arrived and nobody has taken any for {stalled_s:.1f} s; "
+            "the peer gets their credit back when receive() returns them or, with inbox='listeners', when listeners have run"
+        ),
+        cause="not_taken",
+        waiting=window.frames_waiting,
+        stalled_s=stalled_s,
+    )

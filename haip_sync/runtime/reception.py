@@ -10,7 +10,7 @@ from typing import Protocol
 
 from haip_sync.config import FlowControlConfig
 from haip_sync.errors import HAIPError, HandshakeError, ProtocolError, VersionError
-from haip_sync.events import ErrorReported, HandshakeCompleted, Message, PongReceived, WarningRaised
+from haip_sync.events import ErrorReported, HandshakeCompleted, Message, PongReceived, WarningRaised, WindowOverrun
 from haip_sync.flow.ledger import Cost
 from haip_sync.protocol.envelope import Envelope, Frame, decode_envelope
 from haip_sync.protocol.names import ERROR, FLOW_UPDATE, HAI
@@ -34,6 +34,7 @@ from haip_sync.runtime.rooms import Rooms
 
 log = logging.getLogger("haip_sync.connection")
 
+_BREACH = "FLOW_CONTROL_VIOLATION"
 _UNMETERED = Cost(10_000, 64 << 20)
 """What is kept of a peer that reads no FLOW_UPDATE, until the application takes it."""
 
@@ -165,34 +166,47 @@ class Reception:
     def _admit(self, envelope: Envelope, cost: Cost) -> bool:
         """Count a data frame, and the breach where the peer had no credit for it; return False for one that is not kept."""
         if not self._rooms.turnstile.has_place_for(envelope.channel):
-            self._breach(envelope, f"{envelope.channel} would be one channel too many; the frame was dropped")
+            what = f"{envelope.channel} would be one channel too many; the frame was dropped"
+            self._breach(envelope, cost, what, 1, is_kept=False)
             return False
         window = self._rooms.inbox.window(envelope.channel)
         if not self._rooms.session.accepts(FLOW_UPDATE):
             # Such a peer was never told more than our HAI: it is not accused, and memory is bounded all the same.
             if not window.holds(cost, at_least=_UNMETERED):
-                self._breach(
-                    envelope, f"{envelope.channel} holds {window.frames_waiting} frames that nobody takes; one was dropped"
-                )
+                what = f"{envelope.channel} holds {window.frames_waiting} frames that nobody takes; one was dropped"
+                self._breach(envelope, cost, what, window.breaches, is_kept=False)
                 return False
         elif not window.covers(cost):
             window.breaches += 1
             is_kept = window.holds(cost)
             fate = "kept, because there is room" if is_kept else "dropped: what is not taken fills the window"
             what = f"{envelope.type} of {cost.byte_credits} bytes came without credit on {envelope.channel}; it was {fate}"
-            self._breach(envelope, what)
+            self._breach(envelope, cost, what, window.breaches, is_kept=is_kept)
             if not is_kept:
                 return False
         window.receive(cost)
         self._rooms.turnstile.gate(envelope.channel)
         return True
 
-    def _breach(self, envelope: Envelope, what: str) -> None:
+    def _breach(self, envelope: Envelope, cost: Cost, what: str, breaches: int, *, is_kept: bool) -> None:
         """Report a breach of our grants, and answer it. Requires the lock."""
-        error = ProtocolError(what, code="FLOW_CONTROL_VIOLATION", blame="remote")
-        self._report(Violated(error, envelope.id), time.monotonic())
+        self._log(f"{_BREACH}: {what}")
+        self._rooms.put(
+            WindowOverrun(
+                time_s=time.monotonic(),
+                channel=envelope.channel,
+                code=_BREACH,
+                message=what,
+                reported_by="us",
+                related_id=envelope.id,
+                event_type=envelope.type,
+                message_bytes=cost.byte_credits,
+                kept=is_kept,
+                breaches=breaches,
+            )
+        )
         if self._rooms.session.accepts(ERROR):
-            self._host.post(self._rooms.session.error(error.code, what, envelope.id))
+            self._host.post(self._rooms.session.error(_BREACH, what, envelope.id))
 
     # ---- What it means: all require the lock -----------------------------------------------------------------------------------
 

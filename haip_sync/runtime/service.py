@@ -132,9 +132,10 @@ class Service:
         self.heartbeat.written(self._clock(), ping_has_left=self._rooms.outgoing.written_end >= self.ping_end)
 
     def _tell_of_stalls(self, after_s: float) -> None:
-        """Tell of channels where nothing moves, and of a socket that takes nothing. Requires the lock."""
-        for channel, text in self._rooms.turnstile.stalls(after_s):
-            self._warn(text, channel)
+        """Tell of channels where nothing moves, of frames nobody takes, of a socket that takes nothing. Requires the lock."""
+        for stall in (*self._rooms.turnstile.stalls(after_s), *self._rooms.inbox.stalls(after_s, self._clock())):
+            self._rooms.dispatcher.log(log, logging.WARNING, f"stalled: {stall.text}")
+            self._rooms.put(stall)
         now_s, outgoing = self._clock(), self._rooms.outgoing
         if outgoing.is_empty or outgoing.written_end != self._written_end:
             self._written_end, self._written_since_s, self._stuck_told = outgoing.written_end, now_s, False
@@ -144,6 +145,6 @@ class Service:
                 f"the peer does not read: {outgoing.pending_bytes} bytes are admitted, and none was taken for {after_s:g} s"
             )
 
-    def _warn(self, text: str, channel: str | None = None) -> None:
+    def _warn(self, text: str) -> None:
         self._rooms.dispatcher.log(log, logging.WARNING, f"stalled: {text}")
-        self._rooms.put(WarningRaised(time_s=self._clock(), text=text, channel=channel))
+        self._rooms.put(WarningRaised(time_s=self._clock(), text=text))

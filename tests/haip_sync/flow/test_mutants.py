@@ -84,8 +84,8 @@ class Textbook(Turnstile[Any]):
                 raise failed(gate.channel, ticket.parcel, ticket.failure)
             left_s = None if timeout_s is None else ticket.since_s + timeout_s - self._clock()
             if left_s is not None and left_s <= 0:
-                cause = self._why(gate, ticket, gate.standing()).cause
-                raise timed_out(gate.channel, ticket.parcel, cause, "no credit", 0.0)
+                shortage = self._why(gate, ticket, gate.standing())
+                raise timed_out(ticket.parcel, self._standing(gate, ticket, shortage))
             self._parking.wait(ticket.condition, left_s)
 
     def leave(self, gate: Gate[Any], ticket: Ticket[Any], exc: BaseException) -> None:

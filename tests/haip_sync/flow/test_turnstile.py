@@ -71,7 +71,7 @@ def test_timeout_zero_never_waits() -> None:
     """With timeout 0 what cannot go raises FLOW_CONTROL at once and takes nothing."""
     bench = Bench(messages=1, parking=ScriptedParking())
     with pytest.raises(
-        FlowControlError, match=r"FLOW_CONTROL: .*needs 2 messages of credit and has 1.*Nothing was sent"
+        FlowControlError, match=r"FLOW_CONTROL: .*needs 2 messages of credit and has 1 .1 missing.*Nothing was sent"
     ) as caught:
         bench.send("two", messages=2, timeout_s=0)
     assert (caught.value.cause, caught.value.code) == ("messages", "FLOW_CONTROL")
@@ -110,8 +110,8 @@ def test_a_deadline_takes_its_ticket_along_and_admits_the_next() -> None:
 @pytest.mark.parametrize(
     ("cause", "match"),
     [
-        ("messages", "needs 1 message of credit and has 0; the peer has granted nothing"),
-        ("bytes", "needs 10 bytes of credit and has 5"),
+        ("messages", r"alone in line: .*needs 1 message of credit and has 0 \(1 missing\); the peer has granted nothing"),
+        ("bytes", r"needs 10 bytes of credit and has 5 \(5 missing\)"),
         ("paused_by_us", "is paused by us"),
         ("paused_by_peer", "is paused by the peer"),
         ("socket", "the peer does not read"),
@@ -269,11 +269,11 @@ def test_a_stall_is_told_once() -> None:
     with bench.parking.lock:
         assert bench.turnstile.stalls(5.0) == []
         bench.clock.now_s += 5.0
-        [(channel, text)] = bench.turnstile.stalls(5.0)
+        [stall] = bench.turnstile.stalls(5.0)
         assert bench.turnstile.stalls(5.0) == []
-    assert channel == "USER"
-    assert "needs 1 message of credit and has 0" in text
-    assert "1 sender waiting, the first for 5.0 s" in text
+    assert (stall.channel, stall.cause, stall.waiting, stall.stalled_s) == ("USER", "messages", 1, 5.0)
+    assert "needs 1 message of credit and has 0" in stall.text
+    assert "1 sender waiting, the first for 5.0 s" in stall.text
     bench.grant(1)
     assert sender.finish() is None
 
