@@ -46,7 +46,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     granted_bytes: int
     """The same in bytes."""
     spent: int
-    """Messages that data frames have cost."""
+    """Messages that data frames have cost, and control frames where the server counts them."""
     spent_bytes: int
     """The same in bytes."""
     balance: int
@@ -110,12 +110,19 @@ class Account:
 
     def covers(self, cost: Credit) -> bool:
         """Whether the balance pays for `cost`, messages and bytes together."""
-        return cost.messages <= self.balance and cost.byte_credits <= self.balance_bytes
+        # A frame that needs none of a resource passes also where that one is overdrawn.
+        return cost.messages <= max(0, self.balance) and cost.byte_credits <= max(0, self.balance_bytes)
 
     def spend(self, cost: Credit) -> None:
         """Debit `cost`, covered or not: whoever must not overdraw asks `covers` first."""
         self._spent += cost.messages
         self._spent_bytes += cost.byte_credits
+
+    def lose(self, cost: Credit) -> Credit:
+        """Debit as much of `cost` as the balance pays for, floor zero, and return how much that was."""
+        lost = Credit(max(0, min(cost.messages, self.balance)), max(0, min(cost.byte_credits, self.balance_bytes)))
+        self.spend(lost)
+        return lost
 
     def tally(self) -> Tally:
         """Return a frozen copy."""

@@ -28,7 +28,7 @@ class Conversation:
         self.sequence = Sequence()
         self.archive = Archive(settings.keep_received)
         self.desk = CreditDesk(settings.initial, policy, by_channel)
-        self.voice = Voice(settings, Postbox(self.id, self.sequence), self.desk)
+        self.voice = Voice(settings, Postbox(self.id, self.sequence, settings.tariff), self.desk)
         self._settings = settings
         # An envelope whose binary frame is still to come, and its text.
         self._awaiting: tuple[wire.Envelope, str] | None = None
@@ -79,24 +79,32 @@ class Conversation:
         if self.peer_id is None:
             self._on_first_frame(envelope, text)
         elif envelope.type in wire.CONTROL_TYPES:
+            cost_bytes = self._debit_control(text, now)
             if self._supported(envelope, text):
-                self._record(envelope, text, binary, cost_bytes=0)
+                self._record(envelope, text, binary, cost_bytes=cost_bytes)
                 self._control(envelope, now)
         else:
             self._data(envelope, text, binary, now)
+
+    def _debit_control(self, text: str, now: float) -> int:
+        """Debit a control frame where they are counted; return its bytes. It is taken whether SYSTEM pays for it or not."""
+        cost = self._settings.tariff.control(len(text.encode()))
+        ledger = self.desk.ledger(wire.SYSTEM) if cost else None
+        if ledger is None:
+            return 0
+        lost = ledger.from_client.lose(cost)
+        self.voice.give(wire.SYSTEM, self.desk.after_frame(wire.SYSTEM, now))
+        return lost.byte_credits
 
     def _data(self, envelope: wire.Envelope, text: str, binary: bytes | None, now: float) -> None:
         ledger = self._ledger(envelope.channel, envelope.id)
         if ledger is None:
             return
-        cost = Credit(
-            1,
-            wire.cost_in_bytes(
-                event_type=envelope.type,
-                payload=envelope.payload,
-                bin_len=envelope.bin_len,
-                frame_bytes=len(text.encode()),
-            ),
+        cost = self._settings.tariff.data(
+            event_type=envelope.type,
+            payload=envelope.payload,
+            bin_len=envelope.bin_len,
+            frame_bytes=len(text.encode()),
         )
         if not ledger.take(cost):
             self._breach(envelope, ledger, cost)
@@ -148,7 +156,7 @@ class Conversation:
         self.archive.add_breach(breach, envelope.payload.get("message_id"))
         self.voice.error(
             "FLOW_CONTROL_VIOLATION",
-            f"{envelope.channel}: 1 message and {cost.byte_credits} bytes came, "
+            f"{envelope.channel}: {cost.messages} messages and {cost.byte_credits} bytes came, "
             f"{breach.balance} messages and {breach.balance_bytes} bytes were granted and unspent",
             envelope.id,
         )

@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address, ip_address
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, get_args
 
 from haip_sync.config import (
     DEFAULT_INITIAL_CREDIT_BYTES,
     DEFAULT_INITIAL_CREDITS,
+    CreditUnit,
     check_channel,
     check_choice,
     check_count,
@@ -31,6 +32,7 @@ from haip_sync.testing.records import Refusal
 from haip_sync.testing.registry import SessionRegistry
 from haip_sync.testing.server_session import ServerSession
 from haip_sync.testing.session import Session
+from haip_sync.testing.tariff import Tariff
 from haip_sync.testing.timers import Alarms, Clock, SystemClock
 from haip_sync.testing.voice import ServerSettings
 from haip_sync.testing.wire import DIALECTS, Dialect, accepted_types
@@ -57,8 +59,9 @@ class DevServer:
     ```
 
     It keeps books per session and channel: each data frame costs one message and the UTF-8 length of its whole text frame
-    (media: the binary or decoded length); control frames cost nothing. A frame without credit for it is a breach: it is
-    counted, answered with `ERROR{FLOW_CONTROL_VIOLATION}`, not delivered, and debits nothing.
+    (media: the binary or decoded length); control frames cost nothing. `credit_unit` and `count_control_frames` make it count as
+    other servers do. A frame without credit for it is a breach: it is counted, answered with
+    `ERROR{FLOW_CONTROL_VIOLATION}`, not delivered, and debits nothing.
 
     What it sends on its own (an agent's answer to each text, `send_text`) keeps within the credit that the client grants and
     waits while the channel is paused by either side. The methods that act on sessions return how many they reached:
@@ -75,6 +78,12 @@ class DevServer:
         initial_credits: First message credit per channel, from 0. None: our HAI names none, in bytes neither; the policies
             then take the client's own as the window, and nothing counts as a breach.
         initial_credit_bytes: The same in bytes.
+        credit_unit: What one message credit pays, in both directions: each data frame (`"envelope"`), or a whole text
+            (`"message"`: START costs one message, PART and END none; bytes are paid by all three).
+        count_control_frames: Whether each control frame of the client's after its HAI debits one message, and its bytes, of
+            SYSTEM, as published servers do. The floor is zero, no control frame is ever refused for credit, and the
+            policy gives back what they cost. Ours are free. Books that touch the floor while a grant is under way may
+            differ from the client's: each side then sees the two in another order.
         agent: Whether each text outside of AGENT is answered on AGENT, in parts. At most 1,000 texts wait there per
             session; of more, the oldest that has not begun is dropped (`Session.texts_dropped`).
         pause_script: `(after_seconds, channel, for_seconds)` from each session's handshake on.
@@ -97,6 +106,8 @@ class DevServer:
         policy: CreditPolicy | str | None = None,
         initial_credits: int | None = DEFAULT_INITIAL_CREDITS,
         initial_credit_bytes: int = DEFAULT_INITIAL_CREDIT_BYTES,
+        credit_unit: CreditUnit = "envelope",
+        count_control_frames: bool = False,
         agent: bool = True,
         pause_script: Iterable[tuple[float, str, float] | PauseStep] = (),
         repeat_pauses: bool = False,
@@ -115,6 +126,7 @@ class DevServer:
             initial=_check_initial(initial_credits, initial_credit_bytes),
             agent=check_flag("agent", agent),
             keep_received=check_count("keep_received", keep_received, minimum=1),
+            tariff=_check_tariff(credit_unit, count_control_frames=count_control_frames),
         )
         script = PauseScript(check_pause_script(pause_script), repeat=check_flag("repeat_pauses", repeat_pauses))
         self._name = name
@@ -338,3 +350,8 @@ def _check_port(port: int) -> int:
 def _check_initial(initial_credits: int | None, initial_credit_bytes: int) -> Credit | None:
     byte_credits = check_count("initial_credit_bytes", initial_credit_bytes)
     return None if initial_credits is None else Credit(check_count("initial_credits", initial_credits), byte_credits)
+
+
+def _check_tariff(credit_unit: CreditUnit, *, count_control_frames: bool) -> Tariff:
+    check_choice("credit_unit", credit_unit, get_args(CreditUnit))
+    return Tariff(credit_unit, check_flag("count_control_frames", count_control_frames))

@@ -9,10 +9,10 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from haip_sync import testing
-from haip_sync.config import DEFAULT_INITIAL_CREDIT_BYTES, DEFAULT_INITIAL_CREDITS
+from haip_sync.config import DEFAULT_INITIAL_CREDIT_BYTES, DEFAULT_INITIAL_CREDITS, CreditUnit
 from haip_sync.errors import ConfigError
 from haip_sync.testing.pause_script import PauseStep
 from haip_sync.testing.policies import POLICY_NAMES
@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--initial-credits", type=int, default=DEFAULT_INITIAL_CREDITS, metavar="N", help="messages, per channel")
     add("--initial-bytes", type=int, default=DEFAULT_INITIAL_CREDIT_BYTES, metavar="N", help="bytes, per channel")
+    add("--credit-unit", choices=get_args(CreditUnit), default="envelope", help="what one message pays (default: %(default)s)")
+    add("--count-control-frames", action="store_true", help="debit clients' control frames from SYSTEM")
     add("--no-agent", action="store_true", help="answer nothing")
     add(
         "--pause",
@@ -90,6 +92,8 @@ def _server(arguments: argparse.Namespace) -> DevServer:
         policy=arguments.policy,
         initial_credits=arguments.initial_credits,
         initial_credit_bytes=arguments.initial_bytes,
+        credit_unit=arguments.credit_unit,
+        count_control_frames=arguments.count_control_frames,
         agent=not arguments.no_agent,
         pause_script=arguments.pause,
         repeat_pauses=arguments.repeat_pauses,

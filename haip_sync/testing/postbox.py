@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from haip_sync.testing import wire
+from haip_sync.testing.books import Credit
+from haip_sync.testing.tariff import Tariff
 
 _REPLAY_FRAMES: Final = 1000
 
@@ -16,7 +18,8 @@ class Ready(NamedTuple):
 
     text: str
     binary: bytes | None
-    cost_bytes: int
+    cost: Credit
+    """What it takes of the client's grant if it is a data frame."""
 
 
 class Sequence:
@@ -51,8 +54,9 @@ class Sequence:
 class Postbox:
     """Writes frames out, numbers them and collects them until they are taken to the socket."""
 
-    def __init__(self, session_id: str, sequence: Sequence) -> None:
+    def __init__(self, session_id: str, sequence: Sequence, tariff: Tariff) -> None:
         self._session_id = session_id
+        self._tariff = tariff
         self._sequence = sequence
         self._next_seq = 1
         self._collected: list[str | bytes] = []
@@ -70,7 +74,7 @@ class Postbox:
             binary=binary,
         )
         bin_len = None if binary is None else len(binary)
-        cost = wire.cost_in_bytes(event_type=event_type, payload=payload, bin_len=bin_len, frame_bytes=len(text.encode()))
+        cost = self._tariff.data(event_type=event_type, payload=payload, bin_len=bin_len, frame_bytes=len(text.encode()))
         return Ready(text, binary, cost)
 
     def send(self, frame: Ready) -> None:

@@ -28,7 +28,7 @@ class ReceivedFrame(msgspec.Struct, frozen=True, kw_only=True):
     frame_bytes: int
     """The UTF-8 length of the whole text frame."""
     cost_bytes: int
-    """What it cost of our grant; 0 for a control frame."""
+    """What it cost of our grant; 0 for a control frame, unless the server counts those: then what SYSTEM was debited."""
     binary: bytes | None
     """The binary frame that belongs to it, where there is one."""
 

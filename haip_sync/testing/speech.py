@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 from haip_sync.testing.agent import OutgoingText
-from haip_sync.testing.books import ChannelLedger, Credit
+from haip_sync.testing.books import ChannelLedger
 from haip_sync.testing.postbox import Postbox
 
 MAX_PENDING: Final = 1000
@@ -45,10 +45,9 @@ class Speech:
         while queue and self.types is not None and not ledger.paused:
             event_type, payload = queue[0].next_frame(self.types)
             frame = self._postbox.write(event_type, payload, ledger.channel)
-            cost = Credit(1, frame.cost_bytes)
-            if not ledger.to_client.covers(cost):
+            if not ledger.to_client.covers(frame.cost):
                 return
-            ledger.to_client.spend(cost)
+            ledger.to_client.spend(frame.cost)
             self._postbox.send(frame)
             queue[0].advance()
             if queue[0].done:

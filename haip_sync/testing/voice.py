@@ -6,7 +6,7 @@ Not thread-safe; see `Conversation`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from haip_sync.testing import wire
@@ -15,6 +15,7 @@ from haip_sync.testing.books import Credit
 from haip_sync.testing.credit_desk import CreditDesk
 from haip_sync.testing.postbox import Postbox
 from haip_sync.testing.speech import Speech
+from haip_sync.testing.tariff import Tariff
 
 CLOSE_PROTOCOL_ERROR: Final = 1002
 
@@ -28,6 +29,7 @@ class ServerSettings:
     initial: Credit | None
     agent: bool
     keep_received: int
+    tariff: Tariff = field(default_factory=Tariff)
 
 
 class Voice:
@@ -106,7 +108,7 @@ class Voice:
         """Send a well-formed frame at once, whatever the client accepts; a data frame is debited, covered or not."""
         frame = self._postbox.write(event_type, payload, channel, binary)
         if event_type not in wire.CONTROL_TYPES and (ledger := self._desk.ledger(channel)) is not None:
-            ledger.to_client.spend(Credit(1, frame.cost_bytes))
+            ledger.to_client.spend(frame.cost)
         self._postbox.send(frame)
 
     def send_raw(self, data: str | bytes) -> None:

@@ -1,4 +1,4 @@
-"""HAIP 1.1.2 as this server reads and writes it: envelopes, payloads, types, and what a frame costs.
+"""HAIP 1.1.2 as this server reads and writes it: envelopes, payloads and types.
 
 On purpose nothing of the client's own codec: what one of the two gets wrong, the other shows. No state, no thread.
 """
@@ -19,6 +19,9 @@ MAX_CHANNELS: Final = 1024
 
 Dialect = Literal["message", "text", "both"]
 DIALECTS: Final[tuple[str, ...]] = get_args(Dialect)
+
+SYSTEM: Final = "SYSTEM"
+"""The channel of every control frame's envelope."""
 
 MESSAGE_TEXT: Final = ("MESSAGE_START", "MESSAGE_PART", "MESSAGE_END")
 """START, PART and END of a text in the dialect `message`."""
@@ -45,7 +48,7 @@ CONTROL_TYPES: Final = frozenset(
         "TRANSACTION_JOIN",
     }
 )
-"""What costs nothing: a starved client could not ask for credit otherwise."""
+"""What never waits for credit: a starved client could not ask for any otherwise."""
 _COMMON_TYPES: Final = (
     *("HAI", "PING", "PONG", "ERROR", "FLOW_UPDATE", "PAUSE_CHANNEL", "RESUME_CHANNEL", "REPLAY_REQUEST"),
     *("RUN_STARTED", "RUN_FINISHED", "RUN_CANCEL", "RUN_ERROR", "AUDIO_CHUNK"),
@@ -213,12 +216,3 @@ def encode(
         bin_mime=None if binary is None else "application/octet-stream",
     )
     return _encode(frame).decode()
-
-
-def cost_in_bytes(*, event_type: str, payload: Mapping[str, Any], bin_len: int | None, frame_bytes: int) -> int:
-    """Return what a data frame costs: its binary part, or its decoded base64, or else the whole text frame."""
-    if bin_len is not None:
-        return bin_len
-    data = payload.get("data") if event_type == "AUDIO_CHUNK" else None
-    # Three bytes for four characters; the padding stands for none.
-    return len(data.rstrip("=")) * 3 // 4 if isinstance(data, str) else frame_bytes

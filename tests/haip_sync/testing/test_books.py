@@ -79,6 +79,15 @@ def test_withdrawing_stops_at_zero() -> None:
     assert (account.balance, account.balance_bytes) == (0, 300)
 
 
+def test_losing_stops_at_zero_in_each_resource() -> None:
+    """What cannot be paid is not owed."""
+    account = Account(Credit(2, 50))
+    assert account.lose(Credit(1, 120)) == Credit(1, 50)
+    assert account.lose(Credit(1, 120)) == Credit(1, 0)
+    assert account.lose(Credit(1, 120)) == NOTHING
+    assert (account.balance, account.balance_bytes) == (0, 0)
+
+
 def test_either_pause_holds_the_channel() -> None:
     """Pausing is both ways: sending needs both flags clear."""
     ledger = a_ledger()

@@ -11,6 +11,7 @@ import pytest
 from haip_sync.testing.books import Credit
 from haip_sync.testing.conversation import Conversation
 from haip_sync.testing.policies import CreditPolicy, Generous, Never, OnRequest
+from haip_sync.testing.tariff import Tariff
 from haip_sync.testing.voice import ServerSettings
 from haip_sync.testing.wire import CONTROL_TYPES, MAX_CHANNELS, accepted_types
 
@@ -286,6 +287,92 @@ def test_a_text_frame_in_place_of_the_binary_is_read(line: Line) -> None:
     line.send("TOOL_LIST", {}, "USER")
     assert line.error() == ("PROTOCOL_VIOLATION", audio)
     assert line.spent()[0] == 1
+
+
+# Other ways to count
+
+
+@pytest.mark.parametrize("types", [MESSAGE, TEXT])
+def test_where_a_credit_is_a_text_its_start_alone_costs_one(pen: Any, types: tuple[str, str, str]) -> None:
+    """PART and END cost bytes only; any other data frame costs a message as ever."""
+    line = Line(pen, tariff=Tariff(credit_unit="message"), initial=Credit(2, 10_000))
+    frames = pen.text("hello", types=types)
+    line.put(*frames)
+    assert line.spent() == (1, sum(len(frame.encode()) for frame in frames))
+    line.send("TOOL_LIST", {}, "USER")
+    assert (line.spent()[0], line.texts(), line.get()) == (2, ["hello"], [])
+
+
+def test_where_a_credit_is_a_text_a_part_still_needs_bytes(pen: Any) -> None:
+    """A PART without its bytes is a breach that would have cost no message."""
+    start, part, _ = pen.text("x" * 500)
+    line = Line(pen, hai=False, tariff=Tariff(credit_unit="message"), initial=Credit(1, len(start)))
+    line.put(pen.hai())
+    line.get()
+    line.put(start, part)
+    assert line.error()[0] == "FLOW_CONTROL_VIOLATION"
+    assert line.spent() == (1, len(start))
+
+
+def test_where_a_credit_is_a_text_ours_cost_one_too(pen: Any) -> None:
+    """With one message of the client's credit a whole text of ours goes out, and the next one waits."""
+    line = Line(pen, hai=False, tariff=Tariff(credit_unit="message"))
+    line.put(pen.hai(capabilities={"flow_control": {"initial_credit_messages": 1, "initial_credit_bytes": 50_000}}))
+    line.get()
+    line.talk.voice.say("AGENT", "x" * 90, None)
+    line.talk.voice.say("AGENT", "y", None)
+    assert [frame["type"] for frame in line.get()] == [MESSAGE[0], *3 * (MESSAGE[1],), MESSAGE[2]]
+    assert line.talk.desk.known("AGENT").books().to_client.spent == 1
+    line.send("FLOW_UPDATE", {"channel": "AGENT", "add_messages": 1})
+    assert [frame["type"] for frame in line.get()] == list(MESSAGE)
+
+
+def test_a_text_of_ours_goes_on_where_messages_are_overdrawn(pen: Any) -> None:
+    """What costs no message is not held by a balance below zero."""
+    line = Line(pen, hai=False, tariff=Tariff(credit_unit="message"))
+    line.put(pen.hai(capabilities={"flow_control": {"initial_credit_messages": 1, "initial_credit_bytes": 400}}))
+    line.talk.voice.say("AGENT", "x" * 90, None)
+    line.talk.voice.send_frame("TOOL_LIST", {}, "AGENT", None)
+    line.get()
+    line.send("FLOW_UPDATE", {"channel": "AGENT", "add_bytes": 5000})
+    assert line.get()[-1]["type"] == "MESSAGE_END"
+
+
+def test_counted_control_frames_are_debited_from_system(pen: Any) -> None:
+    """One message and the whole frame's bytes, whatever the type; the HAI, sent before any credit was known, is not counted."""
+    line = Line(pen, tariff=Tariff(count_control_frames=True))
+    assert line.spent("SYSTEM") == (0, 0)
+    before = line.pen.seq
+    sizes = 0
+    for event_type, payload in (("PING", {}), ("FLOW_UPDATE", {"channel": "USER", "add_messages": 1}), ("TRANSACTION_END", {})):
+        text = pen.frame(event_type, payload, "USER")[1]
+        sizes += len(text.encode())
+        line.put(text)
+    assert line.spent("SYSTEM") == (pen.seq - before, sizes)
+    assert line.spent("USER") == (0, 0)
+    assert line.talk.archive.frames[-1].cost_bytes > 0
+
+
+def test_a_control_frame_is_taken_without_credit(pen: Any) -> None:
+    """The floor is zero, nothing is a breach, and the frame does what it does."""
+    line = Line(pen, tariff=Tariff(count_control_frames=True), initial=Credit(1, 10))
+    for nonce in ("a", "b"):
+        line.send("PING", {"nonce": nonce})
+    assert [frame["payload"] for frame in line.get()] == [{"nonce": "a"}, {"nonce": "b"}]
+    assert line.spent("SYSTEM") == (1, 10)
+    assert line.talk.desk.known("SYSTEM").books().breaches == 0
+    late = line.send("TOOL_LIST", {}, "SYSTEM")
+    assert line.error() == ("FLOW_CONTROL_VIOLATION", late)
+
+
+def test_the_policy_gives_counted_control_frames_back(pen: Any) -> None:
+    """As it does for any frame; and the FLOW_UPDATE that does so is itself free."""
+    line = Line(pen, policy=Generous(), tariff=Tariff(count_control_frames=True))
+    line.send("PING", {})
+    grant, pong = line.get()
+    assert (grant["payload"]["channel"], grant["payload"]["add_messages"], pong["type"]) == ("SYSTEM", 1, "PONG")
+    tally = line.talk.desk.known("SYSTEM").books()
+    assert (tally.from_client.balance, tally.to_client.spent) == (10, 0)
 
 
 # Breaches

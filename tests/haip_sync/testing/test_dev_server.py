@@ -571,6 +571,8 @@ class Purse:
         {"pause_script": [(1, "USER")]},
         {"repeat_pauses": 1},
         {"keep_received": 0},
+        {"credit_unit": "letter"},
+        {"count_control_frames": 1},
     ],
 )
 def test_a_wrong_setting_is_refused(settings: dict[str, Any]) -> None:

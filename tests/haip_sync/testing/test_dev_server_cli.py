@@ -84,6 +84,18 @@ def test_the_settings_reach_the_server(launch: Launch, dial: Any) -> None:
     assert "TEXT_MESSAGE_START" not in payload["accept_events"]
 
 
+def test_the_way_of_counting_reaches_the_server(launch: Launch, dial: Any) -> None:
+    """With one message of credit and one text per message, a whole text comes through; the PING takes SYSTEM's only one."""
+    process = launch("--initial-credits", "1", "--policy", "never", "--credit-unit", "message", "--count-control-frames")
+    client = dial(address(process))
+    client.greet()
+    client.say("hello")
+    client.expect("MESSAGE_END")
+    client.send("PING", {})
+    client.send("TOOL_LIST", {}, "SYSTEM")
+    assert client.expect("ERROR")["payload"]["code"] == "FLOW_CONTROL_VIOLATION"
+
+
 def test_the_token_may_come_from_the_environment(launch: Launch, dial: Any) -> None:
     """Then it stands in no list of processes, and it is not printed either."""
     process = launch("--verbose", HAIP_TOKEN=WORD)
