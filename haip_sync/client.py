@@ -321,7 +321,7 @@ class HAIPClient:
         named = payload.get("message_id") if isinstance(payload, Mapping) else None
         message_id = named if isinstance(named, str) else frame.id
         if event_type in CONTROL_TYPES:
-            return SendReceipt(message_id, self._connection.post_now(frame).last_seq)
+            return self._connection.post_now(frame).receipt(message_id)
         return self._send_parcel(checked, FrameParcel(self._connection.rooms.outgoing, session, frame), timeout_s, message_id)
 
     def wait_for_credits(self, channel: str, *, messages: int = 1, byte_credits: int = 0, timeout: float | None = None) -> None:
@@ -342,8 +342,7 @@ class HAIPClient:
     def _send_parcel(
         self, channel: str, parcel: TextParcel | FrameParcel, timeout_s: float | None, message_id: str
     ) -> SendReceipt:
-        entry = self._connection.carry(channel, parcel, timeout_s)
-        return SendReceipt(message_id, entry.last_seq)
+        return self._connection.carry(channel, parcel, timeout_s).receipt(message_id)
 
     def _timeout(self, timeout: _Timeout) -> float | None:
         checked = self._send_timeout if timeout is _SEND_TIMEOUT else check_timeout("timeout", timeout)

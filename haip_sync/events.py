@@ -33,7 +33,7 @@ class ChannelEvent(Event, frozen=True, kw_only=True):
 
 
 class Connected(Event, frozen=True, kw_only=True):
-    """The WebSocket is open; the handshake follows."""
+    """The connection stands: both HAIs were exchanged, and a listener may send. `HandshakeCompleted` follows with the details."""
 
     address: str
     """Host and port; never a token."""

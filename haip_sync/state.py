@@ -3,19 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
+Outcome = Literal["sent", "acknowledged", "refused", "indeterminate"]
 
-class SendReceipt(msgspec.Struct, frozen=True):
-    """What a send that succeeded returns."""
 
-    message_id: str
-    """The text's id; for a single frame its payload's `message_id`, or else the frame's own id."""
-    seq: int
-    """The seq of its last frame."""
-    outcome: str = "sent"
-    """`"sent"`: its last frame was handed to the operating system."""
+class Fate:
+    """What became of one send, as far as is known. Written by its connection, under its lock; read by anybody."""
+
+    __slots__ = ("channel", "message_id", "outcome")
+
+    def __init__(self, channel: str, message_id: str | None) -> None:
+        self.channel = channel
+        self.message_id = message_id
+        self.outcome: Outcome = "sent"
+
+
+class SendReceipt:
+    """What a send that succeeded returns. Two receipts of one send are equal.
+
+    Attributes:
+        message_id: The text's id; for a single frame its payload's `message_id`, or else the frame's own id.
+        seq: The seq of its last frame.
+    """
+
+    __slots__ = ("_fate", "message_id", "seq")
+
+    def __init__(self, message_id: str, seq: int, fate: Fate) -> None:
+        self.message_id = message_id
+        self.seq = seq
+        self._fate = fate
+
+    @property
+    def outcome(self) -> Outcome:
+        """What is known of it now: it goes on changing after the send has returned.
+
+        `"sent"`: its last frame was handed to the operating system. `"acknowledged"`: the peer's `ack` has reached it.
+        `"refused"`: the peer answered a frame of it with `INSUFFICIENT_CREDITS` or `FLOW_CONTROL_VIOLATION` (WIRE.md, point 17).
+        `"indeterminate"`: the line was lost before either; nobody knows whether the peer has it.
+        """
+        return self._fate.outcome
+
+    def __repr__(self) -> str:
+        return f"SendReceipt(message_id={self.message_id!r}, seq={self.seq}, outcome={self.outcome!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SendReceipt):
+            return NotImplemented
+        return (self.message_id, self.seq) == (other.message_id, other.seq)
+
+    def __hash__(self) -> int:
+        return hash((self.message_id, self.seq))
 
 
 class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +120,16 @@ class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
     """The same in bytes."""
 
     @property
+    def is_conserved(self) -> bool:
+        """Whether no credit has come or gone without a cause: what was granted is spent, spendable, set aside or forfeited.
+
+        True in every state; checked after every step as well where `HAIP_SYNC_DEBUG=1` is in the environment.
+        """
+        messages = self.sent_messages + self.credits + self.set_aside + self.forfeited
+        size = self.sent_bytes + self.byte_credits + self.set_aside_bytes + self.forfeited_bytes
+        return (self.granted, self.granted_bytes) == (messages, size)
+
+    @property
     def paused(self) -> bool:
         """Whether either side holds the channel."""
         return self.paused_by_us or self.paused_by_peer
@@ -96,7 +146,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     likely_cause: str | None
     """What probably stands behind it: paused_by_us, paused_by_peer, offline, socket (the peer does not read),
     peer_grants_nothing (nothing since the handshake), peer_stopped_granting (nothing since the wait began),
-    peer_grants_too_little, or peer_renews_at_half (of a window, while what waits cannot be split). None: nothing does."""
+    peer_grants_too_little, peer_refused (a message, so that all credit is forfeited), or peer_renews_at_half (of a window, while
+    what waits cannot be split). None: nothing does."""
     missing: int
     """How much more of it, in messages or bytes; 0 for the other causes."""
     waiting: int

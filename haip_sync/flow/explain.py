@@ -14,6 +14,7 @@ LikelyCause = Literal[
     "paused_by_peer",
     "offline",
     "socket",
+    "peer_refused",
     "peer_grants_nothing",
     "peer_grants_too_little",
     "peer_stopped_granting",
@@ -22,7 +23,8 @@ LikelyCause = Literal[
 """What probably stands behind a wait; see `ADVICE` for those that a lack of credit can have."""
 
 ADVICE: Final[dict[str, str]] = {
-    "peer_grants_nothing": ("The peer may grant only when it is asked: request_credits asks it, and so does a strategy"),
+    "peer_grants_nothing": "The peer may grant only when it is asked: request_credits asks it, and so does a strategy",
+    "peer_refused": "The peer refused a message for want of credit: its books differ from ours, and what was left is forfeited",
     "peer_grants_too_little": "The peer goes on granting, but less than what waits needs at once, or to those who came first",
     "peer_stopped_granting": "Nothing was granted since this wait began: request_credits asks the peer for more",
     "peer_renews_at_half": (
@@ -113,6 +115,8 @@ def likely_cause(standing: Standing) -> LikelyCause | None:
     credit = ledger.messages if cause is WaitCause.MESSAGES else ledger.byte_credits
     if credit.spendable and 2 * credit.spendable >= credit.peak:
         return "peer_renews_at_half"
+    if credit.forfeited and not credit.spendable:
+        return "peer_refused"
     if standing.last_grant_age_s is None:
         return "peer_grants_nothing"
     return "peer_stopped_granting" if standing.last_grant_age_s >= standing.wait_s else "peer_grants_too_little"

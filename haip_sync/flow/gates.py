@@ -7,6 +7,7 @@ the turnstile knows order, credit and waiting. A parcel goes through in one *ste
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from haip_sync.errors import HAIPError, WaitCause
@@ -95,8 +96,8 @@ class EventSink(Protocol):
 class Watcher(Protocol):
     """Who is told what happens at the gates, besides those who listen for events. Every method requires the lock."""
 
-    def begin_epoch(self) -> None:
-        """Note a new credit epoch."""
+    def begin_epoch(self, gates: Iterable[Gate[Any]]) -> None:
+        """Note a new credit epoch, of which nothing is spent yet."""
 
     def granted(self, gate: Gate[Any], amount: Cost) -> None:
         """Note a grant of the peer's."""
@@ -114,7 +115,7 @@ class Watcher(Protocol):
 class Unwatched:
     """The watcher of gates that nobody watches."""
 
-    def begin_epoch(self) -> None:
+    def begin_epoch(self, gates: Iterable[Gate[Any]]) -> None:
         """Ignore it."""
 
     def granted(self, gate: Gate[Any], amount: Cost) -> None:
@@ -174,6 +175,28 @@ class Ticket(Generic[C]):
             self.pending.settle(self.failure)
 
 
+class RoomPlace:
+    """A caller whom a full outbox holds. Guarded by the connection's lock.
+
+    Attributes:
+        size: What its message counts there, in bytes.
+        condition: Waits for room, or for the end; None: it does not have to.
+        called: It was woken because there is room: once is enough.
+    """
+
+    __slots__ = ("called", "condition", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.condition: Condition | None = None
+        self.called = False
+
+    def wake(self) -> None:
+        """Wake the caller. Requires the lock."""
+        if self.condition is not None:
+            self.condition.notify()
+
+
 class Gate(Generic[C]):
     """One channel: its ledger, its two pause flags, its queue. Guarded by the connection's lock."""
 
@@ -190,8 +213,8 @@ class Gate(Generic[C]):
         self.shortage: Shortage | None = None
         self.queued = 0
         self.queued_bytes = 0
-        # Callers whom a full outbox holds, first come first; each condition waits for room, or for the end.
-        self.room: deque[Condition] = deque()
+        # Callers whom a full outbox holds, first come first.
+        self.room: deque[RoomPlace] = deque()
 
     def add(self, ticket: Ticket[C]) -> None:
         """Put a ticket at the end of the queue. Requires the lock."""

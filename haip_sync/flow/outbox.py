@@ -11,7 +11,7 @@ from typing import Any
 
 from haip_sync.config import FlowControlConfig
 from haip_sync.errors import ConnectionClosedError, DeadlockError, QueueFullError
-from haip_sync.flow.gates import Gate, Parcel, Ticket
+from haip_sync.flow.gates import Gate, Parcel, RoomPlace, Ticket
 from haip_sync.flow.outcomes import Reason, not_sent, taken_out
 from haip_sync.flow.parking import Parking
 from haip_sync.flow.pending import PendingSend
@@ -48,23 +48,33 @@ class Outbox:
             with self._lock:
                 self._turnstile.mend()
                 gate = self._turnstile.entrance(pending.channel, parcel)
-                if not self._make_room(gate, pending):
-                    pending.settle(not_sent(pending, "dropped"))
-                    self._turnstile.report.dropped(gate, pending, "dropped")
-                    return
-                gate.add(Ticket(parcel, self._clock(), pending))
-                self._turnstile.report.queued(gate, pending)
-                self._turnstile.serve((gate,))
+                self._queue_up(gate, parcel, pending)
         finally:
             self._poke()  # what was admitted has no thread of its own to write it
 
-    def _make_room(self, gate: Gate[Any], pending: PendingSend) -> bool:
+    def _queue_up(self, gate: Gate[Any], parcel: Parcel[Any], pending: PendingSend) -> None:
+        """Put a parcel in line once there is room. Requires the lock."""
+        place = RoomPlace(pending.queued_bytes)
+        try:
+            if not self._make_room(gate, pending, place):
+                pending.settle(not_sent(pending, "dropped"))
+                self._turnstile.report.dropped(gate, pending, "dropped")
+                return
+            gate.add(Ticket(parcel, self._clock(), pending))
+            self._turnstile.report.queued(gate, pending)
+        finally:
+            # Left only now that its message stands in the queue: the next is called when there is room for two.
+            if place in gate.room:
+                gate.room.remove(place)
+            self._turnstile.serve((gate,))
+
+    def _make_room(self, gate: Gate[Any], pending: PendingSend, place: RoomPlace) -> bool:
         """Return whether the message may stand in the queue, after what `overflow` says was done. Requires the lock."""
         size, config = pending.queued_bytes, self._config
         if size > config.queue_max_bytes:
             text = f"a message of {size} bytes is larger than queue_max_bytes, {config.queue_max_bytes}. Nothing was queued"
             raise QueueFullError(text, channel=gate.channel)
-        if self._has_room(gate, size) and not gate.room:
+        if self._turnstile.has_queue_room(gate, size) and not gate.room:
             return True
         match config.overflow:
             case "raise":
@@ -75,39 +85,32 @@ class Outbox:
             case "drop_oldest":
                 return self._drop_oldest(gate, size)
             case "block":
-                self._wait_for_room(gate, size)
+                self._wait_for_room(gate, place)
         return True
-
-    def _has_room(self, gate: Gate[Any], size: int) -> bool:
-        return gate.queued < self._config.queue_max_messages and gate.queued_bytes + size <= self._config.queue_max_bytes
 
     def _drop_oldest(self, gate: Gate[Any], size: int) -> bool:
         """Drop from the front what has not begun to leave. Requires the lock."""
-        while not self._has_room(gate, size):
+        while not self._turnstile.has_queue_room(gate, size):
             ticket = next((t for t in gate.queue if t.pending and not t.is_over and not t.parcel.progress.frames), None)
             if ticket is None:
                 return False
             self._remove(gate, ticket, "dropped")
         return True
 
-    def _wait_for_room(self, gate: Gate[Any], size: int) -> None:
+    def _wait_for_room(self, gate: Gate[Any], place: RoomPlace) -> None:
         """Wait in line for room. Requires the lock."""
         if self._is_dispatching():
             raise DeadlockError(
                 f"the outbox of {gate.channel} is full, and a listener must not wait for room. Nothing was queued"
             )
-        mine = self._parking.new_condition()
-        try:
-            gate.room.append(mine)
-            while gate.room[0] is not mine or not self._has_room(gate, size):
-                self._parking.wait(mine, None)
-                if self._turnstile.closed is not None:
-                    closed = self._turnstile.closed
-                    raise ConnectionClosedError(f"the message was not queued: {closed}") from closed
-        finally:
-            if mine in gate.room:
-                gate.room.remove(mine)
-            self._turnstile.serve((gate,))  # wakes the next in line, if there is room for it
+        condition = place.condition = self._parking.new_condition()
+        gate.room.append(place)
+        while gate.room[0] is not place or not self._turnstile.has_queue_room(gate, place.size):
+            place.called = False
+            self._parking.wait(condition, None)
+            if self._turnstile.closed is not None:
+                closed = self._turnstile.closed
+                raise ConnectionClosedError(f"the message was not queued: {closed}") from closed
 
     def cancel(self, pending: PendingSend) -> bool:
         """Take one message back; return whether nothing of it was admitted."""

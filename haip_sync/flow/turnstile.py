@@ -26,6 +26,7 @@ from haip_sync.errors import (
     WaitCause,
 )
 from haip_sync.events import ChannelStalled
+from haip_sync.flow.audit import audit_credit, audit_gate
 from haip_sync.flow.explain import Standing, explanation, nobody_waits, over
 from haip_sync.flow.gates import C, EventSink, Gate, Outlet, Parcel, Shortage, Step, Ticket, Unwatched, Watcher
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
@@ -64,6 +65,7 @@ class Turnstile(Generic[C]):
         sink: EventSink,
         poke: Callable[[], None],
         watcher: Watcher | None = None,
+        is_audited: bool = False,
     ) -> None:
         self._parking = parking
         self._lock = parking.lock
@@ -74,6 +76,7 @@ class Turnstile(Generic[C]):
         # Tells the connection's own thread to take the lock and write what is there. One C call: an interrupt cannot split it.
         self._poke = poke
         self._watcher: Watcher = watcher or Unwatched()
+        self._is_audited = is_audited
         # All guarded by the connection's lock.
         self._gates: dict[str, Gate[C]] = {}
         self._epoch = 0
@@ -213,7 +216,7 @@ class Turnstile(Generic[C]):
             gate.paused_by_peer = False
             gate.last_grant_s = None
             self.report.credit(gate)
-        self._watcher.begin_epoch()
+        self._watcher.begin_epoch(self._gates.values())
         self.serve(tuple(self._gates.values()))
 
     def grant(self, channel: str, amount: Cost) -> None:
@@ -227,6 +230,15 @@ class Turnstile(Generic[C]):
         self._watcher.granted(gate, amount)
         self.report.credit(gate)
         self.serve((gate,))
+
+    def forfeit(self, channel: str) -> int:
+        """Give up the message balance of `channel`, what is set aside included; return how much. Requires the lock."""
+        gate = self.gate(channel)
+        before = gate.ledger
+        gate.ledger = before.forfeit_messages()
+        self._unserved.add(gate)
+        self.report.credit(gate)
+        return gate.ledger.messages.forfeited - before.messages.forfeited
 
     def pause(self, channel: str, *, by_us: bool, peer_told: bool, reason: str | None = None) -> None:
         """Hold `channel`. Requires the lock."""
@@ -276,8 +288,8 @@ class Turnstile(Generic[C]):
                 ticket.failure = ticket.failure or self._end_of(ticket, self._closed)
                 ticket.wake()
                 gate.leave(ticket)
-            for caller in gate.room:
-                caller.notify()
+            for place in gate.room:
+                place.wake()
             self.report.backlog(gate)
 
     def _end_of(self, ticket: Ticket[C], closed: HAIPError) -> HAIPError:
@@ -331,6 +343,7 @@ class Turnstile(Generic[C]):
             gate = next(iter(self._unserved))
             self._serve_queue(gate)
             self._unserved.discard(gate)
+            self._audit(gate)
 
     def serve(self, gates: tuple[Gate[C], ...]) -> None:
         """Admit from these gates' queues for as long as it goes."""
@@ -351,8 +364,18 @@ class Turnstile(Generic[C]):
                 self.report.dequeued(gate, ticket, ticket.pending)
         if changed:
             self.report.backlog(gate)
-        if gate.room:
-            gate.room[0].notify()  # it looks itself whether there is room for it
+        self._call_next(gate)
+
+    def _call_next(self, gate: Gate[C]) -> None:
+        """Wake the first of those whom a full outbox holds, once there is room for it."""
+        if gate.room and not gate.room[0].called and self.has_queue_room(gate, gate.room[0].size):
+            # Woken before it is written down: interrupted between, it is woken once more, which harms nobody.
+            gate.room[0].wake()
+            gate.room[0].called = True
+
+    def has_queue_room(self, gate: Gate[C], size: int) -> bool:
+        """Return whether the outbox of the channel has room for one more message of `size` bytes."""
+        return gate.queued < self._config.queue_max_messages and gate.queued_bytes + size <= self._config.queue_max_bytes
 
     def _advance(self, gate: Gate[C], ticket: Ticket[C]) -> bool:
         """Let through of the first ticket what may go. Return whether it is over."""
@@ -403,6 +426,18 @@ class Turnstile(Generic[C]):
             redo.ticket.parcel.progress = redo.step.after
             redo.ticket.settled = redo.step.last
         self._redo = None
+        self._audit(redo.gate, credit_only=True)
+
+    def _audit(self, gate: Gate[C], *, credit_only: bool = False) -> None:
+        """Check a channel's books where that is asked for. The first finding is the last: what is wrong must be able to end."""
+        if not self._is_audited:
+            return
+        self._is_audited = False
+        if credit_only:
+            audit_credit(gate)
+        else:
+            audit_gate(gate, self._next_step)
+        self._is_audited = True
 
     def _new_ledger(self, channel: str) -> Ledger:
         caps = Cost(*self._config.caps_for(channel))

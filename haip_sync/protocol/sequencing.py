@@ -15,6 +15,11 @@ _MOST = 2**64 - 1
 _REMEMBERED = 1_000
 
 
+def is_seq(text: str) -> bool:
+    """Return whether `text` is a number as HAIP wants them: decimal, 1 to 2^64-1."""
+    return bool(_DECIMAL.fullmatch(text)) and int(text) <= _MOST
+
+
 class Verdict(Enum):
     """What a frame is to its sequence."""
 
@@ -45,7 +50,7 @@ class InboundSequence:
         """Take a frame's `seq` in. `is_echo`: the frame carries our own session id, so that its seq is ours, not the peer's."""
         if not self.active:
             return Verdict.DELIVER
-        if is_echo or not _DECIMAL.fullmatch(seq) or int(seq) > _MOST:
+        if is_echo or not is_seq(seq):
             return self._stop()
         number = int(seq)
         known = self._ids.get(number)

@@ -8,6 +8,7 @@ Before the peer's HAI only HAI, ERROR and PING mean anything; afterwards everyth
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -26,11 +27,16 @@ from haip_sync.protocol.names import (
     PAUSE_CHANNEL,
     PING,
     PONG,
+    REFUSAL_CODES,
     RESUME_CHANNEL,
     SYSTEM,
+    UNSUPPORTED_TYPE,
 )
 from haip_sync.protocol.payloads import ChannelName, FlowUpdate, Hello, Nonce, PeerError, read_payload
-from haip_sync.protocol.sequencing import InboundSequence, Verdict
+from haip_sync.protocol.sequencing import InboundSequence, Verdict, is_seq
+
+_ASKINGS_REMEMBERED = 1_024
+"""FLOW_UPDATEs whose refusal is still understood."""
 
 
 class Greeted(NamedTuple):
@@ -78,6 +84,16 @@ class PeerReported(NamedTuple):
     error: PeerError
 
 
+class SendRefusedByPeer(NamedTuple):
+    """ERROR from the peer: by its books we had no credit for what we sent (WIRE.md, point 17)."""
+
+    error: PeerError
+
+
+class AskingRefused(NamedTuple):
+    """ERROR from the peer: it takes no FLOW_UPDATE, whatever its HAI said. Comes once."""
+
+
 class Violated(NamedTuple):
     """The peer broke a rule; the frame changes nothing, the connection goes on."""
 
@@ -91,7 +107,19 @@ class SequencingStopped(NamedTuple):
     seq: str
 
 
-Happening = Greeted | VersionRefused | Granted | PauseAsked | ResumeAsked | Ponged | PeerReported | Violated | SequencingStopped
+Happening = (
+    Greeted
+    | VersionRefused
+    | Granted
+    | PauseAsked
+    | ResumeAsked
+    | Ponged
+    | PeerReported
+    | SendRefusedByPeer
+    | AskingRefused
+    | Violated
+    | SequencingStopped
+)
 
 
 class Received(NamedTuple):
@@ -118,6 +146,7 @@ class Session:
         last_seq: The highest number that a frame of ours has taken; assigned by the runtime, under its lock.
         peer: The peer's HAI, None before it came.
         dialect: How texts travel; None before the peer's HAI and where no dialect of ours fits.
+        acknowledged: The highest of our numbers that the peer has acknowledged.
     """
 
     def __init__(self, session_id: str, *, dialect_choice: str = "auto", text_is_one_message: bool = False) -> None:
@@ -129,7 +158,10 @@ class Session:
         self.dialect: TextDialect | None = None
         self._choice = dialect_choice
         self._text_is_one_message = text_is_one_message
+        self.acknowledged = 0
         self._inbound = InboundSequence()
+        self._refused_types: set[str] = set()
+        self._asking_ids: deque[str] = deque(maxlen=_ASKINGS_REMEMBERED)
 
     @property
     def ack(self) -> int:
@@ -137,8 +169,16 @@ class Session:
         return self._inbound.ack
 
     def accepts(self, frame_type: str) -> bool:
-        """Return whether the peer's HAI names `frame_type`."""
-        return self.peer is not None and frame_type in self.peer.accept_events
+        """Return whether the peer's HAI names `frame_type`, and no answer of its has taken that back."""
+        return self.peer is not None and frame_type in self.peer.accept_events and frame_type not in self._refused_types
+
+    def flow_update(self, channel: str, messages: int, byte_credits: int) -> Frame:
+        """Return a FLOW_UPDATE; a zero is left out."""
+        named = {"add_messages": messages, "add_bytes": byte_credits}
+        payload = {"channel": channel, **{name: number for name, number in named.items() if number}}
+        frame = self.control_frame(FLOW_UPDATE, payload)
+        self._asking_ids.append(frame.id)
+        return frame
 
     def message_cost(self, frame_type: str) -> int:
         """Return the message credit of one data frame: 1, but for what follows the START of a text that counts as one message."""
@@ -171,6 +211,7 @@ class Session:
         if verdict is Verdict.DUPLICATE:
             return self._received(envelope, frame_bytes, (), (), deliver=False)
         stopped = (SequencingStopped(envelope.seq),) if verdict is Verdict.STOPPED else ()
+        self._hear_ack(envelope.ack)
         try:
             happenings, replies = self._understand(envelope)
         except ProtocolError as exc:
@@ -237,8 +278,19 @@ class Session:
     def _hear_pong(self, envelope: Envelope) -> _Meaning:
         return (Ponged(read_payload(Nonce, PONG, envelope.payload).nonce),), ()
 
+    def _hear_ack(self, ack: str | None) -> None:
+        """Take the peer's `ack` in while it keeps to the specification; one of a number that we never used is no news."""
+        if ack and self._inbound.active and is_seq(ack) and self.acknowledged < int(ack) <= self.last_seq:
+            self.acknowledged = int(ack)
+
     def _hear_error(self, envelope: Envelope) -> _Meaning:
-        return (PeerReported(read_payload(PeerError, ERROR, envelope.payload)),), ()
+        error = read_payload(PeerError, ERROR, envelope.payload)
+        if error.code in REFUSAL_CODES and self.peer is not None:
+            return (SendRefusedByPeer(error),), ()
+        if error.code == UNSUPPORTED_TYPE and error.related_id in self._asking_ids and self.accepts(FLOW_UPDATE):
+            self._refused_types.add(FLOW_UPDATE)
+            return (PeerReported(error), AskingRefused()), ()
+        return (PeerReported(error),), ()
 
     def _take_grant(self, envelope: Envelope) -> _Meaning:
         update = read_payload(FlowUpdate, FLOW_UPDATE, envelope.payload)

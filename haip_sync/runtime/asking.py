@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from haip_sync.errors import WaitCause
 from haip_sync.events import RequestExpired, WarningRaised
 from haip_sync.flow.gates import Gate
-from haip_sync.flow.ledger import NOTHING, Cost
+from haip_sync.flow.ledger import NOTHING, Cost, Ledger
 from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.flow.request_desk import RequestDesk
 from haip_sync.flow.strategies import ChannelView, CreditRequest, Strategy
@@ -34,23 +34,27 @@ class Watch:
         metrics: Counts, always: it costs less than to ask whether anybody reads it.
     """
 
-    def __init__(self, poke: Callable[[], None]) -> None:
+    def __init__(self, poke: Callable[[], None], clock: Callable[[], float]) -> None:
         self.metrics = MetricsRecorder()
         self.strategy: Strategy | None = None
-        self.is_fresh = False
+        # What every channel's books were when the epoch, or the strategy, began: None once the strategy knows.
+        self.first: tuple[float, dict[str, Ledger]] | None = None
         self.grants: deque[tuple[str, Cost]] = deque(maxlen=_MOST_GRANTS)
         self.looks: set[str] = set()
         self.levels: Mapping[str, tuple[int, int] | None] = {}
         self._poke = poke
+        self._clock = clock
 
-    def use(self, strategy: Strategy | None) -> None:
+    def use(self, strategy: Strategy | None, gates: Iterable[Gate[Any]]) -> None:
         """Let `strategy` propose from now on; None: nobody."""
         self.strategy = strategy
-        self.begin_epoch()
+        self.begin_epoch(gates)
 
-    def begin_epoch(self) -> None:
-        """Note a new credit epoch, or a new strategy."""
-        self.is_fresh = self.strategy is not None
+    def begin_epoch(self, gates: Iterable[Gate[Any]]) -> None:
+        """Note a new credit epoch, or a new strategy. What is sent before the strategy's first turn counts for it too."""
+        self.first = None
+        if self.strategy is not None:
+            self.first = (self._clock(), {gate.channel: gate.ledger for gate in gates})
         self.grants.clear()
         self.looks.clear()
         self.levels = {}
@@ -83,6 +87,19 @@ class Watch:
         self.metrics.waited(gate.channel, cause, wait_s)
 
 
+class _Turn(NamedTuple):
+    """What the strategy is told in one turn."""
+
+    now_s: float
+    views: dict[str, ChannelView]
+    began_s: float
+    first_views: dict[str, ChannelView] | None
+    """The channels as the epoch, or the strategy, began; None: it knows."""
+    grants: tuple[tuple[str, Cost], ...]
+    looks: frozenset[str]
+    round_trip_s: float | None
+
+
 class Asking:
     """Runs the strategy. `run` and `next_s` are the service thread's, without the lock."""
 
@@ -107,41 +124,50 @@ class Asking:
         with self._rooms.parking.lock:
             watch = self._watch
             self._strategy = watch.strategy if self._may_ask() else None
-            if self._strategy is None or not (watch.is_fresh or watch.grants or watch.looks or is_due):
+            if self._strategy is None or not (watch.first or watch.grants or watch.looks or is_due):
                 return
-            is_fresh, watch.is_fresh = watch.is_fresh, False
-            grants, looks = tuple(watch.grants), frozenset(watch.looks)
-            watch.grants.clear()
-            watch.looks.clear()
-            views = {gate.channel: self._view(gate) for gate in self._rooms.turnstile.gates}
-        self._propose(self._strategy, now_s, views, is_fresh, grants, looks, is_due, round_trip_s)
+            turn = self._turn(watch, now_s, is_due, round_trip_s)
+        self._propose(self._strategy, turn)
+
+    def _turn(self, watch: Watch, now_s: float, is_due: bool, round_trip_s: float | None) -> _Turn:
+        """Take over what has happened. Requires the lock."""
+        gates = tuple(self._rooms.turnstile.gates)
+        views = {gate.channel: self._view(gate, gate.ledger) for gate in gates}
+        began, first_views = watch.first, None
+        if began is not None:
+            first_views = {gate.channel: self._view(gate, began[1].get(gate.channel, gate.ledger)) for gate in gates}
+        turn = _Turn(
+            now_s=now_s,
+            views=views,
+            began_s=began[0] if began is not None else now_s,
+            first_views=first_views,
+            grants=tuple(watch.grants),
+            # In its first turn the strategy looks at everything: what was sent before it came to it.
+            looks=frozenset(views) if is_due or first_views not in (None, views) else frozenset(watch.looks),
+            round_trip_s=round_trip_s,
+        )
+        watch.first = None
+        watch.grants.clear()
+        watch.looks.clear()
+        return turn
 
     def _may_ask(self) -> bool:
         return self._is_open() and self._rooms.session.accepts(FLOW_UPDATE)
 
-    def _propose(
-        self,
-        strategy: Strategy,
-        now_s: float,
-        views: dict[str, ChannelView],
-        is_fresh: bool,
-        grants: tuple[tuple[str, Cost], ...],
-        looks: frozenset[str],
-        is_due: bool,
-        round_trip_s: float | None,
-    ) -> None:
+    def _propose(self, strategy: Strategy, turn: _Turn) -> None:
         proposals: list[CreditRequest] = []
+        now_s, views = turn.now_s, turn.views
         # The strategy may be the user's: what it raises must stop the asking, not the client.
         try:
-            if is_fresh:
+            if turn.first_views is not None:
                 self._desk.reset()
-                proposals += strategy.connected(views, now_s)
-            for channel, amount in grants:
+                proposals += strategy.connected(turn.first_views, turn.began_s)
+            for channel, amount in turn.grants:
                 self._desk.granted(channel, amount.messages, amount.byte_credits, now_s)
                 proposals += strategy.granted(views[channel], amount.messages, amount.byte_credits, now_s)
-            if looks or is_due:
-                seen = views if is_due else {channel: views[channel] for channel in looks}
-                proposals += strategy.look(seen, now_s, round_trip_s=round_trip_s)
+            if turn.looks:
+                seen = {channel: views[channel] for channel in turn.looks}
+                proposals += strategy.look(seen, now_s, round_trip_s=turn.round_trip_s)
             self._tell_expired(now_s)
             self._ask(strategy, self._desk.admit(proposals, now_s), views)
         except Exception as exc:
@@ -175,16 +201,16 @@ class Asking:
     def _switch_off(self, strategy: Strategy, raised: str) -> None:
         with self._rooms.parking.lock:
             if self._watch.strategy is strategy:
-                self._watch.use(None)
+                self._watch.use(None, ())
             text = f"the strategy {type(strategy).__name__} raised {raised} and is switched off; the log has the traceback"
             self._rooms.put(WarningRaised(time_s=self._rooms.turnstile.now_s(), text=text))
 
-    def _view(self, gate: Gate[Any]) -> ChannelView:
-        """Return a channel as a strategy sees it. Requires the lock."""
-        messages, size = gate.ledger
+    def _view(self, gate: Gate[Any], ledger: Ledger) -> ChannelView:
+        """Return a channel as a strategy sees it, with these books. Requires the lock."""
+        messages, size = ledger
         shortage = self._rooms.turnstile.shortage(gate)
         lacks_credit = shortage is not None and shortage.cause in (WaitCause.MESSAGES, WaitCause.BYTES)
-        lack = gate.ledger.missing(shortage.needed) if shortage is not None and lacks_credit else NOTHING
+        lack = ledger.missing(shortage.needed) if shortage is not None and lacks_credit else NOTHING
         return ChannelView(
             channel=gate.channel,
             credits=messages.spendable,

@@ -16,6 +16,7 @@ from functools import partial
 
 from haip_sync.errors import ConnectionClosedError, DeadlockError, HAIPError, HAIPTimeout
 from haip_sync.events import Connected, Disconnected, Message
+from haip_sync.flow import audit
 from haip_sync.flow.ledger import Cost
 from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.flow.outbox import Outbox
@@ -32,10 +33,11 @@ from haip_sync.runtime.dispatch import Dispatcher
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.inbox import Inbox
 from haip_sync.runtime.line import OPCODE_CLOSE, Line, encode
+from haip_sync.runtime.meaning import Meaning, least_window
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.runtime.parcels import FrameParcel, TextParcel
 from haip_sync.runtime.reading import POLICY_VIOLATION, loss, read_until_goodbye
-from haip_sync.runtime.reception import Reception, least_window
+from haip_sync.runtime.reception import Reception
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.service import Service
 from haip_sync.runtime.settings import Settings
@@ -67,11 +69,19 @@ class Connection:
         )
         outgoing = Outgoing(session)
         dispatcher = Dispatcher(settings.name, keeps_messages=not settings.keeps_inbox, after_message=self._after_listeners)
-        self.watch = Watch(self.poke)
+        self.watch = Watch(self.poke, clock)
+        is_audited = audit.is_wanted()
         turnstile: Turnstile[Entry] = Turnstile(
-            parking, outgoing, settings.flow_control, clock=clock, sink=dispatcher, poke=self.poke, watcher=self.watch
+            parking,
+            outgoing,
+            settings.flow_control,
+            clock=clock,
+            sink=dispatcher,
+            poke=self.poke,
+            watcher=self.watch,
+            is_audited=is_audited,
         )
-        self.rooms = Rooms(parking, session, outgoing, turnstile, Inbox(parking), dispatcher)
+        self.rooms = Rooms(parking, session, outgoing, turnstile, Inbox(parking), dispatcher, is_audited)
         self.outbox = Outbox(
             parking,
             turnstile,
@@ -86,7 +96,8 @@ class Connection:
         )
         asking = Asking(self.rooms, self.watch, self.control, lambda: self.is_open)
         self._service = Service(self, self.rooms, self.writer, asking, settings, clock)
-        self._reception = Reception(self, self.rooms, settings.flow_control, keeps_inbox=settings.keeps_inbox)
+        meaning = Meaning(self, self.rooms, settings.flow_control)
+        self._reception = Reception(self, self.rooms, meaning, keeps_inbox=settings.keeps_inbox)
         self._lock = parking.lock
         # Waits for the peer's HAI, for the write order to run empty, and for the end.
         self._changed = parking.new_condition()
@@ -160,7 +171,6 @@ class Connection:
                 threading.Thread(target=self._service.run, name=f"{name}-service", daemon=True),
             )
             least = least_window(self._settings.flow_control)
-            self.rooms.put(Connected(time_s=self._clock(), address=self._settings.address.text))
             self.post(self.rooms.session.hello(least.messages, least.byte_credits))
         self.rooms.dispatcher.start()
         for thread in self._threads:
@@ -260,7 +270,7 @@ class Connection:
         self.check_not_reentered()
         with self._lock:
             self.rooms.turnstile.mend()
-            self.watch.use(strategy)
+            self.watch.use(strategy, self.rooms.turnstile.gates)
 
     def metrics(self) -> MetricsRecorder:
         """Return a copy of the figures. Without the lock, at any time."""
@@ -380,6 +390,8 @@ class Connection:
     def greeted(self) -> None:
         """Note that both HAIs were exchanged."""
         self._greeted = True
+        # Not before: a listener for it may send at once, and ask for credit.
+        self.rooms.put(Connected(time_s=self._clock(), address=self._settings.address.text))
         self._changed.notify_all()
 
     def refuse(self, failure: HAIPError) -> None:
@@ -436,7 +448,7 @@ class Connection:
         self._told = failure
         self._failure = None if in_good_order else failure
         self.rooms.turnstile.close(failure)
-        self.rooms.outgoing.abandon(failure)
+        self.rooms.outgoing.abandon(failure, in_good_order=in_good_order)
         self.rooms.inbox.end()
         self._changed.notify_all()
         if self._line is not None:

@@ -69,11 +69,9 @@ class Control:
 
     def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool) -> None:
         """Grant (and ask for) `amount` on `channel`; a zero is left out."""
-        named = {"add_messages": amount.messages, "add_bytes": amount.byte_credits}
-        payload = {"channel": channel, **{name: number for name, number in named.items() if number}}
         window = self._rooms.inbox.window(channel)
         books = window.given_back(amount) if gives_back else window.extended(amount)
-        self.post(self._rooms.session.control_frame(FLOW_UPDATE, payload), window=(channel, books))
+        self.post(self._rooms.session.flow_update(channel, *amount), window=(channel, books))
         self._rooms.put(
             CreditRequested(
                 time_s=self._clock(),
@@ -95,6 +93,7 @@ class Control:
         """Count a data frame as taken, and give credit back where it is time."""
         self._rooms.inbox.take(message)
         self._give_back(message.channel)
+        self._rooms.audit()
 
     def refund(self, channel: str, cost: Cost) -> None:
         """Count a data frame that nobody will take, and give its credit back where it is time."""

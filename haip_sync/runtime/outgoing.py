@@ -11,7 +11,8 @@ from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.receive_window import ReceiveWindow, WindowBooks
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.session import Session
-from haip_sync.state import SendReceipt
+from haip_sync.runtime.fates import Fates
+from haip_sync.state import Fate, SendReceipt
 
 ROOM_BYTES: Final = 256 << 10
 """How much may be admitted and not yet written, or one larger frame: more would only be promised, not sent."""
@@ -29,9 +30,11 @@ class Entry:
         end: How many bytes were ever committed, this entry included: its place in the write order.
         window: A receive window and its books once this has its place: what a FLOW_UPDATE grants counts from there on.
         pending: The handle to settle once it is written; None: nobody holds one, or the text goes on.
+        fate: What becomes of the send that it belongs to; None: control frames of ours.
+        is_last: Whether nothing of that send follows.
     """
 
-    __slots__ = ("ack", "end", "first_seq", "frames", "pending", "raw", "window", "wire_bytes")
+    __slots__ = ("ack", "end", "fate", "first_seq", "frames", "is_last", "pending", "raw", "window", "wire_bytes")
 
     def __init__(self, frames: Sequence[Frame], first_seq: int, ack: int, raw: bytes, start: int) -> None:
         self.frames = frames
@@ -42,12 +45,18 @@ class Entry:
         self.wire_bytes = len(raw) + attached + sum(f.size(first_seq + i, ack) for i, f in enumerate(frames))
         self.end = start + self.wire_bytes
         self.pending: PendingSend | None = None
+        self.fate: Fate | None = None
+        self.is_last = True
         self.window: tuple[ReceiveWindow, WindowBooks] | None = None
 
     @property
     def last_seq(self) -> int:
         """The seq of the last frame."""
         return self.first_seq + len(self.frames) - 1
+
+    def receipt(self, message_id: str) -> SendReceipt:
+        """Return what the sender gets."""
+        return SendReceipt(message_id, self.last_seq, self.fate or Fate(self.frames[-1].channel, message_id))
 
 
 class Outgoing:
@@ -62,6 +71,7 @@ class Outgoing:
         self._entries: deque[Entry] = deque()
         self._committed_end = 0
         self.written_end = 0
+        self._fates = Fates()
 
     def plan(self, frames: Sequence[Frame]) -> Entry:
         """Return what these frames would be if they were committed now. Changes nothing."""
@@ -84,6 +94,8 @@ class Outgoing:
         """Give `cargo` its numbers and its place. Doing it twice changes nothing: every line sets a value or looks first."""
         if cargo.frames:
             self._session.last_seq = cargo.last_seq
+            if cargo.fate is not None:
+                self._fates.note(cargo.fate, [frame.id for frame in cargo.frames], cargo.last_seq if cargo.is_last else None)
         if not self._entries or self._entries[-1] is not cargo:
             self._entries.append(cargo)
         self._committed_end = cargo.end
@@ -107,16 +119,25 @@ class Outgoing:
         while self._entries and self._entries[0].end <= end:
             entry = self._entries[0]
             if entry.pending is not None:
-                entry.pending.settle(SendReceipt(entry.pending.message_id, entry.last_seq))
+                entry.pending.settle(entry.receipt(entry.pending.message_id))
             self._entries.popleft()
         self.written_end = end
 
-    def abandon(self, failure: HAIPError) -> None:
-        """Settle the handles of what was admitted and will not be written."""
+    def abandon(self, failure: HAIPError, *, in_good_order: bool) -> None:
+        """Settle the handles of what was admitted and will not be written; of what was, nobody knows after a loss."""
+        if not in_good_order:
+            self._fates.lose()
         for entry in self._entries:
+            if entry.fate is not None:
+                entry.fate.outcome = "indeterminate"
             if entry.pending is not None:
                 what = f"the message {entry.pending.message_id} was admitted, then the connection ended"
                 entry.pending.settle(ConnectionClosedError(f"{what}: whether the peer has it is not known. {failure}"))
+
+    @property
+    def fates(self) -> Fates:
+        """What became of the latest sends."""
+        return self._fates
 
     @property
     def is_empty(self) -> bool:

@@ -14,6 +14,7 @@ from haip_sync.protocol.envelope import Frame, encode_json
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.text_frames import cut_escaped, escape_text
 from haip_sync.runtime.outgoing import Entry, Outgoing
+from haip_sync.state import Fate
 
 _MOST_SEQ: Final = 10**9
 """More frames than one text will ever take; its digits are what a stream's numbers can grow to."""
@@ -30,8 +31,9 @@ def shortage_of(cost: Cost, ledger: Ledger) -> Shortage:
 class _FramesParcel:
     """What frames have in common: their numbers and costs."""
 
-    def __init__(self, outgoing: Outgoing, session: Session) -> None:
+    def __init__(self, outgoing: Outgoing, session: Session, fate: Fate) -> None:
         self.progress = Progress()
+        self._fate = fate
         self._outgoing = outgoing
         self._session = session
         self._entry: Entry | None = None
@@ -52,6 +54,7 @@ class _FramesParcel:
     def _step(self, frames: Sequence[Frame], cost: Cost, after: Progress, *, last: bool) -> Step[Entry]:
         entry = self._outgoing.plan(frames)
         self._entry = entry
+        entry.fate, entry.is_last = self._fate, last
         if last:
             entry.pending = self.pending
         return Step(cost, entry, entry.wire_bytes, after, last)
@@ -61,7 +64,7 @@ class FrameParcel(_FramesParcel):
     """One frame, with the binary frame that belongs to it."""
 
     def __init__(self, outgoing: Outgoing, session: Session, frame: Frame) -> None:
-        super().__init__(outgoing, session)
+        super().__init__(outgoing, session, Fate(frame.channel, frame.id))
         self._frame = frame
 
     @property
@@ -103,7 +106,7 @@ class TextParcel(_FramesParcel):
         text: str,
         may_stream: bool,
     ) -> None:
-        super().__init__(outgoing, session)
+        super().__init__(outgoing, session, Fate(channel, members["message_id"]))
         self._dialect = dialect
         self._channel = channel
         self._ids = {"run_id": members["run_id"], "thread_id": members["thread_id"]}

@@ -8,27 +8,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from haip_sync.config import FlowControlConfig
-from haip_sync.errors import HAIPError, HandshakeError, ProtocolError, VersionError
-from haip_sync.events import ErrorReported, HandshakeCompleted, Message, PongReceived, WarningRaised, WindowOverrun
+from haip_sync.errors import HAIPError, HandshakeError, ProtocolError
+from haip_sync.events import Message, WindowOverrun
 from haip_sync.flow.ledger import Cost
 from haip_sync.protocol.envelope import Envelope, Frame, decode_envelope
 from haip_sync.protocol.names import ERROR, FLOW_UPDATE, HAI
 from haip_sync.protocol.session import (
-    Granted,
-    Greeted,
-    Happening,
-    PauseAsked,
-    PeerReported,
-    Ponged,
     Received,
-    ResumeAsked,
-    SequencingStopped,
     Session,
-    VersionRefused,
     Violated,
 )
 from haip_sync.runtime.heartbeat import Heartbeat
+from haip_sync.runtime.meaning import Meaning
 from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.rooms import Rooms
 
@@ -49,17 +40,8 @@ class Host(Protocol):
     def post(self, frame: Frame) -> Entry:
         """Commit a control frame and have it written soon."""
 
-    def greeted(self) -> None:
-        """Note that both HAIs were exchanged."""
-
-    def complain(self, text: str) -> None:
-        """Note what came in place of the peer's HAI, for the error of a handshake that fails."""
-
     def refuse(self, failure: HAIPError) -> None:
         """End the connection for this reason, once what is posted has left."""
-
-    def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool) -> None:
-        """Grant (and ask for) `amount` on `channel`."""
 
     def refund(self, channel: str, cost: Cost) -> None:
         """Count a data frame that nobody will take, and give its credit back where it is time."""
@@ -72,13 +54,13 @@ class Reception:
         self,
         host: Host,
         rooms: Rooms,
-        config: FlowControlConfig,
+        meaning: Meaning,
         *,
         keeps_inbox: bool,
     ) -> None:
         self._host = host
         self._rooms = rooms
-        self._config = config
+        self._meaning = meaning
         self._keeps_inbox = keeps_inbox
         self._awaiting: tuple[Envelope, int] | None = None
 
@@ -126,14 +108,16 @@ class Reception:
             rooms.turnstile.mend()
             self._host.heartbeat.heard(time.monotonic())
             received = receive(rooms.session)
+            rooms.outgoing.fates.acknowledged(rooms.session.acknowledged)
             for reply in received.replies:
                 self._host.post(reply)
             for happening in received.happenings:
-                self._apply(happening)
+                self._meaning.apply(happening)
             if envelope is not None and received.deliver:
                 self._deliver(envelope, received, binary)
             elif envelope is not None and received.is_data:
                 self._refund(envelope, Cost(received.cost_messages, received.cost_bytes))
+            rooms.audit()
             if envelope is not None and envelope.type == HAI and rooms.session.peer is None:
                 self._refuse_bad_hello(received)
 
@@ -190,7 +174,7 @@ class Reception:
 
     def _breach(self, envelope: Envelope, cost: Cost, what: str, breaches: int, *, is_kept: bool) -> None:
         """Report a breach of our grants, and answer it. Requires the lock."""
-        self._log(f"{_BREACH}: {what}")
+        self._rooms.dispatcher.log(log, logging.WARNING, f"{_BREACH}: {what}")
         self._rooms.put(
             WindowOverrun(
                 time_s=time.monotonic(),
@@ -207,97 +191,6 @@ class Reception:
         )
         if self._rooms.session.accepts(ERROR):
             self._host.post(self._rooms.session.error(_BREACH, what, envelope.id))
-
-    # ---- What it means: all require the lock -----------------------------------------------------------------------------------
-
-    def _apply(self, happening: Happening) -> None:
-        rooms, now_s = self._rooms, time.monotonic()
-        match happening:
-            case Granted(channel) | PauseAsked(channel) | ResumeAsked(channel) if not rooms.turnstile.has_place_for(channel):
-                error = ProtocolError(f"{channel} would be one channel too many", blame="remote")
-                self._report(Violated(error, None), now_s)
-            case Granted(channel, messages, byte_credits):
-                rooms.turnstile.grant(channel, Cost(messages, byte_credits))
-            case PauseAsked(channel):
-                rooms.turnstile.pause(channel, by_us=False, peer_told=True)
-            case ResumeAsked(channel):
-                rooms.turnstile.resume(channel, by_us=False)
-            case Ponged(nonce):
-                round_trip_s = self._host.heartbeat.ponged(nonce, now_s)
-                if round_trip_s is not None:
-                    rooms.put(PongReceived(time_s=now_s, round_trip_s=round_trip_s))
-            case Greeted():
-                self._greet(happening)
-            case VersionRefused(majors):
-                self._host.refuse(VersionError(f"the peer accepts HAIP MAJOR {list(majors)}, we speak 1"))
-            case PeerReported() | Violated() | SequencingStopped():
-                self._report(happening, now_s)
-
-    def _greet(self, greeted: Greeted) -> None:
-        """Begin a credit epoch: what the peer's HAI grants us, and the rest of what we grant the peer."""
-        rooms, first = self._rooms, greeted.hello.capabilities.flow_control
-        rooms.turnstile.open_epoch(first.initial_credit_messages, first.initial_credit_bytes)
-        least = least_window(self._config)
-        rooms.inbox.open_epoch(least)
-        self._host.greeted()
-        spendable = rooms.turnstile.gate("USER").ledger
-        rooms.put(
-            HandshakeCompleted(
-                time_s=time.monotonic(),
-                session_id=rooms.session.session_id,
-                peer_session_id=greeted.peer_session_id,
-                haip_version=greeted.hello.haip_version,
-                dialect=rooms.session.dialect.name if rooms.session.dialect else "none",
-                epoch=rooms.turnstile.epoch,
-                initial_credits=spendable.messages.granted,
-                initial_byte_credits=spendable.byte_credits.granted,
-            )
-        )
-        self._grant_the_rest(least)
-
-    def _grant_the_rest(self, least: Cost) -> None:
-        """Grant each channel what its own setting has above the HAI's; where the peer reads no FLOW_UPDATE the HAI stands."""
-        if self._rooms.session.accepts(FLOW_UPDATE):
-            for channel in sorted(self._config.named_channels()):
-                initial = Cost(*self._config.initial_for(channel))
-                rest = Cost(initial.messages - least.messages, initial.byte_credits - least.byte_credits)
-                if any(rest):
-                    self._rooms.inbox.set_window(channel, initial)
-                    self._host.send_flow_update(channel, rest, gives_back=False)
-
-    def _report(self, happening: PeerReported | Violated | SequencingStopped, now_s: float) -> None:
-        if self._rooms.session.peer is None and not isinstance(happening, SequencingStopped):
-            said = happening.error
-            self._host.complain(
-                f"{said.code}: {said}" if isinstance(said, ProtocolError) else f"ERROR {said.code}: {said.message}"
-            )
-        match happening:
-            case PeerReported(error):
-                self._log(f"the peer reports {error.code}: {error.message}")
-                event = ErrorReported(
-                    time_s=now_s, code=error.code, message=error.message, reported_by="peer", related_id=error.related_id
-                )
-                self._rooms.put(event)
-            case Violated(violation, related_id):
-                self._log(f"{violation.code}: {violation}")
-                self._rooms.put(
-                    ErrorReported(
-                        time_s=now_s, code=violation.code, message=str(violation), reported_by="us", related_id=related_id
-                    )
-                )
-            case SequencingStopped(seq):
-                text = f"the peer's seq {seq!r:.60} does not keep to HAIP: nothing is acknowledged on this connection"
-                self._log(text)
-                self._rooms.put(WarningRaised(time_s=now_s, text=text))
-
-    def _log(self, text: str) -> None:
-        self._rooms.dispatcher.log(log, logging.WARNING, text)
-
-
-def least_window(config: FlowControlConfig) -> Cost:
-    """Return what our HAI grants on every channel: the smallest of the per-channel values."""
-    initial = [config.initial_for(channel) for channel in config.named_channels()]
-    return Cost(min(messages for messages, _ in initial), min(size for _, size in initial))
 
 
 def _message(envelope: Envelope, received: Received, binary: bytes | None) -> Message:

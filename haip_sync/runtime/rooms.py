@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from haip_sync.events import Event
+from haip_sync.flow.audit import audit_windows
 from haip_sync.flow.parking import Parking
 from haip_sync.flow.turnstile import Turnstile
 from haip_sync.protocol.session import Session
@@ -23,6 +24,12 @@ class Rooms:
     turnstile: Turnstile[Entry]
     inbox: Inbox
     dispatcher: Dispatcher
+    is_audited: bool
+
+    def audit(self) -> None:
+        """Check what we grant the peer, where the environment asks for it. Requires the lock. Raises `AssertionError`."""
+        if self.is_audited:
+            audit_windows(self.inbox.windows())
 
     def put(self, event: Event) -> None:
         """Hand an event to the listeners, if there are any for it."""

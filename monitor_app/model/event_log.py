@@ -98,7 +98,7 @@ def row_of_event(event: Event) -> LogRow | None:
 def _row_of_connection_event(event: Event) -> LogRow | None:
     match event:
         case Connected():
-            return LogRow(event.time_s, None, "CONNECT", f"WebSocket open to {event.address}", Tone.PLAIN)
+            return LogRow(event.time_s, None, "CONNECT", f"connected to {event.address}", Tone.PLAIN)
         case HandshakeCompleted():
             return LogRow(event.time_s, None, "HAI", _handshake(event), Tone.GOOD)
         case Disconnected():

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.scripted_peer import Peer, peer
 from support.turnstiles import PATIENCE_S, until
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.server import ServerConnection, serve
 
 from haip_sync import (
     DeadlockError,
@@ -27,57 +24,6 @@ from haip_sync.flow.turnstile import MOST_CHANNELS
 from haip_sync.runtime import control
 from haip_sync.testing import DevServer, Never
 
-TYPES = ["HAI", "PING", "PONG", "ERROR", "FLOW_UPDATE", "PAUSE_CHANNEL", "MESSAGE_START", "MESSAGE_PART", "MESSAGE_END"]
-
-
-class Peer:
-    """Says what a test tells it to, with good numbers."""
-
-    def __init__(self, connection: ServerConnection) -> None:
-        self.connection = connection
-        self._seq = 0
-
-    def says(self, frame_type: str, payload: Any, channel: str = "SYSTEM") -> None:
-        self._seq += 1
-        frame = {"id": str(self._seq), "session": "s", "seq": str(self._seq), "ts": "1", "channel": channel, "type": frame_type}
-        self.connection.send(json.dumps(frame | {"payload": payload, "pv": 1}))
-
-    def greets(self, **changes: Any) -> None:
-        hello = {"haip_version": "1.1.2", "accept_major": [1], "accept_events": TYPES}
-        credit = {"flow_control": {"initial_credit_messages": 100, "initial_credit_bytes": 1_000_000}}
-        self.says("HAI", {**hello, "capabilities": credit, **changes})
-
-    def hears(self, frame_type: str) -> Any:
-        while (frame := json.loads(self.connection.recv(PATIENCE_S)))["type"] != frame_type:
-            pass
-        return frame["payload"]
-
-
-@contextmanager
-def peer(script: Callable[[Peer], object]) -> Iterator[str]:
-    """Run a WebSocket server whose every connection follows `script`."""
-
-    def handle(connection: ServerConnection) -> None:
-        try:
-            script(Peer(connection))
-        except (ConnectionClosed, TimeoutError):
-            return
-
-    with serve(handle, "127.0.0.1", 0, compression=None, ping_interval=None, close_timeout=1) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
-        finally:
-            server.shutdown()
-            thread.join(PATIENCE_S)
-
-
-def stays(speaker: Peer) -> None:
-    """Keep the connection until the client ends it."""
-    while True:
-        speaker.connection.recv(PATIENCE_S)
-
 
 def test_no_major_in_common_is_told_at_once() -> None:
     """A peer of another MAJOR ends connect with VersionError, and is told VERSION_INCOMPATIBLE."""
@@ -86,7 +32,7 @@ def test_no_major_in_common_is_told_at_once() -> None:
     def script(speaker: Peer) -> None:
         speaker.greets(accept_major=[2])
         heard.append(speaker.hears("ERROR"))
-        stays(speaker)
+        speaker.stays()
 
     with peer(script) as url, pytest.raises(VersionError, match=r"accepts HAIP MAJOR \[2\], we speak 1"):
         HAIPClient(url).connect(PATIENCE_S)
@@ -98,7 +44,7 @@ def test_a_hai_that_cannot_be_read_is_told_at_once() -> None:
 
     def script(speaker: Peer) -> None:
         speaker.greets(capabilities={"flow_control": None})
-        stays(speaker)
+        speaker.stays()
 
     with peer(script) as url, pytest.raises(HandshakeError, match=r"HAI cannot be read: .*flow_control"):
         HAIPClient(url).connect(PATIENCE_S)
@@ -120,7 +66,7 @@ def test_what_came_in_place_of_a_hai_is_in_the_error(say: Callable[[Peer], objec
 
     def script(speaker: Peer) -> None:
         say(speaker)
-        stays(speaker)
+        speaker.stays()
 
     with peer(script) as url, pytest.raises(HAIPTimeout, match=match):
         HAIPClient(url).connect(1.5)
@@ -134,7 +80,7 @@ def test_channels_are_bounded() -> None:
         for number in range(2 * MOST_CHANNELS):
             speaker.says("FLOW_UPDATE", {"channel": f"c{number}", "add_messages": 1})
         speaker.says("FLOW_UPDATE", {"channel": "USER", "add_messages": 5})
-        stays(speaker)
+        speaker.stays()
 
     with peer(script) as url, HAIPClient(url, flow_control=FlowControlConfig(max_credits=1_000)) as client:
         until(lambda: client.connection_state().credits["USER"] == 105)
@@ -174,7 +120,7 @@ def test_what_overruns_the_window_is_reported_and_bounded() -> None:
             speaker.says("MESSAGE_START", {"message_id": str(number)}, channel="AGENT")
         sent.set()
         heard.extend(speaker.hears("ERROR") for _ in range(6))
-        stays(speaker)
+        speaker.stays()
 
     with peer(script) as url, HAIPClient(url, flow_control=FlowControlConfig(initial_credits=4)) as client:
         errors: list[ErrorReported] = []
@@ -196,7 +142,7 @@ def test_a_peer_that_reads_no_flow_update_is_not_accused() -> None:
         speaker.greets(accept_events=["HAI", "PING", "PONG", "ERROR"])
         for number in range(50):
             speaker.says("MESSAGE_START", {"message_id": str(number)}, channel="AGENT")
-        stays(speaker)
+        speaker.stays()
 
     with peer(script) as url, HAIPClient(url, flow_control=FlowControlConfig(initial_credits=2)) as client:
         errors: list[ErrorReported] = []
@@ -211,7 +157,7 @@ def test_a_peer_that_accepts_no_ping_costs_nothing() -> None:
 
     def script(speaker: Peer) -> None:
         speaker.greets(accept_events=["MESSAGE_START", "MESSAGE_PART", "MESSAGE_END"])
-        stays(speaker)
+        speaker.stays()
 
     with peer(script) as url, HAIPClient(url, heartbeat=HeartbeatPolicy(interval=0.05)) as client:
         heartbeat = client._connection.heartbeat
@@ -230,7 +176,7 @@ def test_per_channel_windows_are_granted_once_and_kept_open() -> None:
         for number in range(3):
             speaker.says("MESSAGE_START", {"message_id": str(number)}, channel="USER")
             updates.append(speaker.hears("FLOW_UPDATE"))
-        stays(speaker)
+        speaker.stays()
 
     with peer(script) as url, HAIPClient(url, flow_control=FlowControlConfig(initial_credits={"USER": 50})) as client:
         for _ in range(3):

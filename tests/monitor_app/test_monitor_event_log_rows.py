@@ -65,7 +65,7 @@ GRANT = CreditGranted(
             "resumed by us; the peer still holds it",
             Tone.OURS,
         ),
-        (Connected(time_s=1.0, address="ws://a:1"), "CONNECT", "WebSocket open to ws://a:1", Tone.PLAIN),
+        (Connected(time_s=1.0, address="ws://a:1"), "CONNECT", "connected to ws://a:1", Tone.PLAIN),
         (
             Disconnected(time_s=1.0, reason="it is gone", in_good_order=False, code=1006),
             "DISCONNECT",

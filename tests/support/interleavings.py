@@ -25,7 +25,7 @@ from haip_sync.flow.outbox import Outbox
 from haip_sync.flow.pending import DoneCallback, PendingSend
 from haip_sync.flow.turnstile import Turnstile
 from haip_sync.runtime.parcels import WaitParcel
-from haip_sync.state import SendReceipt
+from haip_sync.state import Fate, SendReceipt
 from support.scheduler import Explorer, ScheduledParking, Scheduler, Unwound, ViolationError
 from support.turnstiles import Cargo, Ledgerless, Parcel, Sink
 
@@ -241,7 +241,7 @@ class Rig:
         threads = [ticket.parcel.event_type for ticket in standing if ticket.pending is None and not ticket.abandoned]
         if len(threads) > len(self.scheduler.parked()):
             raise ViolationError(f"{threads} stand in the queue, and only {self.scheduler.parked()} sleep")
-        if self.gate.room and self.outbox._has_room(self.gate, BYTES):
+        if self.gate.room and self.turnstile.has_queue_room(self.gate, BYTES):
             raise ViolationError("somebody waits for room in the outbox though there is some")
 
     def check_end(self) -> None:
@@ -355,7 +355,7 @@ class RecordingOutlet(Ledgerless):
             rig.scheduler.tell(f"lets {cargo.label} leave as {cargo.seq}")
         pending = rig.pendings.get(cargo.label)
         if pending is not None:
-            pending.settle(SendReceipt(cargo.label, cargo.seq))
+            pending.settle(SendReceipt(cargo.label, cargo.seq, Fate("USER", cargo.label)))
 
 
 class Program(NamedTuple):

@@ -177,6 +177,7 @@ class Bench:
             sink=self.sink,
             poke=self._poke,
             watcher=self.watched,
+            is_audited=True,
         )
         with self.parking.lock:
             self.turnstile.open_epoch(messages, byte_credits)

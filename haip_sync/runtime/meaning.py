@@ -1,0 +1,194 @@
+"""What the peer's frames mean: from what the session understood to credit, pauses, fates and events."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Protocol
+
+from haip_sync.config import FlowControlConfig
+from haip_sync.errors import HAIPError, ProtocolError, VersionError
+from haip_sync.events import ErrorReported, HandshakeCompleted, PongReceived, SendRefused, WarningRaised
+from haip_sync.flow.ledger import Cost
+from haip_sync.protocol.names import FLOW_UPDATE
+from haip_sync.protocol.payloads import PeerError
+from haip_sync.protocol.session import (
+    AskingRefused,
+    Granted,
+    Greeted,
+    Happening,
+    PauseAsked,
+    PeerReported,
+    Ponged,
+    ResumeAsked,
+    SendRefusedByPeer,
+    SequencingStopped,
+    VersionRefused,
+    Violated,
+)
+from haip_sync.runtime.heartbeat import Heartbeat
+from haip_sync.runtime.rooms import Rooms
+
+log = logging.getLogger("haip_sync.connection")
+
+
+class Host(Protocol):
+    """What is asked of the connection. Every method requires the lock."""
+
+    @property
+    def heartbeat(self) -> Heartbeat:
+        """The heartbeat of the line."""
+
+    def greeted(self) -> None:
+        """Note that both HAIs were exchanged."""
+
+    def complain(self, text: str) -> None:
+        """Note what came in place of the peer's HAI, for the error of a handshake that fails."""
+
+    def refuse(self, failure: HAIPError) -> None:
+        """End the connection for this reason, once what is posted has left."""
+
+    def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool) -> None:
+        """Grant (and ask for) `amount` on `channel`."""
+
+
+class Meaning:
+    """Carries out what happened. Every method requires the lock."""
+
+    def __init__(self, host: Host, rooms: Rooms, config: FlowControlConfig) -> None:
+        self._host = host
+        self._rooms = rooms
+        self._config = config
+
+    def apply(self, happening: Happening) -> None:
+        """Carry out one happening."""
+        match happening:
+            case Granted(channel) | PauseAsked(channel) | ResumeAsked(channel):
+                self._apply_to_channel(happening, channel)
+            case PeerReported() | Violated() | SequencingStopped():
+                self._report(happening, time.monotonic())
+            case SendRefusedByPeer(error):
+                self._refused(error, time.monotonic())
+            case AskingRefused():
+                self._warn("the peer takes no FLOW_UPDATE: nothing more is asked for on this connection, and nothing given back")
+            case _:
+                self._apply_to_connection(happening, time.monotonic())
+
+    def _apply_to_channel(self, happening: Granted | PauseAsked | ResumeAsked, channel: str) -> None:
+        turnstile = self._rooms.turnstile
+        if not turnstile.has_place_for(channel):
+            error = ProtocolError(f"{channel} would be one channel too many", blame="remote")
+            self._report(Violated(error, None), time.monotonic())
+            return
+        match happening:
+            case Granted(_, messages, byte_credits):
+                turnstile.grant(channel, Cost(messages, byte_credits))
+            case PauseAsked():
+                turnstile.pause(channel, by_us=False, peer_told=True)
+            case ResumeAsked():
+                turnstile.resume(channel, by_us=False)
+
+    def _apply_to_connection(self, happening: Ponged | Greeted | VersionRefused, now_s: float) -> None:
+        match happening:
+            case Ponged(nonce):
+                round_trip_s = self._host.heartbeat.ponged(nonce, now_s)
+                if round_trip_s is not None:
+                    self._rooms.put(PongReceived(time_s=now_s, round_trip_s=round_trip_s))
+            case Greeted():
+                self._greet(happening)
+            case VersionRefused(majors):
+                self._host.refuse(VersionError(f"the peer accepts HAIP MAJOR {list(majors)}, we speak 1"))
+
+    def _refused(self, error: PeerError, now_s: float) -> None:
+        """Settle the send that the peer refused, and give up the balance that its books do not have (WIRE.md, point 17)."""
+        fates = self._rooms.outgoing.fates
+        fate = fates.of(error.related_id)
+        if fate is not None:
+            fate.outcome = "refused"
+        channel = fates.only_channel() if fate is None else fate.channel
+        forfeited = 0 if channel is None else self._rooms.turnstile.forfeit(channel)
+        named = fate is not None and fate.message_id
+        what = f"{named} was refused" if named else "a message was refused and lost; the peer does not say which"
+        given_up = "" if channel is None else f"; {forfeited} messages of credit on {channel} are forfeited"
+        text = f"{what}{given_up}. The peer says {error.code}: {error.message}"
+        self._log(text)
+        self._rooms.put(
+            SendRefused(
+                time_s=now_s,
+                channel=channel,
+                code=error.code,
+                message=text,
+                reported_by="peer",
+                related_id=error.related_id,
+                message_id=None if fate is None else fate.message_id,
+                forfeited=forfeited,
+            )
+        )
+
+    def _greet(self, greeted: Greeted) -> None:
+        """Begin a credit epoch: what the peer's HAI grants us, and the rest of what we grant the peer."""
+        rooms, first = self._rooms, greeted.hello.capabilities.flow_control
+        rooms.turnstile.open_epoch(first.initial_credit_messages, first.initial_credit_bytes)
+        least = least_window(self._config)
+        rooms.inbox.open_epoch(least)
+        self._host.greeted()
+        spendable = rooms.turnstile.gate("USER").ledger
+        rooms.put(
+            HandshakeCompleted(
+                time_s=time.monotonic(),
+                session_id=rooms.session.session_id,
+                peer_session_id=greeted.peer_session_id,
+                haip_version=greeted.hello.haip_version,
+                dialect=rooms.session.dialect.name if rooms.session.dialect else "none",
+                epoch=rooms.turnstile.epoch,
+                initial_credits=spendable.messages.granted,
+                initial_byte_credits=spendable.byte_credits.granted,
+            )
+        )
+        self._grant_the_rest(least)
+
+    def _grant_the_rest(self, least: Cost) -> None:
+        """Grant each channel what its own setting has above the HAI's; where the peer reads no FLOW_UPDATE the HAI stands."""
+        if self._rooms.session.accepts(FLOW_UPDATE):
+            for channel in sorted(self._config.named_channels()):
+                initial = Cost(*self._config.initial_for(channel))
+                rest = Cost(initial.messages - least.messages, initial.byte_credits - least.byte_credits)
+                if any(rest):
+                    self._rooms.inbox.set_window(channel, initial)
+                    self._host.send_flow_update(channel, rest, gives_back=False)
+
+    def _report(self, happening: PeerReported | Violated | SequencingStopped, now_s: float) -> None:
+        if self._rooms.session.peer is None and not isinstance(happening, SequencingStopped):
+            said = happening.error
+            self._host.complain(
+                f"{said.code}: {said}" if isinstance(said, ProtocolError) else f"ERROR {said.code}: {said.message}"
+            )
+        match happening:
+            case PeerReported(error):
+                self._log(f"the peer reports {error.code}: {error.message}")
+                event = ErrorReported(
+                    time_s=now_s, code=error.code, message=error.message, reported_by="peer", related_id=error.related_id
+                )
+                self._rooms.put(event)
+            case Violated(violation, related_id):
+                self._log(f"{violation.code}: {violation}")
+                self._rooms.put(
+                    ErrorReported(
+                        time_s=now_s, code=violation.code, message=str(violation), reported_by="us", related_id=related_id
+                    )
+                )
+            case SequencingStopped(seq):
+                self._warn(f"the peer's seq {seq!r:.60} does not keep to HAIP: nothing is acknowledged on this connection")
+
+    def _warn(self, text: str) -> None:
+        self._log(text)
+        self._rooms.put(WarningRaised(time_s=time.monotonic(), text=text))
+
+    def _log(self, text: str) -> None:
+        self._rooms.dispatcher.log(log, logging.WARNING, text)
+
+
+def least_window(config: FlowControlConfig) -> Cost:
+    """Return what our HAI grants on every channel: the smallest of the per-channel values."""
+    initial = [config.initial_for(channel) for channel in config.named_channels()]
+    return Cost(min(messages for messages, _ in initial), min(size for _, size in initial))
