@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from support.books import check_books, quiet
+from support.books import check_books
 from support.turnstiles import PATIENCE_S
 
 from haip_sync import FlowControlConfig, HAIPClient
@@ -61,7 +61,6 @@ def test_eight_threads_send_a_real_file(policy: CreditPolicy, window: int, confi
             arrived[number].append(line)
         assert arrived == {str(number): lines[number::THREADS] for number in range(THREADS)}
         assert (session.books("USER").breaches, session.out_of_order) == (0, 0)
-        quiet(client, session)
         check_books(client, session)
 
 
@@ -98,7 +97,6 @@ def test_a_conversation_both_ways() -> None:
         assert len(set(answers)) == 100
         window = client.connection_state().channels["AGENT"]
         assert (window.receive_window, window.receive_window_bytes) == (10, session.books("AGENT").to_client.balance_bytes)
-        quiet(client, session)
         check_books(client, session)
 
 
@@ -140,5 +138,4 @@ def test_interrupts_lose_nothing_that_was_admitted() -> None:
         assert interrupted == 300
         assert [int(frame.seq) for frame in session.received] == list(range(1, session.received_count + 1))
         assert session.books("USER").breaches == 0
-        quiet(client, session)
         check_books(client, session)
