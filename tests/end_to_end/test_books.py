@@ -10,10 +10,11 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from support.turnstiles import PATIENCE_S, until
+from support.books import check_books
+from support.turnstiles import PATIENCE_S
 
 from haip_sync import FlowControlConfig, HAIPClient
-from haip_sync.testing import CreditPolicy, DevServer, Generous, Paced, RenewAtHalf, Session, Stingy
+from haip_sync.testing import CreditPolicy, DevServer, Generous, Paced, RenewAtHalf, Stingy
 
 THREADS = 8
 LINES = 2_000
@@ -26,26 +27,6 @@ def real_lines() -> list[str]:
     lines = [line for file in files for line in file.read_text(encoding="utf-8").split("\n")]
     assert len(lines) >= LINES
     return lines[:LINES]
-
-
-def check_books(client: HAIPClient, session: Session, channel: str = "USER") -> None:
-    """Check that the client's balance, what is set aside included, is the server's, to the message and to the byte."""
-    ours, theirs = client.connection_state().channels[channel], session.books(channel).from_client
-    assert (ours.credits + ours.set_aside, ours.byte_credits + ours.set_aside_bytes) == (theirs.balance, theirs.balance_bytes)
-    assert (ours.sent_messages, ours.sent_bytes) == (theirs.spent, theirs.spent_bytes)
-    assert (ours.granted, ours.granted_bytes) == (theirs.granted, theirs.granted_bytes)
-    assert ours.granted == ours.sent_messages + ours.credits + ours.set_aside + ours.forfeited
-    assert ours.granted_bytes == ours.sent_bytes + ours.byte_credits + ours.set_aside_bytes + ours.forfeited_bytes
-
-
-def quiet(client: HAIPClient, session: Session) -> None:
-    """Return once every grant that the server has booked has arrived and every frame was counted."""
-
-    def agrees() -> bool:
-        ours, theirs = client.connection_state().channels["USER"], session.books("USER").from_client
-        return (ours.granted, ours.granted_bytes, ours.sent_messages) == (theirs.granted, theirs.granted_bytes, theirs.spent)
-
-    until(agrees)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +61,6 @@ def test_eight_threads_send_a_real_file(policy: CreditPolicy, window: int, confi
             arrived[number].append(line)
         assert arrived == {str(number): lines[number::THREADS] for number in range(THREADS)}
         assert (session.books("USER").breaches, session.out_of_order) == (0, 0)
-        quiet(client, session)
         check_books(client, session)
 
 
@@ -117,7 +97,6 @@ def test_a_conversation_both_ways() -> None:
         assert len(set(answers)) == 100
         window = client.connection_state().channels["AGENT"]
         assert (window.receive_window, window.receive_window_bytes) == (10, session.books("AGENT").to_client.balance_bytes)
-        quiet(client, session)
         check_books(client, session)
 
 
@@ -159,5 +138,4 @@ def test_interrupts_lose_nothing_that_was_admitted() -> None:
         assert interrupted == 300
         assert [int(frame.seq) for frame in session.received] == list(range(1, session.received_count + 1))
         assert session.books("USER").breaches == 0
-        quiet(client, session)
         check_books(client, session)
