@@ -430,8 +430,7 @@ class HAIPClient:
         """
         message = self._next_message(check_timeout("timeout", timeout))
         if message is None:
-            failure = self._connection.failure
-            raise ConnectionClosedError(str(failure or "the connection was closed in good order")) from failure
+            raise ConnectionClosedError(f"nothing more will arrive: {self._connection.ending}") from self._connection.failure
         return message
 
     def messages(self) -> Iterator[Message]:

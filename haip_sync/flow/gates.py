@@ -6,9 +6,10 @@ the turnstile knows order, credit and waiting. A parcel goes through in one *ste
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from haip_sync.errors import HAIPError, WaitCause
 from haip_sync.events import Event
@@ -71,6 +72,13 @@ class Parcel(Protocol[C]):
 
     def next_step(self, ledger: Ledger) -> Step[C] | Shortage:
         """Return what may go with the credit in `ledger`. Changes nothing; called under the connection's lock."""
+
+    @property
+    def may_stream_early(self) -> bool:
+        """Whether it waits for its whole and could go in pieces instead."""
+
+    def stream_early(self) -> None:
+        """Wait for the whole no longer: `may_stream_early` is False from now on. Twice is once."""
 
 
 class Outlet(Protocol[C_contra]):
@@ -197,6 +205,10 @@ class RoomPlace:
             self.condition.notify()
 
 
+_RETRY_GAP_S: Final = 5.0
+"""Who tries again within so many seconds stands in the same stall as before."""
+
+
 class Gate(Generic[C]):
     """One channel: its ledger, its two pause flags, its queue. Guarded by the connection's lock."""
 
@@ -209,6 +221,11 @@ class Gate(Generic[C]):
         self.last_grant_s: float | None = None
         self.last_admitted_s = 0.0
         self.stall_told = False
+        # Since when somebody stands here, short gaps between one who gave up and the next not counted; when the last gave up.
+        self.busy_since_s = 0.0
+        self.last_left_s = -math.inf
+        # The peer gave nothing while much was left: texts that would wait for their whole are streamed at once.
+        self.streams_early = False
         # What the first in line lacked when it was last looked at.
         self.shortage: Shortage | None = None
         self.queued = 0
@@ -223,6 +240,11 @@ class Gate(Generic[C]):
             self.queued += 1
             self.queued_bytes += ticket.pending.queued_bytes
         self.queue.append(ticket)
+
+    def note_busy(self, ticket: Ticket[C]) -> None:
+        """Note that `ticket` has to wait. Who tries again soon after giving up waits on. Requires the lock."""
+        if len(self.queue) == 1 and ticket.since_s - self.last_left_s > _RETRY_GAP_S:
+            self.busy_since_s = ticket.since_s
 
     def leave(self, ticket: Ticket[C]) -> None:
         """Take a ticket out of the queue. Requires the lock."""

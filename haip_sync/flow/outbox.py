@@ -60,7 +60,9 @@ class Outbox:
                 pending.settle(not_sent(pending, "dropped"))
                 self._turnstile.report.dropped(gate, pending, "dropped")
                 return
-            gate.add(Ticket(parcel, self._clock(), pending))
+            ticket = Ticket(parcel, self._clock(), pending)
+            gate.add(ticket)
+            gate.note_busy(ticket)
             self._turnstile.report.queued(gate, pending)
         finally:
             # Left only now that its message stands in the queue: the next is called when there is room for two.

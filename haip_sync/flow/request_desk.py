@@ -75,6 +75,11 @@ class _Desk(NamedTuple):
     def last_asked_s(self) -> float:
         return max(self.messages.asked_s, self.byte_credits.asked_s)
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether grants have come for everything that was asked for last."""
+        return all(ask.gap_s == 0.0 for ask in self if ask.asked_s == self.last_asked_s)
+
     def outstanding(self) -> dict[float, Cost]:
         """Return what is outstanding, by when it was asked for: messages and bytes of one request stay together."""
         found: dict[float, Cost] = {}
@@ -90,14 +95,23 @@ class RequestDesk:
     Whoever owns it calls `expired` when `next_s` has come, and then lets the strategy look again.
 
     Args:
-        min_interval_s: The shortest time between two requests on one channel.
+        min_interval_s: The shortest time between two requests on one channel, the first of which is not answered.
+        answered_interval_s: The same once it is answered: a peer that grants at once is asked as often as credit is needed.
         expiry_s: After so long a request counts as unanswered, and may be made again.
         max_interval_s: While nothing is answered, the time from one request to the next doubles, from `expiry_s` up to this.
 
     Raises `ConfigError` naming a wrong setting.
     """
 
-    def __init__(self, *, min_interval_s: float = 1.0, expiry_s: float = 5.0, max_interval_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        *,
+        min_interval_s: float = 1.0,
+        answered_interval_s: float = 0.05,
+        expiry_s: float = 5.0,
+        max_interval_s: float = 30.0,
+    ) -> None:
+        self._answered_interval_s = check_seconds("answered_interval_s", answered_interval_s)
         self._min_interval_s = check_seconds("min_interval_s", min_interval_s)
         self._expiry_s = check_seconds("expiry_s", expiry_s, positive=True)
         self._max_interval_s = check_seconds("max_interval_s", max_interval_s, positive=True)
@@ -182,13 +196,17 @@ class RequestDesk:
         desk = self._desk(channel)
         if desk is None:
             return NOTHING
-        free_s = desk.last_asked_s + self._min_interval_s
+        free_s = self._free_s(desk)
         sent = [self._ask(ask, amount, free_s, now_s) for ask, amount in zip(desk, wanted, strict=True)]
         turned_away = [ask for ask, amount in zip(desk, wanted, strict=True) if amount and not ask.amount]
         if turned_away:
-            free_s = desk.last_asked_s + self._min_interval_s
+            free_s = self._free_s(desk)
             self._held[channel] = min(max(free_s, ask.free_s) for ask in turned_away)
         return Cost(*sent)
+
+    def _free_s(self, desk: _Desk) -> float:
+        interval_s = self._answered_interval_s if desk.is_answered else self._min_interval_s
+        return desk.last_asked_s + min(interval_s, self._min_interval_s)
 
     def _ask(self, ask: _Ask, amount: int, free_s: float, now_s: float) -> int:
         """Return `amount`, counted as outstanding, or 0 where it must not go now."""

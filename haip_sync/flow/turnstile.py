@@ -14,6 +14,7 @@ Guarantees, which every test of this module holds it to:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Final, Generic, NamedTuple
 
@@ -35,6 +36,8 @@ from haip_sync.flow.parking import Parking
 from haip_sync.flow.reporting import Reporter
 from haip_sync.state import Explanation
 
+WHOLE_TEXT_PATIENCE_S: Final = 1.0
+"""How long a text waits for credit for all of it while at least half of the largest balance is left."""
 MOST_CHANNELS: Final = 1_024
 """Channels per connection: a peer that names ever new ones costs bounded memory."""
 
@@ -85,6 +88,8 @@ class Turnstile(Generic[C]):
         self._redo: _Redo[C] | None = None
         self._unserved: set[Gate[C]] = set()
         self._short_of_room: set[Gate[C]] = set()
+        # When to call `serve_all` whatever happens; may be read without the lock.
+        self.look_s = math.inf
         for channel in sorted(config.named_channels()):
             self.gate(channel)
 
@@ -141,6 +146,7 @@ class Turnstile(Generic[C]):
         gate.add(ticket)
         self.serve((gate,))
         if not ticket.is_over:
+            gate.note_busy(ticket)
             ticket.condition = self._parking.new_condition()
             self.report.blocked(gate, ticket, self._why)
             self._watcher.blocked(gate)
@@ -170,6 +176,7 @@ class Turnstile(Generic[C]):
     def _clear_place(self, gate: Gate[C], ticket: Ticket[C]) -> None:
         """Take an abandoned ticket out of the queue and admit the next. Requires the lock."""
         self._unserved.add(gate)  # first: interrupted from here on, the next to take the lock still admits who is behind
+        gate.last_left_s = self._clock()
         if ticket in gate.queue:
             gate.leave(ticket)
             self.report.backlog(gate)
@@ -213,6 +220,7 @@ class Turnstile(Generic[C]):
         self._initial = (messages, byte_credits)
         for gate in self._gates.values():
             gate.ledger = self._new_ledger(gate.channel)
+            gate.streams_early = False
             gate.paused_by_peer = False
             gate.last_grant_s = None
             self.report.credit(gate)
@@ -268,7 +276,8 @@ class Turnstile(Generic[C]):
             self.mend()
 
     def serve_all(self) -> None:
-        """Admit wherever somebody stands: what one interrupt, or two, may have left undone. Requires the lock."""
+        """Admit wherever somebody stands: what interrupts left undone, and whose patience has ended. Requires the lock."""
+        self.look_s = math.inf
         self.serve(tuple(gate for gate in self._gates.values() if gate.queue or gate.room))
 
     def post(self, cargo: C, *, counted: Cost = NOTHING) -> None:
@@ -317,7 +326,9 @@ class Turnstile(Generic[C]):
             if not gate.queue:
                 continue
             standing = gate.standing()
-            stalled_s = now_s - max(standing[0].since_s, gate.last_admitted_s) if standing else 0.0
+            # From when this one came, or those before it who gave up; a queued message that came first counts as itself.
+            since_s = max(min(standing[0].since_s, gate.busy_since_s or math.inf), gate.last_admitted_s) if standing else now_s
+            stalled_s = now_s - since_s
             if standing and not gate.stall_told and stalled_s >= after_s:
                 gate.stall_told = True
                 why = self.explain(gate.channel)
@@ -381,6 +392,9 @@ class Turnstile(Generic[C]):
         """Let through of the first ticket what may go. Return whether it is over."""
         while not ticket.is_over:
             step = self._next_step(gate, ticket)
+            if isinstance(step, Shortage) and ticket.parcel.may_stream_early and self._is_patience_over(gate, ticket, step):
+                ticket.parcel.stream_early()
+                continue
             if isinstance(step, Shortage):
                 gate.shortage = step
                 cap = gate.ledger.byte_credits.cap
@@ -392,6 +406,25 @@ class Turnstile(Generic[C]):
             if not step.last or ticket.pending is not None:
                 self._poke()  # no thread of its own is about to write it
         return True
+
+    def _is_patience_over(self, gate: Gate[C], ticket: Ticket[C], shortage: Shortage) -> bool:
+        """Return whether a text is to wait for its whole no longer, because the peer may be waiting for us to spend.
+
+        A peer that renews once half of its window is spent grants nothing while more than half is left. Whoever has so much,
+        and was granted nothing for a second, goes on with what there is (WIRE.md, point 7).
+        """
+        if shortage.cause not in (WaitCause.MESSAGES, WaitCause.BYTES):
+            return False
+        credit = gate.ledger.messages if shortage.cause is WaitCause.MESSAGES else gate.ledger.byte_credits
+        if not credit.spendable or 2 * credit.spendable < credit.peak:
+            return False
+        waited_since_s = max(ticket.since_s, gate.last_admitted_s, gate.last_grant_s or 0.0)
+        if self._clock() >= waited_since_s + WHOLE_TEXT_PATIENCE_S:
+            gate.streams_early = True
+        elif not gate.streams_early and waited_since_s + WHOLE_TEXT_PATIENCE_S < self.look_s:
+            self.look_s = waited_since_s + WHOLE_TEXT_PATIENCE_S
+            self._poke()  # the connection's own thread looks again then
+        return gate.streams_early
 
     def _next_step(self, gate: Gate[C], ticket: Ticket[C]) -> Step[C] | Shortage:
         hold = gate.hold()

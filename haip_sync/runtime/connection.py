@@ -352,9 +352,9 @@ class Connection:
     def check_open(self) -> None:
         """Raise `ConnectionClosedError` unless the line stands. Requires the lock."""
         if self._ended or self._closing:
-            raise ConnectionClosedError(str(self._told or "the client is closed")) from self._failure
+            raise ConnectionClosedError(f"{self._told or 'the client is closed'}. Nothing was sent") from self._failure
         if not self._greeted:
-            raise ConnectionClosedError("the client is not connected yet")
+            raise ConnectionClosedError("the client is not connected yet. Nothing was sent")
 
     def lost_while_writing(self, exc: OSError) -> HAIPError:
         """End the connection after a failed write and return why."""
@@ -379,6 +379,11 @@ class Connection:
     def is_over(self) -> bool:
         """Whether it has ended."""
         return self._ended
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        return str(self._told or "the client is closed")
 
     @property
     def failure(self) -> HAIPError | None:
@@ -436,7 +441,9 @@ class Connection:
             if self._ended:
                 return
             in_good_order = self._closing or (code in _GOOD_CODES and self._greeted)
-            self._finish(failure or ConnectionClosedError("the client was closed"), in_good_order, code)
+            if failure is None or self._closing:
+                failure = ConnectionClosedError("the client was closed")
+            self._finish(failure, in_good_order, code)
             line = self._line
         self.poke()
         if line is not None:

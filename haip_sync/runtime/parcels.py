@@ -88,6 +88,14 @@ class FrameParcel(_FramesParcel):
             return shortage_of(cost, ledger)
         return self._step((self._frame,), cost, Progress(1), last=True)
 
+    @property
+    def may_stream_early(self) -> bool:
+        """Return False: a frame cannot be split."""
+        return False
+
+    def stream_early(self) -> None:
+        """Do nothing."""
+
 
 class TextParcel(_FramesParcel):
     """A text: START, PART and END together where they fit the largest balance of the epoch, else in parts cut to the credit.
@@ -113,6 +121,7 @@ class TextParcel(_FramesParcel):
         self._message_id: str = members["message_id"]
         self._escaped = escape_text(text)
         self._may_stream = may_stream
+        self._waits_for_whole = True
         self._later_frames_cost = session.message_cost(dialect.part)
         author = {} if members["author"] is None else {"author": members["author"]}
         self._start = self._frame(dialect.start, encode_json({"message_id": self._message_id, **author}))
@@ -146,9 +155,18 @@ class TextParcel(_FramesParcel):
             if ledger.covers(cost):
                 after = Progress(len(frames), len(frames) - 2, len(self._escaped))
                 return self._step(frames, cost, after, last=True)
-            if not self._may_stream or ledger.has_ever_covered(cost):
+            if not self._may_stream or (self._waits_for_whole and ledger.has_ever_covered(cost)):
                 return shortage_of(cost, ledger)
         return self._next_piece(ledger)
+
+    @property
+    def may_stream_early(self) -> bool:
+        """Whether it has not begun to leave, waits for its whole, and may stream."""
+        return self._may_stream and self._waits_for_whole and not self.progress.frames
+
+    def stream_early(self) -> None:
+        """Wait for the whole no longer."""
+        self._waits_for_whole = False
 
     def _next_piece(self, ledger: Ledger) -> Step[Entry] | Shortage:
         done = self.progress
@@ -203,3 +221,11 @@ class WaitParcel:
         if not ledger.covers(self._needed):
             return shortage_of(self._needed, ledger)
         return Step(NOTHING, None, 0, self.progress, last=True)
+
+    @property
+    def may_stream_early(self) -> bool:
+        """Return False: there is nothing to split."""
+        return False
+
+    def stream_early(self) -> None:
+        """Do nothing."""

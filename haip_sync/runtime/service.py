@@ -92,7 +92,7 @@ class Service:
 
     def _tick_s(self) -> float:
         """Return how long the thread may sleep or write without a look at the clock."""
-        until_beat_s = min(self.heartbeat.next_s(), self._asking.next_s()) - self._clock()
+        until_beat_s = min(self.heartbeat.next_s(), self._asking.next_s(), self._rooms.turnstile.look_s) - self._clock()
         stall_s = self._settings.stall_warning_s
         return max(_SHORTEST_TICK_S, until_beat_s if stall_s is None else min(until_beat_s, stall_s / 2))
 

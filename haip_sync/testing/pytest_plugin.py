@@ -14,7 +14,7 @@ def test_my_program_says_hello(haip_server, haip_client):
 
 Servers are stopped and clients closed at the end of the test, however it ends. The first three need the package `websockets`:
 `pip install 'haip-sync[server]'`. A fixture of the same name in your conftest takes the place of one here;
-`-p no:haip_sync` switches all of them off.
+`-p no:haip_sync.testing.pytest_plugin` switches all of them off.
 """
 
 from __future__ import annotations

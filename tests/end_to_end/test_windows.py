@@ -32,6 +32,7 @@ LONGEST_CHARACTER: Final = "\x01"
 Mix = tuple[int | None, ...]
 LONG_AND_SHORT: Final[Mix] = (None, 3_000, 0, None, 1, 40)
 SHORT: Final[Mix] = (None, 40, 0, None, 1, 40)
+TEXTS: Final[Mix] = (3_000, 1, 40, 0, 2_000, 40)
 
 
 def send_all(client: HAIPClient, channel: str, mix: Mix) -> dict[str, str | None]:
@@ -110,11 +111,10 @@ def test_any_window_of_bytes(policy: CreditPolicy, least_bytes: int) -> None:
 
 
 def test_a_peer_that_renews_strictly_at_half(least_bytes: int) -> None:
-    """Such a peer hangs nobody but where point 7 of WIRE.md leaves it: a text that needs too much of the window at once."""
-    # A text that fits the window waits for credit for all of it. With one of three messages spent, less than half, the peer gives
-    # nothing and a text with a part lacks one; in bytes it is any text of more than half of the window. Those are left out.
-    windows = [(window, PLENTY, LONG_AND_SHORT) for window in WINDOWS if window != 3]
-    byte_windows = [(MESSAGES, window, SHORT) for window in (least_bytes, least_bytes + 1, 4_096, 65_536)]
+    """At a peer that waits for us to spend half of its window no text waits for ever for credit for all of it."""
+    windows = [(window, PLENTY, LONG_AND_SHORT) for window in WINDOWS]
+    # Below two frames of a byte window one frame can be larger than what is left of more than half; nothing can split it.
+    byte_windows = [(MESSAGES, window, TEXTS) for window in (2 * least_bytes, 800, 900, 1_000, 4_096, 16_384, 65_536)]
     all_at_once(STRICTLY_AT_HALF, windows + byte_windows)
 
 

@@ -479,7 +479,7 @@ def test_messages_end_with_a_close_in_good_order(start: Start) -> None:
     until(lambda: client.connection_state().channels["AGENT"].received_messages == 1)
     client.close()
     assert [message.type for message in client.messages()] == ["TOOL_LIST"]
-    with pytest.raises(ConnectionClosedError, match="in good order"):
+    with pytest.raises(ConnectionClosedError, match="nothing more will arrive: the client was closed"):
         client.receive(0)
 
 

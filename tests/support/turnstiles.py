@@ -82,6 +82,13 @@ class Parcel:
         cargo = Cargo(self.event_type, self._outlet.last_seq + 1)
         return Step(self._cost, cargo, self._cost.byte_credits, after, last=done == self._steps)
 
+    @property
+    def may_stream_early(self) -> bool:
+        return False
+
+    def stream_early(self) -> None:
+        raise AssertionError("it may not")
+
 
 class Sink:
     """Keeps every event."""

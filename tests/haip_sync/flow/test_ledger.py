@@ -13,13 +13,13 @@ AMOUNTS = st.integers(0, 50)
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """Grants, debits and losses in any order, beside two plain numbers: what is left, and what was ever granted."""
+    """Grants, debits, losses, refusals and new epochs in any order, beside plain numbers for each resource."""
 
     @initialize(caps=st.tuples(st.integers(1, 40), st.integers(1, 40)), first=st.tuples(AMOUNTS, AMOUNTS))
     def open(self, caps: tuple[int, int], first: tuple[int, int]) -> None:
         self.caps = caps
         self.ledger = Ledger.opened(Cost(*first), Cost(*caps))
-        self.left, self.granted, self.spent = list(first), list(first), [0, 0]
+        self.left, self.granted, self.spent, self.forfeited = list(first), list(first), [0, 0], [0, 0]
         self.peak = [min(left, cap) for left, cap in zip(self.left, caps, strict=True)]
 
     @rule(amount=st.tuples(AMOUNTS, AMOUNTS))
@@ -52,14 +52,24 @@ class LedgerMachine(RuleBasedStateMachine):
             self.left[i] -= gone
             self.spent[i] += gone
 
+    @rule()
+    def forfeit(self) -> None:
+        self.ledger = self.ledger.forfeit_messages()
+        self.forfeited[0] += self.left[0]
+        self.left[0] = 0
+
+    @rule(first=st.tuples(AMOUNTS, AMOUNTS))
+    def open_epoch(self, first: tuple[int, int]) -> None:
+        self.open(self.caps, first)
+
     @invariant()
     def agrees(self) -> None:
-        for credit, left, granted, spent, cap, peak in zip(
-            self.ledger, self.left, self.granted, self.spent, self.caps, self.peak, strict=True
+        for credit, left, granted, spent, forfeited, cap, peak in zip(
+            self.ledger, self.left, self.granted, self.spent, self.forfeited, self.caps, self.peak, strict=True
         ):
             assert credit.is_conserved()
             assert (credit.spendable, credit.set_aside) == (min(left, cap), max(0, left - cap))
-            assert (credit.granted, credit.spent, credit.peak) == (granted, spent, peak)
+            assert (credit.granted, credit.spent, credit.forfeited, credit.peak) == (granted, spent, forfeited, peak)
 
 
 TestLedgerMachine = LedgerMachine.TestCase

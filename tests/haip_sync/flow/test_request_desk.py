@@ -42,16 +42,18 @@ def test_the_other_resource_may_go_meanwhile() -> None:
     assert [request.asked_s for request in desk.outstanding()] == [0.0, 1.0]
 
 
-def test_an_answer_frees_the_channel_after_its_interval() -> None:
-    """A grant answers; the next request goes no sooner than the interval after the one before."""
+def test_who_answers_at_once_is_asked_as_often_as_it_is_needed() -> None:
+    """After an answer the next request may follow at once; without one it keeps its distance."""
     desk = RequestDesk()
     desk.admit([TEN], 0.0)
-    assert desk.granted("USER", 3, 0, 0.25) == 0.25
+    assert desk.granted("USER", 3, 0, 0.01) == 0.01
     assert desk.outstanding() == []
     assert desk.next_s() is None
-    assert desk.admit([TEN], 0.9) == []
-    assert desk.next_s() == 1.0
-    assert desk.admit([TEN], 1.0) == [TEN]
+    assert desk.admit([TEN], 0.04) == []
+    assert desk.next_s() == 0.05
+    assert desk.admit([TEN], 0.05) == [TEN]
+    assert desk.admit([KIB], 0.5) == [], "the messages are not answered yet"
+    assert desk.admit([KIB], 1.05) == [KIB]
 
 
 def test_a_grant_answers_only_what_it_brings() -> None:
@@ -131,10 +133,10 @@ def test_a_held_request_that_nobody_wants_any_more_is_forgotten() -> None:
     """What was turned away is not waited for beyond its time."""
     desk = RequestDesk()
     desk.admit([TEN], 0.0)
-    desk.granted("USER", 10, 0, 0.1)
-    assert desk.admit([TEN], 0.2) == []
-    assert desk.next_s() == 1.0
-    assert desk.expired(1.0) == []
+    desk.granted("USER", 10, 0, 0.01)
+    assert desk.admit([TEN], 0.02) == []
+    assert desk.next_s() == 0.05
+    assert desk.expired(0.05) == []
     assert desk.next_s() is None
 
 
@@ -224,7 +226,8 @@ def test_no_resource_is_asked_for_twice_or_too_fast(steps: list[tuple[str, str, 
             next_s = desk.next_s()
             assert next_s is None or next_s > now_s
         for sent in desk.admit([CreditRequest(channel, messages, byte_credits)], now_s) if move == "ask" else []:
-            assert now_s >= last_s.get(channel, -math.inf) + 1.0
+            is_answered = all(open_since_s.get((channel, r), 0.0) != last_s.get(channel) for r in (0, 1))
+            assert now_s >= last_s.get(channel, -math.inf) + (0.05 if is_answered else 1.0)
             last_s[channel] = now_s
             for resource, amount in enumerate((sent.messages, sent.byte_credits)):
                 if amount:

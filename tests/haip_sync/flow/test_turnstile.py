@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import threading
+
 import pytest
-from support.turnstiles import Bench, Cargo, CountingParking, ScriptedParking, Sender, until
+from support.turnstiles import PATIENCE_S, Bench, Cargo, CountingParking, Parcel, ScriptedParking, Sender, until
 
 from haip_sync import (
     BacklogChanged,
     ChannelPaused,
     ChannelResumed,
+    ChannelStalled,
     ConnectionClosedError,
     CreditGranted,
     FlowControlConfig,
@@ -18,8 +22,11 @@ from haip_sync import (
     PartialSendError,
     SendAdmitted,
     SendBlocked,
+    WaitCause,
 )
-from haip_sync.flow.ledger import Cost
+from haip_sync.flow.gates import Shortage, Step
+from haip_sync.flow.ledger import Cost, Ledger
+from haip_sync.flow.turnstile import WHOLE_TEXT_PATIENCE_S
 
 
 def test_a_small_message_never_overtakes_a_big_one() -> None:
@@ -289,3 +296,57 @@ def test_a_control_frame_waits_for_nothing() -> None:
     assert bench.outlet.labels == ["ping", "ping"]
     assert system.spendable == Cost(0, 0)
     assert system.is_conserved()
+
+
+class Divisible(Parcel):
+    """Three messages at once, or one after the other once it may not wait for the whole any longer."""
+
+    def next_step(self, ledger: Ledger) -> Step[Cargo] | Shortage:
+        if self._cost.messages == 1 or ledger.covers(self._cost) or self.progress.frames:
+            return super().next_step(ledger)
+        return Shortage(WaitCause.MESSAGES, self._cost)
+
+    @property
+    def may_stream_early(self) -> bool:
+        return self._cost.messages > 1
+
+    def stream_early(self) -> None:
+        self._cost, self._steps = Cost(1, 10), 3
+
+
+@pytest.mark.parametrize(("first", "spent", "leaves"), [(3, 1, True), (3, 2, False), (10, 8, False), (4, 2, True)])
+def test_a_whole_is_not_waited_for_while_the_peer_waits_for_us(first: int, spent: int, leaves: bool) -> None:
+    """With half of the largest balance left and no grant for a second a text goes on in pieces; with less it waits on."""
+    bench = Bench(messages=first)
+    for number in range(spent):
+        bench.send(f"frame {number}")
+    text = Divisible(bench.outlet, "text", 3)
+    waiter = threading.Thread(target=bench.turnstile.pass_through, args=("USER", text, None))
+    waiter.start()
+    until(lambda: bench.waiting() == 1)
+    with bench.parking.lock:
+        bench.turnstile.serve_all()
+        assert bench.outlet.labels.count("text") == 0
+        assert math.isfinite(bench.turnstile.look_s) is leaves
+        bench.clock.now_s += WHOLE_TEXT_PATIENCE_S
+        bench.turnstile.serve_all()
+        assert bench.outlet.labels.count("text") == (first - spent if leaves else 0)
+    bench.grant(3)
+    waiter.join(PATIENCE_S)
+    assert not waiter.is_alive()
+
+
+def test_who_gives_up_and_tries_again_stands_in_the_same_stall() -> None:
+    """A loop of short deadlines is told of as one long wait would be."""
+    parking = ScriptedParking()
+    bench = Bench(messages=0, parking=parking)
+
+    def pass_time() -> None:
+        bench.clock.now_s += 2.0
+
+    stalls: list[ChannelStalled] = []
+    for _ in range(4):
+        parking.script += [lambda: stalls.extend(bench.turnstile.stalls(5.0)), pass_time]
+        with pytest.raises(FlowControlTimeout):
+            bench.send("s", timeout_s=2.0)
+    assert [stall.stalled_s for stall in stalls] == [6.0]
