@@ -9,7 +9,6 @@ The turnstile's tests put a scheduler of their own in the place of `Parking`.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from typing import Protocol
@@ -57,17 +56,15 @@ class Parking:
         try:
             condition.wait(None if timeout_s is None else min(timeout_s, threading.TIMEOUT_MAX))
         except BaseException:
-            while not self._is_back():  # a second interrupt may come while the first is on its way
-                pass
+            # A second interrupt may come while the first is on its way. CPython looks for signals at calls and on entering a
+            # function: no call may stand before this guard, not even one that does the guarding.
+            is_back = False
+            while not is_back:
+                try:
+                    is_back = owns(self._probe) or self.lock.acquire()
+                except BaseException:  # noqa: BLE001 - the first interrupt is raised in its place
+                    is_back = False
             raise
-
-    def _is_back(self) -> bool:
-        """Take the lock unless it is held already; return False where another interrupt came, whose place the first has taken."""
-        with contextlib.suppress(BaseException):
-            if not owns(self._probe):
-                self.lock.acquire()
-            return True
-        return False
 
     def is_held_here(self) -> bool:
         """Return whether the calling thread holds the lock: then it was interrupted in mid-work by a signal handler."""

@@ -1,0 +1,95 @@
+"""Rounds over anything that can be waited for: the same threads, grants and hand-overs for the floor as for ours."""
+
+from __future__ import annotations
+
+import threading
+import time
+from itertools import count
+from statistics import median
+from typing import Final, NamedTuple
+
+from support.benches.entrances import Entrance
+
+PATIENCE_S: Final = 60.0
+
+
+class Spent(NamedTuple):
+    """What one message took, in seconds."""
+
+    wall_s: float
+    cpu_s: float
+    """Of all threads of the process together."""
+
+
+def acquire_s(entrance: Entrance, times: int) -> float:
+    """Return the CPU time of taking credit where nobody has to wait."""
+    entrance.grant(times)
+    begin_s = time.thread_time()
+    for _ in range(times):
+        entrance.acquire()
+    return (time.thread_time() - begin_s) / times
+
+
+def wake_up_s(entrance: Entrance, times: int) -> float:
+    """Return the median time from just before a grant to just after the one who waited for it has come back."""
+    woken_s: list[float] = []
+    passed = _Token()
+
+    def wait() -> None:
+        for _ in range(times):
+            entrance.acquire()
+            woken_s.append(time.perf_counter())
+            passed.give()
+
+    waiter = threading.Thread(target=wait, daemon=True)
+    waiter.start()
+    granted_s = []
+    for _ in range(times):
+        _until_standing(entrance, 1)
+        granted_s.append(time.perf_counter())
+        entrance.grant(1)
+        passed.take()
+    waiter.join(PATIENCE_S)
+    return median(woken - granted for woken, granted in zip(woken_s, granted_s, strict=True))
+
+
+def pass_with(entrance: Entrance, *, threads: int, messages: int, grant: int) -> Spent:
+    """Let `threads` threads send `messages`, each as many; the next grant comes when the last one is used up, as from a peer."""
+    passed = count(1)
+    used_up = _Token()
+
+    def send() -> None:
+        for _ in range(messages // threads):
+            entrance.acquire()
+            if next(passed) % grant == 0:
+                used_up.give()
+
+    senders = [threading.Thread(target=send, daemon=True) for _ in range(threads)]
+    for sender in senders:
+        sender.start()
+    _until_standing(entrance, threads)
+    begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
+    for _ in range(messages // grant):
+        entrance.grant(grant)
+        used_up.take()
+    wall_s, cpu_s = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
+    for sender in senders:
+        sender.join(PATIENCE_S)
+    return Spent(wall_s / messages, cpu_s / messages)
+
+
+class _Token:
+    """Handed from one thread to another; a bare lock is the cheapest way."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self.give = self._lock.release
+
+    def take(self) -> None:
+        assert self._lock.acquire(timeout=PATIENCE_S), "the other thread is lost"
+
+
+def _until_standing(entrance: Entrance, threads: int) -> None:
+    while entrance.standing() < threads:
+        time.sleep(0)  # lets the others have the GIL
