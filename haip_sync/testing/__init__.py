@@ -25,6 +25,7 @@ from haip_sync.testing.policies import (
     Stingy,
     parse_policy,
 )
+from haip_sync.testing.quirks import Quirks
 from haip_sync.testing.records import Breach, ReceivedFrame, ReceivedText, Refusal
 from haip_sync.testing.session import Session
 from haip_sync.testing.timers import Clock, ManualClock, SystemClock
@@ -50,6 +51,7 @@ __all__ = [
     "OnRequest",
     "Paced",
     "PauseStep",
+    "Quirks",
     "ReceivedFrame",
     "ReceivedText",
     "Refusal",

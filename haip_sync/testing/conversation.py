@@ -7,6 +7,7 @@ its `voice`. Times are seconds on the clock of whoever calls.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 from uuid import uuid4
 
 from haip_sync.testing import wire
@@ -16,11 +17,15 @@ from haip_sync.testing.credit_desk import CreditDesk
 from haip_sync.testing.policies import CreditPolicy
 from haip_sync.testing.postbox import Postbox, Sequence
 from haip_sync.testing.records import Archive, Breach, ReceivedFrame
-from haip_sync.testing.voice import ServerSettings, Voice
+from haip_sync.testing.settings import ServerSettings
+from haip_sync.testing.voice import Voice
+
+_MOST_UNREAD: Final = 1000
+"""Frames that may come before a late HAI of ours: memory stays bounded."""
 
 
 class Conversation:
-    """One connection. `voice.hello` opens it; `peer_id` is None until the client's HAI was good."""
+    """One connection. `begin` opens it; `peer_id` is None until the client's HAI was good."""
 
     def __init__(self, settings: ServerSettings, policy: CreditPolicy, by_channel: Mapping[str, CreditPolicy]) -> None:
         self.id = str(uuid4())
@@ -28,8 +33,11 @@ class Conversation:
         self.sequence = Sequence()
         self.archive = Archive(settings.keep_received)
         self.desk = CreditDesk(settings.initial, policy, by_channel)
-        self.voice = Voice(settings, Postbox(self.id, self.sequence, settings.tariff), self.desk)
+        self.voice = Voice(settings, Postbox(self.id, self.sequence, settings.tariff, settings.quirks), self.desk)
         self._settings = settings
+        # With a late HAI: when it is due, and what came before it.
+        self._hai_due: float | None = None
+        self._unread: list[str | bytes] = []
         # An envelope whose binary frame is still to come, and its text.
         self._awaiting: tuple[wire.Envelope, str] | None = None
         self._on_control: Mapping[str, Callable[[wire.Envelope, float], None]] = {
@@ -41,8 +49,41 @@ class Conversation:
             "REPLAY_REQUEST": self._on_replay_request,
         }
 
+    def begin(self) -> None:
+        """Open it: say hello, unless our HAI is to wait."""
+        if self._settings.quirks.hai == "at_once":
+            self.voice.hello()
+
+    def due(self) -> float | None:
+        """Return when `tick` is wanted next; None: not before the next event."""
+        dues = [due for due in (self._hai_due, self.desk.due()) if due is not None]
+        return min(dues, default=None)
+
+    def tick(self, now: float) -> None:
+        """Do what the clock asks for. A call before `due` does no harm."""
+        if self._hai_due is not None and self._hai_due <= now:
+            self._hai_due = None
+            self.voice.hello()
+            unread, self._unread = self._unread, []
+            for data in unread:
+                self._read(data, now)
+        self.voice.give_all(self.desk.tick(now))
+
     def receive(self, data: str | bytes, now: float) -> None:
         """Take one WebSocket message."""
+        if self._settings.quirks.hai == "late" and not self.voice.greeted:
+            self._hold_back(data, now)
+        else:
+            self._read(data, now)
+
+    def _hold_back(self, data: str | bytes, now: float) -> None:
+        if self._hai_due is None:
+            self._hai_due = now + self._settings.quirks.hai_delay
+        self._unread.append(data)
+        if len(self._unread) > _MOST_UNREAD:
+            self.voice.close("too much came before our HAI")
+
+    def _read(self, data: str | bytes, now: float) -> None:
         if self.voice.closing is not None:
             return
         if isinstance(data, bytes):
@@ -112,11 +153,12 @@ class Conversation:
         # A type that we do not take was sent and paid for all the same; otherwise the two ledgers would part.
         if self._supported(envelope, text):
             self._record(envelope, text, binary, cost_bytes=cost.byte_credits)
+            self.voice.oddities.after_frame(ledger, (text, binary), cost)
             self._deliver(envelope)
         self.voice.give(ledger.channel, self.desk.after_frame(ledger.channel, now))
 
     def _supported(self, envelope: wire.Envelope, text: str) -> bool:
-        if envelope.type not in self._settings.accept_events:
+        if envelope.type not in self._settings.taken:
             self.voice.error("UNSUPPORTED_TYPE", f"{envelope.type} is not accepted here", envelope.id)
             return False
         if envelope.crit and wire.has_unknown_members(text):
@@ -154,8 +196,7 @@ class Conversation:
             balance_bytes=account.balance_bytes,
         )
         self.archive.add_breach(breach, envelope.payload.get("message_id"))
-        self.voice.error(
-            "FLOW_CONTROL_VIOLATION",
+        self.voice.refuse(
             f"{envelope.channel}: {cost.messages} messages and {cost.byte_credits} bytes came, "
             f"{breach.balance} messages and {breach.balance_bytes} bytes were granted and unspent",
             envelope.id,
@@ -200,7 +241,7 @@ class Conversation:
     def _open(self, peer_id: str, payload: wire.HaiPayload) -> None:
         self.peer_id = peer_id
         self.desk.open(payload.capabilities.flow_control)
-        self.voice.open(frozenset(payload.accept_events))
+        self.voice.open(peer_id, frozenset(payload.accept_events))
 
     def _control(self, envelope: wire.Envelope, now: float) -> None:
         if (handler := self._on_control.get(envelope.type)) is not None:

@@ -16,8 +16,8 @@ from haip_sync.testing.policies import CreditPolicy
 from haip_sync.testing.records import Refusal
 from haip_sync.testing.registry import SessionRegistry
 from haip_sync.testing.server_session import ServerSession
+from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.timers import Alarms, Clock
-from haip_sync.testing.voice import ServerSettings
 
 logger = logging.getLogger("haip_sync.testing.devserver")
 

@@ -69,6 +69,8 @@ class ServerSession:
         self._unsent: deque[str | bytes] = deque()
         self._unsent_chars = 0
         self._version = 0
+        # Whether `on_open` was called: the client's HAI was good.
+        self._opened = False
         # The nearest alarm that is set and has not fired.
         self._alarm: float | None = None
         self._ended = False
@@ -106,7 +108,11 @@ class ServerSession:
             step(self._conversation, self._clock.now())
             self._collect()
             alarm = self._new_alarm()
+            opens = self._conversation.peer_id is not None and not (self._opened or self._ended)
+            self._opened = self._opened or opens
             too_far_behind = len(self._unsent) > MAX_UNSENT_FRAMES or self._unsent_chars > MAX_UNSENT_CHARS
+        if opens:
+            self._on_open(self)
         if alarm is not None:
             self._alarms.at(alarm, self._on_alarm)
         if too_far_behind:
@@ -138,7 +144,7 @@ class ServerSession:
         """Say hello, then read until the connection ends. Runs on the library's thread for this connection."""
         self._writer.start()
         try:
-            self.perform(lambda conversation, _: conversation.voice.hello())
+            self.perform(lambda conversation, _: conversation.begin())
             with suppress(ConnectionClosed):
                 self._read_all()
         except Exception:
@@ -151,8 +157,6 @@ class ServerSession:
     def _read_all(self) -> None:
         while True:
             self._receive(self._connection.recv())
-            if not self.number and self.live:
-                self._on_open(self)
 
     def _receive(self, data: str | bytes) -> None:
         self.perform(lambda conversation, now: conversation.receive(data, now))
@@ -194,7 +198,7 @@ class ServerSession:
 
     def _new_alarm(self) -> float | None:
         """Return the time of an alarm that must be set because none so early stands. Requires holding the lock."""
-        due = self._conversation.desk.due()
+        due = self._conversation.due()
         if due is None or self._ended or (self._alarm is not None and self._alarm <= due):
             return None
         self._alarm = due
@@ -204,7 +208,7 @@ class ServerSession:
         with self._lock:
             self._alarm = None
         try:
-            self.perform(lambda conversation, now: conversation.voice.give_all(conversation.desk.tick(now)))
+            self.perform(lambda conversation, now: conversation.tick(now))
         except Exception:
             # A policy of the user's own may raise; as for a frame, that ends its session and no other.
             self.abort()

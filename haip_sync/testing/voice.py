@@ -6,30 +6,18 @@ Not thread-safe; see `Conversation`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from haip_sync.testing import wire
 from haip_sync.testing.agent import OutgoingText
 from haip_sync.testing.books import Credit
 from haip_sync.testing.credit_desk import CreditDesk
+from haip_sync.testing.oddities import Oddities
 from haip_sync.testing.postbox import Postbox
+from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.speech import Speech
-from haip_sync.testing.tariff import Tariff
 
 CLOSE_PROTOCOL_ERROR: Final = 1002
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerSettings:
-    """What every session of a server has in common."""
-
-    dialect: str
-    accept_events: frozenset[str]
-    initial: Credit | None
-    agent: bool
-    keep_received: int
-    tariff: Tariff = field(default_factory=Tariff)
 
 
 class Voice:
@@ -38,7 +26,10 @@ class Voice:
     def __init__(self, settings: ServerSettings, postbox: Postbox, desk: CreditDesk) -> None:
         self.closing: tuple[int, str] | None = None
         """Close code and reason, once the connection is to end."""
+        self.greeted = False
+        """Whether our HAI was sent."""
         self.speech = Speech(postbox)
+        self.oddities = Oddities(settings.quirks, postbox)
         self._settings = settings
         self._postbox = postbox
         self._desk = desk
@@ -46,7 +37,8 @@ class Voice:
         self._peer_accepts: frozenset[str] | None = None
 
     def hello(self) -> None:
-        """Send our HAI, without waiting for the client's."""
+        """Send our HAI."""
+        self.greeted = True
         capabilities: dict[str, Any] = {"binary_frames": True, "max_concurrent_runs": 1}
         if self._settings.initial is not None:
             capabilities["flow_control"] = {
@@ -58,13 +50,17 @@ class Voice:
             {
                 "haip_version": wire.HAIP_VERSION,
                 "accept_major": [wire.MAJOR],
-                "accept_events": sorted(self._settings.accept_events),
+                "accept_events": sorted(self._settings.announced),
                 "capabilities": capabilities,
             },
         )
 
-    def open(self, peer_accepts: frozenset[str]) -> None:
+    def open(self, peer_id: str, peer_accepts: frozenset[str]) -> None:
         """Speak from now on as the client's HAI wants it: only types that it accepts, and the first dialect that fits."""
+        if self._settings.quirks.session_in_frames == "client":
+            self._postbox.session_id = peer_id
+        if not self.greeted:
+            self.hello()
         self._peer_accepts = peer_accepts
         fitting = (types for types in wire.TEXT_TYPES[self._settings.dialect] if peer_accepts.issuperset(types))
         self.speech.types = next(fitting, None)
@@ -127,6 +123,11 @@ class Voice:
         """Send a control frame. Before the client's HAI we cannot know what it accepts."""
         if self._peer_accepts is None or event_type in self._peer_accepts:
             self._postbox.send(self._postbox.write(event_type, payload))
+
+    def refuse(self, message: str, related_id: str) -> None:
+        """Send the ERROR that answers a frame without credit."""
+        quirks = self._settings.quirks
+        self.error(quirks.refusal, message, related_id if quirks.names_related_id else None)
 
     def error(self, code: str, message: str, related_id: str | None = None) -> None:
         """Send an ERROR; `related_id` is the id of the client's frame that it is about."""

@@ -143,22 +143,6 @@ class TextPayload(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
-class _Frame(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """One frame to send; members that are None are left out."""
-
-    id: str
-    session: str
-    seq: str
-    ack: str | None = None
-    ts: str
-    channel: str
-    type: str
-    payload: Mapping[str, Any]
-    pv: int
-    bin_len: int | None = None
-    bin_mime: str | None = None
-
-
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
 _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -194,25 +178,17 @@ def read_payload(payload: dict[str, Any], kind: type[PayloadT]) -> PayloadT:
 def encode(
     *,
     session: str,
-    seq: int,
+    seq: str,
     ack: int | None,
     event_type: str,
     channel: str,
-    payload: Mapping[str, Any],
-    binary: bytes | None = None,
+    payload: Any,
+    members: Mapping[str, Any],
 ) -> str:
-    """Return one frame as the text that goes on the wire, with an id and a time of its own."""
-    frame = _Frame(
-        id=str(uuid.uuid4()),
-        session=session,
-        seq=str(seq),
-        ack=None if ack is None else str(ack),
-        ts=str(time.time_ns() // 1_000_000),
-        channel=channel,
-        type=event_type,
-        payload=payload,
-        pv=MAJOR,
-        bin_len=None if binary is None else len(binary),
-        bin_mime=None if binary is None else "application/octet-stream",
-    )
+    """Return one frame as the text that goes on the wire, with an id and a time of its own; `members` follow, None left out."""
+    frame: dict[str, Any] = {"id": str(uuid.uuid4()), "session": session, "seq": seq}
+    if ack is not None:
+        frame["ack"] = str(ack)
+    frame |= {"ts": str(time.time_ns() // 1_000_000), "channel": channel, "type": event_type, "payload": payload, "pv": MAJOR}
+    frame |= {name: value for name, value in members.items() if value is not None}
     return _encode(frame).decode()

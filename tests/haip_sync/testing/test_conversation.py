@@ -11,8 +11,8 @@ import pytest
 from haip_sync.testing.books import Credit
 from haip_sync.testing.conversation import Conversation
 from haip_sync.testing.policies import CreditPolicy, Generous, Never, OnRequest
+from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.tariff import Tariff
-from haip_sync.testing.voice import ServerSettings
 from haip_sync.testing.wire import CONTROL_TYPES, MAX_CHANNELS, accepted_types
 
 CONTROL = ("HAI", "PING", "PONG", "ERROR", "FLOW_UPDATE", "PAUSE_CHANNEL", "RESUME_CHANNEL", "REPLAY_REQUEST")
@@ -33,7 +33,7 @@ class Line:
         }
         self.pen = pen
         self.talk = Conversation(ServerSettings(**(defaults | settings)), policy or Never(), {})
-        self.talk.voice.hello()
+        self.talk.begin()
         if hai:
             self.put(pen.hai())
             self.get()

@@ -1,0 +1,116 @@
+"""What a test can have a development server do: to one session, or to every live one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from haip_sync.config import check_channel, check_count
+from haip_sync.errors import ConfigError
+from haip_sync.testing.agent import AGENT_NAME
+from haip_sync.testing.books import Credit
+from haip_sync.testing.conversation import Conversation
+from haip_sync.testing.policies import CreditPolicy, check_policy
+from haip_sync.testing.reception import Reception
+from haip_sync.testing.registry import SessionRegistry
+from haip_sync.testing.server_session import ServerSession
+from haip_sync.testing.session import Session
+
+_CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
+
+Step = Callable[[Conversation, float], None]
+
+
+class ServerCommands:
+    """The commands of `DevServer`. Each returns how many sessions it reached. Any thread may call any of them."""
+
+    def __init__(self, sessions: SessionRegistry, reception: Reception) -> None:
+        self._sessions = sessions
+        self._reception = reception
+
+    def set_policy(self, policy: CreditPolicy | str, channel: str | None = None, *, session: Session | None = None) -> int:
+        """Change when credit is given back, at once: on one channel or on all, in one session or in all and those to come.
+
+        For all channels it also takes the place of what was set for single ones. Raises `ConfigError`.
+        """
+        chosen = check_policy(policy)
+        name = None if channel is None else check_channel(channel)
+        if session is None:
+            self._reception.set_policy(chosen, name)
+        # Connections whose HAI is still to come were made with the old policy, so they are told too.
+        targets = self._sessions.connected() if session is None else self._targets(session)
+        for target in targets:
+            target.perform(lambda conversation, now: conversation.voice.give_all(conversation.desk.set_policy(chosen, name, now)))
+        return sum(target.live for target in targets)
+
+    def grant(self, channel: str, messages: int = 0, byte_credits: int = 0, *, session: Session | None = None) -> int:
+        """Grant credit by FLOW_UPDATE, beyond what the policy gives. Both zero, or a negative one: `ConfigError`."""
+        credit = Credit(check_count("messages", messages), check_count("byte_credits", byte_credits))
+        if not credit:
+            raise ConfigError("grant messages or byte_credits, at least 1 of either")
+        name = check_channel(channel)
+        return self._act(lambda conversation, _: conversation.voice.give(name, credit), session)
+
+    def pause(self, channel: str, *, session: Session | None = None) -> int:
+        """Send PAUSE_CHANNEL and hold our own texts there. What still arrives is no breach. Twice is once."""
+        name = check_channel(channel)
+        return self._act(lambda conversation, _: conversation.voice.hold(name, paused=True), session)
+
+    def resume(self, channel: str, *, session: Session | None = None) -> int:
+        """Send RESUME_CHANNEL; nothing where the channel is not paused by us."""
+        name = check_channel(channel)
+        return self._act(lambda conversation, _: conversation.voice.hold(name, paused=False), session)
+
+    def drop(self, *, session: Session | None = None, code: int | None = None) -> int:
+        """End connections: abruptly, or with a WebSocket close of `code` once what is under way has been written.
+
+        Raises `ConfigError` for a code that no endpoint may send.
+        """
+        if code is None:
+            targets = self._targets(session)
+            for target in targets:
+                target.abort()
+            return len(targets)
+        if code not in _CLOSE_CODES:
+            raise ConfigError(f"code must be a WebSocket close code (1000 to 1014, 3000 to 4999), not {code!r}")
+        return self._act(lambda conversation, _: conversation.voice.close("dropped", code), session)
+
+    def send_text(self, channel: str, text: str, author: str | None = AGENT_NAME, *, session: Session | None = None) -> int:
+        """Send a text (START, a PART for every 40 characters, END) as the client's credit and the pauses allow; never waits."""
+        name = check_channel(channel)
+        return self._act(lambda conversation, _: conversation.voice.say(name, text, author), session)
+
+    def send_frame(
+        self,
+        event_type: str,
+        payload: Mapping[str, Any],
+        channel: str = "SYSTEM",
+        *,
+        binary: bytes | None = None,
+        session: Session | None = None,
+    ) -> int:
+        """Send one well-formed frame at once, without regard to credit, pauses and what the client accepts.
+
+        A data frame is debited, so `Books.to_client` may fall below zero. With `binary` a binary frame follows.
+        """
+        name = check_channel(channel)
+        return self._act(lambda conversation, _: conversation.voice.send_frame(event_type, payload, name, binary), session)
+
+    def send_raw(self, data: str | bytes, *, session: Session | None = None) -> int:
+        """Send anything as one WebSocket message, text or binary: numbered, counted and checked by nobody."""
+        return self._act(lambda conversation, _: conversation.voice.send_raw(data), session)
+
+    # Helpers
+
+    def _act(self, step: Step, session: Session | None) -> int:
+        targets = self._targets(session)
+        for target in targets:
+            target.perform(step)
+        return len(targets)
+
+    def _targets(self, session: Session | None) -> tuple[ServerSession, ...]:
+        """Return the live sessions that are meant."""
+        if session is not None and not isinstance(session, Session):
+            raise ConfigError(f"session must be a Session of this server or None, not {session!r}")
+        meant = [target for target in self._sessions.connected() if session in (None, target.view)]
+        return tuple(sorted((target for target in meant if target.live), key=lambda target: target.number))
