@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
@@ -55,15 +55,13 @@ _COMMON_TYPES: Final = (
     *("TOOL_CALL", "TOOL_UPDATE", "TOOL_DONE", "TOOL_CANCEL", "TOOL_LIST", "TOOL_SCHEMA"),
 )
 
-PayloadT = TypeVar("PayloadT")
-
 _UUID4 = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
-_Uuid4 = Annotated[str, msgspec.Meta(pattern=_UUID4)]
-_Decimal = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}$")]
-_Channel = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
-_FromZero = Annotated[int, msgspec.Meta(ge=0)]
-_FromOne = Annotated[int, msgspec.Meta(ge=1)]
-_Octet = Annotated[int, msgspec.Meta(ge=0, le=255)]
+Uuid4 = Annotated[str, msgspec.Meta(pattern=_UUID4)]
+Decimal = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}$")]
+ChannelName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+FromZero = Annotated[int, msgspec.Meta(ge=0)]
+FromOne = Annotated[int, msgspec.Meta(ge=1)]
+Octet = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
 class WireError(Exception):
@@ -73,74 +71,21 @@ class WireError(Exception):
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """One frame as received; what HAIP does not name is ignored unless `crit` is set."""
 
-    id: _Uuid4
-    session: _Uuid4
-    seq: _Decimal
-    channel: _Channel
+    id: Uuid4
+    session: Uuid4
+    seq: Decimal
+    channel: ChannelName
     type: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     payload: dict[str, Any]
-    ack: _Decimal | None = None
-    ts: _Decimal | None = None
-    pv: _Octet = MAJOR
+    ack: Decimal | None = None
+    ts: Decimal | None = None
+    pv: Octet = MAJOR
     crit: bool = False
-    bin_len: _FromZero | None = None
+    bin_len: FromZero | None = None
     bin_mime: str | None = None
     run_id: str | None = None
     thread_id: str | None = None
     transaction: str | None = None
-
-
-class FlowFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What a HAI says about the first credit; None where it says nothing."""
-
-    initial_credit_messages: _FromZero | None = None
-    initial_credit_bytes: _FromZero | None = None
-
-
-class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a HAI's capabilities that concerns us."""
-
-    flow_control: FlowFields = FlowFields()
-
-
-class HaiPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """The client's HAI."""
-
-    haip_version: str
-    accept_major: list[_FromZero]
-    accept_events: list[str]
-    capabilities: Capabilities = Capabilities()
-
-
-class FlowPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """FLOW_UPDATE, in the specification's form and in that of a published example (`action` and `credits`)."""
-
-    channel: _Channel
-    add_messages: _FromOne | None = None
-    add_bytes: _FromOne | None = None
-    action: Literal["request_credits", "grant_credits", "reduce_credits"] | None = None
-    credits: _FromOne | None = None
-
-
-class ChannelPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """PAUSE_CHANNEL and RESUME_CHANNEL."""
-
-    channel: _Channel
-
-
-class ReplayPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """REPLAY_REQUEST: both ends belong to it."""
-
-    from_seq: _Decimal
-    to_seq: _Decimal | None = None
-
-
-class TextPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """START, PART and END of a text, in either dialect."""
-
-    message_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-    author: str | None = None
-    text: str = ""
 
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
@@ -165,14 +110,6 @@ def decode(text: str) -> Envelope:
 def has_unknown_members(text: str) -> bool:
     """Whether an envelope that was read has members beside HAIP's own: with `crit` set they must not be ignored."""
     return not _KNOWN_MEMBERS.issuperset(_decode_any(text))
-
-
-def read_payload(payload: dict[str, Any], kind: type[PayloadT]) -> PayloadT:
-    """Return `payload` as `kind`. Raises `WireError`, saying why."""
-    try:
-        return msgspec.convert(payload, kind)
-    except msgspec.ValidationError as error:
-        raise WireError(f"bad payload: {error}") from error
 
 
 def encode(
