@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Literal, get_args
+from uuid import uuid4
 
-from haip_sync.config import check_channel, check_count
+from haip_sync.config import check_channel, check_choice, check_count
 from haip_sync.errors import ConfigError
 from haip_sync.testing.agent import AGENT_NAME
 from haip_sync.testing.books import Credit
 from haip_sync.testing.conversation import Conversation
+from haip_sync.testing.outgoing import Draft
 from haip_sync.testing.policies import CreditPolicy, check_policy
 from haip_sync.testing.reception import Reception
+from haip_sync.testing.records import Run
 from haip_sync.testing.registry import SessionRegistry
 from haip_sync.testing.server_session import ServerSession
 from haip_sync.testing.session import Session
 
 _CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
 
+RunStatus = Literal["OK", "CANCELLED", "ERROR"]
 Step = Callable[[Conversation, float], None]
 
 
@@ -80,21 +84,67 @@ class ServerCommands:
         name = check_channel(channel)
         return self._act(lambda conversation, _: conversation.voice.say(name, text, author), session)
 
+    def start_run(
+        self,
+        run_id: str | None = None,
+        *,
+        thread_id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        session: Session | None = None,
+    ) -> int:
+        """Begin a run of ours and announce it with RUN_STARTED. Without `run_id` each session's run has an id of its own.
+
+        What this and the three below send is data on SYSTEM, within the client's credit; `Session.runs` shows the runs.
+        """
+
+        def begin(conversation: Conversation, now: float) -> None:
+            del now
+            chosen = run_id or str(uuid4())
+            conversation.runs.start(Run(run_id=chosen, thread_id=thread_id, metadata=metadata, by="server"))
+
+        return self._act(begin, session)
+
+    def finish_run(
+        self, run_id: str, status: RunStatus = "OK", summary: str | None = None, *, session: Session | None = None
+    ) -> int:
+        """End a run, whoever began it, with RUN_FINISHED; nothing where it is over."""
+        check_choice("status", status, get_args(RunStatus))
+        changes = {"status": status, "summary": summary}
+        payload = {name: value for name, value in changes.items() if value is not None}
+        return self._act(lambda conversation, _: conversation.runs.end(run_id, "RUN_FINISHED", payload, changes), session)
+
+    def cancel_run(self, run_id: str, *, session: Session | None = None) -> int:
+        """End a run, whoever began it, with RUN_CANCEL, and the calls of tools that belong to it; nothing where it is over."""
+        changes = {"status": "CANCELLED"}
+        return self._act(lambda conversation, _: conversation.runs.end(run_id, "RUN_CANCEL", {}, changes), session)
+
+    def fail_run(self, run_id: str, code: str, message: str = "", *, session: Session | None = None) -> int:
+        """End a run, whoever began it, with RUN_ERROR; nothing where it is over."""
+        changes = {"status": "ERROR", "code": code, "summary": message}
+        payload = {"code": code, "message": message}
+        return self._act(lambda conversation, _: conversation.runs.end(run_id, "RUN_ERROR", payload, changes), session)
+
     def send_frame(
         self,
         event_type: str,
-        payload: Mapping[str, Any],
+        payload: Any,
         channel: str = "SYSTEM",
         *,
         binary: bytes | None = None,
+        run_id: str | None = None,
+        thread_id: str | None = None,
+        transaction: str | None = None,
         session: Session | None = None,
     ) -> int:
         """Send one well-formed frame at once, without regard to credit, pauses and what the client accepts.
 
-        A data frame is debited, so `Books.to_client` may fall below zero. With `binary` a binary frame follows.
+        A data frame is debited, so `Books.to_client` may fall below zero. With `binary` a binary frame follows. The three
+        ids go into the envelope.
         """
         name = check_channel(channel)
-        return self._act(lambda conversation, _: conversation.voice.send_frame(event_type, payload, name, binary), session)
+        members = {"run_id": run_id, "thread_id": thread_id, "transaction": transaction}
+        draft = Draft(event_type, payload, binary, members)
+        return self._act(lambda conversation, _: conversation.voice.send_frame(name, draft), session)
 
     def send_raw(self, data: str | bytes, *, session: Session | None = None) -> int:
         """Send anything as one WebSocket message, text or binary: numbered, counted and checked by nobody."""

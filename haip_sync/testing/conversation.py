@@ -14,12 +14,14 @@ from uuid import uuid4
 from haip_sync.testing import wire
 from haip_sync.testing.arrival import Arrival, Reader
 from haip_sync.testing.books import ChannelLedger, Credit
+from haip_sync.testing.calls import CallDesk
 from haip_sync.testing.credit_desk import CreditDesk
 from haip_sync.testing.flow_clerk import FlowClerk
 from haip_sync.testing.greeting import Greeting
 from haip_sync.testing.policies import CreditPolicy
 from haip_sync.testing.postbox import Postbox, Sequence
 from haip_sync.testing.records import Archive, Breach, ReceivedFrame
+from haip_sync.testing.runs import RunDesk
 from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.text_clerk import TextClerk
 from haip_sync.testing.voice import Voice
@@ -38,11 +40,15 @@ class Conversation:
         self._settings = settings
         self._reader = Reader(self.voice, self.desk)
         self._greeting = Greeting(settings, self.voice, self._reader)
+        self.calls = CallDesk(settings, self.voice, self._reader)
+        self.runs = RunDesk(settings, self.voice, self._reader, self.calls.cancel_run)
         # A frame whose binary part is still to come.
         self._awaiting: Arrival | None = None
         self._handlers: Mapping[str, Callable[[Arrival], None]] = {
             **FlowClerk(self.voice, self.desk, self._reader).handlers(),
             **TextClerk(settings, self.voice, self.archive, self._reader).handlers(),
+            **self.calls.handlers(),
+            **self.runs.handlers(),
         }
 
     # What happens to it
@@ -114,6 +120,7 @@ class Conversation:
         self.peer_id = arrival.envelope.session
         self.desk.open(hai.capabilities.flow_control)
         self.voice.open(self.peer_id, frozenset(hai.accept_events))
+        self.calls.announce()
 
     # Paying
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, ip_address
 from types import TracebackType
 from typing import Final, Self
@@ -30,6 +30,8 @@ from haip_sync.testing.registry import SessionRegistry
 from haip_sync.testing.session import Session
 from haip_sync.testing.settings import check_settings, choose_policy
 from haip_sync.testing.timers import Alarms, Clock, SystemClock
+from haip_sync.testing.tool_threads import ToolThreads
+from haip_sync.testing.tools import Tool, ToolFunction
 from haip_sync.testing.wire import Dialect
 
 logger = logging.getLogger("haip_sync.testing.devserver")
@@ -37,6 +39,7 @@ logger = logging.getLogger("haip_sync.testing.devserver")
 _STOP_GRACE_S: Final = 1.0
 _MAX_PORT: Final = 65_535
 _KEEP_RECEIVED: Final = 100_000
+_TOOL_THREADS: Final = 8
 
 
 class DevServer(ServerCommands):
@@ -83,6 +86,11 @@ class DevServer(ServerCommands):
         repeat_pauses: Whether the script starts anew when its last pause is over.
         accept_events: What our HAI accepts, in place of what the dialect gives.
         keep_received: How many frames, texts and breaches each session remembers, the oldest forgotten first.
+        tools: What TOOL_CALL may call, by name: functions of `(params, call)` that run on threads of the server's (see
+            `ToolInvocation`), or `Tool`s. TOOL_LIST goes to each client that has come, and answers a TOOL_LIST of its own, as
+            TOOL_SCHEMA does. None: nobody answers TOOL_CALL, unless the test does it with `send_frame`.
+        tool_threads: How many calls may run at a time; TOOL_UPDATE tells the others that they are QUEUED.
+        max_concurrent_runs: How many runs may be open in a session before RUN_STARTED is answered with RUN_LIMIT_EXCEEDED.
         quirks: How it differs from the specification, `Quirks.published()` for instance; None: not at all.
         clock: What policies and scripts go by; a `ManualClock` makes them testable without waiting.
         name: What its threads are called.
@@ -107,6 +115,9 @@ class DevServer(ServerCommands):
         repeat_pauses: bool = False,
         accept_events: Iterable[str] | None = None,
         keep_received: int = _KEEP_RECEIVED,
+        tools: Mapping[str, ToolFunction | Tool] | None = None,
+        tool_threads: int = _TOOL_THREADS,
+        max_concurrent_runs: int = 1,
         quirks: Quirks | None = None,
         clock: Clock | None = None,
         name: str = "haip-devserver",
@@ -123,12 +134,15 @@ class DevServer(ServerCommands):
             count_control_frames=count_control_frames,
             agent=agent,
             keep_received=keep_received,
+            tools=tools,
+            max_concurrent_runs=max_concurrent_runs,
             quirks=quirks,
         )
         script = PauseScript(check_pause_script(pause_script), repeat=check_flag("repeat_pauses", repeat_pauses))
         self._name = name
         clock = clock or SystemClock()
         self._alarms = Alarms(clock, f"{name}-timer")
+        self._tool_threads = ToolThreads(check_count("tool_threads", tool_threads, minimum=1), f"{name}-tool")
         sessions = SessionRegistry()
         reception = Reception(
             gate=gate,
@@ -138,6 +152,7 @@ class DevServer(ServerCommands):
             sessions=sessions,
             alarms=self._alarms,
             clock=clock,
+            tool_threads=self._tool_threads,
         )
         super().__init__(sessions, reception)
         # Guards the two below.
@@ -169,7 +184,8 @@ class DevServer(ServerCommands):
     def stop(self) -> None:
         """Close every session with code 1001, cut what has not closed after a second, end every thread, wake every waiter.
 
-        Idempotent; a second caller waits for the first. Returns within about two seconds, whatever the clients do.
+        Idempotent; a second caller waits for the first. Returns within about two seconds, whatever the clients do; a tool that
+        does not look at `call.cancelled` is waited for one second more and then left behind, which the log says.
         """
         with self._lock:
             first, self._stopping = not self._stopping, True
@@ -184,6 +200,7 @@ class DevServer(ServerCommands):
                 for session in self._sessions.connected():
                     session.perform(lambda conversation, _: conversation.voice.close("server stops", CLOSE_GOING_AWAY))
                 listener.stop(_STOP_GRACE_S)
+            self._tool_threads.stop(_STOP_GRACE_S)
         finally:
             self._stopped.set()
 

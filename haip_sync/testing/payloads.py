@@ -9,6 +9,7 @@ import msgspec
 from haip_sync.testing.wire import ChannelName, Decimal, FromOne, FromZero, WireError
 
 PayloadT = TypeVar("PayloadT")
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
 class FlowFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,9 +60,60 @@ class ReplayPayload(msgspec.Struct, frozen=True, kw_only=True):
 class TextPayload(msgspec.Struct, frozen=True, kw_only=True):
     """START, PART and END of a text, in either dialect."""
 
-    message_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    message_id: Name
     author: str | None = None
     text: str = ""
+
+
+class ToolCallPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """TOOL_CALL."""
+
+    call_id: Name
+    tool: str
+    params: Any = msgspec.field(default_factory=dict)
+
+
+class ToolCancelPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """TOOL_CANCEL."""
+
+    call_id: Name
+    reason: str | None = None
+
+
+class ToolSchemaPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """TOOL_SCHEMA, as a request."""
+
+    tool: str
+
+
+class RunStartedPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """RUN_STARTED; the id may stand in the envelope instead."""
+
+    run_id: Name | None = None
+    thread_id: Name | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class RunFinishedPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """RUN_FINISHED."""
+
+    run_id: Name | None = None
+    status: Literal["OK", "CANCELLED", "ERROR"] = "OK"
+    summary: str | None = None
+
+
+class RunCancelPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """RUN_CANCEL."""
+
+    run_id: Name | None = None
+
+
+class RunErrorPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """RUN_ERROR."""
+
+    run_id: Name | None = None
+    code: str
+    message: str = ""
 
 
 def read_payload(payload: Any, kind: type[PayloadT]) -> PayloadT:

@@ -7,17 +7,15 @@ import string
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from haip_sync.testing import wire
 from haip_sync.testing.books import Credit
+from haip_sync.testing.outgoing import NO_MEMBERS, Draft
 from haip_sync.testing.quirks import Quirks
 from haip_sync.testing.tariff import Tariff
 
 _REPLAY_FRAMES: Final = 1000
-
-_NO_MEMBERS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Ready(NamedTuple):
@@ -90,7 +88,7 @@ class Postbox:
         payload: Any,
         channel: str = wire.SYSTEM,
         binary: bytes | None = None,
-        members: Mapping[str, Any] = _NO_MEMBERS,
+        members: Mapping[str, Any] = NO_MEMBERS,
     ) -> Ready:
         """Write one frame out under the number that is next. Send it at once or forget it.
 
@@ -110,6 +108,10 @@ class Postbox:
         )
         cost = self._tariff.data(event_type=event_type, payload=payload, bin_len=bin_len, frame_bytes=len(text.encode()))
         return Ready(text, binary, cost)
+
+    def write_draft(self, draft: Draft, channel: str) -> Ready:
+        """Write one frame out under the number that is next."""
+        return self.write(draft.event_type, draft.payload, channel, draft.binary, draft.members)
 
     def send(self, frame: Ready) -> None:
         """Send a frame: it takes its number and its place."""

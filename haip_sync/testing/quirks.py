@@ -34,7 +34,9 @@ class Quirks:
     refusal: Literal["FLOW_CONTROL_VIOLATION", "INSUFFICIENT_CREDITS"] = "FLOW_CONTROL_VIOLATION"
     """The code of the ERROR that answers a frame without credit."""
     names_related_id: bool = True
-    """Whether that ERROR says in `related_id` which frame it was."""
+    """Whether that ERROR, and TOOL_NOT_FOUND, say in `related_id` which frame it was."""
+    unknown_tool: Literal["TOOL_DONE", "ERROR"] = "TOOL_DONE"
+    """What answers the call of a tool that there is not: TOOL_DONE with status ERROR, or `ERROR{TOOL_NOT_FOUND}`."""
     flow_update: Literal["accepted", "unsupported"] = "accepted"
     """Whether a FLOW_UPDATE of the client's is read, or answered with UNSUPPORTED_TYPE and changes nothing."""
     announces_flow_update: bool = True
@@ -61,6 +63,7 @@ class Quirks:
             seq="not_decimal",
             refusal="INSUFFICIENT_CREDITS",
             names_related_id=False,
+            unknown_tool="ERROR",
             flow_update="unsupported",
             debits_every_frame=True,
             never_grants=True,

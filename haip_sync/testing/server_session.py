@@ -13,14 +13,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final, TypeVar
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
+from haip_sync.testing.calls import Call
 from haip_sync.testing.conversation import Conversation
+from haip_sync.testing.invocation import run_tool
 from haip_sync.testing.session import Session
 from haip_sync.testing.timers import Alarms, Clock
+from haip_sync.testing.tool_threads import ToolThreads
 
 MAX_UNSENT_FRAMES: Final = 100_000
 MAX_UNSENT_CHARS: Final = 64 << 20
@@ -51,6 +55,7 @@ class ServerSession:
         *,
         alarms: Alarms,
         clock: Clock,
+        tool_threads: ToolThreads,
         on_open: Callable[[ServerSession], None],
     ) -> None:
         self.number = 0
@@ -58,6 +63,7 @@ class ServerSession:
         self._connection = connection
         self._alarms = alarms
         self._clock = clock
+        self._tool_threads = tool_threads
         self._on_open = on_open
         # Guards the conversation and everything below. Nothing is written, called back or joined while it is held.
         self._lock = threading.Lock()
@@ -110,13 +116,20 @@ class ServerSession:
             alarm = self._new_alarm()
             opens = self._conversation.peer_id is not None and not (self._opened or self._ended)
             self._opened = self._opened or opens
+            calls = [] if self._ended else self._conversation.calls.take_ready()
             too_far_behind = len(self._unsent) > MAX_UNSENT_FRAMES or self._unsent_chars > MAX_UNSENT_CHARS
         if opens:
             self._on_open(self)
         if alarm is not None:
             self._alarms.at(alarm, self._on_alarm)
+        for call in calls:
+            self._launch(call)
         if too_far_behind:
             self.abort()
+
+    def _launch(self, call: Call) -> None:
+        if not self._tool_threads.run(partial(run_tool, self, call)):
+            self.perform(lambda conversation, _: conversation.calls.wait(call))
 
     def abort(self) -> None:
         """Cut the connection; what is not yet sent is lost."""
@@ -218,6 +231,7 @@ class ServerSession:
         with self._lock:
             self._ended = True
             self._close_code = self._connection.close_code
+            self._conversation.calls.abandon("the session is over")
             self._unsent.clear()
             self._version += 1
             self._to_write.notify_all()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from haip_sync.config import check_channel, check_timeout
 from haip_sync.errors import HAIPTimeout
 from haip_sync.testing.books import Books
-from haip_sync.testing.records import Breach, ReceivedFrame, ReceivedText
+from haip_sync.testing.records import Breach, ReceivedCall, ReceivedFrame, ReceivedText, Run
 
 if TYPE_CHECKING:
     from haip_sync.testing.server_session import ServerSession
@@ -96,13 +96,23 @@ class Session:
         return self._core.read(lambda conversation: conversation.desk.known(name).books())
 
     def pending_texts(self, channel: str) -> int:
-        """Return how many texts of ours wait for credit or a resume, the one under way included."""
+        """Return how many texts and frames of ours wait for credit or a resume, the text under way included."""
         name = check_channel(channel)
         return self._core.read(lambda conversation: conversation.voice.speech.pending(name))
 
     @property
+    def calls(self) -> tuple[ReceivedCall, ...]:
+        """The calls of tools that were accepted, in order; at most the last `keep_received`."""
+        return self._core.read(lambda conversation: conversation.calls.records())
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs, the client's and ours, in order of their beginning; the oldest of more than `keep_received` are forgotten."""
+        return self._core.read(lambda conversation: conversation.runs.records())
+
+    @property
     def texts_dropped(self) -> int:
-        """Texts of ours, answers included, that were never sent: over 1,000 waiting, or no dialect in common."""
+        """Texts and frames of ours that were never sent: over 1,000 waiting, or nothing that the client accepts."""
         return self._core.read(lambda conversation: conversation.voice.speech.dropped)
 
     def wait_for(self, predicate: Callable[[Session], object], timeout: float | None = 5.0, *, what: str = "a condition") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, get_args
@@ -13,6 +13,7 @@ from haip_sync.testing.books import Credit
 from haip_sync.testing.policies import CreditPolicy, Never, RenewAtHalf, check_policy
 from haip_sync.testing.quirks import Quirks
 from haip_sync.testing.tariff import Tariff
+from haip_sync.testing.tools import Tool, ToolFunction, check_tools
 from haip_sync.testing.wire import DIALECTS, accepted_types
 
 _FLOW_UPDATE: Final = frozenset({"FLOW_UPDATE"})
@@ -28,6 +29,9 @@ class ServerSettings:
     initial: Credit | None
     agent: bool
     keep_received: int
+    tools: Mapping[str, Tool] | None = None
+    """None: the test itself answers TOOL_CALL and the like, if anybody does."""
+    max_concurrent_runs: int = 1
     tariff: Tariff = field(default_factory=Tariff)
     quirks: Quirks = field(default_factory=Quirks)
 
@@ -52,6 +56,8 @@ def check_settings(
     count_control_frames: bool,
     agent: bool,
     keep_received: int,
+    tools: Mapping[str, ToolFunction | Tool] | None,
+    max_concurrent_runs: int,
     quirks: Quirks | None,
 ) -> ServerSettings:
     """Return what `DevServer` was given, as sessions want it. Raises `ConfigError` naming what is wrong."""
@@ -65,6 +71,8 @@ def check_settings(
         initial=_check_initial(initial_credits, initial_credit_bytes),
         agent=check_flag("agent", agent),
         keep_received=check_count("keep_received", keep_received, minimum=1),
+        tools=check_tools(tools),
+        max_concurrent_runs=check_count("max_concurrent_runs", max_concurrent_runs),
         tariff=Tariff(credit_unit, counts),
         quirks=quirks,
     )

@@ -12,7 +12,7 @@ from haip_sync.testing import wire
 from haip_sync.testing.agent import AGENT, AGENT_NAME, answer_to
 from haip_sync.testing.arrival import Arrival, Reader
 from haip_sync.testing.payloads import TextPayload
-from haip_sync.testing.records import Archive
+from haip_sync.testing.records import Archive, ReceivedText
 from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.voice import Voice
 
@@ -38,7 +38,17 @@ class TextClerk:
             step(arrival, payload)
 
     def _begin(self, arrival: Arrival, payload: TextPayload) -> None:
-        self._archive.begin_text(arrival.envelope.channel, payload.message_id, payload.author, payload.text)
+        envelope = arrival.envelope
+        self._archive.begin_text(
+            ReceivedText(
+                message_id=payload.message_id,
+                channel=envelope.channel,
+                author=payload.author,
+                text=payload.text,
+                run_id=envelope.run_id,
+                thread_id=envelope.thread_id,
+            )
+        )
 
     def _continue(self, arrival: Arrival, payload: TextPayload) -> None:
         self._archive.continue_text(arrival.envelope.channel, payload.message_id, payload.text)
@@ -46,4 +56,5 @@ class TextClerk:
     def _end(self, arrival: Arrival, payload: TextPayload) -> None:
         done = self._archive.end_text(arrival.envelope.channel, payload.message_id, payload.text)
         if done is not None and self._settings.agent and done.channel != AGENT:
-            self._voice.say(AGENT, answer_to(done.text), AGENT_NAME)
+            members = {"run_id": done.run_id, "thread_id": done.thread_id}
+            self._voice.say(AGENT, answer_to(done.text), AGENT_NAME, members)

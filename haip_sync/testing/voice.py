@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from haip_sync.testing import wire
-from haip_sync.testing.agent import OutgoingText
 from haip_sync.testing.books import Credit
 from haip_sync.testing.credit_desk import CreditDesk
 from haip_sync.testing.oddities import Oddities
+from haip_sync.testing.outgoing import NO_MEMBERS, Draft, Outgoing, OutgoingFrame, OutgoingText
 from haip_sync.testing.postbox import Postbox
 from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.speech import Speech
@@ -35,11 +35,13 @@ class Voice:
         self._desk = desk
         # None until the client's HAI: nobody knows what it accepts before.
         self._peer_accepts: frozenset[str] | None = None
+        # The dialect of our texts; None when the client accepts none of ours.
+        self._text_types: tuple[str, str, str] | None = None
 
     def hello(self) -> None:
         """Send our HAI."""
         self.greeted = True
-        capabilities: dict[str, Any] = {"binary_frames": True, "max_concurrent_runs": 1}
+        capabilities: dict[str, Any] = {"binary_frames": True, "max_concurrent_runs": self._settings.max_concurrent_runs}
         if self._settings.initial is not None:
             capabilities["flow_control"] = {
                 "initial_credit_messages": self._settings.initial.messages,
@@ -63,19 +65,27 @@ class Voice:
             self.hello()
         self._peer_accepts = peer_accepts
         fitting = (types for types in wire.TEXT_TYPES[self._settings.dialect] if peer_accepts.issuperset(types))
-        self.speech.types = next(fitting, None)
+        self._text_types = next(fitting, None)
 
     def accepts(self, event_type: str) -> bool:
         """Whether the client's HAI names `event_type`."""
         return self._peer_accepts is not None and event_type in self._peer_accepts
 
-    def say(self, channel: str, text: str, author: str | None) -> None:
+    def say(self, channel: str, text: str, author: str | None, members: Mapping[str, Any] = NO_MEMBERS) -> None:
         """Queue a text of ours and send as much of it as the client's credit allows; the rest follows with the credit."""
-        ledger = self._desk.ledger(channel)
-        if ledger is None:
+        types = self._text_types
+        self._queue(channel, None if types is None else OutgoingText(text, author, types, members))
+
+    def submit(self, channel: str, draft: Draft) -> None:
+        """Queue a data frame of ours, behind what waits on the channel; without a type that the client accepts it is dropped."""
+        self._queue(channel, OutgoingFrame(draft) if self.accepts(draft.event_type) else None)
+
+    def _queue(self, channel: str, item: Outgoing | None) -> None:
+        ledger = None if item is None else self._desk.ledger(channel)
+        if item is None or ledger is None:
             self.speech.dropped += 1
             return
-        self.speech.add(channel, OutgoingText(text, author))
+        self.speech.add(channel, item)
         self.speech.pump(ledger)
 
     def give(self, channel: str, credit: Credit) -> None:
@@ -100,10 +110,10 @@ class Voice:
             self.tell("PAUSE_CHANNEL" if paused else "RESUME_CHANNEL", {"channel": channel})
             self.speech.pump(ledger)
 
-    def send_frame(self, event_type: str, payload: Mapping[str, Any], channel: str, binary: bytes | None) -> None:
+    def send_frame(self, channel: str, draft: Draft) -> None:
         """Send a well-formed frame at once, whatever the client accepts; a data frame is debited, covered or not."""
-        frame = self._postbox.write(event_type, payload, channel, binary)
-        if event_type not in wire.CONTROL_TYPES and (ledger := self._desk.ledger(channel)) is not None:
+        frame = self._postbox.write_draft(draft, channel)
+        if draft.event_type not in wire.CONTROL_TYPES and (ledger := self._desk.ledger(channel)) is not None:
             ledger.to_client.spend(frame.cost)
         self._postbox.send(frame)
 

@@ -107,6 +107,14 @@ def decode(text: str) -> Envelope:
         raise WireError(f"not an envelope: {error}") from error
 
 
+def freeze(value: object) -> msgspec.Raw:
+    """Return `value` as the JSON that it is now, to be sent later. Raises `WireError` for what JSON cannot carry."""
+    try:
+        return msgspec.Raw(_encode(value))
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        raise WireError(f"cannot be written as JSON: {error}") from error
+
+
 def has_unknown_members(text: str) -> bool:
     """Whether an envelope that was read has members beside HAIP's own: with `crit` set they must not be ignored."""
     return not _KNOWN_MEMBERS.issuperset(_decode_any(text))
