@@ -84,6 +84,23 @@ class ServerCommands:
         name = check_channel(channel)
         return self._act(lambda conversation, _: conversation.voice.say(name, text, author), session)
 
+    def send_audio(
+        self,
+        channel: str,
+        sound: bytes,
+        mime: str = "audio/pcm",
+        *,
+        message_id: str | None = None,
+        session: Session | None = None,
+    ) -> int:
+        """Send an AUDIO_CHUNK as the client's credit and the pauses allow; never waits.
+
+        It is a binary frame where the client's HAI announces those, else base64.
+        """
+        name = check_channel(channel)
+        payload = {"message_id": message_id or str(uuid4()), "mime": mime}
+        return self._act(lambda conversation, _: conversation.voice.play(name, bytes(sound), payload), session)
+
     def start_run(
         self,
         run_id: str | None = None,

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from haip_sync.testing import wire
 from haip_sync.testing.arrival import Arrival, Reader
+from haip_sync.testing.audio_clerk import AudioClerk
 from haip_sync.testing.books import ChannelLedger, Credit
 from haip_sync.testing.calls import CallDesk
 from haip_sync.testing.credit_desk import CreditDesk
@@ -47,6 +48,7 @@ class Conversation:
         self._handlers: Mapping[str, Callable[[Arrival], None]] = {
             **FlowClerk(self.voice, self.desk, self._reader).handlers(),
             **TextClerk(settings, self.voice, self.archive, self._reader).handlers(),
+            **AudioClerk(self.voice, self.archive, self._reader).handlers(),
             **self.calls.handlers(),
             **self.runs.handlers(),
         }
@@ -119,7 +121,7 @@ class Conversation:
         self._record(arrival, cost_bytes=0)
         self.peer_id = arrival.envelope.session
         self.desk.open(hai.capabilities.flow_control)
-        self.voice.open(self.peer_id, frozenset(hai.accept_events))
+        self.voice.open(self.peer_id, hai)
         self.calls.announce()
 
     # Paying
@@ -186,6 +188,9 @@ class Conversation:
         envelope = arrival.envelope
         if envelope.type not in self._settings.taken:
             self.voice.error("UNSUPPORTED_TYPE", f"{envelope.type} is not accepted here", envelope.id)
+            return False
+        if envelope.bin_len is not None and not self._settings.binary_frames:
+            self.voice.violation("binary frames are not announced here", envelope.id)
             return False
         if envelope.crit and wire.has_unknown_members(arrival.text):
             self.voice.error("UNSUPPORTED_TYPE", "a critical frame with members that are not known here", envelope.id)

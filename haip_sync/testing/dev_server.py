@@ -86,6 +86,8 @@ class DevServer(ServerCommands):
         repeat_pauses: Whether the script starts anew when its last pause is over.
         accept_events: What our HAI accepts, in place of what the dialect gives.
         keep_received: How many frames, texts and breaches each session remembers, the oldest forgotten first.
+        binary_frames: Whether our HAI announces them. If not, a frame with `bin_len` is paid for, not taken and answered with
+            PROTOCOL_VIOLATION: audio must come as base64 then.
         tools: What TOOL_CALL may call, by name: functions of `(params, call)` that run on threads of the server's (see
             `ToolInvocation`), or `Tool`s. TOOL_LIST goes to each client that has come, and answers a TOOL_LIST of its own, as
             TOOL_SCHEMA does. None: nobody answers TOOL_CALL, unless the test does it with `send_frame`.
@@ -115,6 +117,7 @@ class DevServer(ServerCommands):
         repeat_pauses: bool = False,
         accept_events: Iterable[str] | None = None,
         keep_received: int = _KEEP_RECEIVED,
+        binary_frames: bool = True,
         tools: Mapping[str, ToolFunction | Tool] | None = None,
         tool_threads: int = _TOOL_THREADS,
         max_concurrent_runs: int = 1,
@@ -134,6 +137,7 @@ class DevServer(ServerCommands):
             count_control_frames=count_control_frames,
             agent=agent,
             keep_received=keep_received,
+            binary_frames=binary_frames,
             tools=tools,
             max_concurrent_runs=max_concurrent_runs,
             quirks=quirks,

@@ -22,6 +22,7 @@ class FlowFields(msgspec.Struct, frozen=True, kw_only=True):
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a HAI's capabilities that concerns us."""
 
+    binary_frames: bool = False
     flow_control: FlowFields = FlowFields()
 
 
@@ -63,6 +64,14 @@ class TextPayload(msgspec.Struct, frozen=True, kw_only=True):
     message_id: Name
     author: str | None = None
     text: str = ""
+
+
+class AudioPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """AUDIO_CHUNK, and AUDIO."""
+
+    message_id: Name
+    mime: str
+    data: str | None = None
 
 
 class ToolCallPayload(msgspec.Struct, frozen=True, kw_only=True):

@@ -105,7 +105,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Archive:
-    """What one session received: at most `keep` frames, texts and breaches each, the oldest forgotten first."""
+    """What one session received: at most `keep` frames, texts, breaches and chunks each, the oldest forgotten first."""
 
     def __init__(self, keep: int) -> None:
         self.frames: deque[ReceivedFrame] = deque(maxlen=keep)
@@ -113,6 +113,9 @@ class Archive:
         self.texts: deque[ReceivedText] = deque(maxlen=keep)
         self.text_count = 0
         self.breaches: deque[Breach] = deque(maxlen=keep)
+        # By channel: the message id and the sound of each chunk.
+        self.audio: dict[str, deque[tuple[str, bytes]]] = {}
+        self._keep = keep
         # Texts whose END is still to come, by channel and message id, the oldest first; bounded, for a client that never ends.
         self._open: OrderedDict[tuple[str, str], tuple[ReceivedText, list[str]]] = OrderedDict()
 
@@ -146,6 +149,10 @@ class Archive:
         """Keep one whole text."""
         self.texts.append(text)
         self.text_count += 1
+
+    def add_audio(self, channel: str, message_id: str, sound: bytes) -> None:
+        """Keep one chunk of audio."""
+        self.audio.setdefault(channel, deque(maxlen=self._keep)).append((message_id, sound))
 
     def add_breach(self, breach: Breach, message_id: object) -> None:
         """Keep one breach; the text that the refused frame belonged to has a hole and will never be whole."""

@@ -70,6 +70,12 @@ class Session:
         texts = self._core.read(lambda conversation: tuple(conversation.archive.texts))
         return texts if channel is None else tuple(text for text in texts if text.channel == check_channel(channel))
 
+    def audio(self, channel: str, message_id: str | None = None) -> bytes:
+        """Return the sound that arrived on a channel, of one message or of all, at most of the last `keep_received` chunks."""
+        name = check_channel(channel)
+        chunks = self._core.read(lambda conversation: tuple(conversation.archive.audio.get(name, ())))
+        return b"".join(sound for known, sound in chunks if message_id in (None, known))
+
     @property
     def text_count(self) -> int:
         """How many whole texts arrived in all."""

@@ -29,6 +29,7 @@ class ServerSettings:
     initial: Credit | None
     agent: bool
     keep_received: int
+    binary_frames: bool = True
     tools: Mapping[str, Tool] | None = None
     """None: the test itself answers TOOL_CALL and the like, if anybody does."""
     max_concurrent_runs: int = 1
@@ -56,6 +57,7 @@ def check_settings(
     count_control_frames: bool,
     agent: bool,
     keep_received: int,
+    binary_frames: bool,
     tools: Mapping[str, ToolFunction | Tool] | None,
     max_concurrent_runs: int,
     quirks: Quirks | None,
@@ -71,6 +73,7 @@ def check_settings(
         initial=_check_initial(initial_credits, initial_credit_bytes),
         agent=check_flag("agent", agent),
         keep_received=check_count("keep_received", keep_received, minimum=1),
+        binary_frames=check_flag("binary_frames", binary_frames),
         tools=check_tools(tools),
         max_concurrent_runs=check_count("max_concurrent_runs", max_concurrent_runs),
         tariff=Tariff(credit_unit, counts),

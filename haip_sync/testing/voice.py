@@ -5,6 +5,7 @@ Not thread-safe; see `Conversation`.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -13,11 +14,13 @@ from haip_sync.testing.books import Credit
 from haip_sync.testing.credit_desk import CreditDesk
 from haip_sync.testing.oddities import Oddities
 from haip_sync.testing.outgoing import NO_MEMBERS, Draft, Outgoing, OutgoingFrame, OutgoingText
+from haip_sync.testing.payloads import HaiPayload
 from haip_sync.testing.postbox import Postbox
 from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.speech import Speech
 
 CLOSE_PROTOCOL_ERROR: Final = 1002
+_AUDIO: Final = "AUDIO_CHUNK"
 
 
 class Voice:
@@ -35,13 +38,17 @@ class Voice:
         self._desk = desk
         # None until the client's HAI: nobody knows what it accepts before.
         self._peer_accepts: frozenset[str] | None = None
+        self._takes_binary = False
         # The dialect of our texts; None when the client accepts none of ours.
         self._text_types: tuple[str, str, str] | None = None
 
     def hello(self) -> None:
         """Send our HAI."""
         self.greeted = True
-        capabilities: dict[str, Any] = {"binary_frames": True, "max_concurrent_runs": self._settings.max_concurrent_runs}
+        capabilities: dict[str, Any] = {
+            "binary_frames": self._settings.binary_frames,
+            "max_concurrent_runs": self._settings.max_concurrent_runs,
+        }
         if self._settings.initial is not None:
             capabilities["flow_control"] = {
                 "initial_credit_messages": self._settings.initial.messages,
@@ -57,13 +64,15 @@ class Voice:
             },
         )
 
-    def open(self, peer_id: str, peer_accepts: frozenset[str]) -> None:
+    def open(self, peer_id: str, hai: HaiPayload) -> None:
         """Speak from now on as the client's HAI wants it: only types that it accepts, and the first dialect that fits."""
+        peer_accepts = frozenset(hai.accept_events)
         if self._settings.quirks.session_in_frames == "client":
             self._postbox.session_id = peer_id
         if not self.greeted:
             self.hello()
         self._peer_accepts = peer_accepts
+        self._takes_binary = hai.capabilities.binary_frames
         fitting = (types for types in wire.TEXT_TYPES[self._settings.dialect] if peer_accepts.issuperset(types))
         self._text_types = next(fitting, None)
 
@@ -79,6 +88,13 @@ class Voice:
     def submit(self, channel: str, draft: Draft) -> None:
         """Queue a data frame of ours, behind what waits on the channel; without a type that the client accepts it is dropped."""
         self._queue(channel, OutgoingFrame(draft) if self.accepts(draft.event_type) else None)
+
+    def play(self, channel: str, sound: bytes, payload: Mapping[str, Any]) -> None:
+        """Queue audio of ours, as a binary frame if the client takes those and as base64 if not."""
+        if self._takes_binary:
+            self.submit(channel, Draft(_AUDIO, payload, sound, {"bin_mime": payload["mime"]}))
+        else:
+            self.submit(channel, Draft(_AUDIO, {**payload, "data": base64.b64encode(sound).decode()}))
 
     def _queue(self, channel: str, item: Outgoing | None) -> None:
         ledger = None if item is None else self._desk.ledger(channel)

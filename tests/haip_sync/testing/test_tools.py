@@ -376,6 +376,7 @@ def test_a_tool_may_use_its_session(dial: Dial) -> None:
         {"tools": {1: add}},
         {"tool_threads": 0},
         {"max_concurrent_runs": -1},
+        {"binary_frames": "yes"},
     ],
 )
 def test_wrong_tools_are_refused(options: dict[str, Any]) -> None:
