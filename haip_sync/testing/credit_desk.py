@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 
 from haip_sync.config import DEFAULT_INITIAL_CREDIT_BYTES, DEFAULT_INITIAL_CREDITS
 from haip_sync.testing.books import NOTHING, ChannelLedger, Credit
+from haip_sync.testing.payloads import FlowFields
 from haip_sync.testing.policies import ChannelPolicy, CreditPolicy
-from haip_sync.testing.wire import MAX_CHANNELS, FlowFields
+from haip_sync.testing.wire import MAX_CHANNELS
 
 
 class CreditDesk:

@@ -16,8 +16,9 @@ from haip_sync.testing.policies import CreditPolicy
 from haip_sync.testing.records import Refusal
 from haip_sync.testing.registry import SessionRegistry
 from haip_sync.testing.server_session import ServerSession
+from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.timers import Alarms, Clock
-from haip_sync.testing.voice import ServerSettings
+from haip_sync.testing.tool_threads import ToolThreads
 
 logger = logging.getLogger("haip_sync.testing.devserver")
 
@@ -37,6 +38,7 @@ class Reception:
         sessions: SessionRegistry,
         alarms: Alarms,
         clock: Clock,
+        tool_threads: ToolThreads,
     ) -> None:
         self._gate = gate
         self._settings = settings
@@ -44,6 +46,7 @@ class Reception:
         self._sessions = sessions
         self._alarms = alarms
         self._clock = clock
+        self._tool_threads = tool_threads
         # Guards the two below. May be taken under the registry's lock, never the other way round.
         self._lock = threading.Lock()
         self._policy = policy
@@ -81,7 +84,14 @@ class Reception:
     def _new_session(self, connection: ServerConnection) -> ServerSession:
         with self._lock:
             conversation = Conversation(self._settings, self._policy, self._policy_by_channel)
-        return ServerSession(connection, conversation, alarms=self._alarms, clock=self._clock, on_open=self._on_session_open)
+        return ServerSession(
+            connection,
+            conversation,
+            alarms=self._alarms,
+            clock=self._clock,
+            tool_threads=self._tool_threads,
+            on_open=self._on_session_open,
+        )
 
     def _on_session_open(self, session: ServerSession) -> None:
         self._sessions.open(session)

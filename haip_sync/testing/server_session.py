@@ -13,14 +13,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final, TypeVar
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
+from haip_sync.testing.calls import Call
 from haip_sync.testing.conversation import Conversation
+from haip_sync.testing.invocation import run_tool
 from haip_sync.testing.session import Session
 from haip_sync.testing.timers import Alarms, Clock
+from haip_sync.testing.tool_threads import ToolThreads
 
 MAX_UNSENT_FRAMES: Final = 100_000
 MAX_UNSENT_CHARS: Final = 64 << 20
@@ -51,6 +55,7 @@ class ServerSession:
         *,
         alarms: Alarms,
         clock: Clock,
+        tool_threads: ToolThreads,
         on_open: Callable[[ServerSession], None],
     ) -> None:
         self.number = 0
@@ -58,6 +63,7 @@ class ServerSession:
         self._connection = connection
         self._alarms = alarms
         self._clock = clock
+        self._tool_threads = tool_threads
         self._on_open = on_open
         # Guards the conversation and everything below. Nothing is written, called back or joined while it is held.
         self._lock = threading.Lock()
@@ -69,6 +75,8 @@ class ServerSession:
         self._unsent: deque[str | bytes] = deque()
         self._unsent_chars = 0
         self._version = 0
+        # Whether `on_open` was called: the client's HAI was good.
+        self._opened = False
         # The nearest alarm that is set and has not fired.
         self._alarm: float | None = None
         self._ended = False
@@ -106,11 +114,22 @@ class ServerSession:
             step(self._conversation, self._clock.now())
             self._collect()
             alarm = self._new_alarm()
+            opens = self._conversation.peer_id is not None and not (self._opened or self._ended)
+            self._opened = self._opened or opens
+            calls = [] if self._ended else self._conversation.calls.take_ready()
             too_far_behind = len(self._unsent) > MAX_UNSENT_FRAMES or self._unsent_chars > MAX_UNSENT_CHARS
+        if opens:
+            self._on_open(self)
         if alarm is not None:
             self._alarms.at(alarm, self._on_alarm)
+        for call in calls:
+            self._launch(call)
         if too_far_behind:
             self.abort()
+
+    def _launch(self, call: Call) -> None:
+        if not self._tool_threads.run(partial(run_tool, self, call)):
+            self.perform(lambda conversation, _: conversation.calls.wait(call))
 
     def abort(self) -> None:
         """Cut the connection; what is not yet sent is lost."""
@@ -138,7 +157,7 @@ class ServerSession:
         """Say hello, then read until the connection ends. Runs on the library's thread for this connection."""
         self._writer.start()
         try:
-            self.perform(lambda conversation, _: conversation.voice.hello())
+            self.perform(lambda conversation, _: conversation.begin())
             with suppress(ConnectionClosed):
                 self._read_all()
         except Exception:
@@ -151,8 +170,6 @@ class ServerSession:
     def _read_all(self) -> None:
         while True:
             self._receive(self._connection.recv())
-            if not self.number and self.live:
-                self._on_open(self)
 
     def _receive(self, data: str | bytes) -> None:
         self.perform(lambda conversation, now: conversation.receive(data, now))
@@ -194,7 +211,7 @@ class ServerSession:
 
     def _new_alarm(self) -> float | None:
         """Return the time of an alarm that must be set because none so early stands. Requires holding the lock."""
-        due = self._conversation.desk.due()
+        due = self._conversation.due()
         if due is None or self._ended or (self._alarm is not None and self._alarm <= due):
             return None
         self._alarm = due
@@ -204,7 +221,7 @@ class ServerSession:
         with self._lock:
             self._alarm = None
         try:
-            self.perform(lambda conversation, now: conversation.voice.give_all(conversation.desk.tick(now)))
+            self.perform(lambda conversation, now: conversation.tick(now))
         except Exception:
             # A policy of the user's own may raise; as for a frame, that ends its session and no other.
             self.abort()
@@ -214,6 +231,7 @@ class ServerSession:
         with self._lock:
             self._ended = True
             self._close_code = self._connection.close_code
+            self._conversation.calls.abandon("the session is over")
             self._unsent.clear()
             self._version += 1
             self._to_write.notify_all()

@@ -5,31 +5,22 @@ Not thread-safe; see `Conversation`.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from haip_sync.testing import wire
-from haip_sync.testing.agent import OutgoingText
 from haip_sync.testing.books import Credit
 from haip_sync.testing.credit_desk import CreditDesk
+from haip_sync.testing.oddities import Oddities
+from haip_sync.testing.outgoing import NO_MEMBERS, Draft, Outgoing, OutgoingFrame, OutgoingText
+from haip_sync.testing.payloads import HaiPayload
 from haip_sync.testing.postbox import Postbox
+from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.speech import Speech
-from haip_sync.testing.tariff import Tariff
 
 CLOSE_PROTOCOL_ERROR: Final = 1002
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerSettings:
-    """What every session of a server has in common."""
-
-    dialect: str
-    accept_events: frozenset[str]
-    initial: Credit | None
-    agent: bool
-    keep_received: int
-    tariff: Tariff = field(default_factory=Tariff)
+_AUDIO: Final = "AUDIO_CHUNK"
 
 
 class Voice:
@@ -38,16 +29,26 @@ class Voice:
     def __init__(self, settings: ServerSettings, postbox: Postbox, desk: CreditDesk) -> None:
         self.closing: tuple[int, str] | None = None
         """Close code and reason, once the connection is to end."""
+        self.greeted = False
+        """Whether our HAI was sent."""
         self.speech = Speech(postbox)
+        self.oddities = Oddities(settings.quirks, postbox)
         self._settings = settings
         self._postbox = postbox
         self._desk = desk
         # None until the client's HAI: nobody knows what it accepts before.
         self._peer_accepts: frozenset[str] | None = None
+        self._takes_binary = False
+        # The dialect of our texts; None when the client accepts none of ours.
+        self._text_types: tuple[str, str, str] | None = None
 
     def hello(self) -> None:
-        """Send our HAI, without waiting for the client's."""
-        capabilities: dict[str, Any] = {"binary_frames": True, "max_concurrent_runs": 1}
+        """Send our HAI."""
+        self.greeted = True
+        capabilities: dict[str, Any] = {
+            "binary_frames": self._settings.binary_frames,
+            "max_concurrent_runs": self._settings.max_concurrent_runs,
+        }
         if self._settings.initial is not None:
             capabilities["flow_control"] = {
                 "initial_credit_messages": self._settings.initial.messages,
@@ -58,28 +59,49 @@ class Voice:
             {
                 "haip_version": wire.HAIP_VERSION,
                 "accept_major": [wire.MAJOR],
-                "accept_events": sorted(self._settings.accept_events),
+                "accept_events": sorted(self._settings.announced),
                 "capabilities": capabilities,
             },
         )
 
-    def open(self, peer_accepts: frozenset[str]) -> None:
+    def open(self, peer_id: str, hai: HaiPayload) -> None:
         """Speak from now on as the client's HAI wants it: only types that it accepts, and the first dialect that fits."""
+        peer_accepts = frozenset(hai.accept_events)
+        if self._settings.quirks.session_in_frames == "client":
+            self._postbox.session_id = peer_id
+        if not self.greeted:
+            self.hello()
         self._peer_accepts = peer_accepts
+        self._takes_binary = hai.capabilities.binary_frames
         fitting = (types for types in wire.TEXT_TYPES[self._settings.dialect] if peer_accepts.issuperset(types))
-        self.speech.types = next(fitting, None)
+        self._text_types = next(fitting, None)
 
     def accepts(self, event_type: str) -> bool:
         """Whether the client's HAI names `event_type`."""
         return self._peer_accepts is not None and event_type in self._peer_accepts
 
-    def say(self, channel: str, text: str, author: str | None) -> None:
+    def say(self, channel: str, text: str, author: str | None, members: Mapping[str, Any] = NO_MEMBERS) -> None:
         """Queue a text of ours and send as much of it as the client's credit allows; the rest follows with the credit."""
-        ledger = self._desk.ledger(channel)
-        if ledger is None:
+        types = self._text_types
+        self._queue(channel, None if types is None else OutgoingText(text, author, types, members))
+
+    def submit(self, channel: str, draft: Draft) -> None:
+        """Queue a data frame of ours, behind what waits on the channel; without a type that the client accepts it is dropped."""
+        self._queue(channel, OutgoingFrame(draft) if self.accepts(draft.event_type) else None)
+
+    def play(self, channel: str, sound: bytes, payload: Mapping[str, Any]) -> None:
+        """Queue audio of ours, as a binary frame if the client takes those and as base64 if not."""
+        if self._takes_binary:
+            self.submit(channel, Draft(_AUDIO, payload, sound, {"bin_mime": payload["mime"]}))
+        else:
+            self.submit(channel, Draft(_AUDIO, {**payload, "data": base64.b64encode(sound).decode()}))
+
+    def _queue(self, channel: str, item: Outgoing | None) -> None:
+        ledger = None if item is None else self._desk.ledger(channel)
+        if item is None or ledger is None:
             self.speech.dropped += 1
             return
-        self.speech.add(channel, OutgoingText(text, author))
+        self.speech.add(channel, item)
         self.speech.pump(ledger)
 
     def give(self, channel: str, credit: Credit) -> None:
@@ -104,10 +126,10 @@ class Voice:
             self.tell("PAUSE_CHANNEL" if paused else "RESUME_CHANNEL", {"channel": channel})
             self.speech.pump(ledger)
 
-    def send_frame(self, event_type: str, payload: Mapping[str, Any], channel: str, binary: bytes | None) -> None:
+    def send_frame(self, channel: str, draft: Draft) -> None:
         """Send a well-formed frame at once, whatever the client accepts; a data frame is debited, covered or not."""
-        frame = self._postbox.write(event_type, payload, channel, binary)
-        if event_type not in wire.CONTROL_TYPES and (ledger := self._desk.ledger(channel)) is not None:
+        frame = self._postbox.write_draft(draft, channel)
+        if draft.event_type not in wire.CONTROL_TYPES and (ledger := self._desk.ledger(channel)) is not None:
             ledger.to_client.spend(frame.cost)
         self._postbox.send(frame)
 
@@ -127,6 +149,11 @@ class Voice:
         """Send a control frame. Before the client's HAI we cannot know what it accepts."""
         if self._peer_accepts is None or event_type in self._peer_accepts:
             self._postbox.send(self._postbox.write(event_type, payload))
+
+    def refuse(self, message: str, related_id: str) -> None:
+        """Send the ERROR that answers a frame without credit."""
+        quirks = self._settings.quirks
+        self.error(quirks.refusal, message, related_id if quirks.names_related_id else None)
 
     def error(self, code: str, message: str, related_id: str | None = None) -> None:
         """Send an ERROR; `related_id` is the id of the client's frame that it is about."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
@@ -55,15 +55,13 @@ _COMMON_TYPES: Final = (
     *("TOOL_CALL", "TOOL_UPDATE", "TOOL_DONE", "TOOL_CANCEL", "TOOL_LIST", "TOOL_SCHEMA"),
 )
 
-PayloadT = TypeVar("PayloadT")
-
 _UUID4 = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
-_Uuid4 = Annotated[str, msgspec.Meta(pattern=_UUID4)]
-_Decimal = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}$")]
-_Channel = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
-_FromZero = Annotated[int, msgspec.Meta(ge=0)]
-_FromOne = Annotated[int, msgspec.Meta(ge=1)]
-_Octet = Annotated[int, msgspec.Meta(ge=0, le=255)]
+Uuid4 = Annotated[str, msgspec.Meta(pattern=_UUID4)]
+Decimal = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}$")]
+ChannelName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+FromZero = Annotated[int, msgspec.Meta(ge=0)]
+FromOne = Annotated[int, msgspec.Meta(ge=1)]
+Octet = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
 class WireError(Exception):
@@ -73,90 +71,21 @@ class WireError(Exception):
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """One frame as received; what HAIP does not name is ignored unless `crit` is set."""
 
-    id: _Uuid4
-    session: _Uuid4
-    seq: _Decimal
-    channel: _Channel
+    id: Uuid4
+    session: Uuid4
+    seq: Decimal
+    channel: ChannelName
     type: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     payload: dict[str, Any]
-    ack: _Decimal | None = None
-    ts: _Decimal | None = None
-    pv: _Octet = MAJOR
+    ack: Decimal | None = None
+    ts: Decimal | None = None
+    pv: Octet = MAJOR
     crit: bool = False
-    bin_len: _FromZero | None = None
+    bin_len: FromZero | None = None
     bin_mime: str | None = None
     run_id: str | None = None
     thread_id: str | None = None
     transaction: str | None = None
-
-
-class FlowFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What a HAI says about the first credit; None where it says nothing."""
-
-    initial_credit_messages: _FromZero | None = None
-    initial_credit_bytes: _FromZero | None = None
-
-
-class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a HAI's capabilities that concerns us."""
-
-    flow_control: FlowFields = FlowFields()
-
-
-class HaiPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """The client's HAI."""
-
-    haip_version: str
-    accept_major: list[_FromZero]
-    accept_events: list[str]
-    capabilities: Capabilities = Capabilities()
-
-
-class FlowPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """FLOW_UPDATE, in the specification's form and in that of a published example (`action` and `credits`)."""
-
-    channel: _Channel
-    add_messages: _FromOne | None = None
-    add_bytes: _FromOne | None = None
-    action: Literal["request_credits", "grant_credits", "reduce_credits"] | None = None
-    credits: _FromOne | None = None
-
-
-class ChannelPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """PAUSE_CHANNEL and RESUME_CHANNEL."""
-
-    channel: _Channel
-
-
-class ReplayPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """REPLAY_REQUEST: both ends belong to it."""
-
-    from_seq: _Decimal
-    to_seq: _Decimal | None = None
-
-
-class TextPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """START, PART and END of a text, in either dialect."""
-
-    message_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-    author: str | None = None
-    text: str = ""
-
-
-class _Frame(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """One frame to send; members that are None are left out."""
-
-    id: str
-    session: str
-    seq: str
-    ack: str | None = None
-    ts: str
-    channel: str
-    type: str
-    payload: Mapping[str, Any]
-    pv: int
-    bin_len: int | None = None
-    bin_mime: str | None = None
 
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
@@ -178,41 +107,33 @@ def decode(text: str) -> Envelope:
         raise WireError(f"not an envelope: {error}") from error
 
 
+def freeze(value: object) -> msgspec.Raw:
+    """Return `value` as the JSON that it is now, to be sent later. Raises `WireError` for what JSON cannot carry."""
+    try:
+        return msgspec.Raw(_encode(value))
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        raise WireError(f"cannot be written as JSON: {error}") from error
+
+
 def has_unknown_members(text: str) -> bool:
     """Whether an envelope that was read has members beside HAIP's own: with `crit` set they must not be ignored."""
     return not _KNOWN_MEMBERS.issuperset(_decode_any(text))
 
 
-def read_payload(payload: dict[str, Any], kind: type[PayloadT]) -> PayloadT:
-    """Return `payload` as `kind`. Raises `WireError`, saying why."""
-    try:
-        return msgspec.convert(payload, kind)
-    except msgspec.ValidationError as error:
-        raise WireError(f"bad payload: {error}") from error
-
-
 def encode(
     *,
     session: str,
-    seq: int,
+    seq: str,
     ack: int | None,
     event_type: str,
     channel: str,
-    payload: Mapping[str, Any],
-    binary: bytes | None = None,
+    payload: Any,
+    members: Mapping[str, Any],
 ) -> str:
-    """Return one frame as the text that goes on the wire, with an id and a time of its own."""
-    frame = _Frame(
-        id=str(uuid.uuid4()),
-        session=session,
-        seq=str(seq),
-        ack=None if ack is None else str(ack),
-        ts=str(time.time_ns() // 1_000_000),
-        channel=channel,
-        type=event_type,
-        payload=payload,
-        pv=MAJOR,
-        bin_len=None if binary is None else len(binary),
-        bin_mime=None if binary is None else "application/octet-stream",
-    )
+    """Return one frame as the text that goes on the wire, with an id and a time of its own; `members` follow, None left out."""
+    frame: dict[str, Any] = {"id": str(uuid.uuid4()), "session": session, "seq": seq}
+    if ack is not None:
+        frame["ack"] = str(ack)
+    frame |= {"ts": str(time.time_ns() // 1_000_000), "channel": channel, "type": event_type, "payload": payload, "pv": MAJOR}
+    frame |= {name: value for name, value in members.items() if value is not None}
     return _encode(frame).decode()
