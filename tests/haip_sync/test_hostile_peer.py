@@ -20,7 +20,7 @@ from haip_sync import (
     HeartbeatPolicy,
     VersionError,
 )
-from haip_sync.flow.turnstile import MOST_CHANNELS
+from haip_sync.flow.admission import MOST_CHANNELS
 from haip_sync.runtime import control
 from haip_sync.testing import DevServer, Never
 

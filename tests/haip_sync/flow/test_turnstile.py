@@ -24,9 +24,9 @@ from haip_sync import (
     SendBlocked,
     WaitCause,
 )
+from haip_sync.flow.admission import WHOLE_TEXT_PATIENCE_S
 from haip_sync.flow.gates import Shortage, Step
 from haip_sync.flow.ledger import Cost, Ledger
-from haip_sync.flow.turnstile import WHOLE_TEXT_PATIENCE_S
 
 
 def test_a_small_message_never_overtakes_a_big_one() -> None:

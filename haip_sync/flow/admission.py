@@ -1,0 +1,309 @@
+"""Admission: the gates of one connection, and who of those who stand there may go. Waiting is the turnstile's.
+
+Whoever admits does all of it: debit, seq, ack and the place in the write order are one step under the lock. The step is written
+down in one store before it is carried out, and whoever takes the lock next finishes what an interrupt left undone: before that
+store nothing has happened, after it the frame is sent. Every method requires the lock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Final, Generic, NamedTuple
+
+from haip_sync.config import FlowControlConfig
+from haip_sync.errors import (
+    ConfigError,
+    HAIPError,
+    MessageTooLargeError,
+    WaitCause,
+)
+from haip_sync.flow.audit import audit_credit, audit_gate
+from haip_sync.flow.explain import Standing
+from haip_sync.flow.gates import C, EventSink, Gate, Outlet, Shortage, Step, Ticket, Unwatched, Watcher
+from haip_sync.flow.ledger import NOTHING, Cost, Ledger
+from haip_sync.flow.parking import Parking
+from haip_sync.flow.reporting import Reporter
+
+WHOLE_TEXT_PATIENCE_S: Final = 1.0
+"""How long a text waits for credit for all of it while at least half of the largest balance is left."""
+MOST_CHANNELS: Final = 1_024
+"""Channels per connection: a peer that names ever new ones costs bounded memory."""
+
+
+class _Redo(NamedTuple, Generic[C]):
+    """A step that is decided: what every part of the state will be once it is carried out."""
+
+    gate: Gate[C]
+    ledger: Ledger
+    cargo: C | None
+    ticket: Ticket[C] | None
+    step: Step[C] | None
+
+
+class Admission(Generic[C]):
+    """Gates by channel, and the steps through them. Every method requires the connection's lock."""
+
+    def __init__(
+        self,
+        parking: Parking,
+        outlet: Outlet[C],
+        config: FlowControlConfig,
+        *,
+        clock: Callable[[], float],
+        sink: EventSink,
+        poke: Callable[[], None],
+        watcher: Watcher | None = None,
+        is_audited: bool = False,
+    ) -> None:
+        self._parking = parking
+        self._lock = parking.lock
+        self._outlet = outlet
+        self._config = config
+        self._clock = clock
+        self.report = Reporter(sink, clock)
+        # Tells the connection's own thread to take the lock and write what is there. One C call: an interrupt cannot split it.
+        self._poke = poke
+        self._watcher: Watcher = watcher or Unwatched()
+        self._is_audited = is_audited
+        # All guarded by the connection's lock.
+        self._gates: dict[str, Gate[C]] = {}
+        self._epoch = 0
+        self._initial: tuple[int | None, int | None] = (None, None)
+        self._closed: HAIPError | None = None
+        self._redo: _Redo[C] | None = None
+        self._unserved: set[Gate[C]] = set()
+        self._short_of_room: set[Gate[C]] = set()
+        # When to call `serve_all` whatever happens; may be read without the lock.
+        self.look_s = math.inf
+        for channel in sorted(config.named_channels()):
+            self.gate(channel)
+
+    def gate(self, channel: str) -> Gate[C]:
+        """Return the gate of `channel`, made at its first use. Requires the lock."""
+        gate = self._gates.get(channel)
+        if gate is None:
+            gate = self._gates[channel] = Gate(channel, self._new_ledger(channel))
+        return gate
+
+    def has_place_for(self, channel: str) -> bool:
+        """Return whether `channel` is known, or may still be added: at most 1,024 are, ours and the peer's together."""
+        return channel in self._gates or len(self._gates) < MOST_CHANNELS
+
+    def check_place_for(self, channel: str) -> None:
+        """Raise `ConfigError` where `channel` would be one too many. Requires the lock."""
+        if not self.has_place_for(channel):
+            raise ConfigError(f"{channel} would be more than the {MOST_CHANNELS} channels of one connection. Nothing was sent")
+
+    @property
+    def gates(self) -> Iterable[Gate[C]]:
+        """Every gate so far. Requires the lock."""
+        return self._gates.values()
+
+    def now_s(self) -> float:
+        """Return the time on the turnstile's clock."""
+        return self._clock()
+
+    @property
+    def epoch(self) -> int:
+        """Counts handshakes. Requires the lock."""
+        return self._epoch
+
+    @property
+    def closed(self) -> HAIPError | None:
+        """The first cause of the end. Requires the lock."""
+        return self._closed
+
+    # ---- Steps ---------------------------------------------------------------------------------------------------------------
+
+    def mend(self) -> None:
+        """Finish what an interrupted thread left undone: the first thing that everybody does who takes the lock."""
+        if self._redo is not None:
+            self._carry_out()
+        while self._unserved:
+            gate = next(iter(self._unserved))
+            self._serve_queue(gate)
+            self._unserved.discard(gate)
+            self._audit(gate)
+
+    def serve(self, gates: tuple[Gate[C], ...]) -> None:
+        """Admit from these gates' queues for as long as it goes."""
+        self._unserved.update(gates)
+        self.mend()
+
+    def _serve_queue(self, gate: Gate[C]) -> None:
+        changed = False
+        while gate.queue:
+            ticket = gate.queue[0]
+            if not ticket.is_over and not self._advance(gate, ticket):
+                break
+            # Woken before it leaves: interrupted between, the next to mend wakes it once more, which harms nobody.
+            ticket.wake()
+            gate.leave(ticket)
+            changed = changed or ticket.has_stood
+            if ticket.pending is not None and ticket.settled:
+                self.report.dequeued(gate, ticket, ticket.pending)
+        if changed:
+            self.report.backlog(gate)
+        self._call_next(gate)
+
+    def _call_next(self, gate: Gate[C]) -> None:
+        """Wake the first of those whom a full outbox holds, once there is room for it."""
+        if gate.room and not gate.room[0].called and self.has_queue_room(gate, gate.room[0].size):
+            # Woken before it is written down: interrupted between, it is woken once more, which harms nobody.
+            gate.room[0].wake()
+            gate.room[0].called = True
+
+    def has_queue_room(self, gate: Gate[C], size: int) -> bool:
+        """Return whether the outbox of the channel has room for one more message of `size` bytes."""
+        return gate.queued < self._config.queue_max_messages and gate.queued_bytes + size <= self._config.queue_max_bytes
+
+    def _advance(self, gate: Gate[C], ticket: Ticket[C]) -> bool:
+        """Let through of the first ticket what may go. Return whether it is over."""
+        while not ticket.is_over:
+            step = self._next_step(gate, ticket)
+            if isinstance(step, Shortage) and ticket.parcel.may_stream_early and self._is_patience_over(gate, ticket, step):
+                ticket.parcel.stream_early()
+                continue
+            if isinstance(step, Shortage):
+                gate.shortage = step
+                cap = gate.ledger.byte_credits.cap
+                if step.needed.byte_credits <= cap or step.cause is not WaitCause.BYTES:
+                    return False
+                ticket.failure = MessageTooLargeError(gate.channel, frame_bytes=step.needed.byte_credits, max_credit_bytes=cap)
+                return True
+            self._commit(gate, ticket, step)
+            if not step.last or ticket.pending is not None:
+                self._poke()  # no thread of its own is about to write it
+        return True
+
+    def _is_patience_over(self, gate: Gate[C], ticket: Ticket[C], shortage: Shortage) -> bool:
+        """Return whether a text is to wait for its whole no longer, because the peer may be waiting for us to spend.
+
+        A peer that renews once half of its window is spent grants nothing while more than half is left. Whoever has so much,
+        and was granted nothing for a second, goes on with what there is (WIRE.md, point 7).
+        """
+        if shortage.cause not in (WaitCause.MESSAGES, WaitCause.BYTES):
+            return False
+        credit = gate.ledger.messages if shortage.cause is WaitCause.MESSAGES else gate.ledger.byte_credits
+        if not credit.spendable or 2 * credit.spendable < credit.peak:
+            return False
+        waited_since_s = max(ticket.since_s, gate.last_admitted_s, gate.last_grant_s or 0.0)
+        if self._clock() >= waited_since_s + WHOLE_TEXT_PATIENCE_S:
+            gate.streams_early = True
+        elif not gate.streams_early and waited_since_s + WHOLE_TEXT_PATIENCE_S < self.look_s:
+            self.look_s = waited_since_s + WHOLE_TEXT_PATIENCE_S
+            self._poke()  # the connection's own thread looks again then
+        return gate.streams_early
+
+    def _next_step(self, gate: Gate[C], ticket: Ticket[C]) -> Step[C] | Shortage:
+        hold = gate.hold()
+        if hold is not None:
+            return Shortage(hold, NOTHING)
+        step = ticket.parcel.next_step(gate.ledger)
+        if isinstance(step, Step) and step.cargo is not None and not self._outlet.has_room(step.wire_bytes):
+            self._short_of_room.add(gate)
+            return Shortage(WaitCause.SOCKET, step.cost)
+        return step
+
+    def _commit(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
+        """Do one step: written down in one store, then carried out."""
+        frames_before = ticket.parcel.progress.frames
+        redo = _Redo(gate, gate.ledger.spend(step.cost), step.cargo, ticket, step)
+        self._redo = redo
+        self._carry_out()
+        gate.last_admitted_s, gate.stall_told = self._clock(), False
+        self.report.admitted(gate, ticket, step, frames=step.after.frames - frames_before)
+        self.report.credit(gate)
+        self._watcher.spent(gate)
+
+    def _carry_out(self) -> None:
+        """Carry out the step that was written down. Every line sets a value, so that a second time changes nothing."""
+        redo = self._redo
+        if redo is None:
+            return
+        redo.gate.ledger = redo.ledger
+        if redo.cargo is not None:
+            self._outlet.commit(redo.cargo)
+        if redo.ticket is not None and redo.step is not None:
+            redo.ticket.parcel.progress = redo.step.after
+            redo.ticket.settled = redo.step.last
+        self._redo = None
+        self._audit(redo.gate, credit_only=True)
+
+    def _audit(self, gate: Gate[C], *, credit_only: bool = False) -> None:
+        """Check a channel's books where that is asked for. The first finding is the last: what is wrong must be able to end."""
+        if not self._is_audited:
+            return
+        self._is_audited = False
+        if credit_only:
+            audit_credit(gate)
+        else:
+            audit_gate(gate, self._next_step)
+        self._is_audited = True
+
+    def _new_ledger(self, channel: str) -> Ledger:
+        caps = Cost(*self._config.caps_for(channel))
+        if not self._epoch:
+            return Ledger.opened(NOTHING, caps)
+        configured, (messages, byte_credits) = Cost(*self._config.initial_for(channel)), self._initial
+        return Ledger.opened(
+            Cost(
+                configured.messages if messages is None else messages,
+                configured.byte_credits if byte_credits is None else byte_credits,
+            ),
+            caps,
+        )
+
+    def room_again(self) -> None:
+        """Admit who waited for the socket. Requires the lock."""
+        if self._short_of_room:
+            self._unserved.update(self._short_of_room)
+            self._short_of_room.clear()
+            self.mend()
+
+    def serve_all(self) -> None:
+        """Admit wherever somebody stands: what interrupts left undone, and whose patience has ended. Requires the lock."""
+        self.look_s = math.inf
+        self.serve(tuple(gate for gate in self._gates.values() if gate.queue or gate.room))
+
+    def post(self, cargo: C, *, counted: Cost = NOTHING) -> None:
+        """Commit a control frame: it waits for nothing and takes no credit, but for `counted` of SYSTEM. Requires the lock."""
+        if self._redo is not None:
+            raise RuntimeError("mend() first: a step that an interrupt left undone would be overwritten")
+        gate = self.gate("SYSTEM")
+        self._redo = _Redo(gate, gate.ledger.lose(counted), cargo, None, None)
+        self._carry_out()
+
+    # ---- What they lack -----------------------------------------------------------------------------------------------------
+
+    def shortage(self, gate: Gate[C]) -> Shortage | None:
+        """Return what the first in the queue waits for; None: nobody waits."""
+        standing = gate.standing()
+        return self._why(gate, standing[0], standing) if standing else None
+
+    def _why(self, gate: Gate[C], ticket: Ticket[C], standing: list[Ticket[C]]) -> Shortage:
+        """Return what `ticket` waits for now."""
+        step = self._next_step(gate, ticket)
+        if isinstance(step, Shortage) and standing[0] is ticket:
+            return step
+        return Shortage(WaitCause.BEHIND_OTHERS, step.needed if isinstance(step, Shortage) else step.cost)
+
+    def _standing(self, gate: Gate[C], ticket: Ticket[C], shortage: Shortage) -> Standing:
+        standing = gate.standing()
+        first = shortage
+        if shortage.cause is WaitCause.BEHIND_OTHERS and standing:
+            first = self._why(gate, standing[0], standing)
+        return Standing(
+            channel=gate.channel,
+            ledger=gate.ledger,
+            shortage=shortage,
+            first=first,
+            ahead=standing.index(ticket) if ticket in standing else len(standing),
+            in_line=len(standing),
+            wait_s=max(0.0, self._clock() - ticket.since_s),
+            last_grant_age_s=self._grant_age_s(gate),
+        )
+
+    def _grant_age_s(self, gate: Gate[C]) -> float | None:
+        return None if gate.last_grant_s is None else self._clock() - gate.last_grant_s
