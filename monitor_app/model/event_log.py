@@ -10,6 +10,7 @@ from typing import Final
 from haip_sync import (
     ChannelPaused,
     ChannelResumed,
+    ChannelStalled,
     Connected,
     CreditGranted,
     CreditRequested,
@@ -109,7 +110,8 @@ def _row_of_connection_event(event: Event) -> LogRow | None:
             text = f"{'from the peer' if event.reported_by == 'peer' else 'found here'}: {event.message}"
             return LogRow(event.time_s, event.channel, event.code, text, Tone.TROUBLE)
         case WarningRaised():
-            return LogRow(event.time_s, event.channel, "WARNING", event.text, Tone.TROUBLE)
+            kind = "STALLED" if isinstance(event, ChannelStalled) else "WARNING"
+            return LogRow(event.time_s, event.channel, kind, event.text, Tone.TROUBLE)
         case _:
             return None
 

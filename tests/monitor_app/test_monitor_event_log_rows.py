@@ -7,6 +7,7 @@ import pytest
 from haip_sync import (
     ChannelPaused,
     ChannelResumed,
+    ChannelStalled,
     Connected,
     CreditGranted,
     CreditRequested,
@@ -78,7 +79,13 @@ GRANT = CreditGranted(
             "from the peer: too much",
             Tone.TROUBLE,
         ),
-        (WarningRaised(time_s=1.0, text="a stall", channel="USER"), "WARNING", "a stall", Tone.TROUBLE),
+        (WarningRaised(time_s=1.0, text="a warning", channel="USER"), "WARNING", "a warning", Tone.TROUBLE),
+        (
+            ChannelStalled(time_s=1.0, text="a stall", channel="USER", cause="bytes", waiting=2, stalled_s=5.0),
+            "STALLED",
+            "a stall",
+            Tone.TROUBLE,
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Event) else "",
 )
