@@ -322,7 +322,9 @@ class HAIPClient:
         message_id = named if isinstance(named, str) else frame.id
         if event_type in CONTROL_TYPES:
             return self._connection.post_now(frame).receipt(message_id)
-        return self._send_parcel(checked, FrameParcel(self._connection.rooms.outgoing, session, frame), timeout_s, message_id)
+        return self._send_parcel(
+            checked, FrameParcel(self._connection.rooms.outgoing, session, frame, message_id), timeout_s, message_id
+        )
 
     def wait_for_credits(self, channel: str, *, messages: int = 1, byte_credits: int = 0, timeout: float | None = None) -> None:
         """Wait in line until so much may be spent on `channel`; takes nothing.

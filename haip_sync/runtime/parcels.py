@@ -61,11 +61,12 @@ class _FramesParcel:
 
 
 class FrameParcel(_FramesParcel):
-    """One frame, with the binary frame that belongs to it."""
+    """One frame, with the binary frame that belongs to it. `message_id`: what its receipt calls it."""
 
-    def __init__(self, outgoing: Outgoing, session: Session, frame: Frame) -> None:
-        super().__init__(outgoing, session, Fate(frame.channel, frame.id))
+    def __init__(self, outgoing: Outgoing, session: Session, frame: Frame, message_id: str) -> None:
+        super().__init__(outgoing, session, Fate(frame.channel, message_id))
         self._frame = frame
+        self._message_id = message_id
 
     @property
     def event_type(self) -> str:
@@ -74,8 +75,8 @@ class FrameParcel(_FramesParcel):
 
     @property
     def message_id(self) -> str | None:
-        """The frame's id."""
-        return self._frame.id
+        """The payload's `message_id`, or else the frame's own id."""
+        return self._message_id
 
     def indivisible_bytes(self) -> int:
         """Return what the frame costs."""

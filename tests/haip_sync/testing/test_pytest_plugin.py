@@ -102,16 +102,17 @@ def test_a_project_may_replace_a_fixture(project: pytest.Pytester) -> None:
 
 
 def test_pytest_finds_the_plugin_by_its_entry_point(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Installed with the entry point `haip_sync`, it is there without being asked for, and `no:haip_sync` switches it off."""
+    """Installed with its entry point it is there without being asked for, once even if it is; `-p no:` switches it off."""
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     info = project.path / "elsewhere-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[pytest11]\nhaip_sync = {PLUGIN}\n")
+    (info / "entry_points.txt").write_text(f"[pytest11]\n{PLUGIN} = {PLUGIN}\n")
     project.makepyfile("def test_it(mock_flow_control): assert mock_flow_control.consume_credits('USER')")
     without_qt = ("-p", "no:pytest-qt")
     run(project, *without_qt).assert_outcomes(passed=1)
-    run(project, *without_qt, "-p", "no:haip_sync").assert_outcomes(errors=1)
+    run(project, *without_qt, "-p", PLUGIN).assert_outcomes(passed=1)
+    run(project, *without_qt, "-p", f"no:{PLUGIN}").assert_outcomes(errors=1)
 
 
 def test_the_plugin_loads_no_server_and_no_window(project: pytest.Pytester) -> None:
