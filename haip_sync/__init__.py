@@ -1,7 +1,7 @@
 """A blocking, thread-safe HAIP client whose senders wait for credit. Everything public is named here."""
 
 from haip_sync.client import HAIPClient, connect
-from haip_sync.config import FlowControlConfig, HeartbeatPolicy, ReconnectPolicy
+from haip_sync.config import FlowControlConfig, HeartbeatPolicy, Limits, ReconnectPolicy
 from haip_sync.errors import (
     AuthError,
     ConfigError,
@@ -101,6 +101,7 @@ __all__ = [
     "HandshakeCompleted",
     "HandshakeError",
     "HeartbeatPolicy",
+    "Limits",
     "ManualStrategy",
     "Message",
     "MessageDequeued",

@@ -13,6 +13,7 @@ from haip_sync.config import (
     FlowControlConfig,
     HeartbeatPolicy,
     InboxMode,
+    Limits,
     ReconnectPolicy,
     check_channel,
     check_choice,
@@ -36,6 +37,8 @@ from haip_sync.protocol.names import (
     PAUSE_CHANNEL,
     RESUME_CHANNEL,
 )
+from haip_sync.protocol.payloads import check_outgoing
+from haip_sync.runtime import log_setup
 from haip_sync.runtime.connection import Connection
 from haip_sync.runtime.line import Address
 from haip_sync.runtime.parcels import FrameParcel, TextParcel, WaitParcel
@@ -90,6 +93,7 @@ class HAIPClient:
         stall_warning: float | None = 5.0,
         headers: Mapping[str, str] | None = None,
         name: str | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """Check the settings; nothing is opened before `connect`.
 
@@ -108,8 +112,10 @@ class HAIPClient:
             stall_warning: Seconds without progress after which a waiting channel is told of in the log; None: never.
             headers: Sent with the WebSocket's HTTP request.
             name: For threads, logs and windows.
+            limits: What a peer may cost at most; see `Limits`.
 
         """
+        log_setup.set_up_once()
         check_choice("transport", transport, ("websocket",))
         check_choice("inbox", inbox, get_args(InboxMode))
         if reconnect is not None and _instance("reconnect", reconnect, ReconnectPolicy).enabled:
@@ -128,7 +134,9 @@ class HAIPClient:
             stall_warning_s=None if stall_warning is None else check_seconds("stall_warning", stall_warning, positive=True),
             headers=_headers(headers),
             name=_optional_text("name", name) or f"haip-{address.host}:{address.port}",
+            limits=_instance("limits", limits, Limits),
         )
+        self._settings.limits.check_channels(self._config)
         self._connection = Connection(self._settings)
         self.set_strategy(strategy)
 
@@ -286,7 +294,7 @@ class HAIPClient:
         self,
         channel: str,
         event_type: str,
-        payload: Mapping[str, Any] | str,
+        payload: Any,
         *,
         run_id: str | None = None,
         thread_id: str | None = None,
@@ -296,8 +304,10 @@ class HAIPClient:
     ) -> SendReceipt:
         """Send one frame, waiting for credit; `binary` follows it as a WebSocket frame of its own.
 
-        `payload` is a mapping that JSON can carry (for MESSAGE a string will do). Control types (PING, ERROR and the like)
-        wait for nothing and cost nothing; those that have a method of their own are refused. Raises as `send_text_message`.
+        `payload` is a mapping that JSON can carry (for MESSAGE anything that JSON can carry, but null). That of a type which
+        HAIP 1.1.2 lists must have the members that it lists, or `ProtocolError` (local) names the one that is wrong; nothing was
+        sent then. Control types (PING, ERROR and the like) wait for nothing and cost nothing; those that have a method of
+        their own are refused. Otherwise raises as `send_text_message`.
         """
         timeout_s = self._timeout(timeout)
         checked = check_channel(channel)
@@ -519,7 +529,8 @@ def _check_frame(event_type: object, payload: object, binary: object) -> None:
         raise ConfigError(f"event_type must be the name of an event type, not {event_type!r}")
     if event_type in _OWN_METHODS:
         raise ConfigError(f"{event_type} is sent by {_OWN_METHODS[event_type]}, which keeps the books; nothing was sent")
-    if not isinstance(payload, Mapping) and not (event_type == MESSAGE and isinstance(payload, str)):
+    if not isinstance(payload, Mapping) and (event_type != MESSAGE or payload is None):
         raise ConfigError(f"the payload of {event_type} must be a mapping, not {type(payload).__name__}")
     if binary is not None and not isinstance(binary, bytes):
         raise ConfigError(f"binary must be bytes, not {type(binary).__name__}")
+    check_outgoing(event_type, payload)

@@ -22,6 +22,14 @@ DEFAULT_INITIAL_CREDIT_BYTES: Final = 1 << 20
 DEFAULT_MAX_CREDITS: Final = 100
 DEFAULT_MAX_CREDIT_BYTES: Final = 10 << 20
 
+DEFAULT_MAX_FRAME_BYTES: Final = 16 << 20
+DEFAULT_MAX_NESTING: Final = 64
+DEFAULT_MAX_CHANNELS: Final = 1_024
+DEFAULT_MAX_UNWRITTEN_ANSWERS_BYTES: Final = 16 << 20
+DEFAULT_MAX_LOG_LINES_PER_S: Final = 20
+_MOST_NESTING: Final = 500
+"""The JSON decoder itself gives up not far above."""
+
 Amounts = int | Mapping[str, int]
 """One number for every channel, or a mapping of channel to number; a channel that it leaves out takes the default."""
 CreditUnit = Literal["envelope", "message"]
@@ -196,3 +204,33 @@ class HeartbeatPolicy:
     def __post_init__(self) -> None:
         check_seconds("heartbeat.interval", self.interval, positive=True)
         check_seconds("heartbeat.timeout", self.timeout, positive=True)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a peer may cost us at most, whatever it does. Raises `ConfigError` naming the field for any wrong value."""
+
+    max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES
+    """Largest WebSocket message that is taken in, all fragments together; looked at before any memory is taken for it. A larger
+    one ends the connection (WebSocket close code 1009)."""
+    max_nesting: int = DEFAULT_MAX_NESTING
+    """Levels of arrays and objects in a frame, the envelope being the first; 1 to 500. A deeper one is a frame that cannot be
+    read."""
+    max_channels: int = DEFAULT_MAX_CHANNELS
+    """Channels of a connection, ours and the peer's together. The channels that HAIP or the settings name must fit."""
+    max_unwritten_answers_bytes: int = DEFAULT_MAX_UNWRITTEN_ANSWERS_BYTES
+    """What may stand unwritten before a peer that asks for answers and reads none is given up."""
+    max_log_lines_per_s: int = DEFAULT_MAX_LOG_LINES_PER_S
+    """Warnings about the peer that are logged in one second; the rest are counted, and their number logged."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_frame_bytes", "max_nesting", "max_channels", "max_unwritten_answers_bytes", "max_log_lines_per_s"):
+            check_count(f"limits.{name}", getattr(self, name), minimum=1)
+        if self.max_nesting > _MOST_NESTING:
+            raise ConfigError(f"limits.max_nesting must be at most {_MOST_NESTING}, not {self.max_nesting}")
+
+    def check_channels(self, flow_control: FlowControlConfig) -> None:
+        """Raise `ConfigError` where the channels that the settings name are more than may be."""
+        named = len(flow_control.named_channels())
+        if named > self.max_channels:
+            raise ConfigError(f"limits.max_channels is {self.max_channels}, and flow_control names {named} channels")

@@ -85,6 +85,8 @@ class Message(ChannelEvent, frozen=True, kw_only=True):
     """What it cost of our grant, in bytes."""
     message_credits: int = 1
     """What it cost of our grant, in messages: 0 for PART and END of a text with `credit_unit="message"`."""
+    is_echo: bool = False
+    """Whether it is a frame of our own that the peer sent back: nothing that the peer said itself (WIRE.md, point 20)."""
 
 
 class CreditGranted(ChannelEvent, frozen=True, kw_only=True):

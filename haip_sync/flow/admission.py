@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Final, Generic, NamedTuple
 
-from haip_sync.config import FlowControlConfig
+from haip_sync.config import DEFAULT_MAX_CHANNELS, FlowControlConfig
 from haip_sync.errors import (
     ConfigError,
     HAIPError,
@@ -27,8 +27,6 @@ from haip_sync.flow.reporting import Reporter
 
 WHOLE_TEXT_PATIENCE_S: Final = 1.0
 """How long a text waits for credit for all of it while at least half of the largest balance is left."""
-MOST_CHANNELS: Final = 1_024
-"""Channels per connection: a peer that names ever new ones costs bounded memory."""
 
 
 class _Redo(NamedTuple, Generic[C]):
@@ -55,8 +53,11 @@ class Admission(Generic[C]):
         poke: Callable[[], None],
         watcher: Watcher | None = None,
         is_audited: bool = False,
+        max_channels: int = DEFAULT_MAX_CHANNELS,
     ) -> None:
         self._parking = parking
+        # A peer that names ever new channels costs bounded memory.
+        self._max_channels = max_channels
         self._lock = parking.lock
         self._outlet = outlet
         self._config = config
@@ -87,13 +88,15 @@ class Admission(Generic[C]):
         return gate
 
     def has_place_for(self, channel: str) -> bool:
-        """Return whether `channel` is known, or may still be added: at most 1,024 are, ours and the peer's together."""
-        return channel in self._gates or len(self._gates) < MOST_CHANNELS
+        """Return whether `channel` is known, or may still be added: the number is bounded, ours and the peer's together."""
+        return channel in self._gates or len(self._gates) < self._max_channels
 
     def check_place_for(self, channel: str) -> None:
         """Raise `ConfigError` where `channel` would be one too many. Requires the lock."""
         if not self.has_place_for(channel):
-            raise ConfigError(f"{channel} would be more than the {MOST_CHANNELS} channels of one connection. Nothing was sent")
+            raise ConfigError(
+                f"{channel} would be more than the {self._max_channels} channels of one connection. Nothing was sent"
+            )
 
     @property
     def gates(self) -> Iterable[Gate[C]]:

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
-from haip_sync.config import check_channel
+from haip_sync.config import DEFAULT_MAX_NESTING, check_channel
 from haip_sync.errors import ConfigError, ProtocolError
 from haip_sync.protocol.names import AUDIO_CHUNK, MAJOR
+from haip_sync.protocol.nesting import check_nesting
 
 TS_DIGITS: Final = 13
 """Decimal digits of a time in ms, until the year 2286: fixed, so that a frame's size does not depend on when it leaves."""
@@ -45,12 +46,27 @@ class Envelope(msgspec.Struct, frozen=True):
     transaction: str | None = None
 
 
+class FlawedEnvelope(Envelope, frozen=True):
+    """An envelope that counts as received and must not be acted on. Never decoded: made where the flaw was found.
+
+    Attributes:
+        flaw: The member that `crit` forbids us to ignore.
+    """
+
+    flaw: str = ""
+
+
+class _Critical(Envelope, frozen=True, forbid_unknown_fields=True):
+    """What an envelope with `crit` must fit: no member that we do not know."""
+
+
 _decoder = msgspec.json.Decoder(Envelope)
+_critical_decoder = msgspec.json.Decoder(_Critical)
 _encoder = msgspec.json.Encoder()
 
 
-def decode_envelope(data: bytes) -> Envelope:
-    """Return the envelope in a text frame.
+def decode_envelope(data: bytes, *, max_nesting: int = DEFAULT_MAX_NESTING) -> Envelope:
+    """Return the envelope in a text frame; a `FlawedEnvelope` where `crit` is set and a member is none that we know.
 
     Raises `ProtocolError` (remote) for anything that is not one: no UTF-8, no JSON, nested too deep, a member that is missing or
     of the wrong type, a null payload, an illegal channel name.
@@ -58,12 +74,22 @@ def decode_envelope(data: bytes) -> Envelope:
     try:
         envelope = _decoder.decode(data)
         check_channel(envelope.channel)
+        check_nesting(data, max_nesting)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ConfigError) as exc:
-        raise ProtocolError(f"a frame of {len(data)} bytes is no HAIP envelope: {exc}", blame="remote") from exc
+        raise ProtocolError(f"a frame of {len(data)} bytes is no HAIP envelope: {exc!s:.200}", blame="remote") from exc
     if envelope.payload is None:
-        raise ProtocolError(f"{envelope.type} {envelope.id} has a null payload", blame="remote")
+        raise ProtocolError(f"{envelope.type:.60} {envelope.id:.60} has a null payload", blame="remote")
     if envelope.bin_len is not None and envelope.bin_len < 0:
-        raise ProtocolError(f"{envelope.type} {envelope.id} has bin_len {envelope.bin_len}", blame="remote")
+        raise ProtocolError(f"{envelope.type:.60} {envelope.id:.60} has bin_len {envelope.bin_len}", blame="remote")
+    return _critical(data, envelope) if envelope.crit else envelope
+
+
+def _critical(data: bytes, envelope: Envelope) -> Envelope:
+    """Return the envelope, flawed where it has a member that we do not know."""
+    try:
+        _critical_decoder.decode(data)
+    except msgspec.ValidationError as exc:
+        return FlawedEnvelope(**msgspec.structs.asdict(envelope), flaw=f"{exc!s:.200}")
     return envelope
 
 

@@ -1,44 +1,66 @@
-"""The payloads that the session itself reads, typed and validated (HAIP 1.1.2)."""
+"""What each event type carries, typed and validated, in both directions (HAIP 1.1.2); here the control frames' own payloads.
+
+One table, `KINDS`, names the payload of every event type that is known. Validation is the same for what arrives and for what
+is sent; only the blame differs.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
 from haip_sync.config import check_channel
 from haip_sync.errors import ConfigError, ProtocolError
+from haip_sync.protocol import event_payloads as events
+from haip_sync.protocol.event_payloads import MOST_EXACT, Payload
+from haip_sync.protocol.names import (
+    AUDIO_CHUNK,
+    ERROR,
+    FLOW_UPDATE,
+    HAI,
+    MESSAGE,
+    PAUSE_CHANNEL,
+    PING,
+    PONG,
+    REPLAY_REQUEST,
+    RESUME_CHANNEL,
+)
 
-MOST_CREDIT = 2**53 - 1
-"""The largest amount that every JSON implementation carries exactly; a grant beyond it is a bad payload."""
+MOST_CREDIT: Final = MOST_EXACT
+"""The largest amount of a grant; one beyond it is a bad payload."""
 
 _Amount = Annotated[int, msgspec.Meta(ge=0, le=MOST_CREDIT)]
 
 
-class InitialCredit(msgspec.Struct, frozen=True):
+class InitialCredit(Payload, frozen=True, kw_only=True):
     """`capabilities.flow_control` of a HAI."""
 
     initial_credit_messages: _Amount | None = None
     initial_credit_bytes: _Amount | None = None
 
 
-class Capabilities(msgspec.Struct, frozen=True):
+class Capabilities(Payload, frozen=True, kw_only=True):
     """`capabilities` of a HAI; members that we do not use are ignored."""
 
     binary_frames: bool = False
     flow_control: InitialCredit = InitialCredit()
 
 
-class Hello(msgspec.Struct, frozen=True):
+class Hello(Payload, frozen=True, kw_only=True):
     """The payload of HAI. Published servers leave out what they do not care for."""
 
     haip_version: str = ""
     accept_major: tuple[int, ...] = (1,)
     accept_events: frozenset[str] = frozenset()
     capabilities: Capabilities = Capabilities()
+    last_rx_seq: Any = None
+    auth: Any = None
 
 
-class FlowUpdate(msgspec.Struct, frozen=True):
+class FlowUpdate(Payload, frozen=True, kw_only=True):
     """FLOW_UPDATE, in the form of the specification and in that of a published example (`action` and `credits`).
 
     The specification wants amounts >= 1; a zero is read as left out.
@@ -56,35 +78,111 @@ class FlowUpdate(msgspec.Struct, frozen=True):
         return self.add_messages + (self.credits if self.action == "grant_credits" else 0)
 
 
-class ChannelName(msgspec.Struct, frozen=True):
+class ChannelName(Payload, frozen=True, kw_only=True):
     """PAUSE_CHANNEL and RESUME_CHANNEL."""
 
     channel: str
 
 
-class PeerError(msgspec.Struct, frozen=True):
+class PeerError(Payload, frozen=True, kw_only=True):
     """ERROR."""
 
     code: str
     message: str = ""
     related_id: str | None = None
+    detail: Any = None
 
 
-class Nonce(msgspec.Struct, frozen=True):
+class Nonce(Payload, frozen=True, kw_only=True):
     """PING and PONG."""
 
     nonce: str | int | None = None
 
 
-_P = TypeVar("_P", Hello, FlowUpdate, ChannelName, PeerError, Nonce)
+KINDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
+    {
+        HAI: Hello,
+        PING: Nonce,
+        PONG: Nonce,
+        ERROR: PeerError,
+        FLOW_UPDATE: FlowUpdate,
+        PAUSE_CHANNEL: ChannelName,
+        RESUME_CHANNEL: ChannelName,
+        REPLAY_REQUEST: events.ReplayRequest,
+        "RUN_STARTED": events.RunStarted,
+        "RUN_FINISHED": events.RunFinished,
+        "RUN_CANCEL": events.RunCancel,
+        "RUN_ERROR": events.RunError,
+        "MESSAGE_START": events.TextStart,
+        "MESSAGE_PART": events.TextPart,
+        "MESSAGE_END": events.TextEnd,
+        "TEXT_MESSAGE_START": events.TextStart,
+        "TEXT_MESSAGE_PART": events.TextPart,
+        "TEXT_MESSAGE_END": events.TextEnd,
+        AUDIO_CHUNK: events.AudioChunk,
+        "TOOL_CALL": events.ToolCall,
+        "TOOL_UPDATE": events.ToolUpdate,
+        "TOOL_DONE": events.ToolDone,
+        "TOOL_CANCEL": events.ToolCancel,
+        "TOOL_LIST": events.ToolList,
+        "TOOL_SCHEMA": events.ToolSchema,
+    }
+)
+"""The payload of each event type whose members we know."""
+
+FREE_TYPES: Final = frozenset(
+    {MESSAGE, "MESSAGE_UPDATE", "AUDIO", "INFO", "TRANSACTION_START", "TRANSACTION_END", "TRANSACTION_JOIN"}
+)
+"""Event types that we know and whose payload is taken as it is: those of the transaction dialect."""
+
+_MEMBERS: Final = {kind: frozenset(field.encode_name for field in msgspec.structs.fields(kind)) for kind in KINDS.values()}
+
+_P = TypeVar("_P", bound=Payload)
 
 
 def read_payload(kind: type[_P], frame_type: str, payload: Any) -> _P:
-    """Return `payload` as `kind`. Raises `ProtocolError` (remote) naming the frame type and what is wrong."""
+    """Return the peer's `payload` as `kind`. Raises `ProtocolError` (remote) naming the frame type and what is wrong."""
     try:
-        read = msgspec.convert(payload, kind)
-        if isinstance(read, (FlowUpdate, ChannelName)):
-            check_channel(read.channel)
+        return _convert(kind, payload)
     except (msgspec.ValidationError, ConfigError) as exc:
-        raise ProtocolError(f"{frame_type} has a bad payload: {exc}", blame="remote") from exc
+        raise ProtocolError(f"{frame_type} has a bad payload: {exc!s:.200}", blame="remote") from exc
+
+
+def typed(message_type: str, payload: Any) -> Payload | None:
+    """Return the typed view of a message's payload; None for a type whose members we do not know.
+
+    What `receive()` and the listeners hand out is valid already. Raises `ProtocolError` (remote) for what is not. Any thread.
+    """
+    kind = KINDS.get(message_type)
+    return None if kind is None else read_payload(kind, message_type, payload)
+
+
+def check_outgoing(frame_type: str, payload: Any) -> None:
+    """Raise `ProtocolError` (local), naming the member, for a payload that we must not send; types that we do not know pass."""
+    kind = KINDS.get(frame_type)
+    try:
+        if kind is not None:
+            _convert(kind, payload)
+    except (msgspec.ValidationError, ConfigError) as exc:
+        what = f"{frame_type} cannot be sent with this payload: {exc}"
+        raise ProtocolError(f"{what}. Nothing was sent", blame="local") from exc
+
+
+def unknown_member(frame_type: str, payload: Any) -> str | None:
+    """Return a member of the payload that we do not know, where we know those of the type; None: there is none."""
+    kind = KINDS.get(frame_type)
+    if kind is None or not isinstance(payload, Mapping):
+        return None
+    return min(payload.keys() - _MEMBERS[kind], default=None)
+
+
+def is_known(frame_type: str) -> bool:
+    """Return whether the event type is one that we know."""
+    return frame_type in KINDS or frame_type in FREE_TYPES
+
+
+def _convert(kind: type[_P], payload: Any) -> _P:
+    read = msgspec.convert(payload, kind)
+    if isinstance(read, (FlowUpdate, ChannelName)):
+        check_channel(read.channel)
     return read

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from enum import Enum
+from typing import Final
 
 _DECIMAL = re.compile(r"[1-9][0-9]{0,19}")
 _MOST = 2**64 - 1
-_REMEMBERED = 1_000
+_REMEMBERED: Final = 1_000
 
 
 def is_seq(text: str) -> bool:
@@ -76,3 +77,19 @@ class InboundSequence:
         while number + 1 in self._ids:
             number += 1
         self._highest_contiguous = number
+
+
+class SentIds:
+    """The ids of our latest frames: an echo is known by them, whatever session the peer puts on it. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._ids: OrderedDict[str, None] = OrderedDict()
+
+    def note(self, frame_id: str) -> None:
+        """Remember a frame of ours. Doing it twice changes nothing."""
+        self._ids[frame_id] = None
+        while len(self._ids) > _REMEMBERED:
+            self._ids.popitem(last=False)
+
+    def __contains__(self, frame_id: str) -> bool:
+        return frame_id in self._ids

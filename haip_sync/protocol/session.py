@@ -3,7 +3,8 @@
 The session decides what a frame *means*. It holds no credit (that is the ledger's), waits for nothing and writes nothing: the
 runtime applies each happening under the connection's lock and sends each reply. Not thread-safe.
 
-Before the peer's HAI only HAI, ERROR and PING mean anything; afterwards everything does, but a second HAI.
+Before the peer's HAI only HAI, ERROR and PING mean anything; afterwards everything does, but a second HAI. A frame of our own
+that the peer sends back never means anything: it is delivered as an echo, and that is all (WIRE.md, point 20).
 """
 
 from __future__ import annotations
@@ -14,7 +15,23 @@ from typing import Any, ClassVar, NamedTuple
 
 from haip_sync.errors import ProtocolError
 from haip_sync.protocol.dialects import CONTINUATION_TYPES, TextDialect, choose_dialect
-from haip_sync.protocol.envelope import Envelope, Frame, FrameMaker, encode_json, media_bytes
+from haip_sync.protocol.envelope import Envelope, FlawedEnvelope, Frame, FrameMaker, encode_json, media_bytes
+from haip_sync.protocol.happenings import (
+    AskingRefused,
+    Granted,
+    Greeted,
+    Happening,
+    HelloEchoed,
+    MajorChanged,
+    PauseAsked,
+    PeerReported,
+    Ponged,
+    ResumeAsked,
+    SendRefusedByPeer,
+    SequencingStopped,
+    VersionRefused,
+    Violated,
+)
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import (
     ACCEPTED_TYPES,
@@ -29,97 +46,26 @@ from haip_sync.protocol.names import (
     PONG,
     REFUSAL_CODES,
     RESUME_CHANNEL,
+    SEQ_VIOLATION,
     SYSTEM,
     UNSUPPORTED_TYPE,
 )
-from haip_sync.protocol.payloads import ChannelName, FlowUpdate, Hello, Nonce, PeerError, read_payload
-from haip_sync.protocol.sequencing import InboundSequence, Verdict, is_seq
+from haip_sync.protocol.payloads import (
+    ChannelName,
+    FlowUpdate,
+    Hello,
+    Nonce,
+    PeerError,
+    is_known,
+    read_payload,
+    typed,
+    unknown_member,
+)
+from haip_sync.protocol.sequencing import InboundSequence, SentIds, Verdict, is_seq
 
 _ASKINGS_REMEMBERED = 1_024
 """FLOW_UPDATEs whose refusal is still understood."""
-
-
-class Greeted(NamedTuple):
-    """The peer's HAI: credit of a new epoch begins."""
-
-    hello: Hello
-    peer_session_id: str
-
-
-class VersionRefused(NamedTuple):
-    """No MAJOR in common; the connection cannot go on."""
-
-    accept_major: tuple[int, ...]
-
-
-class Granted(NamedTuple):
-    """FLOW_UPDATE."""
-
-    channel: str
-    messages: int
-    byte_credits: int
-
-
-class PauseAsked(NamedTuple):
-    """PAUSE_CHANNEL."""
-
-    channel: str
-
-
-class ResumeAsked(NamedTuple):
-    """RESUME_CHANNEL."""
-
-    channel: str
-
-
-class Ponged(NamedTuple):
-    """PONG with the nonce of a PING of ours."""
-
-    nonce: str | int | None
-
-
-class PeerReported(NamedTuple):
-    """ERROR from the peer."""
-
-    error: PeerError
-
-
-class SendRefusedByPeer(NamedTuple):
-    """ERROR from the peer: by its books we had no credit for what we sent (WIRE.md, point 17)."""
-
-    error: PeerError
-
-
-class AskingRefused(NamedTuple):
-    """ERROR from the peer: it takes no FLOW_UPDATE, whatever its HAI said. Comes once."""
-
-
-class Violated(NamedTuple):
-    """The peer broke a rule; the frame changes nothing, the connection goes on."""
-
-    error: ProtocolError
-    related_id: str | None
-
-
-class SequencingStopped(NamedTuple):
-    """The peer's `seq` cannot be believed."""
-
-    seq: str
-
-
-Happening = (
-    Greeted
-    | VersionRefused
-    | Granted
-    | PauseAsked
-    | ResumeAsked
-    | Ponged
-    | PeerReported
-    | SendRefusedByPeer
-    | AskingRefused
-    | Violated
-    | SequencingStopped
-)
+_LONGEST_ID = 128
 
 
 class Received(NamedTuple):
@@ -133,10 +79,23 @@ class Received(NamedTuple):
     """Whether it is for the application and costs the peer of our grants."""
     cost_messages: int = 0
     cost_bytes: int = 0
+    is_echo: bool = False
+    """Whether it is a frame of our own that came back."""
 
 
 _Meaning = tuple[tuple[Happening, ...], tuple[Frame, ...]]
 _NOTHING: _Meaning = ((), ())
+
+
+def _check_critical(envelope: Envelope) -> None:
+    """Raise `ProtocolError` where `crit` forbids us to ignore what we do not know: a member, or the type itself."""
+    flaw = envelope.flaw if isinstance(envelope, FlawedEnvelope) else ""
+    if not is_known(envelope.type):
+        flaw = "we do not know this type"
+    elif not flaw and (member := unknown_member(envelope.type, envelope.payload)) is not None:
+        flaw = f"its payload has the member {member!r:.60}, which we do not know"
+    if flaw:
+        raise ProtocolError(f"{envelope.type:.60} is marked crit: {flaw}", code=UNSUPPORTED_TYPE, blame="remote")
 
 
 class Session:
@@ -160,6 +119,9 @@ class Session:
         self._text_is_one_message = text_is_one_message
         self.acknowledged = 0
         self._inbound = InboundSequence()
+        self._sent = SentIds()
+        self._told_of_ack = False
+        self._told_of_major = False
         self._refused_types: set[str] = set()
         self._asking_ids: deque[str] = deque(maxlen=_ASKINGS_REMEMBERED)
 
@@ -200,30 +162,43 @@ class Session:
         return self.control_frame(HAI, payload)
 
     def error(self, code: str, message: str, related_id: str | None) -> Frame:
-        """Return an ERROR frame."""
-        related = {"related_id": related_id} if related_id else {}
+        """Return an ERROR frame; a `related_id` that is much longer than a UUID is not sent back."""
+        related = {"related_id": related_id} if related_id and len(related_id) <= _LONGEST_ID else {}
         return self.control_frame(ERROR, {"code": code, "message": message, **related})
+
+    def note_sent(self, frame_id: str) -> None:
+        """Remember a frame of ours that takes its place in the write order. Doing it twice changes nothing."""
+        self._sent.note(frame_id)
 
     def receive(self, envelope: Envelope, frame_bytes: int) -> Received:
         """Take one frame of the peer's in. `frame_bytes`: the text frame's bytes as they came."""
-        is_echo = envelope.session == self.session_id
+        is_echo = self._is_echo(envelope)
         verdict = self._inbound.observe(envelope.seq, envelope.id, is_echo=is_echo)
         if verdict is Verdict.DUPLICATE:
             return self._received(envelope, frame_bytes, (), (), deliver=False)
-        stopped = (SequencingStopped(envelope.seq),) if verdict is Verdict.STOPPED else ()
-        self._hear_ack(envelope.ack)
+        noticed: tuple[Happening, ...] = (SequencingStopped(envelope.seq),) if verdict is Verdict.STOPPED else ()
+        if is_echo:
+            return self._take_echo(envelope, frame_bytes, noticed)
+        noticed += self._hear_ack(envelope) + self._look_at_major(envelope)
         try:
             happenings, replies = self._understand(envelope)
         except ProtocolError as exc:
-            return self._violation(envelope, frame_bytes, exc, stopped)
-        return self._received(envelope, frame_bytes, stopped + happenings, replies, deliver=True)
+            return self._violation(envelope, frame_bytes, exc, noticed)
+        return self._received(envelope, frame_bytes, noticed + happenings, replies, deliver=True)
 
     def receive_broken(self, envelope: Envelope, exc: ProtocolError) -> Received:
         """Take in an envelope whose binary frame did not come: it counts as received, and cost the peer what it announced."""
-        is_echo = envelope.session == self.session_id
-        verdict = self._inbound.observe(envelope.seq, envelope.id, is_echo=is_echo)
+        verdict = self._inbound.observe(envelope.seq, envelope.id, is_echo=self._is_echo(envelope))
         stopped = (SequencingStopped(envelope.seq),) if verdict is Verdict.STOPPED else ()
         return self._violation(envelope, envelope.bin_len or 0, exc, stopped)
+
+    def _is_echo(self, envelope: Envelope) -> bool:
+        return envelope.session == self.session_id or envelope.id in self._sent
+
+    def _take_echo(self, envelope: Envelope, frame_bytes: int, noticed: tuple[Happening, ...]) -> Received:
+        """Deliver what we said ourselves, as what it is: it grants, pauses, greets, refuses, acknowledges and asks nothing."""
+        early = () if self.peer else (HelloEchoed(),)
+        return self._received(envelope, frame_bytes, (*noticed, *early), (), deliver=self.peer is not None)._replace(is_echo=True)
 
     def _received(
         self, envelope: Envelope, frame_bytes: int, happenings: Sequence[Happening], replies: Sequence[Frame], *, deliver: bool
@@ -254,10 +229,15 @@ class Session:
 
     def _understand(self, envelope: Envelope) -> _Meaning:
         """Return what the frame means and what it is answered with. Raises `ProtocolError`."""
+        if envelope.crit:
+            _check_critical(envelope)
         if self.peer is None and envelope.type not in (HAI, ERROR, PING):
-            raise ProtocolError(f"{envelope.type} came before the peer's HAI", blame="remote")
+            raise ProtocolError(f"{envelope.type:.60} came before the peer's HAI", blame="remote")
         reader = self._READERS.get(envelope.type)
-        return reader(self, envelope) if reader else _NOTHING
+        if reader:
+            return reader(self, envelope)
+        typed(envelope.type, envelope.payload)
+        return _NOTHING
 
     def _greet(self, envelope: Envelope) -> _Meaning:
         if self.peer is not None:
@@ -278,10 +258,25 @@ class Session:
     def _hear_pong(self, envelope: Envelope) -> _Meaning:
         return (Ponged(read_payload(Nonce, PONG, envelope.payload).nonce),), ()
 
-    def _hear_ack(self, ack: str | None) -> None:
-        """Take the peer's `ack` in while it keeps to the specification; one of a number that we never used is no news."""
-        if ack and self._inbound.active and is_seq(ack) and self.acknowledged < int(ack) <= self.last_seq:
-            self.acknowledged = int(ack)
+    def _hear_ack(self, envelope: Envelope) -> tuple[Happening, ...]:
+        """Take the peer's `ack` in while it keeps to the specification; a number that we never used is told of once."""
+        if not (envelope.ack and self._inbound.active and is_seq(envelope.ack)):
+            return ()
+        ack = int(envelope.ack)
+        if ack <= self.last_seq:
+            self.acknowledged = max(self.acknowledged, ack)
+            return ()
+        if self._told_of_ack:
+            return ()
+        self._told_of_ack = True
+        text = f"the peer acknowledges {ack}, and we have sent no more than {self.last_seq}: such an ack is ignored"
+        return (Violated(ProtocolError(text, code=SEQ_VIOLATION, blame="remote"), envelope.id),)
+
+    def _look_at_major(self, envelope: Envelope) -> tuple[Happening, ...]:
+        if envelope.pv == MAJOR or self.peer is None or self._told_of_major:
+            return ()
+        self._told_of_major = True
+        return (MajorChanged(envelope.pv),)
 
     def _hear_error(self, envelope: Envelope) -> _Meaning:
         error = read_payload(PeerError, ERROR, envelope.payload)

@@ -25,17 +25,19 @@ from haip_sync.flow.pending import DoneCallback, PendingSend
 from haip_sync.flow.strategies import Strategy
 from haip_sync.flow.turnstile import Turnstile
 from haip_sync.protocol.envelope import Frame
-from haip_sync.protocol.names import CONTROL_TYPES
+from haip_sync.protocol.names import CONTROL_TYPES, ERROR
 from haip_sync.protocol.session import Session
 from haip_sync.runtime.asking import Asking, Watch
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.dispatch import Dispatcher
+from haip_sync.runtime.frame_limit import BrokenStreamError
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.inbox import Inbox
 from haip_sync.runtime.line import OPCODE_CLOSE, Line, encode
 from haip_sync.runtime.meaning import Meaning, least_window
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.runtime.parcels import FrameParcel, TextParcel
+from haip_sync.runtime.peer_log import PeerLog, WireLog
 from haip_sync.runtime.reading import POLICY_VIOLATION, loss, read_until_goodbye
 from haip_sync.runtime.reception import Reception
 from haip_sync.runtime.rooms import Rooms
@@ -80,6 +82,7 @@ class Connection:
             poke=self.poke,
             watcher=self.watch,
             is_audited=is_audited,
+            max_channels=settings.limits.max_channels,
         )
         self.rooms = Rooms(parking, session, outgoing, turnstile, Inbox(parking), dispatcher, is_audited)
         self.outbox = Outbox(
@@ -96,8 +99,16 @@ class Connection:
         )
         asking = Asking(self.rooms, self.watch, self.control, lambda: self.is_open)
         self._service = Service(self, self.rooms, self.writer, asking, settings, clock)
-        meaning = Meaning(self, self.rooms, settings.flow_control)
-        self._reception = Reception(self, self.rooms, meaning, keeps_inbox=settings.keeps_inbox)
+        self._peer_log = PeerLog(dispatcher, clock, settings.limits.max_log_lines_per_s)
+        meaning = Meaning(self, self.rooms, settings.flow_control, self._peer_log)
+        self._reception = Reception(
+            self,
+            self.rooms,
+            meaning,
+            keeps_inbox=settings.keeps_inbox,
+            max_nesting=settings.limits.max_nesting,
+            log=self._peer_log,
+        )
         self._lock = parking.lock
         # Waits for the peer's HAI, for the write order to run empty, and for the end.
         self._changed = parking.new_condition()
@@ -160,6 +171,8 @@ class Connection:
     def _start(self, line: Line) -> None:
         """Send our HAI and let the threads run."""
         line.attach(self._post_raw)
+        line.limit_frames(self._settings.limits.max_frame_bytes)
+        self.writer.wire_log = self._reception.wire_log = WireLog.if_wanted(self.rooms.dispatcher)
         name = self._settings.name
         with self._lock:
             if self._closing or self._ended:
@@ -426,6 +439,9 @@ class Connection:
         where = self._settings.address.text
         try:
             goodbye = read_until_goodbye(line, self._reception)
+        except BrokenStreamError as exc:
+            self._give_up(exc)
+            self.end(self._refusal or loss(where, exc))
         except Exception as exc:
             log.debug("the line ended", exc_info=exc)
             self.end(self._refusal or loss(where, exc))
@@ -433,6 +449,14 @@ class Connection:
             with self._lock:  # the answer to its close frame
                 self._wait_while(lambda: not self.rooms.outgoing.is_empty, self._clock() + _LAST_WORDS_S)
             self.end(self._refusal or goodbye.failure(where, greeted=self._greeted), code=goodbye.code)
+
+    def _give_up(self, broken: BrokenStreamError) -> None:
+        """Tell a peer whose stream cannot be read on why we leave, and let that go out."""
+        with self._lock:
+            if self.rooms.session.accepts(ERROR):
+                self.post(self.rooms.session.error(broken.code, str(broken), None))
+            self.control.post_raw(_close_frame(broken.close_code))
+            self._wait_while(lambda: not self.rooms.outgoing.is_empty, self._clock() + _LAST_WORDS_S)
 
     def end(self, failure: HAIPError | None, *, code: int | None = None) -> None:
         """Be over, for this reason (None: in good order); the first reason wins. Wakes everyone. Any thread, without the lock."""
@@ -459,6 +483,7 @@ class Connection:
         self.rooms.inbox.end()
         self._changed.notify_all()
         if self._line is not None:
+            self._peer_log.flush()
             self.rooms.dispatcher.log(log, logging.INFO if in_good_order else logging.WARNING, str(failure))
             self.rooms.put(Disconnected(time_s=self._clock(), reason=str(failure), in_good_order=in_good_order, code=code))
 

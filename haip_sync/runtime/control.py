@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final
 
 from haip_sync.errors import UnsupportedByPeerError
 from haip_sync.events import CreditRequested, Message, WarningRaised
@@ -18,9 +17,6 @@ from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.settings import Settings
 
 log = logging.getLogger("haip_sync.connection")
-
-MOST_UNWRITTEN_BYTES: Final = 16 << 20
-"""More answers than this to a peer that does not read end the connection: they wait for nothing, and would fill the memory."""
 
 
 class Control:
@@ -63,7 +59,8 @@ class Control:
     def _commit(self, entry: Entry, counted: Cost) -> Entry:
         self._rooms.turnstile.post(entry, counted=counted)
         self._poke()
-        if self._rooms.outgoing.pending_bytes > MOST_UNWRITTEN_BYTES:
+        # Answers wait for nothing: to a peer that reads none they would fill the memory.
+        if self._rooms.outgoing.pending_bytes > self._settings.limits.max_unwritten_answers_bytes:
             self._overflow()
         return entry
 

@@ -19,6 +19,7 @@ import websocket
 from websocket import ABNF
 
 from haip_sync.errors import AuthError, ConfigError, ConnectError, HAIPTimeout
+from haip_sync.runtime.frame_limit import guard
 
 OPCODE_TEXT: Final = ABNF.OPCODE_TEXT
 OPCODE_BINARY: Final = ABNF.OPCODE_BINARY
@@ -174,6 +175,10 @@ class Line:
         """Return the next message as (opcode, payload): text, binary or close. Reader thread only; raises when the line ends."""
         opcode, data = self._websocket.recv_data()
         return opcode, bytes(data)
+
+    def limit_frames(self, max_frame_bytes: int) -> None:
+        """Check what the peer sends, its size above all, before memory is taken for it; before the first `receive`."""
+        guard(self._websocket, max_frame_bytes)
 
     def send_some(self, piece: memoryview, sent: list[int], *, blocking: bool) -> None:
         """Hand `piece` to the operating system and append to `sent` how much of it was taken. One thread at a time.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Protocol
 
@@ -10,13 +9,13 @@ from haip_sync.config import FlowControlConfig
 from haip_sync.errors import HAIPError, ProtocolError, VersionError
 from haip_sync.events import ErrorReported, HandshakeCompleted, PongReceived, SendRefused, WarningRaised
 from haip_sync.flow.ledger import Cost
-from haip_sync.protocol.names import FLOW_UPDATE
-from haip_sync.protocol.payloads import PeerError
-from haip_sync.protocol.session import (
+from haip_sync.protocol.happenings import (
     AskingRefused,
     Granted,
     Greeted,
     Happening,
+    HelloEchoed,
+    MajorChanged,
     PauseAsked,
     PeerReported,
     Ponged,
@@ -26,10 +25,11 @@ from haip_sync.protocol.session import (
     VersionRefused,
     Violated,
 )
+from haip_sync.protocol.names import FLOW_UPDATE
+from haip_sync.protocol.payloads import PeerError
 from haip_sync.runtime.heartbeat import Heartbeat
+from haip_sync.runtime.peer_log import PeerLog
 from haip_sync.runtime.rooms import Rooms
-
-log = logging.getLogger("haip_sync.connection")
 
 
 class Host(Protocol):
@@ -55,22 +55,25 @@ class Host(Protocol):
 class Meaning:
     """Carries out what happened. Every method requires the lock."""
 
-    def __init__(self, host: Host, rooms: Rooms, config: FlowControlConfig) -> None:
+    def __init__(self, host: Host, rooms: Rooms, config: FlowControlConfig, log: PeerLog) -> None:
         self._host = host
         self._rooms = rooms
         self._config = config
+        self._log = log.warn
 
     def apply(self, happening: Happening) -> None:
         """Carry out one happening."""
         match happening:
             case Granted(channel) | PauseAsked(channel) | ResumeAsked(channel):
                 self._apply_to_channel(happening, channel)
-            case PeerReported() | Violated() | SequencingStopped():
+            case PeerReported() | Violated() | SequencingStopped() | MajorChanged():
                 self._report(happening, time.monotonic())
             case SendRefusedByPeer(error):
                 self._refused(error, time.monotonic())
             case AskingRefused():
                 self._warn("the peer takes no FLOW_UPDATE: nothing more is asked for on this connection, and nothing given back")
+            case HelloEchoed():
+                self._host.complain("our own HAI came back, as from a server that only echoes")
             case _:
                 self._apply_to_connection(happening, time.monotonic())
 
@@ -157,8 +160,8 @@ class Meaning:
                     self._rooms.inbox.set_window(channel, initial)
                     self._host.send_flow_update(channel, rest, gives_back=False)
 
-    def _report(self, happening: PeerReported | Violated | SequencingStopped, now_s: float) -> None:
-        if self._rooms.session.peer is None and not isinstance(happening, SequencingStopped):
+    def _report(self, happening: PeerReported | Violated | SequencingStopped | MajorChanged, now_s: float) -> None:
+        if self._rooms.session.peer is None and isinstance(happening, (PeerReported, Violated)):
             said = happening.error
             self._host.complain(
                 f"{said.code}: {said}" if isinstance(said, ProtocolError) else f"ERROR {said.code}: {said.message}"
@@ -179,13 +182,12 @@ class Meaning:
                 )
             case SequencingStopped(seq):
                 self._warn(f"the peer's seq {seq!r:.60} does not keep to HAIP: nothing is acknowledged on this connection")
+            case MajorChanged(pv):
+                self._warn(f"a frame of the peer's says MAJOR {pv}, and we agreed on 1: such frames are read as MAJOR 1")
 
     def _warn(self, text: str) -> None:
         self._log(text)
         self._rooms.put(WarningRaised(time_s=time.monotonic(), text=text))
-
-    def _log(self, text: str) -> None:
-        self._rooms.dispatcher.log(log, logging.WARNING, text)
 
 
 def least_window(config: FlowControlConfig) -> Cost:

@@ -94,6 +94,8 @@ class Outgoing:
         """Give `cargo` its numbers and its place. Doing it twice changes nothing: every line sets a value or looks first."""
         if cargo.frames:
             self._session.last_seq = cargo.last_seq
+            for frame in cargo.frames:
+                self._session.note_sent(frame.id)
             if cargo.fate is not None:
                 self._fates.note(cargo.fate, [frame.id for frame in cargo.frames], cargo.last_seq if cargo.is_last else None)
         if not self._entries or self._entries[-1] is not cargo:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import websocket
 
-from haip_sync.errors import AuthError, ConnectionClosedError, HAIPError, HandshakeError
+from haip_sync.errors import AuthError, ConnectionClosedError, HAIPError, HandshakeError, ProtocolError
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_CLOSE, OPCODE_TEXT, Line, close_code, close_reason
 from haip_sync.runtime.reception import Reception
 
@@ -49,7 +49,7 @@ def read_until_goodbye(line: Line, reception: Reception) -> Goodbye:
 
 def loss(where: str, exc: Exception) -> ConnectionClosedError:
     """Return what the end of a line without a close frame means; `exc` becomes its cause."""
-    if isinstance(exc, (OSError, websocket.WebSocketException)):
+    if isinstance(exc, (OSError, websocket.WebSocketException, ProtocolError)):
         failure = ConnectionClosedError(f"the connection to {where} was lost: {_loss_text(exc)}")
     else:
         log.error("the reader failed", exc_info=exc)

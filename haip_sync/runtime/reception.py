@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,18 +11,14 @@ from haip_sync.errors import HAIPError, HandshakeError, ProtocolError
 from haip_sync.events import Message, WindowOverrun
 from haip_sync.flow.ledger import Cost
 from haip_sync.protocol.envelope import Envelope, Frame, decode_envelope
+from haip_sync.protocol.happenings import Violated
 from haip_sync.protocol.names import ERROR, FLOW_UPDATE, HAI
-from haip_sync.protocol.session import (
-    Received,
-    Session,
-    Violated,
-)
+from haip_sync.protocol.session import Received, Session
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.meaning import Meaning
 from haip_sync.runtime.outgoing import Entry
+from haip_sync.runtime.peer_log import PeerLog, WireLog
 from haip_sync.runtime.rooms import Rooms
-
-log = logging.getLogger("haip_sync.connection")
 
 _BREACH = "FLOW_CONTROL_VIOLATION"
 _UNMETERED = Cost(10_000, 64 << 20)
@@ -57,11 +52,16 @@ class Reception:
         meaning: Meaning,
         *,
         keeps_inbox: bool,
+        max_nesting: int,
+        log: PeerLog,
     ) -> None:
         self._host = host
         self._rooms = rooms
         self._meaning = meaning
         self._keeps_inbox = keeps_inbox
+        self._max_nesting = max_nesting
+        self._log = log
+        self.wire_log: WireLog | None = None
         self._awaiting: tuple[Envelope, int] | None = None
 
     # ---- From the wire --------------------------------------------------------------------------------------------------------
@@ -72,10 +72,14 @@ class Reception:
         if awaiting is not None:
             self._mismatch(f"{awaiting[0].type} announced a binary frame, and a text frame came", awaiting[0])
         try:
-            envelope = decode_envelope(data)
+            envelope = decode_envelope(data, max_nesting=self._max_nesting)
         except ProtocolError as exc:
+            if self.wire_log is not None:
+                self.wire_log.received_unreadable(len(data))
             self._take(partial(Session.unreadable, exc=exc), None, None)
             return
+        if self.wire_log is not None:
+            self.wire_log.received(envelope, len(data))
         if envelope.bin_len is None:
             self._take_envelope(envelope, len(data), None)
         else:
@@ -174,7 +178,7 @@ class Reception:
 
     def _breach(self, envelope: Envelope, cost: Cost, what: str, breaches: int, *, is_kept: bool) -> None:
         """Report a breach of our grants, and answer it. Requires the lock."""
-        self._rooms.dispatcher.log(log, logging.WARNING, f"{_BREACH}: {what}")
+        self._log.warn(f"{_BREACH}: {what}")
         self._rooms.put(
             WindowOverrun(
                 time_s=time.monotonic(),
@@ -208,4 +212,5 @@ def _message(envelope: Envelope, received: Received, binary: bytes | None) -> Me
         binary_mime=envelope.bin_mime,
         frame_bytes=received.cost_bytes,
         message_credits=received.cost_messages,
+        is_echo=received.is_echo,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from haip_sync.config import FlowControlConfig, HeartbeatPolicy
+from haip_sync.config import FlowControlConfig, HeartbeatPolicy, Limits
 from haip_sync.runtime.line import Address
 
 
@@ -23,6 +23,7 @@ class Settings:
     stall_warning_s: float | None
     headers: Mapping[str, str]
     name: str
+    limits: Limits
 
     def __repr__(self) -> str:
         return f"Settings({self.address.text}, name={self.name!r})"

@@ -11,6 +11,7 @@ from typing import Final
 from haip_sync.flow.parking import Condition, Parking, owns
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_TEXT, Line, encode
 from haip_sync.runtime.outgoing import Entry, Outgoing
+from haip_sync.runtime.peer_log import WireLog
 
 _BATCH_BYTES: Final = 64 << 10
 """Frames that wait together leave in one write of about this size."""
@@ -49,6 +50,7 @@ class Writer:
         self._mend = mend
         self._poke = poke
         self.line: Line | None = None
+        self.wire_log: WireLog | None = None
         # Guards the socket's writing side and `_in_hand`: whoever holds it writes. Taken before the connection's lock, never
         # after it. Re-entrant only because such a lock knows its owner: an interrupted thread can tell whether to put it down.
         self._pen = threading.RLock()
@@ -162,6 +164,8 @@ class Writer:
             entries = self._outgoing.first(_BATCH_BYTES)
         if entries:
             self._in_hand = _Batch(_render(entries), entries[-1].end)
+            if self.wire_log is not None:
+                self.wire_log.sending(entries)
         return bool(entries)
 
     def _send_batch(self, line: Line, batch: _Batch, deadline_s: float | None) -> bool:

@@ -143,9 +143,9 @@ def test_explain_says_what_a_person_wants_to_know(start: Start) -> None:
     server, client = start(first=2)
     assert str(client.explain("USER")) == "USER: nobody waits; 2 messages and 1048576 bytes may be sent now."
     with ThreadPoolExecutor(1) as pool:
-        client.send("USER", "TOOL_CALL", {"call_id": "1"})
-        client.send("USER", "TOOL_CALL", {"call_id": "2"})
-        waiting = pool.submit(client.send, "USER", "TOOL_CALL", {"call_id": "3"})
+        client.send("USER", "TOOL_CALL", {"call_id": "1", "tool": "t"})
+        client.send("USER", "TOOL_CALL", {"call_id": "2", "tool": "t"})
+        waiting = pool.submit(client.send, "USER", "TOOL_CALL", {"call_id": "3", "tool": "t"})
         until(lambda: client.connection_state().channels["USER"].waiting == 1)
         explanation = client.explain("USER")
         assert (explanation.cause, explanation.missing, explanation.waiting) == ("messages", 1, 1)
@@ -169,7 +169,7 @@ def test_explain_says_what_a_person_wants_to_know(start: Start) -> None:
 def test_explain_names_a_peer_that_renews_at_half(start: Start) -> None:
     """What cannot be split and waits beside half of the window is told as such."""
     _, client = start(first=3, policy=Never())
-    client.send("USER", "TOOL_CALL", {"call_id": "1"})
+    client.send("USER", "TOOL_CALL", {"call_id": "1", "tool": "t"})
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(client.send_text_message, "USER", "three frames", timeout=0.3)
         until(lambda: client.connection_state().channels["USER"].waiting == 1)

@@ -190,10 +190,10 @@ def test_a_sender_waits_for_credit_and_a_grant_lets_it_go(start: Start) -> None:
 def test_timeout_zero_raises_flow_control(start: Start) -> None:
     """The third message of two credits fails at once with FLOW_CONTROL, and nothing of it is sent."""
     server, client = start({"flow_control": FlowControlConfig(credit_unit="message")}, policy=Never(), initial_credits=2)
-    client.send("USER", "TOOL_CALL", {"call_id": "1"}, timeout=0)
-    client.send("USER", "TOOL_CALL", {"call_id": "2"}, timeout=0)
+    client.send("USER", "TOOL_CALL", {"call_id": "1", "tool": "t"}, timeout=0)
+    client.send("USER", "TOOL_CALL", {"call_id": "2", "tool": "t"}, timeout=0)
     with pytest.raises(FlowControlError, match="FLOW_CONTROL"):
-        client.send("USER", "TOOL_CALL", {"call_id": "3"}, timeout=0)
+        client.send("USER", "TOOL_CALL", {"call_id": "3", "tool": "t"}, timeout=0)
     session = settled(server, lambda s: s.books("USER").from_client.spent == 2)
     assert session.books("USER").breaches == 0
 
@@ -335,13 +335,13 @@ def test_a_type_that_the_peer_does_not_accept_is_never_sent(start: Start) -> Non
     """What accept_events leaves out raises UnsupportedByPeerError before anything leaves."""
     server, client = start(accept_events=["HAI", "PING", "PONG", "ERROR", "TOOL_CALL"])
     for call in (
-        lambda: client.send("USER", "TOOL_DONE", {}),
+        lambda: client.send("USER", "TOOL_DONE", {"call_id": "c", "status": "OK"}),
         lambda: client.send_text_message("USER", "x"),
         lambda: client.request_credits("USER", messages=1),
     ):
         with pytest.raises(UnsupportedByPeerError):
             call()
-    client.send("USER", "TOOL_CALL", {"call_id": "c"})
+    client.send("USER", "TOOL_CALL", {"call_id": "c", "tool": "t"})
     assert types(settled(server, lambda s: s.received_count >= 2)) == ["HAI", "TOOL_CALL"]
 
 

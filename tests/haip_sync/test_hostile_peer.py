@@ -18,10 +18,9 @@ from haip_sync import (
     HAIPTimeout,
     HandshakeError,
     HeartbeatPolicy,
+    Limits,
     VersionError,
 )
-from haip_sync.flow.admission import MOST_CHANNELS
-from haip_sync.runtime import control
 from haip_sync.testing import DevServer, Never
 
 
@@ -77,20 +76,22 @@ def test_channels_are_bounded() -> None:
 
     def script(speaker: Peer) -> None:
         speaker.greets()
-        for number in range(2 * MOST_CHANNELS):
+        for number in range(400):
             speaker.says("FLOW_UPDATE", {"channel": f"c{number}", "add_messages": 1})
         speaker.says("FLOW_UPDATE", {"channel": "USER", "add_messages": 5})
         speaker.stays()
 
-    with peer(script) as url, HAIPClient(url, flow_control=FlowControlConfig(max_credits=1_000)) as client:
+    with (
+        peer(script) as url,
+        HAIPClient(url, flow_control=FlowControlConfig(max_credits=1_000), limits=Limits(max_channels=200)) as client,
+    ):
         until(lambda: client.connection_state().credits["USER"] == 105)
-        assert len(client.connection_state().channels) == MOST_CHANNELS
+        assert len(client.connection_state().channels) == 200
         assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome == "sent"
 
 
-def test_answers_that_nobody_reads_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_that_nobody_reads_are_bounded() -> None:
     """A peer that asks for ever more PONGs and reads none is given up, for that reason."""
-    monkeypatch.setattr(control, "MOST_UNWRITTEN_BYTES", 200_000)
     go_on = threading.Event()
 
     def script(speaker: Peer) -> None:
@@ -100,7 +101,7 @@ def test_answers_that_nobody_reads_are_bounded(monkeypatch: pytest.MonkeyPatch) 
             speaker.says("PING", {"nonce": "n" * 10_000})
 
     with peer(script) as url:
-        client = HAIPClient(url)
+        client = HAIPClient(url, limits=Limits(max_unwritten_answers_bytes=200_000))
         client.connect(PATIENCE_S)
         client.send_text_message("USER", "begin", timeout=PATIENCE_S)
         until(lambda: not client.connection_state().connected)

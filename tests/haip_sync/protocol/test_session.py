@@ -9,21 +9,20 @@ import pytest
 
 from haip_sync import ProtocolError
 from haip_sync.protocol.envelope import Envelope, Frame, decode_envelope
-from haip_sync.protocol.names import ACCEPTED_TYPES
-from haip_sync.protocol.payloads import MOST_CREDIT
-from haip_sync.protocol.session import (
+from haip_sync.protocol.happenings import (
     Granted,
     Greeted,
     PauseAsked,
     PeerReported,
     Ponged,
-    Received,
     ResumeAsked,
     SequencingStopped,
-    Session,
     VersionRefused,
     Violated,
 )
+from haip_sync.protocol.names import ACCEPTED_TYPES
+from haip_sync.protocol.payloads import MOST_CREDIT
+from haip_sync.protocol.session import Received, Session
 
 OURS = "11111111-1111-4111-8111-111111111111"
 THEIRS = "22222222-2222-4222-8222-222222222222"
@@ -202,8 +201,8 @@ def test_a_ping_is_answered_with_its_nonce(peer: Peer) -> None:
 def test_data_frames_cost_what_they_weigh(peer: Peer) -> None:
     """A data frame costs its bytes, a media frame its media; unknown types are data too."""
     assert peer.says("MESSAGE_START", {"message_id": "m"}, channel="AGENT").cost_bytes == 200
-    assert peer.says("AUDIO_CHUNK", {"data": "QUJD"}, channel="AUDIO_OUT").cost_bytes == 3
-    assert peer.says("TOOL_DONE", {}, bin_len=7).cost_bytes == 7
+    assert peer.says("AUDIO_CHUNK", {"message_id": "m", "mime": "audio/x", "data": "QUJD"}, channel="AUDIO_OUT").cost_bytes == 3
+    assert peer.says("TOOL_DONE", {"call_id": "c", "status": "OK"}, bin_len=7).cost_bytes == 7
     assert peer.says("SOMETHING_NEW", {}).is_data
 
 
@@ -217,11 +216,11 @@ def test_duplicates_are_dropped_without_a_word(peer: Peer, session: Session) -> 
 
 def test_a_peer_that_does_not_sequence_is_heard_all_the_same(peer: Peer, session: Session) -> None:
     """A seq that is not decimal is reported once; frames are delivered, nothing is acknowledged."""
-    received = peer.says("MESSAGE_START", {}, seq="1700000000000abc")
+    received = peer.says("MESSAGE_START", {"message_id": "m"}, seq="1700000000000abc")
     assert received.happenings == (SequencingStopped("1700000000000abc"),)
     assert received.deliver
     assert session.ack == 0
-    assert peer.says("MESSAGE_END", {}, seq="1700000000000abc").happenings == ()
+    assert peer.says("MESSAGE_END", {"message_id": "m"}, seq="1700000000000abc").happenings == ()
 
 
 def test_a_frame_that_cannot_be_read_is_answered(peer: Peer, session: Session) -> None:

@@ -1,0 +1,103 @@
+"""What a frame of the peer's can mean: said by the session, carried out by the runtime."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from haip_sync.errors import ProtocolError
+from haip_sync.protocol.payloads import Hello, PeerError
+
+
+class Greeted(NamedTuple):
+    """The peer's HAI: credit of a new epoch begins."""
+
+    hello: Hello
+    peer_session_id: str
+
+
+class VersionRefused(NamedTuple):
+    """No MAJOR in common; the connection cannot go on."""
+
+    accept_major: tuple[int, ...]
+
+
+class Granted(NamedTuple):
+    """FLOW_UPDATE."""
+
+    channel: str
+    messages: int
+    byte_credits: int
+
+
+class PauseAsked(NamedTuple):
+    """PAUSE_CHANNEL."""
+
+    channel: str
+
+
+class ResumeAsked(NamedTuple):
+    """RESUME_CHANNEL."""
+
+    channel: str
+
+
+class Ponged(NamedTuple):
+    """PONG with the nonce of a PING of ours."""
+
+    nonce: str | int | None
+
+
+class PeerReported(NamedTuple):
+    """ERROR from the peer."""
+
+    error: PeerError
+
+
+class SendRefusedByPeer(NamedTuple):
+    """ERROR from the peer: by its books we had no credit for what we sent (WIRE.md, point 17)."""
+
+    error: PeerError
+
+
+class AskingRefused(NamedTuple):
+    """ERROR from the peer: it takes no FLOW_UPDATE, whatever its HAI said. Comes once."""
+
+
+class Violated(NamedTuple):
+    """The peer broke a rule; the frame changes nothing, the connection goes on."""
+
+    error: ProtocolError
+    related_id: str | None
+
+
+class SequencingStopped(NamedTuple):
+    """The peer's `seq` cannot be believed."""
+
+    seq: str
+
+
+class MajorChanged(NamedTuple):
+    """A frame of the peer's carries another MAJOR than ours. It is read as ours; told once per connection."""
+
+    pv: int
+
+
+class HelloEchoed(NamedTuple):
+    """Our own frame came back before the peer's HAI: perhaps nobody is there but an echo."""
+
+
+Happening = (
+    Greeted
+    | VersionRefused
+    | Granted
+    | PauseAsked
+    | ResumeAsked
+    | Ponged
+    | PeerReported
+    | SendRefusedByPeer
+    | AskingRefused
+    | Violated
+    | SequencingStopped
+    | MajorChanged
+    | HelloEchoed
+)
