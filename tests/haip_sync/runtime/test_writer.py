@@ -295,3 +295,42 @@ def test_threads_that_write_together_keep_every_frame_whole() -> None:
         session.wait_for(lambda s: s.text_count == 480, timeout=PATIENCE_S)
         assert session.out_of_order == 0
         assert all(session.books(channel).breaches == 0 for channel in channels)
+
+
+class SlowPen:
+    """A pen that does something before whoever retires the writer goes on with it in hand."""
+
+    def __init__(self, pen: Any, retiring: Callable[[], object]) -> None:
+        self._pen = pen
+        self._retiring = retiring
+        self.release = pen.release
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        taken = bool(self._pen.acquire(blocking, timeout))
+        if timeout >= 0:
+            self._retiring()
+        return taken
+
+
+def test_who_comes_while_the_writer_retires_is_told() -> None:
+    """A sender that found the pen in the hand that closes the line is not left standing by for ever."""
+    desk = Desk(None)
+    raised: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            desk.writer.write_through(desk.commit(b"late"))
+        except OSError as exc:
+            raised.append(exc)
+
+    late = threading.Thread(target=write)
+
+    def come() -> None:
+        late.start()
+        until(lambda: bool(desk.writer._standing_by))
+
+    desk.writer._pen = SlowPen(desk.writer._pen, come)
+    assert desk.writer.retire(PATIENCE_S)
+    late.join(PATIENCE_S)
+    assert not late.is_alive()
+    assert "the line is closed" in str(raised[0])
