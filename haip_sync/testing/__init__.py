@@ -27,7 +27,7 @@ from haip_sync.testing.policies import (
     parse_policy,
 )
 from haip_sync.testing.quirks import Quirks
-from haip_sync.testing.records import Breach, ReceivedCall, ReceivedFrame, ReceivedText, Refusal, Run
+from haip_sync.testing.records import Breach, ReceivedCall, ReceivedFrame, ReceivedText, Refusal, Run, Transaction
 from haip_sync.testing.session import Session
 from haip_sync.testing.timers import Clock, ManualClock, SystemClock
 from haip_sync.testing.tools import Tool
@@ -66,6 +66,7 @@ __all__ = [
     "Tally",
     "Tool",
     "ToolInvocation",
+    "Transaction",
     "parse_policy",
 ]
 
