@@ -13,7 +13,8 @@ from haip_sync.testing.agent import AGENT_NAME
 from haip_sync.testing.books import Credit
 from haip_sync.testing.conversation import Conversation
 from haip_sync.testing.outgoing import Draft
-from haip_sync.testing.policies import CreditPolicy, check_policy
+from haip_sync.testing.policies import CreditPolicy
+from haip_sync.testing.policy_names import check_policy
 from haip_sync.testing.reception import Reception
 from haip_sync.testing.records import Run
 from haip_sync.testing.registry import SessionRegistry

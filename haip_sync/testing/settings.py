@@ -10,7 +10,8 @@ from typing import Final, get_args
 from haip_sync.config import CreditUnit, check_choice, check_count, check_flag
 from haip_sync.errors import ConfigError
 from haip_sync.testing.books import Credit
-from haip_sync.testing.policies import CreditPolicy, Never, RenewAtHalf, check_policy
+from haip_sync.testing.policies import CreditPolicy, Never, RenewAtHalf
+from haip_sync.testing.policy_names import check_policy
 from haip_sync.testing.quirks import Quirks
 from haip_sync.testing.tariff import Tariff
 from haip_sync.testing.tools import DEFAULT_TOOLS, Tool, ToolFunction, check_tools
