@@ -26,7 +26,6 @@ class CallDesk:
 
     def __init__(self, settings: ServerSettings, voice: Voice, reader: Reader) -> None:
         self._settings = settings
-        self._quirks = settings.quirks
         self._voice = voice
         self._reader = reader
         self._reply = ToolReply(voice)
@@ -82,8 +81,8 @@ class CallDesk:
 
     def _refuse(self, payload: ToolCallPayload, arrival: Arrival) -> None:
         text = f"there is no tool {payload.tool!r}"
-        if self._quirks.unknown_tool == "ERROR":
-            self._voice.error("TOOL_NOT_FOUND", text, arrival.envelope.id if self._quirks.names_related_id else None)
+        if self._settings.quirks.unknown_tool == "ERROR":
+            self._voice.refuse("TOOL_NOT_FOUND", text, arrival.envelope.id)
             return
         done = {"call_id": payload.call_id, "status": "ERROR", "result": {"error": text}}
         self._voice.submit(arrival.envelope.channel, Draft("TOOL_DONE", done))
@@ -144,7 +143,7 @@ class CallDesk:
             return
         tool = (self._settings.listed_tools or {}).get(payload.tool)
         if tool is None:
-            self._voice.error("TOOL_NOT_FOUND", f"there is no tool {payload.tool!r}", arrival.envelope.id)
+            self._voice.refuse("TOOL_NOT_FOUND", f"there is no tool {payload.tool!r}", arrival.envelope.id)
         else:
             self._voice.submit(arrival.envelope.channel, Draft("TOOL_SCHEMA", {"tool": payload.tool, "schema": tool.schema}))
 

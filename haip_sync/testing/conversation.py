@@ -209,6 +209,7 @@ class Conversation:
         payload = envelope.payload
         self.archive.add_breach(breach, payload.get("message_id") if isinstance(payload, dict) else None)
         self.voice.refuse(
+            self._settings.quirks.refusal,
             f"{envelope.channel}: {cost.messages} messages and {cost.byte_credits} bytes came, "
             f"{breach.balance} messages and {breach.balance_bytes} bytes were granted and unspent",
             envelope.id,

@@ -45,7 +45,7 @@ class FlowClerk:
         name = arrival.envelope.transaction_id
         if self._voice.is_transactional and name not in self._voice.transactions:
             text = "FLOW_UPDATE belongs to an open transaction here"
-            self._voice.error("TRANSACTION_NOT_FOUND", text, arrival.envelope.id, {"transaction": name})
+            self._voice.refuse("TRANSACTION_NOT_FOUND", text, arrival.envelope.id, {"transaction": name})
             return
         payload = self._reader.payload(arrival, FlowPayload)
         if payload is None:

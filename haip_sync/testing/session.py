@@ -118,7 +118,7 @@ class Session:
 
     @property
     def transactions(self) -> tuple[Transaction, ...]:
-        """The transactions that it began or joined, in this order; the oldest of more than `keep_received` are forgotten."""
+        """The transactions that it began or joined, in this order; above `keep_received`, ended ones are forgotten."""
         return self._core.read(lambda conversation: conversation.transactions.records())
 
     @property

@@ -88,7 +88,7 @@ class TransactionDesk:
         }
 
     def records(self) -> tuple[Transaction, ...]:
-        """Return every transaction, in the order in which this session began or joined it."""
+        """Return every transaction, in the order in which this session began or joined it, but for old ones that are over."""
         return tuple(self._known.values())
 
     def take_relays(self) -> list[Relayed]:
@@ -124,7 +124,8 @@ class TransactionDesk:
         if opened is None or name is None:
             self._not_found(arrival)
             return
-        self._open(Transaction(id=name, reference=None, tool=opened.tool, params=dict(opened.params)))
+        if name not in self._voice.transactions:
+            self._open(Transaction(id=name, reference=None, tool=opened.tool, params=dict(opened.params)))
         payload = {"toolName": opened.tool, "params": opened.params, "messages": len(opened.window)}
         self._voice.tell("TRANSACTION_JOIN", payload, {"transaction": name})
         for said in opened.window:
@@ -133,11 +134,10 @@ class TransactionDesk:
 
     def _open(self, transaction: Transaction) -> None:
         self._known[transaction.id] = transaction
-        self._known.move_to_end(transaction.id)
         self._voice.enter(transaction.id)
-        if len(self._known) > self._settings.keep_received:
-            over = (name for name, known in self._known.items() if not known.open)
-            self._known.pop(next(over, next(iter(self._known))))
+        over = next((name for name, known in self._known.items() if not known.open), None)
+        if over is not None and len(self._known) > self._settings.keep_received:
+            del self._known[over]
 
     def _on_end(self, arrival: Arrival) -> None:
         transaction = self._taking_part(arrival)
@@ -248,5 +248,4 @@ class TransactionDesk:
         self._error("TRANSACTION_NOT_FOUND", f"there is no open transaction {name} here", arrival)
 
     def _error(self, code: str, message: str, arrival: Arrival) -> None:
-        related = arrival.envelope.id if self._settings.quirks.names_related_id else None
-        self._voice.error(code, message, related, {"transaction": arrival.envelope.transaction})
+        self._voice.refuse(code, message, arrival.envelope.id, {"transaction": arrival.envelope.transaction})

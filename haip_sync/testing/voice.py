@@ -93,9 +93,8 @@ class Voice:
         return self._settings.dialect == "transaction" or (self._text_types is None and self._takes_transactions)
 
     def enter(self, transaction: str) -> None:
-        """Take part in an open transaction."""
-        if transaction not in self.transactions:
-            self.transactions.append(transaction)
+        """Take part in an open transaction; once for each."""
+        self.transactions.append(transaction)
 
     def leave(self, transaction: str) -> None:
         """Take part in it no longer."""
@@ -198,10 +197,9 @@ class Voice:
         if self._peer_accepts is None or event_type in self._peer_accepts:
             self._postbox.send(self._postbox.write(event_type, payload, members=members))
 
-    def refuse(self, message: str, related_id: str) -> None:
-        """Send the ERROR that answers a frame without credit."""
-        quirks = self._settings.quirks
-        self.error(quirks.refusal, message, related_id if quirks.names_related_id else None)
+    def refuse(self, code: str, message: str, related_id: str, members: Mapping[str, Any] = NO_MEMBERS) -> None:
+        """Send the ERROR that answers a frame that lacks credit, a tool or a transaction; the quirks say whether it is named."""
+        self.error(code, message, related_id if self._settings.quirks.names_related_id else None, members)
 
     def error(self, code: str, message: str, related_id: str | None = None, members: Mapping[str, Any] = NO_MEMBERS) -> None:
         """Send an ERROR; `related_id` is the id of the client's frame that it is about."""
