@@ -14,7 +14,6 @@ from haip_sync.testing.invocation import ToolInvocation
 from haip_sync.testing.mock_flow_control import Credits, MockFlowControl
 from haip_sync.testing.pause_script import PauseStep
 from haip_sync.testing.policies import (
-    POLICY_NAMES,
     Bursty,
     ChannelPolicy,
     CreditPolicy,
@@ -24,10 +23,10 @@ from haip_sync.testing.policies import (
     Paced,
     RenewAtHalf,
     Stingy,
-    parse_policy,
 )
+from haip_sync.testing.policy_names import POLICY_NAMES, parse_policy
 from haip_sync.testing.quirks import Quirks
-from haip_sync.testing.records import Breach, ReceivedCall, ReceivedFrame, ReceivedText, Refusal, Run
+from haip_sync.testing.records import Breach, ReceivedCall, ReceivedFrame, ReceivedText, Refusal, Run, Transaction
 from haip_sync.testing.session import Session
 from haip_sync.testing.timers import Clock, ManualClock, SystemClock
 from haip_sync.testing.tools import Tool
@@ -66,6 +65,7 @@ __all__ = [
     "Tally",
     "Tool",
     "ToolInvocation",
+    "Transaction",
     "parse_policy",
 ]
 

@@ -13,7 +13,7 @@ from haip_sync.testing.voice import Voice
 
 
 class AudioClerk:
-    """Reads AUDIO_CHUNK, and AUDIO of the transaction dialect."""
+    """Reads AUDIO_CHUNK, and for who asks AUDIO of the transaction dialect."""
 
     def __init__(self, voice: Voice, archive: Archive, reader: Reader) -> None:
         self._voice = voice
@@ -22,7 +22,7 @@ class AudioClerk:
 
     def handlers(self) -> Mapping[str, Callable[[Arrival], None]]:
         """Return what it does, by type."""
-        return {"AUDIO_CHUNK": self.read, "AUDIO": self.read}
+        return {"AUDIO_CHUNK": self.read}
 
     def read(self, arrival: Arrival) -> None:
         """Keep the sound that a frame carries; without any it is a violation."""

@@ -1,87 +1,47 @@
-"""Calls of tools: which there are, which may begin, and what is said of each. No thread, no lock, no socket.
+"""Calls of tools: which there are, and which may begin. No thread, no lock, no socket.
 
 Not thread-safe; see `Conversation`. The session takes the calls that may begin from here and runs each on a thread; what
-the tool does there comes back through `begin`, `update` and `finish`.
+the tool does there comes back through `begin`, `update`, `send` and `finish`.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from haip_sync.testing import wire
 from haip_sync.testing.arrival import Arrival, Reader
+from haip_sync.testing.call import Call, ToolReply
 from haip_sync.testing.outgoing import Draft
 from haip_sync.testing.payloads import ToolCallPayload, ToolCancelPayload, ToolSchemaPayload
 from haip_sync.testing.records import ReceivedCall
 from haip_sync.testing.settings import ServerSettings
-from haip_sync.testing.tools import Tool
 from haip_sync.testing.voice import Voice
 
-AGENT_CHANNEL: Final = "AGENT"
-_OVER: Final = frozenset({"OK", "CANCELLED", "ERROR"})
-
-
-class Call:
-    """One call of a tool. Guarded by its session's lock, but for `cancelled`, and for what never changes."""
-
-    def __init__(self, call_id: str, name: str, tool: Tool, params: Any, arrival: Arrival) -> None:
-        envelope = arrival.envelope
-        self.call_id = call_id
-        self.name = name
-        self.tool = tool
-        self.params = params
-        self.channel = envelope.channel
-        self.members: Mapping[str, str | None] = {"run_id": envelope.run_id, "thread_id": envelope.thread_id}
-        self.cancelled = threading.Event()
-        """Set once it is to end. Any thread may wait for it."""
-        self.reason: str | None = None
-        """Why it is to end."""
-        self.status = "QUEUED"
-        """QUEUED, RUNNING or CANCELLING; then OK, CANCELLED or ERROR."""
-        self.result: Any = None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether its TOOL_DONE was said."""
-        return self.status in _OVER
-
-    def record(self) -> ReceivedCall:
-        """Return a frozen copy."""
-        return ReceivedCall(
-            call_id=self.call_id,
-            tool=self.name,
-            params=self.params,
-            channel=self.channel,
-            run_id=self.members["run_id"],
-            status=self.status,
-            result=self.result,
-        )
+_ANNOUNCED_ON: Final = "AGENT"
 
 
 class CallDesk:
     """The calls of one session."""
 
     def __init__(self, settings: ServerSettings, voice: Voice, reader: Reader) -> None:
-        self._tools = settings.tools
-        self._quirks = settings.quirks
+        self._settings = settings
         self._voice = voice
         self._reader = reader
+        self._reply = ToolReply(voice)
         self._known: deque[Call] = deque(maxlen=settings.keep_received)
         self._open: dict[str, Call] = {}
         self._ready: list[Call] = []
+        # The calls of each transaction that are not over, the one that runs first.
+        self._lanes: dict[str, deque[Call]] = {}
 
     def handlers(self) -> Mapping[str, Callable[[Arrival], None]]:
-        """Return what it does, by type; nothing where no tools were registered."""
-        if self._tools is None:
-            return {}
+        """Return what it does, by type; without tools a test answers itself."""
+        calling = {"TOOL_CALL": self._on_call, "TOOL_CANCEL": self._on_cancel}
+        asking = {"TOOL_LIST": self._on_list, "TOOL_SCHEMA": self._on_schema}
         return {
-            "TOOL_CALL": self._on_call,
-            "TOOL_CANCEL": self._on_cancel,
-            "TOOL_LIST": self._on_list,
-            "TOOL_SCHEMA": self._on_schema,
+            **(calling if self._settings.tools is not None else {}),
+            **(asking if self._settings.listed_tools is not None else {}),
         }
 
     def records(self) -> tuple[ReceivedCall, ...]:
@@ -89,35 +49,53 @@ class CallDesk:
         return tuple(call.record() for call in self._known)
 
     def announce(self) -> None:
-        """Tell a client that has just come which tools there are."""
-        if self._tools and self._voice.accepts("TOOL_LIST"):
-            self._list(AGENT_CHANNEL)
+        """Tell a client that has just come which tools there are; in the transaction dialect it must ask."""
+        if self._settings.tools and self._voice.accepts("TOOL_LIST") and not self._voice.is_transactional:
+            self._list(_ANNOUNCED_ON)
 
     # What the client asks for
 
     def _on_call(self, arrival: Arrival) -> None:
         payload = self._reader.payload(arrival, ToolCallPayload)
-        if payload is None or self._tools is None:
+        if payload is None:
             return
-        tool = self._tools.get(payload.tool)
+        tool = (self._settings.tools or {}).get(payload.tool)
+        envelope = arrival.envelope
         if payload.call_id in self._open:
-            self._voice.violation(f"a call {payload.call_id} is under way", arrival.envelope.id)
+            self._voice.violation(f"a call {payload.call_id} is under way", envelope.id)
         elif tool is None:
             self._refuse(payload, arrival)
         else:
-            self._accept(Call(payload.call_id, payload.tool, tool, payload.params, arrival))
+            self.accept(
+                Call(
+                    payload.call_id,
+                    payload.tool,
+                    tool,
+                    payload.params,
+                    channel=envelope.channel,
+                    reply=self._reply,
+                    run_id=envelope.run_id,
+                    thread_id=envelope.thread_id,
+                )
+            )
 
     def _refuse(self, payload: ToolCallPayload, arrival: Arrival) -> None:
         text = f"there is no tool {payload.tool!r}"
-        if self._quirks.unknown_tool == "ERROR":
-            self._voice.error("TOOL_NOT_FOUND", text, arrival.envelope.id if self._quirks.names_related_id else None)
+        if self._settings.quirks.unknown_tool == "ERROR":
+            self._voice.refuse("TOOL_NOT_FOUND", text, arrival.envelope.id)
             return
         done = {"call_id": payload.call_id, "status": "ERROR", "result": {"error": text}}
         self._voice.submit(arrival.envelope.channel, Draft("TOOL_DONE", done))
 
-    def _accept(self, call: Call) -> None:
+    def accept(self, call: Call) -> None:
+        """Take a call. It may begin at once, or after the calls of its transaction that came before it."""
         self._known.append(call)
         self._open[call.call_id] = call
+        if call.transaction is not None:
+            lane = self._lanes.setdefault(call.transaction.id, deque())
+            lane.append(call)
+            if lane[0] is not call:
+                return
         self._ready.append(call)
 
     def _on_cancel(self, arrival: Arrival) -> None:
@@ -126,6 +104,17 @@ class CallDesk:
         call = None if payload is None else self._open.get(payload.call_id)
         if payload is not None and call is not None:
             self._cancel(call, payload.reason or "the client cancelled it")
+
+    def cancel_run(self, run_id: str, reason: str) -> None:
+        """Cancel the calls that belong to a run."""
+        for call in tuple(self._open.values()):
+            if call.run_id == run_id:
+                self._cancel(call, reason)
+
+    def cancel_transaction(self, name: str, reason: str) -> None:
+        """Cancel the calls that belong to a transaction, the last first, so that none of them begins meanwhile."""
+        for call in reversed(tuple(self._lanes.get(name, ()))):
+            self._cancel(call, reason)
 
     def _cancel(self, call: Call, reason: str) -> None:
         if call.cancelled.is_set():
@@ -136,13 +125,7 @@ class CallDesk:
             self._done(call, "CANCELLED", None)
         else:
             call.status = "CANCELLING"
-            self._say(call, "TOOL_UPDATE", {"status": "CANCELLING"})
-
-    def cancel_run(self, run_id: str, reason: str) -> None:
-        """Cancel the calls that belong to a run."""
-        for call in tuple(self._open.values()):
-            if call.members["run_id"] == run_id:
-                self._cancel(call, reason)
+            call.reply.note(call, "CANCELLING")
 
     def _on_list(self, arrival: Arrival) -> None:
         # With tools in it, it is the client that announces its own.
@@ -150,16 +133,17 @@ class CallDesk:
             self._list(arrival.envelope.channel)
 
     def _list(self, channel: str) -> None:
-        tools = [{"name": name, "description": tool.description} for name, tool in (self._tools or {}).items()]
+        listed = self._settings.listed_tools or {}
+        tools = [{"name": name, "description": tool.description} for name, tool in listed.items()]
         self._voice.submit(channel, Draft("TOOL_LIST", {"tools": tools}))
 
     def _on_schema(self, arrival: Arrival) -> None:
         payload = self._reader.payload(arrival, ToolSchemaPayload)
-        if payload is None or self._tools is None or "schema" in arrival.envelope.payload:
+        if payload is None or "schema" in arrival.envelope.payload:
             return
-        tool = self._tools.get(payload.tool)
+        tool = (self._settings.listed_tools or {}).get(payload.tool)
         if tool is None:
-            self._voice.error("TOOL_NOT_FOUND", f"there is no tool {payload.tool!r}", arrival.envelope.id)
+            self._voice.refuse("TOOL_NOT_FOUND", f"there is no tool {payload.tool!r}", arrival.envelope.id)
         else:
             self._voice.submit(arrival.envelope.channel, Draft("TOOL_SCHEMA", {"tool": payload.tool, "schema": tool.schema}))
 
@@ -173,7 +157,7 @@ class CallDesk:
     def wait(self, call: Call) -> None:
         """Note that a call must wait for a thread, if it has not begun meanwhile."""
         if call.status == "QUEUED":
-            self._say(call, "TOOL_UPDATE", {"status": "QUEUED"})
+            call.reply.note(call, "QUEUED")
 
     def begin(self, call: Call) -> None:
         """Note that a thread has taken a call: it is RUNNING now, unless it was cancelled before."""
@@ -183,7 +167,12 @@ class CallDesk:
     def update(self, call: Call, payload: Mapping[str, Any]) -> None:
         """Say how a call gets on; nothing once it is over."""
         if not call.is_over:
-            self._say(call, "TOOL_UPDATE", payload)
+            call.reply.update(call, payload)
+
+    def send(self, call: Call, payload: Any) -> None:
+        """Say a part of what a call comes to; nothing once it is over."""
+        if not call.is_over:
+            call.reply.send(call, payload)
 
     def finish(self, call: Call, status: str, result: Any) -> None:
         """End a call. One that was cancelled is CANCELLED, with the result that it came to all the same."""
@@ -193,20 +182,29 @@ class CallDesk:
 
     def abandon(self, reason: str) -> None:
         """Cancel everything: the session is over, and nothing can be said any more."""
-        for call in tuple(self._open.values()):
+        for call in self._open.values():
             call.reason = call.reason or reason
             call.cancelled.set()
             call.status = "CANCELLED"
         self._open.clear()
         self._ready.clear()
+        self._lanes.clear()
 
     def _done(self, call: Call, status: str, result: Any) -> None:
         call.status = status
         call.result = result
         self._open.pop(call.call_id, None)
-        self._say(call, "TOOL_DONE", {"status": status} if result is None else {"status": status, "result": result})
+        call.reply.done(call)
+        if call.transaction is not None:
+            self._leave_lane(call, call.transaction.id)
 
-    def _say(self, call: Call, event_type: str, payload: Mapping[str, Any]) -> None:
-        # Written out now: the tool may change its objects, and what cannot be written must not fail later.
-        frozen = wire.freeze({"call_id": call.call_id, **payload})
-        self._voice.submit(call.channel, Draft(event_type, frozen, members=call.members))
+    def _leave_lane(self, call: Call, name: str) -> None:
+        lane = self._lanes.get(name)
+        if not lane:
+            return
+        was_first = lane[0] is call
+        lane.remove(call)
+        if not lane:
+            del self._lanes[name]
+        elif was_first:
+            self._ready.append(lane[0])

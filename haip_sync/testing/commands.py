@@ -8,11 +8,13 @@ from uuid import uuid4
 
 from haip_sync.config import check_channel, check_choice, check_count
 from haip_sync.errors import ConfigError
+from haip_sync.testing import wire
 from haip_sync.testing.agent import AGENT_NAME
 from haip_sync.testing.books import Credit
 from haip_sync.testing.conversation import Conversation
 from haip_sync.testing.outgoing import Draft
-from haip_sync.testing.policies import CreditPolicy, check_policy
+from haip_sync.testing.policies import CreditPolicy
+from haip_sync.testing.policy_names import check_policy
 from haip_sync.testing.reception import Reception
 from haip_sync.testing.records import Run
 from haip_sync.testing.registry import SessionRegistry
@@ -53,7 +55,7 @@ class ServerCommands:
         if not credit:
             raise ConfigError("grant messages or byte_credits, at least 1 of either")
         name = check_channel(channel)
-        return self._act(lambda conversation, _: conversation.voice.give(name, credit), session)
+        return self._act(lambda conversation, _: conversation.voice.give(name, credit, anyway=True), session)
 
     def pause(self, channel: str, *, session: Session | None = None) -> int:
         """Send PAUSE_CHANNEL and hold our own texts there. What still arrives is no breach. Twice is once."""
@@ -79,10 +81,27 @@ class ServerCommands:
             raise ConfigError(f"code must be a WebSocket close code (1000 to 1014, 3000 to 4999), not {code!r}")
         return self._act(lambda conversation, _: conversation.voice.close("dropped", code), session)
 
-    def send_text(self, channel: str, text: str, author: str | None = AGENT_NAME, *, session: Session | None = None) -> int:
-        """Send a text (START, a PART for every 40 characters, END) as the client's credit and the pauses allow; never waits."""
+    def send_text(
+        self,
+        channel: str,
+        text: str,
+        author: str | None = AGENT_NAME,
+        *,
+        transaction: str | None = None,
+        session: Session | None = None,
+    ) -> int:
+        """Send a text (START, a PART for every 40 characters, END) as the client's credit and the pauses allow; never waits.
+
+        In the transaction dialect it is one MESSAGE in `transaction`, or in the newest one that is open, and goes to everybody
+        who takes part; without such a one it is dropped and counted. Raises `ConfigError` for what is no text.
+        """
         name = check_channel(channel)
-        return self._act(lambda conversation, _: conversation.voice.say(name, text, author), session)
+        _check_text(text)
+        return self._act(lambda conversation, _: conversation.say(name, text, author, transaction), session)
+
+    def end_transaction(self, transaction: str, *, session: Session | None = None) -> int:
+        """End a transaction with TRANSACTION_END for everybody who takes part; nothing where it is not open."""
+        return self._act(lambda conversation, _: conversation.transactions.end(transaction), session)
 
     def send_audio(
         self,
@@ -171,8 +190,11 @@ class ServerCommands:
 
     def _act(self, step: Step, session: Session | None) -> int:
         targets = self._targets(session)
-        for target in targets:
-            target.perform(step)
+        try:
+            for target in targets:
+                target.perform(step)
+        except wire.WireError as error:
+            raise ConfigError(f"what is to be sent {error}") from error
         return len(targets)
 
     def _targets(self, session: Session | None) -> tuple[ServerSession, ...]:
@@ -181,3 +203,12 @@ class ServerCommands:
             raise ConfigError(f"session must be a Session of this server or None, not {session!r}")
         meant = [target for target in self._sessions.connected() if session in (None, target.view)]
         return tuple(sorted((target for target in meant if target.live), key=lambda target: target.number))
+
+
+def _check_text(text: object) -> None:
+    try:
+        wire.freeze(text)
+    except wire.WireError as error:
+        raise ConfigError(f"the text {error}") from error
+    if not isinstance(text, str):
+        raise ConfigError(f"the text must be a str, not {text!r:.100}")

@@ -9,6 +9,7 @@ A frame is read, paid for, recorded and then handed to the clerk for its type.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 from uuid import uuid4
 
 from haip_sync.testing import wire
@@ -25,13 +26,23 @@ from haip_sync.testing.records import Archive, Breach, ReceivedFrame
 from haip_sync.testing.runs import RunDesk
 from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.text_clerk import TextClerk
+from haip_sync.testing.transaction_book import TransactionBook
+from haip_sync.testing.transactions import TransactionDesk
 from haip_sync.testing.voice import Voice
 
 
 class Conversation:
     """One connection. `begin` opens it; `peer_id` is None until the client's HAI was good."""
 
-    def __init__(self, settings: ServerSettings, policy: CreditPolicy, by_channel: Mapping[str, CreditPolicy]) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        policy: CreditPolicy,
+        by_channel: Mapping[str, CreditPolicy],
+        *,
+        book: TransactionBook | None = None,
+        admits: Callable[[Any], bool] | None = None,
+    ) -> None:
         self.id = str(uuid4())
         self.peer_id: str | None = None
         self.sequence = Sequence()
@@ -40,17 +51,22 @@ class Conversation:
         self.voice = Voice(settings, Postbox(self.id, self.sequence, settings.tariff, settings.quirks), self.desk)
         self._settings = settings
         self._reader = Reader(self.voice, self.desk)
-        self._greeting = Greeting(settings, self.voice, self._reader)
+        self._greeting = Greeting(settings, self.voice, self._reader, admits)
         self.calls = CallDesk(settings, self.voice, self._reader)
         self.runs = RunDesk(settings, self.voice, self._reader, self.calls.cancel_run)
+        audio = AudioClerk(self.voice, self.archive, self._reader)
+        self.transactions = TransactionDesk(
+            settings, self.voice, self.archive, self._reader, self.calls, book or TransactionBook(), audio
+        )
         # A frame whose binary part is still to come.
         self._awaiting: Arrival | None = None
         self._handlers: Mapping[str, Callable[[Arrival], None]] = {
             **FlowClerk(self.voice, self.desk, self._reader).handlers(),
             **TextClerk(settings, self.voice, self.archive, self._reader).handlers(),
-            **AudioClerk(self.voice, self.archive, self._reader).handlers(),
+            **audio.handlers(),
             **self.calls.handlers(),
             **self.runs.handlers(),
+            **self.transactions.handlers(),
         }
 
     # What happens to it
@@ -78,6 +94,21 @@ class Conversation:
             self._receive_binary(data)
         else:
             self._receive_text(data, now)
+
+    def say(self, channel: str, text: str, author: str | None, transaction: str | None = None) -> None:
+        """Queue a text of ours: in a transaction (None: the newest that is open) where there are such, else streamed."""
+        open_ones = self.voice.transactions
+        if not self.voice.is_transactional:
+            self.voice.say(channel, text, author)
+        elif transaction in open_ones or (transaction is None and open_ones):
+            self.transactions.say(transaction or open_ones[-1], channel, "MESSAGE", text)
+        else:
+            self.voice.speech.dropped += 1
+
+    def abandon(self) -> None:
+        """End what goes on: the session is over."""
+        self.calls.abandon("the session is over")
+        self.transactions.abandon()
 
     # Reading
 
@@ -175,8 +206,10 @@ class Conversation:
             balance=account.balance,
             balance_bytes=account.balance_bytes,
         )
-        self.archive.add_breach(breach, envelope.payload.get("message_id"))
+        payload = envelope.payload
+        self.archive.add_breach(breach, payload.get("message_id") if isinstance(payload, dict) else None)
         self.voice.refuse(
+            self._settings.quirks.refusal,
             f"{envelope.channel}: {cost.messages} messages and {cost.byte_credits} bytes came, "
             f"{breach.balance} messages and {breach.balance_bytes} bytes were granted and unspent",
             envelope.id,
@@ -210,6 +243,7 @@ class Conversation:
                 ack=envelope.ack,
                 run_id=envelope.run_id,
                 thread_id=envelope.thread_id,
+                transaction=envelope.transaction_id,
                 frame_bytes=arrival.frame_bytes,
                 cost_bytes=cost_bytes,
                 binary=arrival.binary,

@@ -73,6 +73,10 @@ class CreditDesk:
             self._states[name] = policy.start(self._window)
         return [(name, self.after_frame(name, now)) for name in affected]
 
+    def ask_again(self, now: float) -> Iterable[tuple[str, Credit]]:
+        """Ask every policy anew: what it would have given lately could not be sent."""
+        return [(name, self.after_frame(name, now)) for name in self.channels()]
+
     def after_frame(self, channel: str, now: float) -> Credit:
         """Ask the policy what to give after a data frame."""
         given = self._states[channel].after_frame(self._ledgers[channel].owed(), now)

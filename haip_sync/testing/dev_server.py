@@ -66,9 +66,14 @@ class DevServer(ServerCommands):
     Args:
         host: Address to listen on; any path is accepted there.
         port: TCP port, 0 for a free one.
-        token: Where given, a client must show it as `?token=...` or as a bearer token; who does not is closed with 1008.
-        dialect: Which texts it accepts and sends: `"message"` (MESSAGE_START...), `"text"` (TEXT_MESSAGE_START...), or
-            `"both"`; the client chooses then, and we write as `message` if its HAI lets us.
+        token: Where given, a client must show it as `?token=...` or as a bearer token; who does not is closed with 1008. Where
+            there are transactions it may also stand in the `auth` object of the HAI, under any name, after "Bearer " or not.
+        dialect: Which texts it accepts and sends: `"message"` (MESSAGE_START...), `"text"` (TEXT_MESSAGE_START...),
+            `"both"`, `"transaction"` (a MESSAGE in a transaction, as the present published server wants it) or `"all"`. Where
+            there are several the client chooses, and we write as the first of message, text, transaction that its HAI lets us.
+            Transactions run a tool: `"echo"`, `"agent"` or one of `tools`. Where all goes through transactions, PAUSE_CHANNEL is
+            not accepted, a FLOW_UPDATE belongs to an open transaction (of ours, what the policy owes waits for one; `grant`
+            does not), and `transaction` is "null" in what belongs to none.
         policy: When credit is given back, as a policy or as `parse_policy` reads it; default `RenewAtHalf()`, or
             `Never()` where the quirks say so.
         initial_credits: First message credit per channel, from 0. None: our HAI names none, in bytes neither; the policies

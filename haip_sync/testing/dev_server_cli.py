@@ -15,7 +15,7 @@ from haip_sync import testing
 from haip_sync.config import DEFAULT_INITIAL_CREDIT_BYTES, DEFAULT_INITIAL_CREDITS, CreditUnit
 from haip_sync.errors import ConfigError
 from haip_sync.testing.pause_script import PauseStep
-from haip_sync.testing.policies import POLICY_NAMES
+from haip_sync.testing.policy_names import POLICY_NAMES
 from haip_sync.testing.wire import DIALECTS
 
 if TYPE_CHECKING:

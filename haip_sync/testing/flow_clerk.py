@@ -42,6 +42,11 @@ class FlowClerk:
 
     def _on_flow_update(self, arrival: Arrival) -> None:
         """Read it both ways, for the wire does not tell a grant from a request; `action`, where it is there, does."""
+        name = arrival.envelope.transaction_id
+        if self._voice.is_transactional and name not in self._voice.transactions:
+            text = "FLOW_UPDATE belongs to an open transaction here"
+            self._voice.refuse("TRANSACTION_NOT_FOUND", text, arrival.envelope.id, {"transaction": name})
+            return
         payload = self._reader.payload(arrival, FlowPayload)
         if payload is None:
             return

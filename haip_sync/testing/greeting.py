@@ -5,10 +5,12 @@ Not thread-safe; see `Conversation`.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from haip_sync.testing import wire
 from haip_sync.testing.arrival import Arrival, Reader
+from haip_sync.testing.gate import CLOSE_POLICY_VIOLATION
 from haip_sync.testing.payloads import HaiPayload
 from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.voice import Voice
@@ -18,10 +20,11 @@ _MOST_UNREAD: Final = 1000
 
 
 class Greeting:
-    """The handshake of one connection."""
+    """The handshake of one connection. `admits(auth)` says whether a HAI shows who it is; None: that is known already."""
 
-    def __init__(self, settings: ServerSettings, voice: Voice, reader: Reader) -> None:
+    def __init__(self, settings: ServerSettings, voice: Voice, reader: Reader, admits: Callable[[Any], bool] | None) -> None:
         self._quirks = settings.quirks
+        self._admits = admits
         self._voice = voice
         self._reader = reader
         # With a late HAI: when it is due, and what came before it.
@@ -63,8 +66,14 @@ class Greeting:
             self._voice.violation("the first frame must be HAI", arrival.envelope.id)
             return None
         payload = self._reader.payload(arrival, HaiPayload)
-        if payload is None or wire.MAJOR in payload.accept_major:
-            return payload
-        self._voice.error("VERSION_INCOMPATIBLE", f"we speak MAJOR {wire.MAJOR} only", arrival.envelope.id)
-        self._voice.close("no protocol version in common")
-        return None
+        if payload is None:
+            return None
+        if self._admits is not None and not self._admits(payload.auth):
+            self._voice.error("FAILED_AUTH", "no token, or a wrong one", arrival.envelope.id)
+            self._voice.close("no token, or a wrong one", CLOSE_POLICY_VIOLATION)
+            return None
+        if wire.MAJOR not in payload.accept_major:
+            self._voice.error("VERSION_INCOMPATIBLE", f"we speak MAJOR {wire.MAJOR} only", arrival.envelope.id)
+            self._voice.close("no protocol version in common")
+            return None
+        return payload

@@ -6,12 +6,15 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import msgspec
+
 from haip_sync.config import check_choice
 from haip_sync.errors import ConfigError
 from haip_sync.testing import wire
-from haip_sync.testing.calls import Call
+from haip_sync.testing.call import Call
 
 if TYPE_CHECKING:
+    from haip_sync.testing.records import Transaction
     from haip_sync.testing.server_session import ServerSession
     from haip_sync.testing.session import Session
 
@@ -23,8 +26,9 @@ UpdateStatus = Literal["QUEUED", "RUNNING", "CANCELLING"]
 class ToolInvocation:
     """One call of a tool, as its function sees it. Every method may be called by any thread.
 
-    What it says goes out on the channel of the call, within the credit that the client grants and behind what waits
-    there; nothing here waits for it.
+    In the transaction dialect each MESSAGE is a call of its own: `params` is its payload, and the result, if it is not None,
+    the MESSAGE that answers it. What it says goes out on the channel of the call (in a transaction on AGENT), within the
+    credit that the client grants and behind what waits there; nothing here waits for it.
     """
 
     def __init__(self, call: Call, session: ServerSession) -> None:
@@ -52,7 +56,12 @@ class ToolInvocation:
     @property
     def run_id(self) -> str | None:
         """The run that it belongs to."""
-        return self._call.members["run_id"]
+        return self._call.run_id
+
+    @property
+    def transaction(self) -> Transaction | None:
+        """The transaction that it belongs to, as it was when the message came; None for a TOOL_CALL."""
+        return self._call.transaction
 
     @property
     def session(self) -> Session:
@@ -72,6 +81,7 @@ class ToolInvocation:
     def update(self, *, progress: float | None = None, partial: Any = None, status: UpdateStatus = "RUNNING") -> bool:
         """Send TOOL_UPDATE with a progress of 0 to 100 and a partial result; return False, nothing sent, once the call is over.
 
+        In a transaction it is an INFO with the same members.
         Raises `ConfigError` for a wrong value and for a partial result that JSON cannot carry.
         """
         check_choice("status", status, get_args(UpdateStatus))
@@ -79,11 +89,19 @@ class ToolInvocation:
         if progress is not None:
             payload["progress"] = _check_progress(progress)
         if partial is not None:
-            try:
-                payload["partial"] = wire.freeze(partial)
-            except wire.WireError as error:
-                raise ConfigError(f"partial {error}") from error
+            payload["partial"] = _freeze("partial", partial)
         self._session.perform(lambda conversation, _: conversation.calls.update(self._call, payload))
+        return not self._call.is_over
+
+    def send(self, payload: Any) -> bool:
+        """Send a part of the answer: a MESSAGE in a transaction, else TOOL_UPDATE with `payload` as its partial result.
+
+        Returns False, nothing sent, once the call is over. Raises `ConfigError` for what JSON cannot carry, and for None.
+        """
+        if payload is None:
+            raise ConfigError("payload must not be None")
+        frozen = _freeze("payload", payload)
+        self._session.perform(lambda conversation, _: conversation.calls.send(self._call, frozen))
         return not self._call.is_over
 
 
@@ -106,6 +124,13 @@ def _outcome(call: Call, invocation: ToolInvocation) -> tuple[str, Any]:
         logger.info("tool %s failed: %r", call.name, error)
         return "ERROR", {"error": f"{type(error).__name__}: {error}"}
     return "OK", result
+
+
+def _freeze(name: str, value: object) -> msgspec.Raw:
+    try:
+        return wire.freeze(value)
+    except wire.WireError as error:
+        raise ConfigError(f"{name} {error}") from error
 
 
 def _check_progress(progress: object) -> float:

@@ -33,6 +33,8 @@ class HaiPayload(msgspec.Struct, frozen=True, kw_only=True):
     accept_major: list[FromZero]
     accept_events: list[str]
     capabilities: Capabilities = Capabilities()
+    auth: Any = None
+    """Who the client is, in the transaction dialect."""
 
 
 class FlowPayload(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +74,13 @@ class AudioPayload(msgspec.Struct, frozen=True, kw_only=True):
     message_id: Name
     mime: str
     data: str | None = None
+
+
+class TransactionPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """TRANSACTION_START; the name is spelled as it is on the wire."""
+
+    toolName: str | None = None  # noqa: N815
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class ToolCallPayload(msgspec.Struct, frozen=True, kw_only=True):

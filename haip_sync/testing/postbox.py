@@ -75,6 +75,8 @@ class Postbox:
     def __init__(self, session_id: str, sequence: Sequence, tariff: Tariff, quirks: Quirks) -> None:
         self.session_id = session_id
         """The session id that frames carry from now on."""
+        self.members: Mapping[str, Any] = NO_MEMBERS
+        """What the envelope of every frame has from now on, unless the frame says otherwise."""
         self._tariff = tariff
         self._number = _NUMBERS[quirks.seq]
         self._sequence = sequence
@@ -95,8 +97,8 @@ class Postbox:
         `members` go into the envelope beside HAIP's usual ones; what is None is left out.
         """
         bin_len = None if binary is None else len(binary)
-        if binary is not None:
-            members = {"bin_len": bin_len, "bin_mime": "application/octet-stream", **members}
+        attached = {} if binary is None else {"bin_len": bin_len, "bin_mime": "application/octet-stream"}
+        given = {name: value for name, value in members.items() if value is not None}
         text = wire.encode(
             session=self.session_id,
             seq=self._number(self._next_seq),
@@ -104,7 +106,7 @@ class Postbox:
             event_type=event_type,
             channel=channel,
             payload=payload,
-            members=members,
+            members={**self.members, **attached, **given},
         )
         cost = self._tariff.data(event_type=event_type, payload=payload, bin_len=bin_len, frame_bytes=len(text.encode()))
         return Ready(text, binary, cost)

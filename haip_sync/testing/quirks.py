@@ -34,7 +34,7 @@ class Quirks:
     refusal: Literal["FLOW_CONTROL_VIOLATION", "INSUFFICIENT_CREDITS"] = "FLOW_CONTROL_VIOLATION"
     """The code of the ERROR that answers a frame without credit."""
     names_related_id: bool = True
-    """Whether that ERROR, and TOOL_NOT_FOUND, say in `related_id` which frame it was."""
+    """Whether that ERROR, and those for want of a tool or a transaction, say in `related_id` which frame it was."""
     unknown_tool: Literal["TOOL_DONE", "ERROR"] = "TOOL_DONE"
     """What answers the call of a tool that there is not: TOOL_DONE with status ERROR, or `ERROR{TOOL_NOT_FOUND}`."""
     flow_update: Literal["accepted", "unsupported"] = "accepted"

@@ -18,13 +18,15 @@ class ReceivedFrame(msgspec.Struct, frozen=True, kw_only=True):
 
     type: str
     channel: str
-    payload: dict[str, Any]
+    payload: Any
+    """An object; for MESSAGE anything but null."""
     id: str
     session: str
     seq: str
     ack: str | None
     run_id: str | None
     thread_id: str | None
+    transaction: str | None
     frame_bytes: int
     """The UTF-8 length of the whole text frame."""
     cost_bytes: int
@@ -34,7 +36,7 @@ class ReceivedFrame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceivedText(msgspec.Struct, frozen=True, kw_only=True):
-    """One whole text: its START, every PART and its END arrived."""
+    """One whole text: its START, every PART and its END arrived, or a MESSAGE that is a text."""
 
     message_id: str
     channel: str
@@ -43,6 +45,8 @@ class ReceivedText(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str | None = None
     """The run and the thread that its START named."""
     thread_id: str | None = None
+    transaction: str | None = None
+    """The transaction in which it came, as one MESSAGE; its `message_id` is the frame's id then."""
 
 
 class ReceivedCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +57,8 @@ class ReceivedCall(msgspec.Struct, frozen=True, kw_only=True):
     params: Any
     channel: str
     run_id: str | None
+    transaction: str | None
+    """The transaction whose MESSAGE it is; None for a TOOL_CALL."""
     status: str
     """QUEUED, RUNNING or CANCELLING; once it is over, OK, CANCELLED or ERROR."""
     result: Any
@@ -78,6 +84,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def active(self) -> bool:
         """Whether it is not over."""
         return self.status == "ACTIVE"
+
+
+class Transaction(msgspec.Struct, frozen=True, kw_only=True):
+    """One transaction that a session takes part in, or has, at one moment. Do not change its parameters."""
+
+    id: str
+    reference: str | None
+    """The temporary id that the client began it with; None where it joined."""
+    tool: str
+    params: dict[str, Any]
+    open: bool = True
+    """Whether it has not ended. A session that breaks off ends none."""
 
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True):

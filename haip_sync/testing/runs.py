@@ -94,15 +94,16 @@ class RunDesk:
 
     def start(self, run: Run) -> None:
         """Begin a run of ours and announce it."""
-        self._add(run)
         named = {"run_id": run.run_id, "thread_id": run.thread_id, "metadata": run.metadata}
         self._say(run, "RUN_STARTED", {name: value for name, value in named.items() if value is not None})
+        self._add(run)
 
     def end(self, run_id: str, event_type: str, payload: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
         """End a run, whoever began it, and announce that; nothing where it is over or was never begun."""
         run = self._runs.get(run_id)
-        if run is not None and self._close(run, changes) is not None:
+        if run is not None and run.active:
             self._say(run, event_type, {"run_id": run_id, **payload})
+            self._close(run, changes)
             if event_type == "RUN_CANCEL":
                 self._on_cancel(run_id, "its run was cancelled")
 

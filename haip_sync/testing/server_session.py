@@ -19,12 +19,13 @@ from typing import Final, TypeVar
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
-from haip_sync.testing.calls import Call
+from haip_sync.testing.call import Call
 from haip_sync.testing.conversation import Conversation
 from haip_sync.testing.invocation import run_tool
 from haip_sync.testing.session import Session
 from haip_sync.testing.timers import Alarms, Clock
 from haip_sync.testing.tool_threads import ToolThreads
+from haip_sync.testing.transactions import Relayed
 
 MAX_UNSENT_FRAMES: Final = 100_000
 MAX_UNSENT_CHARS: Final = 64 << 20
@@ -72,11 +73,15 @@ class ServerSession:
         # Waits for: any change of the session, for `Session.wait_for`.
         self._changed = threading.Condition(self._lock)
         self._conversation = conversation
+        conversation.transactions.reach = lambda step: self.perform(lambda _conversation, _now: step())
         self._unsent: deque[str | bytes] = deque()
         self._unsent_chars = 0
         self._version = 0
         # Whether `on_open` was called: the client's HAI was good.
         self._opened = False
+        # What is to be done in other sessions, and whether a thread is about to do it.
+        self._relays: deque[Relayed] = deque()
+        self._relaying = False
         # The nearest alarm that is set and has not fired.
         self._alarm: float | None = None
         self._ended = False
@@ -117,6 +122,9 @@ class ServerSession:
             opens = self._conversation.peer_id is not None and not (self._opened or self._ended)
             self._opened = self._opened or opens
             calls = [] if self._ended else self._conversation.calls.take_ready()
+            self._relays.extend(self._conversation.transactions.take_relays())
+            relays = bool(self._relays) and not self._relaying
+            self._relaying = self._relaying or relays
             too_far_behind = len(self._unsent) > MAX_UNSENT_FRAMES or self._unsent_chars > MAX_UNSENT_CHARS
         if opens:
             self._on_open(self)
@@ -124,8 +132,20 @@ class ServerSession:
             self._alarms.at(alarm, self._on_alarm)
         for call in calls:
             self._launch(call)
+        if relays:
+            self._relay_all()
         if too_far_behind:
             self.abort()
+
+    def _relay_all(self) -> None:
+        """Do in other sessions what ours has for them, in order: one thread does it for all, and holds no lock meanwhile."""
+        while (relay := self._next_relay()) is not None:
+            relay.member.reach(partial(relay.act, relay.member))
+
+    def _next_relay(self) -> Relayed | None:
+        with self._lock:
+            self._relaying = bool(self._relays)
+            return self._relays.popleft() if self._relays else None
 
     def _launch(self, call: Call) -> None:
         if not self._tool_threads.run(partial(run_tool, self, call)):
@@ -231,7 +251,7 @@ class ServerSession:
         with self._lock:
             self._ended = True
             self._close_code = self._connection.close_code
-            self._conversation.calls.abandon("the session is over")
+            self._conversation.abandon()
             self._unsent.clear()
             self._version += 1
             self._to_write.notify_all()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from haip_sync.config import check_channel, check_timeout
 from haip_sync.errors import HAIPTimeout
 from haip_sync.testing.books import Books
-from haip_sync.testing.records import Breach, ReceivedCall, ReceivedFrame, ReceivedText, Run
+from haip_sync.testing.records import Breach, ReceivedCall, ReceivedFrame, ReceivedText, Run, Transaction
 
 if TYPE_CHECKING:
     from haip_sync.testing.server_session import ServerSession
@@ -115,6 +115,11 @@ class Session:
     def runs(self) -> tuple[Run, ...]:
         """The runs, the client's and ours, in order of their beginning; the oldest of more than `keep_received` are forgotten."""
         return self._core.read(lambda conversation: conversation.runs.records())
+
+    @property
+    def transactions(self) -> tuple[Transaction, ...]:
+        """The transactions that it began or joined, in this order; above `keep_received`, ended ones are forgotten."""
+        return self._core.read(lambda conversation: conversation.transactions.records())
 
     @property
     def texts_dropped(self) -> int:

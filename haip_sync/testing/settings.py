@@ -10,11 +10,12 @@ from typing import Final, get_args
 from haip_sync.config import CreditUnit, check_choice, check_count, check_flag
 from haip_sync.errors import ConfigError
 from haip_sync.testing.books import Credit
-from haip_sync.testing.policies import CreditPolicy, Never, RenewAtHalf, check_policy
+from haip_sync.testing.policies import CreditPolicy, Never, RenewAtHalf
+from haip_sync.testing.policy_names import check_policy
 from haip_sync.testing.quirks import Quirks
 from haip_sync.testing.tariff import Tariff
-from haip_sync.testing.tools import Tool, ToolFunction, check_tools
-from haip_sync.testing.wire import DIALECTS, accepted_types
+from haip_sync.testing.tools import DEFAULT_TOOLS, Tool, ToolFunction, check_tools
+from haip_sync.testing.wire import DIALECTS, HAS_TRANSACTIONS, accepted_types
 
 _FLOW_UPDATE: Final = frozenset({"FLOW_UPDATE"})
 
@@ -35,6 +36,16 @@ class ServerSettings:
     max_concurrent_runs: int = 1
     tariff: Tariff = field(default_factory=Tariff)
     quirks: Quirks = field(default_factory=Quirks)
+
+    @cached_property
+    def transaction_tools(self) -> Mapping[str, Tool]:
+        """What a transaction may be begun with: what the server was given, and the defaults."""
+        return {**DEFAULT_TOOLS, **(self.tools or {})}
+
+    @cached_property
+    def listed_tools(self) -> Mapping[str, Tool] | None:
+        """What TOOL_LIST and TOOL_SCHEMA tell of; None: nobody answers them."""
+        return self.transaction_tools if self.dialect in HAS_TRANSACTIONS else self.tools
 
     @cached_property
     def announced(self) -> frozenset[str]:

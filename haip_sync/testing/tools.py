@@ -9,6 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from haip_sync.errors import ConfigError
+from haip_sync.testing import wire
+from haip_sync.testing.agent import answer_to
 
 if TYPE_CHECKING:
     from haip_sync.testing.invocation import ToolInvocation
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
 ToolFunction = Callable[[Any, "ToolInvocation"], Any]
 """`function(params, call)`: what it returns is the result, what it raises makes it an ERROR. It runs on a thread of the
 server's and may wait, but should look at `call.cancelled`."""
-
-_ANYTHING: Final[Mapping[str, Any]] = MappingProxyType({"type": "object"})
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,26 @@ class Tool:
     function: ToolFunction
     description: str = ""
     """What TOOL_LIST says of it."""
-    schema: Mapping[str, Any] = field(default_factory=lambda: _ANYTHING)
-    """What TOOL_SCHEMA says of its parameters; nobody checks them."""
+    schema: dict[str, Any] = field(default_factory=lambda: {"type": "object"})
+    """What TOOL_SCHEMA says of its parameters, as JSON can carry it; nobody checks them."""
+
+
+def _echo(params: Any, call: ToolInvocation) -> Any:
+    """Answers each message with itself."""
+    del call
+    return params
+
+
+def _agent(params: Any, call: ToolInvocation) -> str:
+    """Says what it heard."""
+    del call
+    return answer_to(str(params))
+
+
+DEFAULT_TOOLS: Final[Mapping[str, Tool]] = MappingProxyType(
+    {"echo": Tool(_echo, "Answers each message with itself."), "agent": Tool(_agent, "Says what it heard.")}
+)
+"""What every transaction may be begun with."""
 
 
 def check_tools(tools: object) -> Mapping[str, Tool] | None:
@@ -48,6 +66,10 @@ def _check_name(name: object) -> str:
 
 def _check_tool(name: object, tool: object) -> Tool:
     if isinstance(tool, Tool):
+        try:
+            wire.freeze({"description": tool.description, "schema": tool.schema})
+        except wire.WireError as error:
+            raise ConfigError(f"tool {name!r}: its description or schema {error}") from error
         return tool
     if not callable(tool):
         raise ConfigError(f"tool {name!r} must be a function of (params, call) or a Tool, not {tool!r:.100}")

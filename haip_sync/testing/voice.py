@@ -9,6 +9,8 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from haip_sync.testing import wire
 from haip_sync.testing.books import Credit
 from haip_sync.testing.credit_desk import CreditDesk
@@ -20,7 +22,7 @@ from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.speech import Speech
 
 CLOSE_PROTOCOL_ERROR: Final = 1002
-_AUDIO: Final = "AUDIO_CHUNK"
+_TRANSACTIONS_NEED: Final = ("TRANSACTION_START", "MESSAGE")
 
 
 class Voice:
@@ -39,8 +41,13 @@ class Voice:
         # None until the client's HAI: nobody knows what it accepts before.
         self._peer_accepts: frozenset[str] | None = None
         self._takes_binary = False
-        # The dialect of our texts; None when the client accepts none of ours.
+        self.transactions: list[str] = []
+        """The open transactions that the session takes part in, the newest last."""
+        # How our texts travel; None when the client accepts none of our streamed ones.
         self._text_types: tuple[str, str, str] | None = None
+        self._takes_transactions = False
+        if settings.dialect == "transaction":
+            postbox.members = wire.NO_TRANSACTION
 
     def hello(self) -> None:
         """Send our HAI."""
@@ -73,8 +80,26 @@ class Voice:
             self.hello()
         self._peer_accepts = peer_accepts
         self._takes_binary = hai.capabilities.binary_frames
-        fitting = (types for types in wire.TEXT_TYPES[self._settings.dialect] if peer_accepts.issuperset(types))
+        dialect = self._settings.dialect
+        fitting = (types for types in wire.TEXT_TYPES[dialect] if peer_accepts.issuperset(types))
         self._text_types = next(fitting, None)
+        self._takes_transactions = dialect in wire.HAS_TRANSACTIONS and peer_accepts.issuperset(_TRANSACTIONS_NEED)
+        if self.is_transactional:
+            self._postbox.members = wire.NO_TRANSACTION
+
+    @property
+    def is_transactional(self) -> bool:
+        """Whether what is said goes through transactions, and FLOW_UPDATE too: the client takes no streamed texts of ours."""
+        return self._settings.dialect == "transaction" or (self._text_types is None and self._takes_transactions)
+
+    def enter(self, transaction: str) -> None:
+        """Take part in an open transaction; once for each."""
+        self.transactions.append(transaction)
+
+    def leave(self, transaction: str) -> None:
+        """Take part in it no longer."""
+        if transaction in self.transactions:
+            self.transactions.remove(transaction)
 
     def accepts(self, event_type: str) -> bool:
         """Whether the client's HAI names `event_type`."""
@@ -86,15 +111,23 @@ class Voice:
         self._queue(channel, None if types is None else OutgoingText(text, author, types, members))
 
     def submit(self, channel: str, draft: Draft) -> None:
-        """Queue a data frame of ours, behind what waits on the channel; without a type that the client accepts it is dropped."""
+        """Queue a data frame of ours, behind what waits on the channel; without a type that the client accepts it is dropped.
+
+        Raises `WireError`, nothing queued, for a payload that JSON cannot carry.
+        """
+        if not isinstance(draft.payload, msgspec.Raw):
+            wire.freeze(draft.payload)  # now, and not when its turn comes, for then nobody could be told
         self._queue(channel, OutgoingFrame(draft) if self.accepts(draft.event_type) else None)
 
     def play(self, channel: str, sound: bytes, payload: Mapping[str, Any]) -> None:
         """Queue audio of ours, as a binary frame if the client takes those and as base64 if not."""
+        event_type = "AUDIO" if self.is_transactional else "AUDIO_CHUNK"
+        members = {"transaction": self._newest_transaction()}
         if self._takes_binary:
-            self.submit(channel, Draft(_AUDIO, payload, sound, {"bin_mime": payload["mime"]}))
+            self.submit(channel, Draft(event_type, payload, sound, {"bin_mime": payload["mime"], **members}))
         else:
-            self.submit(channel, Draft(_AUDIO, {**payload, "data": base64.b64encode(sound).decode()}))
+            encoded = base64.b64encode(sound).decode()
+            self.submit(channel, Draft(event_type, {**payload, "data": encoded}, members=members))
 
     def _queue(self, channel: str, item: Outgoing | None) -> None:
         ledger = None if item is None else self._desk.ledger(channel)
@@ -104,14 +137,28 @@ class Voice:
         self.speech.add(channel, item)
         self.speech.pump(ledger)
 
-    def give(self, channel: str, credit: Credit) -> None:
-        """Grant `credit` by FLOW_UPDATE; nothing when it is empty or the client accepts no FLOW_UPDATE."""
+    def give(self, channel: str, credit: Credit, *, anyway: bool = False) -> None:
+        """Grant `credit` by FLOW_UPDATE; nothing when it is empty or the client accepts no FLOW_UPDATE.
+
+        In the transaction dialect a FLOW_UPDATE belongs to a transaction: without an open one nothing is granted but `anyway`.
+        """
         ledger = self._desk.ledger(channel)
         if not credit or ledger is None or not self.accepts("FLOW_UPDATE"):
             return
+        transaction = self._newest_transaction()
+        if self.is_transactional and transaction is None and not anyway:
+            return
         ledger.from_client.grant(credit)
         amounts = {"add_messages": credit.messages, "add_bytes": credit.byte_credits}
-        self.tell("FLOW_UPDATE", {"channel": channel, **{name: value for name, value in amounts.items() if value}})
+        payload = {"channel": channel, **{name: value for name, value in amounts.items() if value}}
+        self.tell("FLOW_UPDATE", payload, {"transaction": transaction})
+
+    def give_what_waited(self, now: float) -> None:
+        """Ask the policies again, now that there is a transaction in which to grant."""
+        self.give_all(self._desk.ask_again(now))
+
+    def _newest_transaction(self) -> str | None:
+        return self.transactions[-1] if self.is_transactional and self.transactions else None
 
     def give_all(self, grants: Iterable[tuple[str, Credit]]) -> None:
         """Grant each."""
@@ -145,20 +192,19 @@ class Voice:
         """Return what is to go to the socket, in order."""
         return self._postbox.take()
 
-    def tell(self, event_type: str, payload: Mapping[str, Any]) -> None:
+    def tell(self, event_type: str, payload: Mapping[str, Any], members: Mapping[str, Any] = NO_MEMBERS) -> None:
         """Send a control frame. Before the client's HAI we cannot know what it accepts."""
         if self._peer_accepts is None or event_type in self._peer_accepts:
-            self._postbox.send(self._postbox.write(event_type, payload))
+            self._postbox.send(self._postbox.write(event_type, payload, members=members))
 
-    def refuse(self, message: str, related_id: str) -> None:
-        """Send the ERROR that answers a frame without credit."""
-        quirks = self._settings.quirks
-        self.error(quirks.refusal, message, related_id if quirks.names_related_id else None)
+    def refuse(self, code: str, message: str, related_id: str, members: Mapping[str, Any] = NO_MEMBERS) -> None:
+        """Send the ERROR that answers a frame that lacks credit, a tool or a transaction; the quirks say whether it is named."""
+        self.error(code, message, related_id if self._settings.quirks.names_related_id else None, members)
 
-    def error(self, code: str, message: str, related_id: str | None = None) -> None:
+    def error(self, code: str, message: str, related_id: str | None = None, members: Mapping[str, Any] = NO_MEMBERS) -> None:
         """Send an ERROR; `related_id` is the id of the client's frame that it is about."""
         related = {} if related_id is None else {"related_id": related_id}
-        self.tell("ERROR", {"code": code, "message": message, **related})
+        self.tell("ERROR", {"code": code, "message": message, **related}, members)
 
     def violation(self, message: str, related_id: str | None = None) -> None:
         """Report what cannot be read; as the first frame it ends the connection, for no HAI came."""

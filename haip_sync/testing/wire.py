@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
@@ -17,7 +18,7 @@ MAJOR: Final = 1
 MAX_CHANNELS: Final = 1024
 """Channels per connection; a frame on one more is answered with PROTOCOL_VIOLATION."""
 
-Dialect = Literal["message", "text", "both"]
+Dialect = Literal["message", "text", "both", "transaction", "all"]
 DIALECTS: Final[tuple[str, ...]] = get_args(Dialect)
 
 SYSTEM: Final = "SYSTEM"
@@ -31,8 +32,12 @@ TEXT_TYPES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
     "message": (MESSAGE_TEXT,),
     "text": (TEXT_TEXT,),
     "both": (MESSAGE_TEXT, TEXT_TEXT),
+    "transaction": (),
+    "all": (MESSAGE_TEXT, TEXT_TEXT),
 }
-"""The types of each dialect; where both fit, the first is chosen."""
+"""The types of each dialect's streamed texts; where both fit, the first is chosen."""
+HAS_TRANSACTIONS: Final = frozenset({"transaction", "all"})
+"""The dialects in which there are transactions, for clients that take no streamed texts."""
 CONTROL_TYPES: Final = frozenset(
     {
         "HAI",
@@ -54,6 +59,14 @@ _COMMON_TYPES: Final = (
     *("RUN_STARTED", "RUN_FINISHED", "RUN_CANCEL", "RUN_ERROR", "AUDIO_CHUNK"),
     *("TOOL_CALL", "TOOL_UPDATE", "TOOL_DONE", "TOOL_CANCEL", "TOOL_LIST", "TOOL_SCHEMA"),
 )
+_TRANSACTION_TYPES: Final = (
+    *("HAI", "PING", "PONG", "ERROR", "FLOW_UPDATE", "REPLAY_REQUEST"),
+    *("TRANSACTION_START", "TRANSACTION_END", "TRANSACTION_JOIN"),
+    *("MESSAGE", "MESSAGE_UPDATE", "AUDIO", "INFO", "TOOL_LIST", "TOOL_SCHEMA"),
+)
+_NO_TRANSACTION: Final = "null"
+"""What stands in `transaction` of a frame that belongs to none, in the transaction dialect."""
+NO_TRANSACTION: Final[Mapping[str, str]] = MappingProxyType({"transaction": _NO_TRANSACTION})
 
 _UUID4 = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
 Uuid4 = Annotated[str, msgspec.Meta(pattern=_UUID4)]
@@ -76,7 +89,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     seq: Decimal
     channel: ChannelName
     type: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-    payload: dict[str, Any]
+    payload: Any
     ack: Decimal | None = None
     ts: Decimal | None = None
     pv: Octet = MAJOR
@@ -87,6 +100,11 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     thread_id: str | None = None
     transaction: str | None = None
 
+    @property
+    def transaction_id(self) -> str | None:
+        """The transaction that it belongs to; None for none, which published peers write as "null"."""
+        return None if self.transaction == _NO_TRANSACTION else self.transaction
+
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -96,15 +114,20 @@ _KNOWN_MEMBERS: Final = frozenset(Envelope.__struct_fields__)
 
 def accepted_types(dialect: str) -> tuple[str, ...]:
     """Return the `accept_events` of a server that speaks `dialect`."""
-    return _COMMON_TYPES + tuple(name for types in TEXT_TYPES[dialect] for name in types)
+    texts = tuple(name for types in TEXT_TYPES[dialect] for name in types)
+    transactions = _TRANSACTION_TYPES if dialect in HAS_TRANSACTIONS else ()
+    return transactions if dialect == "transaction" else _COMMON_TYPES + texts + transactions
 
 
 def decode(text: str) -> Envelope:
     """Read one text frame. Raises `WireError`, saying why, for anything that is no envelope of HAIP 1.1.2."""
     try:
-        return _decode_envelope(text)
+        envelope = _decode_envelope(text)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise WireError(f"not an envelope: {error}") from error
+    if envelope.payload is None or not (isinstance(envelope.payload, dict) or envelope.type == "MESSAGE"):
+        raise WireError(f"not an envelope: the payload of {envelope.type} must be an object")
+    return envelope
 
 
 def freeze(value: object) -> msgspec.Raw:
@@ -130,10 +153,13 @@ def encode(
     payload: Any,
     members: Mapping[str, Any],
 ) -> str:
-    """Return one frame as the text that goes on the wire, with an id and a time of its own; `members` follow, None left out."""
+    """Return one frame as the text that goes on the wire, with an id and a time of its own; `members` come last.
+
+    Raises `WireError` for what JSON cannot carry.
+    """
     frame: dict[str, Any] = {"id": str(uuid.uuid4()), "session": session, "seq": seq}
     if ack is not None:
         frame["ack"] = str(ack)
     frame |= {"ts": str(time.time_ns() // 1_000_000), "channel": channel, "type": event_type, "payload": payload, "pv": MAJOR}
-    frame |= {name: value for name, value in members.items() if value is not None}
-    return _encode(frame).decode()
+    frame.update(members)
+    return bytes(freeze(frame)).decode()

@@ -105,6 +105,16 @@ def test_the_server_may_have_quirks(launch: Launch, dial: Any) -> None:
     assert client.next()["payload"]["code"] == "UNSUPPORTED_TYPE"
 
 
+def test_the_server_may_speak_in_transactions(launch: Launch, dial: Any) -> None:
+    """The default tools are there."""
+    client = dial(address(launch("--dialect", "transaction")))
+    client.greet(accept_events=["HAI", "ERROR", "TRANSACTION_START", "MESSAGE"])
+    client.send("TRANSACTION_START", {"toolName": "agent"}, transaction="t")
+    name = client.expect("TRANSACTION_START")["transaction"]
+    client.send("MESSAGE", "hello", "USER", transaction=name)
+    assert client.expect("MESSAGE")["payload"] == "You said: hello"
+
+
 def test_the_token_may_come_from_the_environment(launch: Launch, dial: Any) -> None:
     """Then it stands in no list of processes, and it is not printed either."""
     process = launch("--verbose", HAIP_TOKEN=WORD)

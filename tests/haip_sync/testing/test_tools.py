@@ -374,6 +374,7 @@ def test_a_tool_may_use_its_session(dial: Dial) -> None:
         {"tools": {"add": "add"}},
         {"tools": {"": add}},
         {"tools": {1: add}},
+        {"tools": {"add": Tool(add, schema={"type": object})}},
         {"tool_threads": 0},
         {"max_concurrent_runs": -1},
         {"binary_frames": "yes"},
