@@ -253,6 +253,8 @@ class Session:
 
     def _answer_ping(self, envelope: Envelope) -> _Meaning:
         nonce = read_payload(Nonce, PING, envelope.payload).nonce
+        if self.peer is not None and not self.accepts(PONG):
+            return _NOTHING  # never a type that the peer does not accept, not even as an answer
         return (), (self.control_frame(PONG, {} if nonce is None else {"nonce": nonce}),)
 
     def _hear_pong(self, envelope: Envelope) -> _Meaning:

@@ -1,0 +1,259 @@
+"""Our side without sockets, threads or clock: the session, and the books where a conversation looks at them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from haip_sync import FlowControlConfig, FlowControlError, UnsupportedByPeerError, WaitCause
+from haip_sync.errors import ProtocolError
+from haip_sync.flow.ledger import Cost, Ledger
+from haip_sync.flow.receive_window import ReceiveWindow
+from haip_sync.protocol.envelope import Envelope, Frame, decode_envelope, encode_json, media_bytes
+from haip_sync.protocol.happenings import (
+    AskingRefused,
+    Granted,
+    Greeted,
+    Happening,
+    MajorChanged,
+    PauseAsked,
+    PeerReported,
+    ResumeAsked,
+    SendRefusedByPeer,
+    SequencingStopped,
+    VersionRefused,
+    Violated,
+)
+from haip_sync.protocol.payloads import check_outgoing
+from haip_sync.protocol.session import Received, Session
+from haip_sync.runtime.fates import Fates
+from haip_sync.runtime.meaning import least_window
+from haip_sync.state import Fate
+from support.conversations import OURS, Conversation
+
+_TS_MS = 1_700_000_000_000
+
+
+@dataclass
+class _Channel:
+    ledger: Ledger
+    window: ReceiveWindow
+    paused: set[str] = field(default_factory=set)
+
+
+class Alone:
+    """The session with a ledger and a window for each channel."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._config = FlowControlConfig(**conversation.settings)
+        is_one = self._config.credit_unit == "message"
+        self._session = Session(OURS, dialect_choice=conversation.dialect, text_is_one_message=is_one)
+        self._first: tuple[int | None, int | None] = (None, None)
+        self._channels: dict[str, _Channel] = {}
+        self._said: list[dict[str, Any]] = []
+        self._told: list[str] = []
+        self._inbox: list[tuple[Envelope, Cost, bool]] = []
+        self._fates = Fates()
+        self._awaiting: tuple[Envelope, int] | None = None
+        self._ended: str | None = None
+        self._send(self._session.hello(*least_window(self._config)))
+
+    # ---- What the peer says ------------------------------------------------------------------------------------------------
+
+    def hear(self, data: bytes | str) -> None:
+        raw = data.encode() if isinstance(data, str) else data
+        awaiting, self._awaiting = self._awaiting, None
+        if awaiting is not None:
+            broken = ProtocolError("a binary frame was announced, and a text frame came", blame="remote")
+            self._apply(self._session.receive_broken(awaiting[0], broken), awaiting[0])
+        try:
+            envelope = decode_envelope(raw)
+        except ProtocolError as exc:
+            self._apply(self._session.unreadable(exc), None)
+            return
+        if envelope.bin_len is None:
+            self._apply(self._session.receive(envelope, len(raw)), envelope)
+        else:
+            self._awaiting = (envelope, len(raw))
+
+    def hear_binary(self, data: bytes) -> None:
+        awaiting, self._awaiting = self._awaiting, None
+        wrong = ProtocolError("this binary frame was not announced", blame="remote")
+        if awaiting is None:
+            self._apply(self._session.unreadable(wrong), None)
+        elif awaiting[0].bin_len != len(data):
+            self._apply(self._session.receive_broken(awaiting[0], wrong), awaiting[0])
+        else:
+            self._apply(self._session.receive(*awaiting), awaiting[0])
+
+    def _apply(self, received: Received, envelope: Envelope | None) -> None:
+        for reply in received.replies:
+            self._send(reply)
+        for happening in received.happenings:
+            self._happen(happening)
+        if envelope is None or not received.is_data or self._session.peer is None:
+            return
+        cost, window = Cost(received.cost_messages, received.cost_bytes), self._channel(envelope.channel).window
+        if not received.deliver:
+            window.refund(cost)
+            self._give_back(envelope.channel)
+        elif self._admits(envelope, window, cost):
+            window.receive(cost)
+            self._inbox.append((envelope, cost, received.is_echo))
+
+    def _admits(self, envelope: Envelope, window: ReceiveWindow, cost: Cost) -> bool:
+        if not self._session.accepts("FLOW_UPDATE") or window.covers(cost):
+            return True
+        self._told.append("us:FLOW_CONTROL_VIOLATION")
+        if self._session.accepts("ERROR"):
+            self._send(self._session.error("FLOW_CONTROL_VIOLATION", "no credit", envelope.id))
+        return window.holds(cost)
+
+    def _happen(self, happening: Happening) -> None:
+        match happening:
+            case Granted(channel, messages, byte_credits):
+                self._channel(channel).ledger = self._channel(channel).ledger.grant(Cost(messages, byte_credits))
+            case PauseAsked(channel):
+                self._channel(channel).paused.add("peer")
+            case ResumeAsked(channel):
+                self._channel(channel).paused.discard("peer")
+            case Greeted(hello):
+                credit = hello.capabilities.flow_control
+                self._first = (credit.initial_credit_messages, credit.initial_credit_bytes)
+                self._channels.clear()
+            case VersionRefused():
+                self._ended = "VersionError"
+            case _:
+                self._told += _report(happening)
+                if isinstance(happening, SendRefusedByPeer):
+                    self._forfeit(happening.error.related_id)
+
+    def _forfeit(self, related_id: str | None) -> None:
+        fate = self._fates.of(related_id)
+        channel = self._fates.only_channel() if fate is None else fate.channel
+        if channel is not None:
+            self._channel(channel).ledger = self._channel(channel).ledger.forfeit_messages()
+
+    # ---- What the application does -----------------------------------------------------------------------------------------
+
+    def do(self, command: list[Any]) -> None:
+        match command:
+            case ["send", channel, frame_type, payload]:
+                check_outgoing(frame_type, payload)
+                self._pay_and_send(channel, [(frame_type, payload)])
+            case ["text", channel, text]:
+                dialect = self._session.dialect
+                if dialect is None:
+                    raise UnsupportedByPeerError("no dialect")
+                parts = [(dialect.part, {"message_id": "m", "text": text})] if text else []
+                ends = [(dialect.start, {"message_id": "m"}), *parts, (dialect.end, {"message_id": "m"})]
+                self._pay_and_send(channel, ends)
+            case ["request", channel, messages, byte_credits]:
+                if not self._session.accepts("FLOW_UPDATE"):
+                    raise UnsupportedByPeerError("FLOW_UPDATE")
+                window = self._channel(channel).window
+                window.books = window.extended(Cost(messages, byte_credits))
+                self._send(self._session.flow_update(channel, messages, byte_credits))
+            case ["pause" | "resume" as verb, channel]:
+                (self._channel(channel).paused.add if verb == "pause" else self._channel(channel).paused.discard)("us")
+                frame_type = f"{verb.upper()}_CHANNEL"
+                if self._session.accepts(frame_type):
+                    self._send(self._session.control_frame(frame_type, {"channel": channel}))
+                else:
+                    self._told.append("warning")
+            case _:
+                raise ValueError(command)
+
+    def _pay_and_send(self, channel: str, wanted: list[tuple[str, Any]]) -> None:
+        session = self._session
+        for frame_type, _ in wanted:
+            if not session.accepts(frame_type):
+                raise UnsupportedByPeerError(frame_type)
+        frames = [
+            session.frames.make(channel, name, encode_json(payload), media=media_bytes(name, payload, None))
+            for name, payload in wanted
+        ]
+        first, place = session.last_seq + 1, self._channel(channel)
+        messages = sum(session.message_cost(frame.type) for frame in frames)
+        cost = Cost(messages, sum(frame.cost(first + i, session.ack) for i, frame in enumerate(frames)))
+        if place.paused or not place.ledger.covers(cost):
+            raise FlowControlError("no credit", cause=WaitCause.MESSAGES, channel=channel)
+        place.ledger = place.ledger.spend(cost)
+        for frame in frames:
+            self._fates.note(Fate(channel, "m"), [frame.id], None)
+            self._send(frame)
+
+    def _send(self, frame: Frame) -> None:
+        ack = self._session.ack
+        self._session.last_seq += 1
+        self._session.note_sent(frame.id)
+        self._said.append(json.loads(frame.render(self._session.last_seq, ack, _TS_MS)))
+
+    def _give_back(self, channel: str) -> None:
+        window = self._channel(channel).window
+        due = window.due()
+        if any(due) and self._session.accepts("FLOW_UPDATE"):
+            window.books = window.given_back(due)
+            self._send(self._session.flow_update(channel, *due))
+
+    # ---- What there is to see ----------------------------------------------------------------------------------------------
+
+    def settle(self, *, greeted: bool, ends: str | None) -> None:
+        assert self._ended == ends
+
+    def said(self) -> list[dict[str, Any]]:
+        said, self._said = self._said, []
+        return said
+
+    def told(self) -> list[str]:
+        told, self._told = self._told, []
+        return told
+
+    def delivered(self) -> list[dict[str, Any]]:
+        inbox, self._inbox = self._inbox, []
+        for envelope, cost, _ in inbox:
+            window = self._channel(envelope.channel).window
+            window.waiting, window.frames_waiting, window.books = window.after_taking(cost)
+            self._give_back(envelope.channel)
+        return [
+            {"type": e.type, "channel": e.channel, "payload": e.payload, "id": e.id, "seq": e.seq, "is_echo": is_echo}
+            | {"messages": cost.messages, "bytes": cost.byte_credits}
+            for e, cost, is_echo in inbox
+        ]
+
+    def credit(self, channel: str) -> dict[str, int]:
+        ledger = self._channel(channel).ledger
+        return {
+            "messages": ledger.spendable.messages,
+            "bytes": ledger.spendable.byte_credits,
+            "aside": ledger.set_aside.messages,
+        }
+
+    def paused(self, channel: str) -> list[str]:
+        return sorted(self._channel(channel).paused)
+
+    def window(self, channel: str) -> dict[str, int]:
+        remaining = self._channel(channel).window.remaining
+        return {"messages": remaining.messages, "bytes": remaining.byte_credits}
+
+    def _channel(self, name: str) -> _Channel:
+        if name not in self._channels:
+            ours = Cost(*self._config.initial_for(name))
+            first = Cost(*(own if theirs is None else theirs for own, theirs in zip(ours, self._first, strict=True)))
+            window = least_window(self._config)
+            ledger = Ledger.opened(first, Cost(*self._config.caps_for(name)))
+            self._channels[name] = _Channel(ledger, ReceiveWindow(window, granted=window))
+        return self._channels[name]
+
+
+def _report(happening: Happening) -> list[str]:
+    """Return what the application is told of a happening."""
+    match happening:
+        case Violated(error):
+            return [f"us:{error.code}"]
+        case PeerReported(said) | SendRefusedByPeer(said):
+            return [f"peer:{said.code}"]
+        case AskingRefused() | SequencingStopped() | MajorChanged():
+            return ["warning"]
+    return []
