@@ -27,6 +27,8 @@ class Capabilities(msgspec.Struct, frozen=True):
 
     binary_frames: bool = False
     flow_control: InitialCredit = InitialCredit()
+    max_concurrent_runs: Any = None
+    """How many runs the peer allows together; anything but a whole number says nothing."""
 
 
 class Hello(msgspec.Struct, frozen=True):
