@@ -28,7 +28,6 @@ from haip_sync import (
     UnsupportedByPeerError,
 )
 from haip_sync.runtime.conversation import routes
-from haip_sync.testing import Gate
 
 TOOL_TYPES = [*TYPES, "TOOL_CALL", "TOOL_CANCEL"]
 
@@ -260,13 +259,13 @@ def test_a_call_that_is_not_sent_leaves_nothing_behind() -> None:
 
 def test_updates_come_in_order_and_the_latest_wins() -> None:
     """A reader that is slower than the peer gets the latest update, and the number of those that it replaced."""
-    gate = Gate()
+    gate = threading.Event()
 
     def script(speaker: Peer) -> None:
         speaker.greets(accept_events=TOOL_TYPES)
         call = {"call_id": speaker.hears("TOOL_CALL")["call_id"]}
         speaker.says("TOOL_UPDATE", call | {"status": "QUEUED"}, channel="AGENT")
-        gate.pass_through()
+        assert gate.wait(PATIENCE_S)
         for number in range(3):
             speaker.says("TOOL_UPDATE", call | {"status": "RUNNING", "progress": number}, channel="AGENT")
         speaker.says("TOOL_DONE", call | {"status": "OK"}, channel="AGENT")
@@ -276,9 +275,11 @@ def test_updates_come_in_order_and_the_latest_wins() -> None:
         call = client.call_tool("AGENT", "x")
         updates = call.updates(PATIENCE_S)
         assert next(updates) == ToolUpdate(status="QUEUED", progress=None, partial=None, skipped=0)
+        hasty = call.updates(0)
+        next(hasty)
         with pytest.raises(HAIPTimeout, match="told nothing new"):
-            next(call.updates(0)) and next(call.updates(0)).skipped or call._next_update(1, 0)
-        gate.open()
+            next(hasty)
+        gate.set()
         assert call.result(PATIENCE_S) is None
         assert list(updates) == [ToolUpdate(status="OK", progress=2.0, partial=None, skipped=2)]
 
@@ -303,27 +304,27 @@ def test_callbacks_and_deadlocks_on_the_dispatch_thread() -> None:
         except HAIPTimeout as exc:
             results.append(type(exc))
 
-    gate = Gate()
+    gate = threading.Event()
 
     def script(speaker: Peer) -> None:
         speaker.greets(accept_events=TOOL_TYPES)
         call_id = speaker.hears("TOOL_CALL")["call_id"]
-        gate.pass_through()
+        assert gate.wait(PATIENCE_S)
         speaker.says("INFO", {}, channel="USER")
         speaker.says("PING", {})
         speaker.hears("PONG")
-        second.pass_through()
+        assert second.wait(PATIENCE_S)
         speaker.says("TOOL_DONE", {"call_id": call_id, "status": "OK", "result": 5}, channel="AGENT")
         speaker.stays()
 
-    second = Gate()
+    second = threading.Event()
     with peer(script) as url, HAIPClient(url, name="calls") as client:
         call = client.call_tool("AGENT", "x")
         client.on("message", lambda m: listener(m) if m.type == "INFO" else None)
         call.add_done_callback(done)
-        gate.open()
+        gate.set()
         until(lambda: len(results) == 3)
-        second.open()
+        second.set()
         assert finished.wait(PATIENCE_S)
         call.add_done_callback(done)  # after the end: soon
         until(lambda: len(results) == 5)
@@ -345,10 +346,13 @@ def test_an_answer_that_makes_no_sense_is_the_peers_fault() -> None:
     script = answers(("TOOL_DONE", {"status": "MAYBE"}), ("TOOL_DONE", {"status": "OK"}))
     with peer(script) as url, HAIPClient(url) as client:
         call = client.call_tool("AGENT", "x")
+        errors: list[ProtocolError] = []
         try:
-            assert call.result(PATIENCE_S) is None  # refused: the second one counts
+            call.result(PATIENCE_S)  # refused as a bad payload: the second one counts
         except ProtocolError as exc:
-            assert exc.blame == "remote"
+            errors.append(exc)
+        assert call.status == ("ERROR" if errors else "OK")
+        assert all(error.blame == "remote" for error in errors)
 
 
 def test_open_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
