@@ -13,11 +13,14 @@ from haip_sync.errors import (
     HAIPError,
     HAIPTimeout,
     HandshakeError,
+    IncompleteTextError,
     MessageTooLargeError,
     NotSentError,
     PartialSendError,
     ProtocolError,
     QueueFullError,
+    ToolCancelled,
+    ToolError,
     UnsupportedByPeerError,
     VersionError,
     WaitCause,
@@ -62,6 +65,9 @@ from haip_sync.flow.strategies import (
     ThresholdStrategy,
     clipped,
 )
+from haip_sync.runtime.conversation.incoming_texts import IncomingText, IncomingTexts
+from haip_sync.runtime.conversation.run import Run
+from haip_sync.runtime.conversation.tool_call import ToolCall, ToolUpdate
 from haip_sync.state import ChannelState, ConnectionState, Explanation, SendReceipt
 
 __all__ = [
@@ -101,6 +107,9 @@ __all__ = [
     "HandshakeCompleted",
     "HandshakeError",
     "HeartbeatPolicy",
+    "IncomingText",
+    "IncomingTexts",
+    "IncompleteTextError",
     "Limits",
     "ManualStrategy",
     "Message",
@@ -116,6 +125,7 @@ __all__ = [
     "QueueFullError",
     "ReconnectPolicy",
     "RequestExpired",
+    "Run",
     "SendAdmitted",
     "SendBlocked",
     "SendReceipt",
@@ -123,6 +133,10 @@ __all__ = [
     "Strategy",
     "Subscription",
     "ThresholdStrategy",
+    "ToolCall",
+    "ToolCancelled",
+    "ToolError",
+    "ToolUpdate",
     "UnsupportedByPeerError",
     "VersionError",
     "WaitCause",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Iterator, Mapping
-from enum import Enum
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, get_args
 
@@ -27,34 +27,33 @@ from haip_sync.flow.ledger import Cost
 from haip_sync.flow.metrics import FlowControlMetrics
 from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.strategies import Strategy
-from haip_sync.protocol.envelope import encode_json, media_bytes
 from haip_sync.protocol.identifiers import is_uuid, new_id
 from haip_sync.protocol.names import (
+    AUDIO_CHUNK,
     CONTROL_TYPES,
     FLOW_UPDATE,
     HAI,
     MESSAGE,
     PAUSE_CHANNEL,
     RESUME_CHANNEL,
+    SYSTEM,
 )
 from haip_sync.protocol.payloads import check_outgoing
 from haip_sync.runtime import log_setup
 from haip_sync.runtime.connection import Connection
+from haip_sync.runtime.conversation.audio import audio_payload
+from haip_sync.runtime.conversation.conversation import Conversation, Labels
+from haip_sync.runtime.conversation.incoming_texts import IncomingTexts
+from haip_sync.runtime.conversation.run import Run
+from haip_sync.runtime.conversation.tool_call import ToolCall
 from haip_sync.runtime.line import Address
 from haip_sync.runtime.parcels import FrameParcel, TextParcel, WaitParcel
 from haip_sync.runtime.settings import Settings
 from haip_sync.runtime.snapshot import connection_state
+from haip_sync.runtime.timeouts import SEND_TIMEOUT as _SEND_TIMEOUT
+from haip_sync.runtime.timeouts import Timeout as _Timeout
 from haip_sync.state import ConnectionState, Explanation, SendReceipt
 
-
-class _Default(Enum):
-    """Stands for an argument that was left out."""
-
-    SEND_TIMEOUT = "send_timeout"
-
-
-_SEND_TIMEOUT: Final = _Default.SEND_TIMEOUT
-_Timeout = float | None | Literal[_Default.SEND_TIMEOUT]
 _OWN_METHODS: Final = {
     HAI: "connect()",
     FLOW_UPDATE: "request_credits()",
@@ -138,6 +137,7 @@ class HAIPClient:
         )
         self._settings.limits.check_channels(self._config)
         self._connection = Connection(self._settings)
+        self._conversation = Conversation(self._connection, self, self._settings.address.text, self._timeout)
         self.set_strategy(strategy)
 
     def __repr__(self) -> str:
@@ -312,29 +312,109 @@ class HAIPClient:
         timeout_s = self._timeout(timeout)
         checked = check_channel(channel)
         _check_frame(event_type, payload, binary)
-        self._check_open()
-        session = self._connection.rooms.session
-        if not session.accepts(event_type):
-            raise UnsupportedByPeerError(f"{self.address} does not accept {event_type}. Nothing was sent")
-        if binary is not None and session.peer is not None and not session.peer.capabilities.binary_frames:
-            raise UnsupportedByPeerError(f"{self.address} takes no binary frames. Nothing was sent")
-        frame = session.frames.make(
+        frame = self._conversation.frame(
             checked,
             event_type,
-            encode_json(payload),
-            run_id=_optional_text("run_id", run_id),
-            thread_id=_thread_id(thread_id),
+            payload,
+            _labels(run_id, thread_id),
             binary=binary,
             binary_mime=_optional_text("binary_mime", binary_mime),
-            media=media_bytes(event_type, payload, None if binary is None else len(binary)),
         )
         named = payload.get("message_id") if isinstance(payload, Mapping) else None
         message_id = named if isinstance(named, str) else frame.id
         if event_type in CONTROL_TYPES:
             return self._connection.post_now(frame).receipt(message_id)
-        return self._send_parcel(
-            checked, FrameParcel(self._connection.rooms.outgoing, session, frame, message_id), timeout_s, message_id
+        rooms = self._connection.rooms
+        return self._send_parcel(checked, FrameParcel(rooms.outgoing, rooms.session, frame, message_id), timeout_s, message_id)
+
+    def send_audio_chunk(
+        self,
+        channel: str,
+        message_id: str,
+        mime: str,
+        data: bytes,
+        *,
+        duration_ms: float | None = None,
+        run_id: str | None = None,
+        thread_id: str | None = None,
+        timeout: _Timeout = _SEND_TIMEOUT,
+    ) -> SendReceipt:
+        """Send one AUDIO_CHUNK, waiting for credit: one message, and the bytes of `data`.
+
+        It goes as a binary frame where the peer takes them, otherwise as base64; that costs the same (WIRE.md, point 2). Chunks
+        of one recording share a `message_id`. Raises as `send_text_message`, but that a chunk is never split.
+        """
+        named = audio_payload(message_id, mime, data, duration_ms)
+        self._check_open()
+        has_binary = self._conversation.takes_binary()
+        return self.send(
+            channel,
+            AUDIO_CHUNK,
+            named if has_binary else named | {"data": base64.b64encode(data).decode("ascii")},
+            run_id=run_id,
+            thread_id=thread_id,
+            binary=data if has_binary else None,
+            binary_mime=mime if has_binary else None,
+            timeout=timeout,
         )
+
+    # ---- What is under way with the peer --------------------------------------------------------------------------------------
+
+    def call_tool(
+        self,
+        channel: str,
+        tool: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        run_id: str | None = None,
+        thread_id: str | None = None,
+        timeout: _Timeout = _SEND_TIMEOUT,
+    ) -> ToolCall:
+        """Send TOOL_CALL, waiting for credit, and return its handle: `result()` waits for what the tool says.
+
+        `timeout` is that of sending. What the peer tells of the call goes to the handle and not to `receive()`, and costs it no
+        credit for long: nobody has to call `receive()`. At most 10,000 calls, runs and pings may be open (`ProtocolError`,
+        local). Otherwise raises as `send`: the tool was not called then.
+        """
+        if not isinstance(tool, str) or not tool:
+            raise ConfigError(f"tool must be the name of a tool, not {tool!r:.60}")
+        checked = check_channel(channel)
+        return self._conversation.call_tool(
+            checked, tool, _optional_mapping("params", params), _labels(run_id, thread_id), self._timeout(timeout)
+        )
+
+    def run(
+        self,
+        *,
+        thread_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        channel: str = SYSTEM,
+        timeout: _Timeout = _SEND_TIMEOUT,
+    ) -> Run:
+        """Return a run for a `with` block, which sends RUN_STARTED on the way in and RUN_FINISHED on the way out.
+
+        Both are data frames of `channel` and cost credit there; `timeout` is that of sending each. A peer that allows no more
+        runs together (`max_concurrent_runs` in its HAI) is a `ProtocolError` (local, RUN_LIMIT_EXCEEDED) on the way in.
+        """
+        labels = Labels(None, _thread_id(thread_id))
+        return self._conversation.new_run(labels, _optional_mapping("metadata", metadata), check_channel(channel), timeout)
+
+    def texts(self, *channels: str) -> IncomingTexts:
+        """Return a subscription, for a `with` block, to the texts that the peer begins on these channels (none: on all).
+
+        They come there, part by part or whole, and not to `receive()`.
+        """
+        return self._conversation.texts(frozenset(check_channel(channel) for channel in channels))
+
+    def ping(self, timeout: float | None = 10.0) -> float:
+        """Send a PING and return the seconds until its PONG; waits for no credit.
+
+        Raises `HAIPTimeout`, `ConnectionClosedError`, `UnsupportedByPeerError`, and `DeadlockError` in a listener.
+        """
+        timeout_s = check_timeout("timeout", timeout)
+        if self._connection.rooms.dispatcher.is_current():
+            raise DeadlockError("a listener must not wait for a PONG: use another thread. Nothing was sent")
+        return self._conversation.ping(timeout_s)
 
     def wait_for_credits(self, channel: str, *, messages: int = 1, byte_credits: int = 0, timeout: float | None = None) -> None:
         """Wait in line until so much may be spent on `channel`; takes nothing.
@@ -495,6 +575,16 @@ def _thread_id(value: object) -> str | None:
     if text is not None and len(text) > _LONGEST_THREAD_ID:
         raise ConfigError(f"thread_id must have at most {_LONGEST_THREAD_ID} characters, not {len(text)}")
     return text
+
+
+def _labels(run_id: object, thread_id: object) -> Labels:
+    return Labels(_optional_text("run_id", run_id), _thread_id(thread_id))
+
+
+def _optional_mapping(name: str, value: object) -> Mapping[str, Any] | None:
+    if value is not None and not isinstance(value, Mapping):
+        raise ConfigError(f"{name} must be a mapping or None, not {type(value).__name__}")
+    return value
 
 
 def _session_id(value: object) -> str:

@@ -17,14 +17,17 @@ HAIPError
 │   ├── MessageTooLargeError              a frame that no credit could ever cover; nothing was sent
 │   └── QueueFullError                    the outbox is full; nothing was queued
 ├── PartialSendError                      a text stopped in mid-stream; says what was sent
-└── NotSentError                          a queued message that will never be sent; nothing of it was
+├── NotSentError                          a queued message that will never be sent; nothing of it was
+├── ToolError                             a tool that was called failed
+│   └── ToolCancelled                     it was cancelled
+└── IncompleteTextError                   a text of the peer's that will not be completed; says how much came
 ```
 """
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 
 class HAIPError(Exception):
@@ -159,3 +162,31 @@ class PartialSendError(HAIPError):
         super().__init__(message)
         self.message_id = message_id
         self.parts_sent = parts_sent
+
+
+class ToolError(HAIPError):
+    """A tool of the peer's ended with `status`, not with OK. `result` is what it said."""
+
+    status: Literal["ERROR", "CANCELLED"] = "ERROR"
+
+    def __init__(self, message: str, *, tool: str, call_id: str, result: Any) -> None:
+        super().__init__(message)
+        self.tool = tool
+        self.call_id = call_id
+        self.result = result
+
+
+class ToolCancelled(ToolError):
+    """A tool call was cancelled, by us or by the peer. `result` is what the tool said all the same."""
+
+    status = "CANCELLED"
+
+
+class IncompleteTextError(HAIPError):
+    """A text of the peer's will never be whole. `parts` of it were read; `text` is what `IncomingText.text` had read of it."""
+
+    def __init__(self, message: str, *, message_id: str, parts: int, text: str) -> None:
+        super().__init__(message)
+        self.message_id = message_id
+        self.parts = parts
+        self.text = text

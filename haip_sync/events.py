@@ -11,10 +11,13 @@ Times (`time_s`) are seconds on the monotonic clock of the process.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, Protocol
 
 import msgspec
+
+from haip_sync.errors import ProtocolError
 
 Side = Literal["us", "peer"]
 
@@ -87,6 +90,22 @@ class Message(ChannelEvent, frozen=True, kw_only=True):
     """What it cost of our grant, in messages: 0 for PART and END of a text with `credit_unit="message"`."""
     is_echo: bool = False
     """Whether it is a frame of our own that the peer sent back: nothing that the peer said itself (WIRE.md, point 20)."""
+    is_routed: bool = False
+    """Whether it went to a handle (a tool call, a run, a text that somebody reads part by part) and not to `receive()`."""
+
+    @property
+    def audio(self) -> bytes | None:
+        """The sound of an AUDIO_CHUNK, whether it came as a binary frame or as base64; None for other types.
+
+        Raises `ProtocolError` (remote) for base64 that is none.
+        """
+        data = self.payload.get("data") if isinstance(self.payload, Mapping) else None
+        if self.type != "AUDIO_CHUNK" or self.binary is not None or not isinstance(data, str):
+            return self.binary if self.type == "AUDIO_CHUNK" else None
+        try:
+            return base64.b64decode(data, validate=True)
+        except ValueError as exc:
+            raise ProtocolError(f"AUDIO_CHUNK {self.id} has data that is no base64: {exc}", blame="remote") from exc
 
 
 class CreditGranted(ChannelEvent, frozen=True, kw_only=True):

@@ -17,6 +17,14 @@ RESUME_CHANNEL: Final = "RESUME_CHANNEL"
 REPLAY_REQUEST: Final = "REPLAY_REQUEST"
 MESSAGE: Final = "MESSAGE"
 AUDIO_CHUNK: Final = "AUDIO_CHUNK"
+RUN_STARTED: Final = "RUN_STARTED"
+RUN_FINISHED: Final = "RUN_FINISHED"
+RUN_CANCEL: Final = "RUN_CANCEL"
+RUN_ERROR: Final = "RUN_ERROR"
+TOOL_CALL: Final = "TOOL_CALL"
+TOOL_UPDATE: Final = "TOOL_UPDATE"
+TOOL_DONE: Final = "TOOL_DONE"
+TOOL_CANCEL: Final = "TOOL_CANCEL"
 
 REFUSAL_CODES: Final = frozenset({"INSUFFICIENT_CREDITS", "FLOW_CONTROL_VIOLATION"})
 """Codes with which peers refuse a frame for want of credit: published servers say the first, the specification the second."""
@@ -51,10 +59,10 @@ ACCEPTED_TYPES: Final = (
     FLOW_UPDATE,
     PAUSE_CHANNEL,
     RESUME_CHANNEL,
-    "RUN_STARTED",
-    "RUN_FINISHED",
-    "RUN_CANCEL",
-    "RUN_ERROR",
+    RUN_STARTED,
+    RUN_FINISHED,
+    RUN_CANCEL,
+    RUN_ERROR,
     "MESSAGE_START",
     "MESSAGE_PART",
     "MESSAGE_END",
@@ -62,10 +70,10 @@ ACCEPTED_TYPES: Final = (
     "TEXT_MESSAGE_PART",
     "TEXT_MESSAGE_END",
     AUDIO_CHUNK,
-    "TOOL_CALL",
-    "TOOL_UPDATE",
-    "TOOL_DONE",
-    "TOOL_CANCEL",
+    TOOL_CALL,
+    TOOL_UPDATE,
+    TOOL_DONE,
+    TOOL_CANCEL,
     "TOOL_LIST",
     "TOOL_SCHEMA",
 )

@@ -47,6 +47,8 @@ class Capabilities(Payload, frozen=True, kw_only=True):
 
     binary_frames: bool = False
     flow_control: InitialCredit = InitialCredit()
+    max_concurrent_runs: Any = None
+    """How many runs the peer allows together; anything but a whole number says nothing."""
 
 
 class Hello(Payload, frozen=True, kw_only=True):

@@ -35,6 +35,7 @@ from haip_sync.protocol.happenings import (
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import (
     ACCEPTED_TYPES,
+    AUDIO_CHUNK,
     CONTROL_TYPES,
     ERROR,
     FLOW_UPDATE,
@@ -301,6 +302,13 @@ class Session:
     def _hear_resume(self, envelope: Envelope) -> _Meaning:
         return (ResumeAsked(read_payload(ChannelName, RESUME_CHANNEL, envelope.payload).channel),), ()
 
+    def _check_audio(self, envelope: Envelope) -> _Meaning:
+        """Look whether base64 is base64: what cannot be played is not delivered."""
+        data = envelope.payload.get("data") if isinstance(envelope.payload, dict) else None
+        if envelope.bin_len is None and isinstance(data, str) and media_bytes(AUDIO_CHUNK, envelope.payload, None) is None:
+            raise ProtocolError(f"{AUDIO_CHUNK} has a bad payload: its data is no base64", blame="remote")
+        return _NOTHING
+
     _READERS: ClassVar[dict[str, Callable[[Session, Envelope], _Meaning]]] = {
         HAI: _greet,
         PING: _answer_ping,
@@ -309,4 +317,5 @@ class Session:
         FLOW_UPDATE: _take_grant,
         PAUSE_CHANNEL: _hear_pause,
         RESUME_CHANNEL: _hear_resume,
+        AUDIO_CHUNK: _check_audio,
     }

@@ -29,10 +29,11 @@ from haip_sync.protocol.names import CONTROL_TYPES, ERROR
 from haip_sync.protocol.session import Session
 from haip_sync.runtime.asking import Asking, Watch
 from haip_sync.runtime.control import Control
+from haip_sync.runtime.conversation.routes import Routes
 from haip_sync.runtime.dispatch import Dispatcher
 from haip_sync.runtime.frame_limit import BrokenStreamError
 from haip_sync.runtime.heartbeat import Heartbeat
-from haip_sync.runtime.inbox import Inbox
+from haip_sync.runtime.inbox import Inbox, Taker
 from haip_sync.runtime.line import OPCODE_CLOSE, Line, encode
 from haip_sync.runtime.meaning import Meaning, least_window
 from haip_sync.runtime.outgoing import Entry, Outgoing
@@ -84,7 +85,7 @@ class Connection:
             is_audited=is_audited,
             max_channels=settings.limits.max_channels,
         )
-        self.rooms = Rooms(parking, session, outgoing, turnstile, Inbox(parking), dispatcher, is_audited)
+        self.rooms = Rooms(parking, session, outgoing, turnstile, Inbox(parking), dispatcher, is_audited, Routes())
         self.outbox = Outbox(
             parking,
             turnstile,
@@ -339,6 +340,10 @@ class Connection:
         """Count a data frame that nobody will take, and give its credit back where it is time. Requires the lock."""
         self.control.refund(channel, cost)
 
+    def take_routed(self, message: Message, taker: Taker) -> None:
+        """Count a frame that went to a handle as taken, and give credit back where it is time. Requires the lock."""
+        self.control.give_back_for(message, taker)
+
     def _post_raw(self, data: bytes) -> None:
         """Put a WebSocket frame of websocket-client's into the write order. Reader thread, without the lock."""
         with self._lock:
@@ -377,7 +382,7 @@ class Connection:
             return self._told or ConnectionClosedError("the client is closed")
 
     def _after_listeners(self, message: Message) -> None:
-        if self._settings.keeps_inbox or message.type in CONTROL_TYPES:
+        if self._settings.keeps_inbox or message.is_routed or message.type in CONTROL_TYPES:
             return
         with self._lock:
             self.rooms.turnstile.mend()
@@ -481,6 +486,7 @@ class Connection:
         self.rooms.turnstile.close(failure)
         self.rooms.outgoing.abandon(failure, in_good_order=in_good_order)
         self.rooms.inbox.end()
+        self.rooms.routes.end(failure, in_good_order=in_good_order)
         self._changed.notify_all()
         if self._line is not None:
             self._peer_log.flush()

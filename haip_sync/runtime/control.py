@@ -12,6 +12,7 @@ from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.flow.receive_window import WindowBooks
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.names import FLOW_UPDATE, PAUSE_CHANNEL, RESUME_CHANNEL
+from haip_sync.runtime.inbox import Taker
 from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.settings import Settings
@@ -86,9 +87,9 @@ class Control:
         self.send_flow_update(channel, amount, gives_back=False)
         self._metrics.requested(channel)
 
-    def give_back_for(self, message: Message) -> None:
-        """Count a data frame as taken, and give credit back where it is time."""
-        self._rooms.inbox.take(message)
+    def give_back_for(self, message: Message, taker: Taker | None = None) -> None:
+        """Count a data frame as taken, by `taker` or from the inbox, and give credit back where it is time."""
+        self._rooms.inbox.take(message, taker)
         self._give_back(message.channel)
         self._rooms.audit()
 

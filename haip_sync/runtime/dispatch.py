@@ -134,8 +134,8 @@ class Dispatcher:
 
     def put(self, event: Event) -> None:
         """Hand over one event; never blocks. Called under the connection's lock, so that the order is the ledger's."""
-        # Only what costs the peer of our grants is bounded by them; its control frames are not.
-        must_keep = self._keeps_messages and isinstance(event, Message) and event.type not in CONTROL_TYPES
+        # Only what costs the peer of our grants until listeners have it is bounded by them.
+        must_keep = self._keeps_messages and isinstance(event, Message) and not _is_free(event)
         # Once a state has overflowed, later ones follow it there: the latest must be the last to be delivered.
         follows = bool(self._latest) and type(event) in _STATE_KEYS
         if must_keep or (self._queue.qsize() < MOST_WAITING and not follows):
@@ -211,6 +211,11 @@ class Dispatcher:
     def _warn(self, text: str, *, missed: int = 0) -> None:
         logger.warning("%s", text)
         self._deliver(WarningRaised(time_s=time.monotonic(), text=text, missed=missed))
+
+
+def _is_free(message: Message) -> bool:
+    """Return whether the peer has its credit for a frame whatever the listeners do: a control frame, or a handle's."""
+    return message.is_routed or message.type in CONTROL_TYPES
 
 
 def _name_of(listener: object) -> str:

@@ -23,6 +23,19 @@ class _Look(NamedTuple):
     is_told: bool
 
 
+class Taker:
+    """One who takes frames, one after another. Guarded by the connection's lock.
+
+    Attributes:
+        counted: The frame that was counted last, for one who is interrupted and begins anew with the same.
+    """
+
+    __slots__ = ("counted",)
+
+    def __init__(self) -> None:
+        self.counted: Message | None = None
+
+
 class Inbox:
     """Messages in order, and a receive window per channel. Methods require the connection's lock."""
 
@@ -33,7 +46,7 @@ class Inbox:
         # Waits for a message, or for the end of the connection.
         self._arrived = parking.new_condition()
         self._ended = False
-        self._counted: Message | None = None
+        self._taker = Taker()
         self._first_window = NOTHING
         self._windows: dict[str, ReceiveWindow] = {}
 
@@ -87,16 +100,20 @@ class Inbox:
                 raise
         return self._messages[0]
 
-    def take(self, message: Message) -> None:
-        """Count the first message as taken; counted once, however often an interrupted thread begins anew."""
-        if self._counted is not message:
+    def take(self, message: Message, taker: Taker | None = None) -> None:
+        """Count a message as taken; counted once, however often an interrupted thread begins anew.
+
+        `taker`: who takes it, where it is not this inbox's first message.
+        """
+        taker = taker or self._taker
+        if taker.counted is not message:
             window = self.window(message.channel)
             waiting, frames, books = window.after_taking(Cost(message.message_credits, message.frame_bytes))
             # Four stores and no call: no interrupt can come between.
             window.waiting = waiting
             window.frames_waiting = frames
             window.books = books
-            self._counted = message
+            taker.counted = message
 
     def stalls(self, after_s: float, now_s: float) -> list[ChannelStalled]:
         """Return what to tell of channels where frames wait and none was taken for `after_s` s; once a stall."""

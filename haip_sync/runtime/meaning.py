@@ -70,6 +70,7 @@ class Meaning:
                 self._report(happening, time.monotonic())
             case SendRefusedByPeer(error):
                 self._refused(error, time.monotonic())
+                self._rooms.routes.refused(error, for_credit=True)
             case AskingRefused():
                 self._warn("the peer takes no FLOW_UPDATE: nothing more is asked for on this connection, and nothing given back")
             case HelloEchoed():
@@ -95,6 +96,8 @@ class Meaning:
         match happening:
             case Ponged(nonce):
                 round_trip_s = self._host.heartbeat.ponged(nonce, now_s)
+                if round_trip_s is None:
+                    round_trip_s = self._rooms.routes.answered(nonce, now_s)
                 if round_trip_s is not None:
                     self._rooms.put(PongReceived(time_s=now_s, round_trip_s=round_trip_s))
             case Greeted():
@@ -173,6 +176,7 @@ class Meaning:
                     time_s=now_s, code=error.code, message=error.message, reported_by="peer", related_id=error.related_id
                 )
                 self._rooms.put(event)
+                self._rooms.routes.refused(error, for_credit=False)
             case Violated(violation, related_id):
                 self._log(f"{violation.code}: {violation}")
                 self._rooms.put(

@@ -15,6 +15,7 @@ from haip_sync.protocol.happenings import Violated
 from haip_sync.protocol.names import ERROR, FLOW_UPDATE, HAI
 from haip_sync.protocol.session import Received, Session
 from haip_sync.runtime.heartbeat import Heartbeat
+from haip_sync.runtime.inbox import Taker
 from haip_sync.runtime.meaning import Meaning
 from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.peer_log import PeerLog, WireLog
@@ -40,6 +41,9 @@ class Host(Protocol):
 
     def refund(self, channel: str, cost: Cost) -> None:
         """Count a data frame that nobody will take, and give its credit back where it is time."""
+
+    def take_routed(self, message: Message, taker: Taker) -> None:
+        """Count a frame that went to a handle as taken, and give credit back where it is time."""
 
 
 class Reception:
@@ -139,14 +143,19 @@ class Reception:
             self._host.refund(envelope.channel, cost)
 
     def _deliver(self, envelope: Envelope, received: Received, binary: bytes | None) -> None:
-        """Hand the frame to the inbox and the listeners. Requires the lock."""
+        """Hand the frame to the handle that it belongs to, or to the inbox, and to the listeners. Requires the lock."""
         rooms = self._rooms
         if received.is_data and not self._admit(envelope, Cost(received.cost_messages, received.cost_bytes)):
             return
         if not (received.is_data or rooms.dispatcher.wants(Message)):
             return
-        message = _message(envelope, received, binary)
-        if received.is_data and self._keeps_inbox:
+        route = rooms.routes.find(envelope) if received.is_data else None
+        message = _message(envelope, received, binary, is_routed=route is not None)
+        if route is not None:
+            route.arrive(message)
+            if route.takes_at_once:
+                self._host.take_routed(message, Taker())
+        elif received.is_data and self._keeps_inbox:
             rooms.inbox.arrive(message)
         if rooms.dispatcher.wants(Message):
             rooms.dispatcher.put(message)
@@ -197,7 +206,7 @@ class Reception:
             self._host.post(self._rooms.session.error(_BREACH, what, envelope.id))
 
 
-def _message(envelope: Envelope, received: Received, binary: bytes | None) -> Message:
+def _message(envelope: Envelope, received: Received, binary: bytes | None, *, is_routed: bool) -> Message:
     return Message(
         time_s=time.monotonic(),
         channel=envelope.channel,
@@ -213,4 +222,5 @@ def _message(envelope: Envelope, received: Received, binary: bytes | None) -> Me
         frame_bytes=received.cost_bytes,
         message_credits=received.cost_messages,
         is_echo=received.is_echo,
+        is_routed=is_routed,
     )

@@ -9,6 +9,7 @@ from haip_sync.flow.audit import audit_windows
 from haip_sync.flow.parking import Parking
 from haip_sync.flow.turnstile import Turnstile
 from haip_sync.protocol.session import Session
+from haip_sync.runtime.conversation.routes import Routes
 from haip_sync.runtime.dispatch import Dispatcher
 from haip_sync.runtime.inbox import Inbox
 from haip_sync.runtime.outgoing import Entry, Outgoing
@@ -16,7 +17,7 @@ from haip_sync.runtime.outgoing import Entry, Outgoing
 
 @dataclass(frozen=True)
 class Rooms:
-    """Session, credit, inbox, write order and listeners; everything but the dispatcher is guarded by `parking.lock`."""
+    """Session, credit, inbox, live handles, write order, listeners; all but the dispatcher is guarded by `parking.lock`."""
 
     parking: Parking
     session: Session
@@ -25,6 +26,7 @@ class Rooms:
     inbox: Inbox
     dispatcher: Dispatcher
     is_audited: bool
+    routes: Routes
 
     def audit(self) -> None:
         """Check what we grant the peer, where the environment asks for it. Requires the lock. Raises `AssertionError`."""

@@ -169,10 +169,11 @@ def test_connect_returns_a_connected_client() -> None:
 
 def test_a_sender_waits_for_credit_and_a_grant_lets_it_go(start: Start) -> None:
     """A blocked send returns once the peer has granted what it lacks, and the events tell it in order."""
-    server, client = start(policy=Never(), initial_credits=3)
+    server, client = start(policy=Never(), initial_credits=9)
     session = server.wait_for_session()
+    for number in range(3):
+        client.send_text_message("USER", str(number))
     seen = listen(client, CreditGranted, SendAdmitted)
-    client.send_text_message("USER", "one")
     with ThreadPoolExecutor(1) as pool:
         blocked = pool.submit(client.send_text_message, "USER", "two")
         until(lambda: client.connection_state().channels["USER"].waiting == 1)
@@ -183,8 +184,9 @@ def test_a_sender_waits_for_credit_and_a_grant_lets_it_go(start: Start) -> None:
         assert not blocked.done()
         server.grant("USER", 1, session=session)
         blocked.result(PATIENCE_S)
-    assert [type(event) for event in seen] == [SendAdmitted, CreditGranted, CreditGranted, SendAdmitted]
-    settled(server, lambda s: len(s.texts("USER")) == 2)
+    until(lambda: len(seen) == 3)
+    assert [type(event) for event in seen] == [CreditGranted, CreditGranted, SendAdmitted]
+    settled(server, lambda s: len(s.texts("USER")) == 4)
 
 
 def test_timeout_zero_raises_flow_control(start: Start) -> None:

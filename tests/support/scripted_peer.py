@@ -33,8 +33,14 @@ class Peer:
         credit = {"flow_control": {"initial_credit_messages": messages, "initial_credit_bytes": byte_credits}}
         self.says("HAI", {**hello, "capabilities": credit, **changes})
 
+    def hears_any(self) -> Any:
+        """Return the next frame, whatever it is; binary frames are passed over."""
+        while isinstance(data := self.connection.recv(PATIENCE_S), bytes):
+            pass
+        return json.loads(data)
+
     def hears_frame(self, frame_type: str) -> Any:
-        while (frame := json.loads(self.connection.recv(PATIENCE_S)))["type"] != frame_type:
+        while (frame := self.hears_any())["type"] != frame_type:
             pass
         return frame
 

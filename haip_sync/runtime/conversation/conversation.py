@@ -1,0 +1,175 @@
+"""What a client has under way with its peer: it begins tool calls, runs and pings, and makes single frames."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from haip_sync.errors import ProtocolError, UnsupportedByPeerError
+from haip_sync.protocol.envelope import Frame, encode_json, media_bytes
+from haip_sync.protocol.identifiers import new_id
+from haip_sync.protocol.names import PING, RUN_STARTED, SYSTEM, TOOL_CALL
+from haip_sync.runtime.connection import Connection
+from haip_sync.runtime.conversation.incoming_texts import IncomingTexts, TextDesk
+from haip_sync.runtime.conversation.ping import Ping
+from haip_sync.runtime.conversation.routes import Handle
+from haip_sync.runtime.conversation.run import Run
+from haip_sync.runtime.conversation.sender import Sender
+from haip_sync.runtime.conversation.tool_call import ToolCall
+from haip_sync.runtime.conversation.waiting import Bench
+from haip_sync.runtime.parcels import FrameParcel
+from haip_sync.runtime.timeouts import Timeout
+from haip_sync.state import SendReceipt
+
+RUN_LIMIT_EXCEEDED = "RUN_LIMIT_EXCEEDED"
+
+
+class Labels(NamedTuple):
+    """What groups a frame with others."""
+
+    run_id: str | None = None
+    thread_id: str | None = None
+
+
+class Conversation:
+    """One client's. Every method may be called by any thread, without the lock. Arguments are taken as checked."""
+
+    def __init__(self, connection: Connection, sender: Sender, where: str, resolve: Callable[[Timeout], float | None]) -> None:
+        self._connection = connection
+        self._where = where
+        self._routes = connection.rooms.routes
+        self._lock = connection.rooms.parking.lock
+        self._sender = sender
+        self._resolve = resolve
+        self._bench = Bench(connection)
+        self._desk = TextDesk(connection.rooms)
+        self._routes.texts = self._desk
+
+    def frame(
+        self,
+        channel: str,
+        event_type: str,
+        payload: Mapping[str, Any] | str,
+        labels: Labels,
+        *,
+        binary: bytes | None = None,
+        binary_mime: str | None = None,
+    ) -> Frame:
+        """Return one frame, made. Raises `UnsupportedByPeerError`, `ConnectionClosedError`, `ConfigError`."""
+        with self._lock:
+            self._connection.check_open()
+        session, where = self._connection.rooms.session, self._where
+        if not session.accepts(event_type):
+            raise UnsupportedByPeerError(f"{where} does not accept {event_type}. Nothing was sent")
+        if binary is not None and not self.takes_binary():
+            raise UnsupportedByPeerError(f"{where} takes no binary frames. Nothing was sent")
+        return session.frames.make(
+            channel,
+            event_type,
+            encode_json(payload),
+            run_id=labels.run_id,
+            thread_id=labels.thread_id,
+            binary=binary,
+            binary_mime=binary_mime,
+            media=media_bytes(event_type, payload, None if binary is None else len(binary)),
+        )
+
+    def takes_binary(self) -> bool:
+        """Return whether the peer's HAI says that it takes binary frames."""
+        peer = self._connection.rooms.session.peer
+        return peer is not None and peer.capabilities.binary_frames
+
+    def call_tool(self, channel: str, tool: str, params: Mapping[str, Any] | None, labels: Labels, timeout: Timeout) -> ToolCall:
+        """Send TOOL_CALL and return its handle, which hears of answers from before the first byte left."""
+        call_id = new_id()
+        payload = {"call_id": call_id, "tool": tool, "params": {} if params is None else params}
+        frame = self.frame(channel, TOOL_CALL, payload, labels)
+        call = ToolCall(
+            self._bench,
+            self._sender,
+            self._routes.forget,
+            call_id=call_id,
+            frame_id=frame.id,
+            tool=tool,
+            channel=channel,
+            labels=labels,
+        )
+        call.sent(self._open(call, self._parcel(frame), channel, self._resolve(timeout)))
+        return call
+
+    def new_run(self, labels: Labels, metadata: Mapping[str, Any] | None, channel: str, timeout: Timeout) -> Run:
+        """Return a run that is not begun."""
+        return Run(
+            self._bench,
+            self,
+            self._sender,
+            run_id=labels.run_id or new_id(),
+            thread_id=labels.thread_id,
+            metadata=metadata,
+            channel=channel,
+            timeout=timeout,
+        )
+
+    def start(self, run: Run, payload: dict[str, Any], timeout: Timeout) -> None:
+        """Send RUN_STARTED of `run`."""
+        timeout_s = self._resolve(timeout)
+        frame = self.frame(run.channel, RUN_STARTED, payload, Labels(run.run_id, run.thread_id))
+        run.frame_id = frame.id
+        parcel = self._parcel(frame)
+        try:
+            self._open(run, parcel, run.channel, timeout_s)
+        finally:
+            if parcel.progress.frames:
+                run.begun()
+
+    def forget(self, handle: Handle) -> None:
+        """Send a handle nothing any more."""
+        with self._lock:
+            self._connection.rooms.turnstile.mend()
+            self._routes.forget(handle)
+
+    def ping(self, timeout_s: float | None) -> float:
+        """Send a PING and return the seconds until its PONG."""
+        nonce = new_id()
+        frame = self.frame(SYSTEM, PING, {"nonce": nonce}, Labels())
+        ping = Ping(self._bench, nonce, frame.id, time.monotonic())
+        try:
+            self._begin(ping)
+            self._connection.post_now(frame)
+            return ping.wait(timeout_s)
+        finally:
+            self.forget(ping)
+
+    def texts(self, channels: frozenset[str]) -> IncomingTexts:
+        """Return a subscription to the peer's texts that is not open yet."""
+        return IncomingTexts(self._bench, self._desk, channels)
+
+    def _parcel(self, frame: Frame) -> FrameParcel:
+        return FrameParcel(self._connection.rooms.outgoing, self._connection.rooms.session, frame, frame.id)
+
+    def _open(self, handle: Handle, parcel: FrameParcel, channel: str, timeout_s: float | None) -> SendReceipt:
+        """Send the frame that begins something, whose handle hears of all that answers it. Not sent: not begun."""
+        try:
+            self._begin(handle)
+            return self._connection.carry(channel, parcel, timeout_s).receipt(handle.frame_id)
+        except BaseException:
+            if not parcel.progress.frames:
+                self.forget(handle)
+            raise
+
+    def _begin(self, handle: Handle) -> None:
+        with self._lock:
+            self._connection.enter()
+            if isinstance(handle, Run):
+                self._check_run_limit()
+            self._routes.add(handle)
+
+    def _check_run_limit(self) -> None:
+        """Raise `ProtocolError` (local) where the peer's `max_concurrent_runs` are open. Requires the lock."""
+        peer = self._connection.rooms.session.peer
+        limit = None if peer is None else peer.capabilities.max_concurrent_runs
+        if isinstance(limit, int) and self._routes.count(Run) >= limit:
+            what = f"{self._where} allows {limit} runs together, and so many of ours are open"
+            text = f"{what}. Nothing was sent; end one first"
+            raise ProtocolError(text, code=RUN_LIMIT_EXCEEDED, blame="local")

@@ -1,0 +1,399 @@
+"""The peer's texts, part by part or whole: a subscription that takes their frames instead of the inbox.
+
+A frame is taken, and its credit goes back to the peer, when its part is read; what nobody reads stays within the window. Texts of
+one channel may be interleaved: each is known by its message id.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Final, Self
+
+from haip_sync.config import check_count, check_timeout
+from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout, IncompleteTextError
+from haip_sync.events import Message, WarningRaised
+from haip_sync.protocol.dialects import DIALECTS
+from haip_sync.protocol.envelope import Envelope
+from haip_sync.runtime.conversation.routes import Route
+from haip_sync.runtime.conversation.waiting import Bench
+from haip_sync.runtime.inbox import Taker
+from haip_sync.runtime.rooms import Rooms
+
+MOST_OPEN_TEXTS: Final = 1_000
+"""Texts of one connection that may be begun and not ended: a peer that ends none costs bounded memory."""
+MOST_CHARACTERS: Final = 16 << 20
+"""What `IncomingText.text` reads of one text unless it is told otherwise."""
+
+_STARTS: Final = frozenset(dialect.start for dialect in DIALECTS)
+_ENDS: Final = frozenset(dialect.end for dialect in DIALECTS)
+_Key = tuple[str, str]
+
+
+class IncomingText:
+    """One text of the peer's. Iterating it yields its parts as they come. Thread-safe; each part goes to one reader.
+
+    What is not read fills the channel's window: read each text to its end, or `discard` it. A peer that mixes another text in
+    while you wait for this one goes on only as long as the window has room for the other's parts.
+
+    Attributes:
+        message_id: Its id on the wire.
+        channel: Where it comes.
+        author: Who it is from, where the peer says so.
+        run_id: The run that it belongs to, where the peer names one.
+        thread_id: The same for the thread.
+    """
+
+    takes_at_once = False
+
+    def __init__(self, bench: Bench, start: Message, message_id: str, settled: Callable[[IncomingText], None]) -> None:
+        author = start.payload.get("author")
+        self.message_id = message_id
+        self.channel = start.channel
+        self.author: str | None = author if isinstance(author, str) else None
+        self.run_id = start.run_id
+        self.thread_id = start.thread_id
+        self._bench = bench
+        self._settled = settled
+        # Guarded by the connection's lock.
+        self._frames: deque[Message] = deque((start,))
+        self._taker = Taker()
+        self._noted: Message | None = None
+        self._read: list[str] = []
+        self._characters = 0
+        self._parts = 0
+        self._complete = False
+        self._is_discarded = False
+        self._failure: str | None = None
+        # Waits for a frame of it, or for its end.
+        self._arrived = bench.new_condition()
+
+    def __repr__(self) -> str:
+        state = "complete" if self._complete else self._failure or "open"
+        return f"<IncomingText {self.message_id} on {self.channel}: {state}>"
+
+    @property
+    def complete(self) -> bool:
+        """Whether its END has come: all that is left of it can be read without waiting."""
+        return self._complete
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield its parts as they come, as `parts` without a timeout does."""
+        return self.parts()
+
+    def parts(self, timeout: float | None = None) -> Iterator[str]:
+        """Yield the parts that were not read yet, as they come; ends with its END.
+
+        Raises `HAIPTimeout` where no part comes within `timeout` seconds (it may be called again), `IncompleteTextError` where
+        none will come any more, `DeadlockError` on the dispatch thread unless `timeout` is 0.
+        """
+        timeout_s = check_timeout("timeout", timeout)
+        while (part := self._next(timeout_s, keep=False)) is not None:
+            yield part
+
+    def text(self, timeout: float | None = None, *, max_characters: int = MOST_CHARACTERS) -> str:
+        """Wait for its END and return the whole text; without the parts that were read by iterating.
+
+        Raises `HAIPTimeout` where it is not whole within `timeout` seconds: what was read is kept, and it may be called again.
+        `IncompleteTextError` (its `text` is what there is) where it never will be, or is longer than `max_characters`;
+        `DeadlockError` on the dispatch thread unless `timeout` is 0.
+        """
+        timeout_s = check_timeout("timeout", timeout)
+        most = check_count("max_characters", max_characters, minimum=1)
+        deadline_s = self._bench.deadline(timeout_s)
+        while self._next(self._bench.left(deadline_s), keep=True) is not None:
+            if self._characters > most:
+                raise self._incomplete(f"is longer than {most} characters; iterate it to read it part by part")
+        with self._bench.lock:
+            return "".join(self._read)
+
+    def discard(self) -> None:
+        """Read no more of it: what has come and what will come is given back to the peer unread. Idempotent."""
+        with self._bench.lock:
+            self._bench.mend()
+            self._is_discarded = True
+            self._failure = self._failure or "was discarded"
+            self._drop()
+            self._look_whether_settled()
+            self._arrived.notify_all()
+
+    def _next(self, timeout_s: float | None, *, keep: bool) -> str | None:
+        """Take the next part; `keep`: for `text`. None: its END was read. Raises as `parts`."""
+        self._bench.check()
+        with self._bench.lock:
+            self._bench.mend()
+            while True:
+                if not self._wait_for_frame(timeout_s):
+                    raise HAIPTimeout(f"{self._what()} has told nothing more in time; {self._parts} parts of it were read")
+                if not self._frames:
+                    if self._complete and not self._is_discarded:
+                        return None
+                    raise self._incomplete(self._failure or "will not be completed")
+                part = self._take_first(keep=keep)
+                if part:
+                    return part
+
+    def _wait_for_frame(self, timeout_s: float | None) -> bool:
+        return self._bench.wait_until(
+            lambda: bool(self._frames) or self._complete or self._failure is not None,
+            self._arrived,
+            timeout_s,
+            "a part of a text",
+        )
+
+    def _take_first(self, *, keep: bool) -> str:
+        """Count the first frame as taken and return its part; empty where it has none. Requires the lock."""
+        frame = self._frames[0]
+        part = _part_of(frame)
+        characters = len(part)
+        self._bench.take(frame, self._taker)
+        if part and self._noted is not frame:
+            # Stores and no call, so that no interrupt can come between: a frame that is looked at twice counts once.
+            self._parts += 1
+            if keep:
+                self._characters += characters
+                self._read += [part]
+            self._noted = frame
+        self._frames.popleft()
+        self._look_whether_settled()
+        return part
+
+    def _look_whether_settled(self) -> None:
+        """Tell the subscription once nothing is left to read and nothing will come. Requires the lock."""
+        if not self._frames and (self._complete or self._failure is not None):
+            self._settled(self)
+
+    def _incomplete(self, what: str) -> IncompleteTextError:
+        text = f"{self._what()} {what}. {self._parts} parts of it were read"
+        return IncompleteTextError(text, message_id=self.message_id, parts=self._parts, text="".join(self._read))
+
+    def _what(self) -> str:
+        return f"the text {self.message_id} on {self.channel}"
+
+    # ---- For the subscription and the connection: all require the lock ---------------------------------------------------------
+
+    def yielded(self) -> None:
+        """Count START as taken, where it carries no part: somebody has the text now."""
+        if self._frames and self._frames[0].type in _STARTS and not _part_of(self._frames[0]):
+            self._take_first(keep=False)
+
+    def arrive(self, message: Message) -> None:
+        """Take PART or END in."""
+        self._frames.append(message)
+        if message.type in _ENDS:
+            self._complete = True
+        if self._is_discarded:
+            self._drop()
+        self._arrived.notify_all()
+
+    def cut_off(self, why: str) -> None:
+        """Note that nothing more of it will come; what has come can still be read."""
+        if not self._complete:
+            self._failure = self._failure or why
+        self._look_whether_settled()
+        self._arrived.notify_all()
+
+    def _drop(self) -> None:
+        while self._frames:
+            self._take_first(keep=False)
+
+
+class IncomingTexts:
+    """A subscription to the peer's texts, for a `with` block. Thread-safe; each text goes to one reader.
+
+    While it is open, texts that *begin* on its channels come here and not to `receive()`; listeners see the frames all the same.
+    The rest of a text that began earlier goes where its beginning went. Of several subscriptions to a channel the first one
+    opened takes all. Leaving the block discards what was not read, and what will still come of it.
+
+    ```python
+    with client.texts("AGENT") as texts:
+        client.send_text_message("USER", "What is a credit?")
+        for text in texts:
+            for part in text:
+                print(part, end="", flush=True)
+    ```
+
+    Attributes:
+        channels: Those that it takes texts of; empty: all.
+    """
+
+    def __init__(self, bench: Bench, desk: TextDesk, channels: frozenset[str]) -> None:
+        self.channels = channels
+        self._bench = bench
+        self._desk = desk
+        # Guarded by the connection's lock.
+        self._new: deque[IncomingText] = deque()
+        # Those of which something is left to read, or to come.
+        self._unread: dict[int, IncomingText] = {}
+        self._is_over = False
+        self._failure: HAIPError | None = None
+        # Waits for a text, or for the end.
+        self._arrived = bench.new_condition()
+
+    def __enter__(self) -> Self:
+        """Begin to take texts; before or after the client connects."""
+        with self._bench.lock:
+            self._bench.mend()
+            if not self._is_over:
+                self._desk.open(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Take no more texts."""
+        self.close()
+
+    def close(self) -> None:
+        """Take no more texts, discard what was not read, and end every iteration. Idempotent, from any thread."""
+        with self._bench.lock:
+            self._bench.mend()
+            self._is_over = True
+            self._desk.close(self)
+            self._new.clear()
+            for text in tuple(self._unread.values()):
+                text.discard()
+            self._arrived.notify_all()
+
+    def __iter__(self) -> Iterator[IncomingText]:
+        """Yield texts as they begin. Ends when closed in good order, raises `ConnectionClosedError` otherwise."""
+        while (text := self._next(None)) is not None:
+            yield text
+        if self._failure is not None:
+            raise ConnectionClosedError(str(self._failure)) from self._failure
+
+    def receive(self, timeout: float | None = None) -> IncomingText:
+        """Return the next text, whose beginning has come.
+
+        Raises `HAIPTimeout`, `ConnectionClosedError` once no more will come, `DeadlockError` on the dispatch thread unless
+        `timeout` is 0.
+        """
+        text = self._next(check_timeout("timeout", timeout))
+        if text is None:
+            raise ConnectionClosedError(str(self._failure or "no more texts will come: closed in good order")) from self._failure
+        return text
+
+    def _next(self, timeout_s: float | None) -> IncomingText | None:
+        """Return the next text; None: no more will come."""
+        self._bench.check()
+        with self._bench.lock:
+            self._bench.mend()
+            if not self._bench.wait_until(lambda: bool(self._new) or self._is_over, self._arrived, timeout_s, "a text"):
+                raise HAIPTimeout(f"no text began within {timeout_s:g} s")
+            if not self._new:
+                return None
+            text = self._new[0]
+            text.yielded()
+            self._new.popleft()
+            return text
+
+    # ---- For the desk: all require the lock ------------------------------------------------------------------------------------
+
+    def wants(self, channel: str) -> bool:
+        """Return whether a text that begins on `channel` is for it."""
+        return not self.channels or channel in self.channels
+
+    def begin(self, start: Message, message_id: str) -> IncomingText:
+        """Take in a text that has begun."""
+        text = IncomingText(self._bench, start, message_id, self._forget)
+        self._unread[id(text)] = text
+        self._new.append(text)
+        self._arrived.notify_all()
+        return text
+
+    def _forget(self, text: IncomingText) -> None:
+        self._unread.pop(id(text), None)
+
+    def end(self, failure: HAIPError | None) -> None:
+        """Note that no more will come; `failure`: why, unless in good order. What has begun can still be read."""
+        if not self._is_over:
+            self._is_over, self._failure = True, failure
+        self._arrived.notify_all()
+
+
+class _Beginning:
+    """The route of a START: it makes the text. Used at once, under the lock."""
+
+    takes_at_once = False
+
+    def __init__(self, desk: TextDesk, texts: IncomingTexts, key: _Key) -> None:
+        self._desk = desk
+        self._texts = texts
+        self._key = key
+
+    def arrive(self, message: Message) -> None:
+        """Take START in."""
+        self._desk.begin(self._texts, self._key, message)
+
+
+class TextDesk:
+    """Knows which subscription takes which text. Every method requires the lock."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._subscriptions: list[IncomingTexts] = []
+        # Texts that are begun and not ended, by channel and message id.
+        self._open: dict[_Key, IncomingText] = {}
+        self._is_overrun_told = False
+        # Whether the connection is over, and why unless in good order.
+        self._is_over = False
+        self._failure: HAIPError | None = None
+
+    def open(self, texts: IncomingTexts) -> None:
+        """Hand texts that begin from now on to this subscription."""
+        if self._is_over:
+            texts.end(self._failure)
+        elif texts not in self._subscriptions:
+            self._subscriptions.append(texts)
+
+    def close(self, texts: IncomingTexts) -> None:
+        """Hand it none any more. What still comes of its texts goes to them: they are discarded, but their ends are awaited."""
+        if texts in self._subscriptions:
+            self._subscriptions.remove(texts)
+
+    def find(self, envelope: Envelope) -> Route | None:
+        """Return where a frame of a text goes; None: to the inbox, as where it began before anybody asked for texts."""
+        payload: Any = envelope.payload
+        message_id = payload.get("message_id") if isinstance(payload, dict) else None
+        if not isinstance(message_id, str):
+            return None
+        key = (envelope.channel, message_id)
+        if envelope.type in _STARTS:
+            return self._find_beginning(key)
+        return self._open.pop(key, None) if envelope.type in _ENDS else self._open.get(key)
+
+    def _find_beginning(self, key: _Key) -> Route | None:
+        texts = next((texts for texts in self._subscriptions if texts.wants(key[0])), None)
+        again = self._open.pop(key, None)
+        if again is not None:
+            again.cut_off("was begun anew by the peer before its END")
+        if texts is None:
+            return None
+        if len(self._open) >= MOST_OPEN_TEXTS:
+            self._tell_overrun(key[0])
+            return None
+        return _Beginning(self, texts, key)
+
+    def begin(self, texts: IncomingTexts, key: _Key, start: Message) -> None:
+        """Make a text and hand it to the subscription."""
+        self._open[key] = texts.begin(start, key[1])
+
+    def lost(self, failure: HAIPError, *, in_good_order: bool) -> None:
+        """Note that the connection is over."""
+        self._is_over, self._failure = True, None if in_good_order else failure
+        for text in self._open.values():
+            text.cut_off(f"has no END: {failure}")
+        self._open.clear()
+        for texts in self._subscriptions:
+            texts.end(self._failure)
+
+    def _tell_overrun(self, channel: str) -> None:
+        if not self._is_overrun_told:
+            self._is_overrun_told = True
+            text = f"{MOST_OPEN_TEXTS} texts of the peer's have no END yet: further ones go to receive(), frame by frame"
+            self._rooms.put(WarningRaised(time_s=self._rooms.turnstile.now_s(), text=text, channel=channel))
+
+
+def _part_of(frame: Message) -> str:
+    """Return the piece of the text in a frame; empty where it has none."""
+    part = frame.payload.get("text")
+    return part if isinstance(part, str) else ""

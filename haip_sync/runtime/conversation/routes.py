@@ -1,0 +1,147 @@
+"""Which frames belong to a live handle: they go there, and not to the inbox.
+
+A caller who waits in `ToolCall.result()` need not call `receive()`: what a tool call or a run is told counts as taken when it
+arrives, so that no window runs full of what nobody empties. A text's frames are taken by whoever reads the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, Protocol, runtime_checkable
+
+from haip_sync.errors import HAIPError, ProtocolError
+from haip_sync.events import Message
+from haip_sync.protocol.dialects import DIALECTS
+from haip_sync.protocol.envelope import Envelope
+from haip_sync.protocol.names import RUN_CANCEL, RUN_ERROR, RUN_FINISHED, TOOL_DONE, TOOL_UPDATE
+from haip_sync.protocol.payloads import PeerError
+
+MOST_OPEN: Final = 10_000
+"""Tool calls, runs and pings of one connection that may be open together: a peer that never answers costs bounded memory."""
+
+_TEXT_TYPES: Final = tuple(name for dialect in DIALECTS for name in (dialect.start, dialect.part, dialect.end))
+
+
+class Route(Protocol):
+    """Where a frame goes. Every method requires the lock."""
+
+    takes_at_once: bool
+    """Whether a frame counts as taken when it arrives."""
+
+    def arrive(self, message: Message) -> None:
+        """Take a frame in. Never blocks."""
+
+
+class Handle(Route, Protocol):
+    """What somebody holds of something that is under way. Every method requires the lock."""
+
+    frame_id: str
+    """The id of the frame that begins it."""
+
+    @property
+    def key(self) -> str:
+        """Its kind, a space, and what the peer's frames name it by."""
+
+    def refused(self, error: PeerError, *, for_credit: bool) -> None:
+        """Take in the peer's ERROR about the frame that began it; `for_credit`: it was refused for want of credit."""
+
+    def lost(self, failure: HAIPError) -> None:
+        """Note that the connection is over."""
+
+
+@runtime_checkable
+class Pinger(Protocol):
+    """A handle that waits for a PONG."""
+
+    def answered(self, now_s: float) -> float:
+        """Note the PONG; return the round trip in seconds."""
+
+
+class TextRoutes(Protocol):
+    """Who takes the frames of texts, if anybody does. Requires the lock."""
+
+    def find(self, envelope: Envelope) -> Route | None:
+        """Return where a frame of a text goes; None: to the inbox."""
+
+    def lost(self, failure: HAIPError, *, in_good_order: bool) -> None:
+        """Note that the connection is over."""
+
+
+class Routes:
+    """The live handles of one connection. Every method requires the lock.
+
+    Attributes:
+        texts: Who takes the frames of texts.
+    """
+
+    def __init__(self) -> None:
+        self.texts: TextRoutes | None = None
+        self._handles: dict[str, Handle] = {}
+        # By the id of the frame that began it: what an ERROR names.
+        self._begun_by: dict[str, Handle] = {}
+
+    def add(self, handle: Handle) -> None:
+        """Send it the frames that name its key, and the ERROR about its first frame. Raises `ProtocolError` for one too many."""
+        if len(self._handles) >= MOST_OPEN:
+            text = f"{MOST_OPEN} tool calls, runs and pings are open on this connection already. Nothing was sent"
+            raise ProtocolError(text, blame="local")
+        self._handles[handle.key] = handle
+        self._begun_by[handle.frame_id] = handle
+
+    def forget(self, handle: Handle) -> None:
+        """Send it nothing any more. Idempotent."""
+        self._handles.pop(handle.key, None)
+        self._begun_by.pop(handle.frame_id, None)
+
+    def count(self, kind: type[Any]) -> int:
+        """Return how many handles of this kind are live."""
+        return sum(isinstance(handle, kind) for handle in self._handles.values())
+
+    def find(self, envelope: Envelope) -> Route | None:
+        """Return where a data frame goes; None: to the inbox."""
+        finder = self._FINDERS.get(envelope.type)
+        return None if finder is None else finder(self, envelope)
+
+    def answered(self, nonce: object, now_s: float) -> float | None:
+        """Hand a PONG to the ping that it answers; return the round trip in seconds, None where nobody waits for it."""
+        ping = self._handles.get(f"ping {nonce}")
+        return ping.answered(now_s) if isinstance(ping, Pinger) else None
+
+    def _find_call(self, envelope: Envelope) -> Route | None:
+        return self._handles.get(f"call {_named(envelope, 'call_id')}")
+
+    def _find_run(self, envelope: Envelope) -> Route | None:
+        return self._handles.get(f"run {_named(envelope, 'run_id') or envelope.run_id}")
+
+    def _find_text(self, envelope: Envelope) -> Route | None:
+        return None if self.texts is None else self.texts.find(envelope)
+
+    def refused(self, error: PeerError, *, for_credit: bool) -> None:
+        """Hand an ERROR of the peer's to the handle whose first frame it names, if there is one."""
+        handle = self._begun_by.get(error.related_id) if error.related_id is not None else None
+        if handle is not None:
+            handle.refused(error, for_credit=for_credit)
+
+    def end(self, failure: HAIPError, *, in_good_order: bool) -> None:
+        """Tell every handle that the connection is over. Twice is once."""
+        for handle in tuple(self._handles.values()):
+            handle.lost(failure)
+        self._handles.clear()
+        self._begun_by.clear()
+        if self.texts is not None:
+            self.texts.lost(failure, in_good_order=in_good_order)
+
+    _FINDERS: ClassVar[dict[str, Callable[[Routes, Envelope], Route | None]]] = {
+        TOOL_UPDATE: _find_call,
+        TOOL_DONE: _find_call,
+        RUN_FINISHED: _find_run,
+        RUN_CANCEL: _find_run,
+        RUN_ERROR: _find_run,
+        **dict.fromkeys(_TEXT_TYPES, _find_text),
+    }
+
+
+def _named(envelope: Envelope, member: str) -> str | None:
+    """Return a text member of the payload; None: it is not there, or no text."""
+    value = envelope.payload.get(member) if isinstance(envelope.payload, dict) else None
+    return value if isinstance(value, str) else None
