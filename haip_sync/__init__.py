@@ -18,6 +18,7 @@ from haip_sync.errors import (
     PartialSendError,
     ProtocolError,
     QueueFullError,
+    TransactionEndedError,
     UnsupportedByPeerError,
     VersionError,
     WaitCause,
@@ -62,6 +63,7 @@ from haip_sync.flow.strategies import (
     ThresholdStrategy,
     clipped,
 )
+from haip_sync.runtime.transaction import Transaction
 from haip_sync.state import ChannelState, ConnectionState, Explanation, SendReceipt
 
 __all__ = [
@@ -122,6 +124,8 @@ __all__ = [
     "Strategy",
     "Subscription",
     "ThresholdStrategy",
+    "Transaction",
+    "TransactionEndedError",
     "UnsupportedByPeerError",
     "VersionError",
     "WaitCause",

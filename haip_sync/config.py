@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from types import MappingProxyType
 from typing import Final, Literal, get_args
 
@@ -27,7 +28,18 @@ Amounts = int | Mapping[str, int]
 CreditUnit = Literal["envelope", "message"]
 InboxMode = Literal["queue", "listeners"]
 Overflow = Literal["block", "raise", "drop_oldest", "drop_newest"]
-DialectChoice = Literal["auto", "message", "text"]
+DialectChoice = Literal["auto", "message", "text", "transaction"]
+
+
+class Default(Enum):
+    """Stands for an argument that was left out."""
+
+    SEND_TIMEOUT = "send_timeout"
+
+
+SEND_TIMEOUT: Final = Default.SEND_TIMEOUT
+Timeout = float | None | Literal[Default.SEND_TIMEOUT]
+"""Seconds, None for ever, 0 not at all; left out: the client's `send_timeout`."""
 
 _LONGEST_S = 1e9
 """What every clock and lock of the operating system can wait for: 31 years."""

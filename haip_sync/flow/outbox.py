@@ -60,6 +60,9 @@ class Outbox:
                 pending.settle(not_sent(pending, "dropped"))
                 self._turnstile.report.dropped(gate, pending, "dropped")
                 return
+            refusal = parcel.refusal()  # it may have had to wait for room
+            if refusal is not None:
+                raise refusal
             gate.add(Ticket(parcel, self._clock(), pending))
             self._turnstile.report.queued(gate, pending)
         finally:

@@ -30,7 +30,7 @@ from haip_sync.flow.audit import audit_credit, audit_gate
 from haip_sync.flow.explain import Standing, explanation, nobody_waits, over
 from haip_sync.flow.gates import C, EventSink, Gate, Outlet, Parcel, Shortage, Step, Ticket, Unwatched, Watcher
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
-from haip_sync.flow.outcomes import failed, interrupted_note, refused, taken_out, timed_out
+from haip_sync.flow.outcomes import failed, interrupted_note, refused, refused_later, taken_out, timed_out
 from haip_sync.flow.parking import Parking
 from haip_sync.flow.reporting import Reporter
 from haip_sync.state import Explanation
@@ -122,6 +122,9 @@ class Turnstile(Generic[C]):
             raise ConnectionClosedError(f"{parcel.event_type} on {channel} was not sent: {self._closed}") from self._closed
         if not self._epoch:
             raise ConnectionClosedError(f"{parcel.event_type} on {channel} was not sent: the client is not connected yet")
+        refusal = parcel.refusal()
+        if refusal is not None:
+            raise refusal
         self.check_place_for(channel)
         gate = self.gate(channel)
         frame_bytes, cap = parcel.indivisible_bytes(), gate.ledger.byte_credits.cap
@@ -266,6 +269,22 @@ class Turnstile(Generic[C]):
             self._unserved.update(self._short_of_room)
             self._short_of_room.clear()
             self.mend()
+
+    def withdraw(self) -> None:
+        """Take out of every line what may not be sent any more, and admit who stood behind it. Requires the lock.
+
+        Twice is once, and interrupted anywhere it can be done again.
+        """
+        for gate in self._gates.values():
+            for ticket in tuple(gate.queue):
+                refusal = None if ticket.is_over else ticket.parcel.refusal()
+                if refusal is not None:
+                    ticket.failure = refusal if ticket.pending is None else refused_later(ticket.pending, refusal)
+                    self._unserved.add(gate)
+                    ticket.wake()
+                    gate.leave(ticket)
+                    self.report.withdrawn(gate, ticket)
+        self.mend()
 
     def serve_all(self) -> None:
         """Admit wherever somebody stands: what one interrupt, or two, may have left undone. Requires the lock."""

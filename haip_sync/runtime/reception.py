@@ -18,6 +18,7 @@ from haip_sync.protocol.session import (
     Session,
     Violated,
 )
+from haip_sync.protocol.transactions import transaction_of
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.meaning import Meaning
 from haip_sync.runtime.outgoing import Entry
@@ -42,6 +43,9 @@ class Host(Protocol):
 
     def refuse(self, failure: HAIPError) -> None:
         """End the connection for this reason, once what is posted has left."""
+
+    def route(self, message: Message) -> bool:
+        """Hand a data frame to the transaction of ours that it belongs to; return False where there is none."""
 
     def refund(self, channel: str, cost: Cost) -> None:
         """Count a data frame that nobody will take, and give its credit back where it is time."""
@@ -142,7 +146,8 @@ class Reception:
         if not (received.is_data or rooms.dispatcher.wants(Message)):
             return
         message = _message(envelope, received, binary)
-        if received.is_data and self._keeps_inbox:
+        is_routed = received.is_data and self._host.route(message)
+        if received.is_data and self._keeps_inbox and not is_routed:
             rooms.inbox.arrive(message)
         if rooms.dispatcher.wants(Message):
             rooms.dispatcher.put(message)
@@ -204,6 +209,7 @@ def _message(envelope: Envelope, received: Received, binary: bytes | None) -> Me
         seq=envelope.seq,
         run_id=envelope.run_id,
         thread_id=envelope.thread_id,
+        transaction=transaction_of(envelope),
         binary=binary,
         binary_mime=envelope.bin_mime,
         frame_bytes=received.cost_bytes,

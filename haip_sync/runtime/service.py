@@ -38,6 +38,9 @@ class Host(Protocol):
     def post(self, frame: Frame) -> Entry:
         """Commit a control frame. Requires the lock."""
 
+    def end_left_transactions(self) -> None:
+        """End the transactions that their holders have left. Requires the lock."""
+
     def look_whether_all_is_sent(self) -> None:
         """Tell those who wait for it if nothing is queued or unwritten. Requires the lock."""
 
@@ -108,6 +111,7 @@ class Service:
         with self._rooms.parking.lock:
             self._rooms.turnstile.mend()
             self._rooms.turnstile.serve_all()
+            self._host.end_left_transactions()
             if self.heartbeat.is_due(now_s):
                 self._ask(now_s)
             self._host.look_whether_all_is_sent()
