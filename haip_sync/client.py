@@ -383,8 +383,7 @@ class HAIPClient:
         transaction = new_transaction(
             self._connection, tool, params, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
         )
-        transaction.open(timeout_s)
-        return transaction
+        return _opened(transaction, timeout_s)
 
     def join_transaction(self, transaction_id: str, *, timeout: float | None = _OPEN_TIMEOUT_S) -> Transaction:
         """Join a transaction that was begun elsewhere (or by us, before), as `transaction` otherwise.
@@ -396,8 +395,7 @@ class HAIPClient:
         transaction = joining_transaction(
             self._connection, transaction_id, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
         )
-        transaction.open(timeout_s)
-        return transaction
+        return _opened(transaction, timeout_s)
 
     # ---- Flow control ---------------------------------------------------------------------------------------------------------
 
@@ -521,6 +519,15 @@ def _optional_text(name: str, value: object) -> str | None:
     return value
 
 
+def _opened(transaction: Transaction, timeout_s: float | None) -> Transaction:
+    try:
+        transaction.open(timeout_s)
+    except BaseException:
+        transaction.leave()  # an interrupt may strike behind the answer, and whoever looks at its traceback holds on to all of it
+        raise
+    return transaction
+
+
 def _opening_timeout(value: object) -> float | None:
     return None if value is None else check_seconds("timeout", value, positive=True)
 
@@ -533,7 +540,7 @@ def _hello_auth(value: object) -> Mapping[str, Any] | None:
         raise ConfigError(f"auth must be a mapping that JSON can carry, or None, not {type(value).__name__}")
     try:
         return MappingProxyType(decode_json(encode_json(dict(value))))
-    except (ConfigError, UnicodeEncodeError):
+    except ConfigError:
         raise ConfigError("auth holds what JSON cannot carry; its words are not repeated here") from None
 
 

@@ -227,7 +227,7 @@ class Session:
             "capabilities": {"binary_frames": True, "flow_control": credit},
         }
         if auth is not None:
-            payload["auth"] = auth
+            payload["auth"] = dict(auth)
         return self.control_frame(HAI, payload)
 
     def error(self, code: str, message: str, related_id: str | None) -> Frame:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from weakref import ReferenceType, ref
 
 from haip_sync.errors import ConnectionClosedError, DeadlockError, HAIPError, HAIPTimeout
 from haip_sync.events import Connected, Disconnected, Message
@@ -320,6 +321,13 @@ class Connection:
     def poke(self) -> None:
         """Have the service thread mend and write what is there. Any thread, with or without the lock."""
         self._service.poke()
+
+    def watch_holder(self, holder: object) -> ReferenceType[object]:
+        """Return a reference to whoever holds a transaction; once it is gone, the service thread looks.
+
+        No code of ours runs then in the thread that let go of it: an interrupt there has nothing to strike.
+        """
+        return ref(holder, self._service.wake)
 
     @property
     def heartbeat(self) -> Heartbeat:

@@ -11,6 +11,7 @@ import logging
 import time
 from collections import deque
 from typing import Final, Protocol
+from weakref import ReferenceType
 
 from haip_sync.errors import ConfigError, ConnectionClosedError, HAIPError, HAIPTimeout, ProtocolError, TransactionEndedError
 from haip_sync.events import Message, WarningRaised
@@ -58,16 +59,23 @@ class Exchange:
         state: What the book knows of it.
         box: Its messages that nobody has taken.
         failure: Why there is no transaction after all.
+        holder: Whoever holds it: once that is gone, nobody can end it but we. None: it has none yet.
     """
 
     def __init__(self, state: TransactionState, parking: Parking) -> None:
         self.state = state
         self.box = Mailbox(parking)
         self.failure: HAIPError | None = None
+        self.holder: ReferenceType[object] | None = None
         # Waits for the peer's answer.
         self.answered = parking.new_condition()
         self._history: deque[Message] = deque()
         self._history_bytes = 0
+
+    @property
+    def is_left(self) -> bool:
+        """Whether its holder has ended it, or is gone."""
+        return self.state.is_left or (self.holder is not None and self.holder() is None)
 
     def remember(self, message: Message) -> None:
         """Add a message to the history, and let go of the oldest beyond its bounds."""
@@ -154,7 +162,7 @@ class Exchanges:
             raise ConnectionClosedError(text if closed is None else f"{text}: {closed}") from closed
 
     def leave(self, exchange: Exchange) -> None:
-        """Have a transaction ended soon. One store and one C call: for destructors and signal handlers too."""
+        """Have a transaction ended soon: one store, and one C call."""
         exchange.state.is_left = True
         self._host.poke()
 
@@ -170,7 +178,8 @@ class Exchanges:
     def sweep(self) -> None:
         """End what its holders have left."""
         for exchange in tuple(self._exchanges.values()):
-            if exchange.state.is_left:
+            if exchange.is_left:
+                exchange.state.is_left = True
                 self._finish(exchange)
 
     def end(self) -> None:

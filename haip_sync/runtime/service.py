@@ -63,7 +63,9 @@ class Service:
         self._asking = asking
         self._settings = settings
         self._clock = clock
-        self._pokes: SimpleQueue[None] = SimpleQueue()
+        self._pokes: SimpleQueue[object] = SimpleQueue()
+        # What `poke` calls, for who must call nothing of ours; the argument is ignored.
+        self.wake: Callable[[object], None] = self._pokes.put
         self.heartbeat = Heartbeat(settings.heartbeat, clock())
         # Only this thread's: how far the writing had come, since when, and whether somebody was told that it stands still.
         self._written_end = 0

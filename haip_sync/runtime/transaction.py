@@ -53,6 +53,7 @@ class Transaction:
         self._connection = connection
         self._frame = frame
         self._exchange = Exchange(state, connection.rooms.parking)
+        self._exchange.holder = connection.watch_holder(self)
         self._send_timeout = send_timeout
         self._keeps_inbox = keeps_inbox
         # Guarded by the connection's lock: the handles of what was queued in it, but for the first that are settled.
@@ -61,6 +62,10 @@ class Transaction:
     def open(self, timeout_s: float | None) -> None:
         """Ask for it, and wait for the peer's answer; for the client. Raises as `HAIPClient.transaction`."""
         self._connection.exchanges.open(self._exchange, self._frame, timeout_s)
+
+    def leave(self) -> None:
+        """Have it ended soon, whatever state it is in: one store, and one C call."""
+        self._connection.exchanges.leave(self._exchange)
 
     def __repr__(self) -> str:
         return f"<Transaction {self.id} {self.tool or 'joined'} {'open' if self.is_open else 'over'}>"
@@ -158,7 +163,7 @@ class Transaction:
         return self._connection.rooms.session.frames.make(
             channel,
             event_type,
-            _encoded(payload),
+            encode_json(payload),
             transaction=self.id,
             binary=binary,
             binary_mime=binary_mime,
@@ -236,7 +241,7 @@ class Transaction:
         """
         timeout_s = check_seconds("timeout", timeout)
         if self._connection.is_reentered():  # in a signal handler that interrupted us in mid-work: somebody else has to end it
-            self._connection.exchanges.leave(self._exchange)
+            self.leave()
             return
         try:
             if timeout_s and not self._connection.is_dispatching():
@@ -262,9 +267,6 @@ class Transaction:
         """End it: after a clean exit with what is queued sent first, as far as the timeout goes; after an exception at once."""
         self.end(timeout=_END_TIMEOUT_S if kind is None else 0.0)
 
-    def __del__(self) -> None:
-        self._connection.exchanges.leave(self._exchange)
-
 
 def new_transaction(
     connection: Connection, tool: object, params: object, *, send_timeout: float | None, keeps_inbox: bool
@@ -274,7 +276,7 @@ def new_transaction(
         raise ConfigError(f"tool must be the name of a tool, not {tool!r:.60}. Nothing was sent")
     if params is not None and not isinstance(params, Mapping):
         raise ConfigError(f"params must be a mapping or None, not {type(params).__name__}. Nothing was sent")
-    payload = encode_json({"toolName": tool, "params": {} if params is None else params})
+    payload = encode_json({"toolName": tool, "params": dict(params or {})})
     _check_accepts(connection, TRANSACTION_START)
     reference = new_id()
     frame = connection.rooms.session.frames.make(SYSTEM, TRANSACTION_START, payload, transaction=reference)
@@ -308,10 +310,3 @@ def _text(text: object) -> str:
     if not isinstance(text, str):
         raise ConfigError(f"text must be a string, not {type(text).__name__}")
     return text
-
-
-def _encoded(payload: Mapping[str, Any] | str) -> bytes:
-    try:
-        return encode_json(payload)
-    except UnicodeEncodeError as exc:
-        raise ConfigError(f"the text is not valid Unicode: {exc}. Nothing was sent") from exc
