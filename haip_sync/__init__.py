@@ -21,6 +21,7 @@ from haip_sync.errors import (
     QueueFullError,
     ToolCancelled,
     ToolError,
+    TransactionEndedError,
     UnsupportedByPeerError,
     VersionError,
     WaitCause,
@@ -68,6 +69,7 @@ from haip_sync.flow.strategies import (
 from haip_sync.runtime.conversation.incoming_texts import IncomingText, IncomingTexts
 from haip_sync.runtime.conversation.run import Run
 from haip_sync.runtime.conversation.tool_call import ToolCall, ToolUpdate
+from haip_sync.runtime.transaction import Transaction
 from haip_sync.state import ChannelState, ConnectionState, Explanation, SendReceipt
 
 __all__ = [
@@ -137,6 +139,8 @@ __all__ = [
     "ToolCancelled",
     "ToolError",
     "ToolUpdate",
+    "Transaction",
+    "TransactionEndedError",
     "UnsupportedByPeerError",
     "VersionError",
     "WaitCause",

@@ -27,6 +27,7 @@ from haip_sync.flow.ledger import Cost
 from haip_sync.flow.metrics import FlowControlMetrics
 from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.strategies import Strategy
+from haip_sync.protocol.envelope import decode_json, encode_json
 from haip_sync.protocol.identifiers import is_uuid, new_id
 from haip_sync.protocol.names import (
     AUDIO_CHUNK,
@@ -37,6 +38,9 @@ from haip_sync.protocol.names import (
     PAUSE_CHANNEL,
     RESUME_CHANNEL,
     SYSTEM,
+    TRANSACTION_END,
+    TRANSACTION_JOIN,
+    TRANSACTION_START,
 )
 from haip_sync.protocol.payloads import check_outgoing
 from haip_sync.runtime import log_setup
@@ -52,6 +56,7 @@ from haip_sync.runtime.settings import Settings
 from haip_sync.runtime.snapshot import connection_state
 from haip_sync.runtime.timeouts import SEND_TIMEOUT as _SEND_TIMEOUT
 from haip_sync.runtime.timeouts import Timeout as _Timeout
+from haip_sync.runtime.transaction import Transaction, joining_transaction, new_transaction
 from haip_sync.state import ConnectionState, Explanation, SendReceipt
 
 _OWN_METHODS: Final = {
@@ -59,9 +64,13 @@ _OWN_METHODS: Final = {
     FLOW_UPDATE: "request_credits()",
     PAUSE_CHANNEL: "pause_channel()",
     RESUME_CHANNEL: "resume_channel()",
+    TRANSACTION_START: "transaction()",
+    TRANSACTION_JOIN: "join_transaction()",
+    TRANSACTION_END: "Transaction.end()",
 }
 _LONGEST_THREAD_ID: Final = 128
 _CLOSE_TIMEOUT_S: Final = 5.0
+_OPEN_TIMEOUT_S: Final = 10.0
 _T = TypeVar("_T")
 
 
@@ -72,7 +81,8 @@ class HAIPClient:
     peer has granted credit for them, or their timeout has passed. Times are seconds; a timeout of None waits for ever, 0 never
     waits.
 
-    Raises `ConfigError` for a wrong argument, before anything is opened. `token` appears in no log, error, event or repr.
+    Raises `ConfigError` for a wrong argument, before anything is opened. What `token` and `auth` hold appears in
+    no log, error, event or repr.
     """
 
     def __init__(
@@ -80,6 +90,7 @@ class HAIPClient:
         url: str,
         *,
         token: str | None = None,
+        auth: Mapping[str, Any] | None = None,
         session_id: str | None = None,
         flow_control: FlowControlConfig | None = None,
         strategy: Strategy | None = None,
@@ -99,13 +110,14 @@ class HAIPClient:
         Args:
             url: Where the server is: ws://host:port/path.
             token: Sent as `?token=` in the URL.
+            auth: Who we are, for peers that read it in our HAI: its `auth` member, a mapping that JSON can carry.
             session_id: A UUID to keep over several clients; None: a new one.
             flow_control: What we grant, hold and count; see `FlowControlConfig`.
             strategy: Asks the peer for credit by itself; None: nobody does but `request_credits`. See `set_strategy`.
             reconnect: None, or a policy that is not enabled: this version does not reconnect.
             heartbeat: When to look whether the peer is there; see `HeartbeatPolicy`.
             transport: Only "websocket" exists.
-            dialect: "auto" takes what the peer accepts, "message" before "text".
+            dialect: "auto" takes what the peer accepts, "message" before "text" before "transaction".
             inbox: "queue": messages are taken by `receive()`; "listeners": they are taken when their listeners have run.
             send_timeout: What sends use that name no timeout.
             stall_warning: Seconds without progress after which a waiting channel is told of in the log; None: never.
@@ -125,6 +137,7 @@ class HAIPClient:
         self._settings = Settings(
             address=address,
             token=_optional_text("token", token),
+            hello_auth=_hello_auth(auth),
             session_id=_session_id(session_id),
             flow_control=self._config,
             heartbeat=_instance("heartbeat", heartbeat, HeartbeatPolicy),
@@ -221,7 +234,7 @@ class HAIPClient:
             FlowControlTimeout: Not admitted in time. Nothing was sent; `cause` says what was missing.
             PartialSendError: Stopped in mid-stream; says how many parts were sent.
             MessageTooLargeError: Not even one character of it fits `max_credit_bytes`. Nothing was sent.
-            UnsupportedByPeerError: The peer accepts texts in no dialect of ours. Nothing was sent.
+            UnsupportedByPeerError: The peer accepts texts in no dialect of ours, or in a `transaction` only. Nothing was sent.
             ConnectionClosedError: Not connected, closed, or lost; says whether anything was sent.
             DeadlockError: Called from a listener with a timeout other than 0, or by a signal handler in the middle of another
                 call of the same thread. Nothing was sent.
@@ -278,7 +291,10 @@ class HAIPClient:
         self._check_open()
         session = self._connection.rooms.session
         if session.dialect is None:
-            raise UnsupportedByPeerError(f"{self.address} accepts texts in no dialect of ours. Nothing was sent")
+            where = (
+                "inside a transaction only: use client.transaction(...)" if session.needs_transaction else "in no dialect of ours"
+            )
+            raise UnsupportedByPeerError(f"{self.address} accepts texts {where}. Nothing was sent")
         parcel = TextParcel(
             self._connection.rooms.outgoing,
             session,
@@ -438,16 +454,49 @@ class HAIPClient:
 
     def _timeout(self, timeout: _Timeout) -> float | None:
         checked = self._send_timeout if timeout is _SEND_TIMEOUT else check_timeout("timeout", timeout)
-        if checked != 0 and self._connection.rooms.dispatcher.is_current():
-            raise DeadlockError(
-                "a listener must not wait for credit: what brings it is told by the thread that the listener holds up. "
-                "Nothing was sent; use timeout=0 or another thread"
-            )
+        if checked != 0:
+            self._connection.check_may_wait()
         return checked
 
     def _check_open(self) -> None:
         with self._connection.rooms.parking.lock:
             self._connection.check_open()
+
+    # ---- Transactions ---------------------------------------------------------------------------------------------------------
+
+    def transaction(
+        self, tool: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = _OPEN_TIMEOUT_S
+    ) -> Transaction:
+        """Open a transaction with `tool` on the peer's side, for use in a `with` block; returns once the peer has answered.
+
+        `params` is a mapping that JSON can carry. `timeout` is in seconds, None waits for ever. WIRE.md, "Transactions".
+
+        Raises:
+            HAIPTimeout: No answer in time; should one come later, the transaction is ended at once.
+            ProtocolError: The peer refused it, with this `code`.
+            UnsupportedByPeerError: The peer has no transactions. Nothing was sent.
+            ConnectionClosedError: Not connected, closed, or lost before the answer.
+            DeadlockError: Called from a listener. Nothing was sent.
+            ConfigError: A wrong argument. Nothing was sent.
+
+        """
+        timeout_s = _opening_timeout(timeout)
+        transaction = new_transaction(
+            self._connection, tool, params, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
+        )
+        return _opened(transaction, timeout_s)
+
+    def join_transaction(self, transaction_id: str, *, timeout: float | None = _OPEN_TIMEOUT_S) -> Transaction:
+        """Join a transaction that was begun elsewhere (or by us, before), as `transaction` otherwise.
+
+        What the peer replays of it comes as its first messages, and costs credit as any. Raises as `transaction`; `ConfigError`
+        where it is open here already.
+        """
+        timeout_s = _opening_timeout(timeout)
+        transaction = joining_transaction(
+            self._connection, transaction_id, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
+        )
+        return _opened(transaction, timeout_s)
 
     # ---- Flow control ---------------------------------------------------------------------------------------------------------
 
@@ -456,7 +505,7 @@ class HAIPClient:
 
         The FLOW_UPDATE that asks also grants the peer as much, because the wire does not tell the two apart (WIRE.md, point 4).
         At least one amount must be positive, or it is a `ConfigError`. Raises `UnsupportedByPeerError` where the peer accepts no
-        FLOW_UPDATE, `ConnectionClosedError`; nothing was sent then.
+        FLOW_UPDATE, or one inside a transaction only and none is open; `ConnectionClosedError`; nothing was sent then.
         """
         amount = Cost(check_count("messages", messages), check_count("byte_credits", byte_credits))
         if not any(amount):
@@ -568,6 +617,31 @@ def _optional_text(name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ConfigError(f"{name} must be a string or None, not {type(value).__name__}")
     return value
+
+
+def _opened(transaction: Transaction, timeout_s: float | None) -> Transaction:
+    try:
+        transaction.open(timeout_s)
+    except BaseException:
+        transaction.leave()  # an interrupt may strike behind the answer, and whoever looks at its traceback holds on to all of it
+        raise
+    return transaction
+
+
+def _opening_timeout(value: object) -> float | None:
+    return None if value is None else check_seconds("timeout", value, positive=True)
+
+
+def _hello_auth(value: object) -> Mapping[str, Any] | None:
+    """Return a copy. What is wrong with it is told without a word of it: it is secret."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"auth must be a mapping that JSON can carry, or None, not {type(value).__name__}")
+    try:
+        return MappingProxyType(decode_json(encode_json(dict(value))))
+    except ConfigError:
+        raise ConfigError("auth holds what JSON cannot carry; its words are not repeated here") from None
 
 
 def _thread_id(value: object) -> str | None:

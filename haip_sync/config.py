@@ -35,7 +35,7 @@ Amounts = int | Mapping[str, int]
 CreditUnit = Literal["envelope", "message"]
 InboxMode = Literal["queue", "listeners"]
 Overflow = Literal["block", "raise", "drop_oldest", "drop_newest"]
-DialectChoice = Literal["auto", "message", "text"]
+DialectChoice = Literal["auto", "message", "text", "transaction"]
 
 _LONGEST_S = 1e9
 """What every clock and lock of the operating system can wait for: 31 years."""

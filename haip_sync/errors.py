@@ -9,6 +9,7 @@ HAIPError
 │   ├── AuthError                         the peer refused the token
 │   └── VersionError                      no protocol MAJOR in common
 ├── ConnectionClosedError                 not open yet, closed, or lost
+│   └── TransactionEndedError             the transaction is over; the connection may well stand
 ├── ProtocolError                         a rule of HAIP was broken: by us (local) or by the peer (remote)
 ├── UnsupportedByPeerError                the peer does not accept this type; nothing was sent
 ├── DeadlockError                         a blocking call from a listener, which could never be answered
@@ -65,6 +66,10 @@ class ConnectionClosedError(HAIPError):
 
     The text says whether the call's frames were sent; `__cause__` carries the first failure where there was one.
     """
+
+
+class TransactionEndedError(ConnectionClosedError):
+    """The transaction is over, ended by the peer or by us, while the connection may well stand. The call sent nothing."""
 
 
 class ProtocolError(HAIPError):
@@ -148,7 +153,10 @@ class QueueFullError(FlowControlError):
 
 
 class NotSentError(HAIPError):
-    """A queued message will never be sent, and nothing of it was. `reason`: cleared, cancelled, dropped or closed."""
+    """A queued message that will never be sent, and nothing of it was. `reason`: cleared, cancelled, dropped or closed.
+
+    The last where the client was closed, or the message's transaction ended.
+    """
 
     def __init__(self, message: str, *, reason: Literal["cleared", "cancelled", "dropped", "closed"]) -> None:
         super().__init__(message)

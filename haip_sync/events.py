@@ -81,6 +81,8 @@ class Message(ChannelEvent, frozen=True, kw_only=True):
     """As sent; decimal where the peer keeps to the specification."""
     run_id: str | None = None
     thread_id: str | None = None
+    transaction: str | None = None
+    """The id of the transaction that it travelled in, if it did."""
     binary: bytes | None = None
     """The binary frame that belongs to it, where there is one."""
     binary_mime: str | None = None
@@ -226,7 +228,7 @@ class MessageDropped(ChannelEvent, frozen=True, kw_only=True):
     message_id: str
     message_bytes: int
     reason: str
-    """cleared, cancelled or dropped."""
+    """cleared, cancelled or dropped; closed where its transaction ended."""
 
 
 class MessageDequeued(ChannelEvent, frozen=True, kw_only=True):

@@ -171,7 +171,7 @@ class ConnectionState(msgspec.Struct, frozen=True, kw_only=True):
     peer_session_id: str | None
     """The session id that the peer names in its frames."""
     dialect: str | None
-    """`"message"` or `"text"`; None before the first handshake."""
+    """`"message"`, `"text"` or `"transaction"`; None before the first handshake, and where the peer speaks none of them."""
     epoch: int
     """Counts handshakes: 0 before the first; credit never outlives its epoch."""
     round_trip: float | None

@@ -67,6 +67,9 @@ class Parcel(Protocol[C]):
     def message_id(self) -> str | None:
         """The id of the text, where it is one."""
 
+    def refusal(self) -> HAIPError | None:
+        """Return why it may not be sent any more; None: it may. Called under the connection's lock."""
+
     def indivisible_bytes(self) -> int:
         """Return the byte cost of its largest frame that cannot be cut smaller."""
 

@@ -60,6 +60,9 @@ class Outbox:
                 pending.settle(not_sent(pending, "dropped"))
                 self._turnstile.report.dropped(gate, pending, "dropped")
                 return
+            refusal = parcel.refusal()  # it may have had to wait for room
+            if refusal is not None:
+                raise refusal
             ticket = Ticket(parcel, self._clock(), pending)
             gate.add(ticket)
             gate.note_busy(ticket)

@@ -12,6 +12,7 @@ from haip_sync.errors import (
     MessageTooLargeError,
     NotSentError,
     PartialSendError,
+    TransactionEndedError,
 )
 from haip_sync.flow.explain import Standing, advice_text, lack_text, place_text
 from haip_sync.flow.gates import Parcel, Ticket
@@ -39,7 +40,7 @@ def timed_out(parcel: Parcel[Any], standing: Standing) -> HAIPError:
 
 def failed(channel: str, parcel: Parcel[Any], failure: HAIPError) -> HAIPError:
     """Return what a sender gets whose parcel can never go through; `failure` becomes its cause."""
-    if isinstance(failure, MessageTooLargeError) and not parcel.progress.frames:
+    if isinstance(failure, (MessageTooLargeError, TransactionEndedError)) and not parcel.progress.frames:
         return failure
     what = f"{parcel.event_type} on {channel}: {failure}"
     error = stopped(parcel, what) if parcel.progress.frames else ConnectionClosedError(f"{what}. Nothing was sent")
@@ -62,6 +63,14 @@ def not_sent(pending: PendingSend, reason: Reason) -> NotSentError:
     """Return what the holder of a queued message is told of which nothing was sent."""
     why = "left over when the client closed" if reason == "closed" else reason
     return NotSentError(f"the message {pending.message_id} on {pending.channel} was {why}. Nothing of it was sent", reason=reason)
+
+
+def refused_later(pending: PendingSend, refusal: HAIPError) -> NotSentError:
+    """Return what the holder of a queued message is told that may not be sent any more."""
+    text = f"the message {pending.message_id} on {pending.channel} was not sent: {refusal}"
+    error = NotSentError(text, reason="closed")
+    error.__cause__ = refusal
+    return error
 
 
 def taken_out(ticket: Ticket[Any], pending: PendingSend, reason: Reason) -> HAIPError:

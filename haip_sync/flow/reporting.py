@@ -159,6 +159,13 @@ class Reporter:
                 )
             )
 
+    def withdrawn(self, gate: Gate[Any], ticket: Ticket[Any]) -> None:
+        """Report a ticket that was taken out of the line because it may not be sent any more."""
+        if ticket.pending is None:
+            self.backlog(gate)
+        else:
+            self.dropped(gate, ticket.pending, "closed")
+
     def dropped(self, gate: Gate[Any], pending: PendingSend, reason: str) -> None:
         """Report a queued message that will not be sent."""
         self.backlog(gate)

@@ -27,7 +27,7 @@ from haip_sync.flow.admission import Admission
 from haip_sync.flow.explain import explanation, nobody_waits, over
 from haip_sync.flow.gates import C, Gate, Parcel, Shortage, Ticket
 from haip_sync.flow.ledger import NOTHING, Cost
-from haip_sync.flow.outcomes import failed, interrupted_note, refused, taken_out, timed_out
+from haip_sync.flow.outcomes import failed, interrupted_note, refused, refused_later, taken_out, timed_out
 from haip_sync.state import Explanation
 
 
@@ -71,6 +71,9 @@ class Turnstile(Admission[C]):
             raise ConnectionClosedError(f"{parcel.event_type} on {channel} was not sent: {self._closed}") from self._closed
         if not self._epoch:
             raise ConnectionClosedError(f"{parcel.event_type} on {channel} was not sent: the client is not connected yet")
+        refusal = parcel.refusal()
+        if refusal is not None:
+            raise refusal
         self.check_place_for(channel)
         gate = self.gate(channel)
         frame_bytes, cap = parcel.indivisible_bytes(), gate.ledger.byte_credits.cap
@@ -181,6 +184,22 @@ class Turnstile(Admission[C]):
             gate.paused_by_peer = False
         self.report.resumed(gate, by_us=by_us)
         self.serve((gate,))
+
+    def withdraw(self) -> None:
+        """Take out of every line what may not be sent any more, and admit who stood behind it. Requires the lock.
+
+        Twice is once, and interrupted anywhere it can be done again.
+        """
+        for gate in self._gates.values():
+            for ticket in tuple(gate.queue):
+                refusal = None if ticket.is_over else ticket.parcel.refusal()
+                if refusal is not None:
+                    ticket.failure = refusal if ticket.pending is None else refused_later(ticket.pending, refusal)
+                    self._unserved.add(gate)
+                    ticket.wake()
+                    gate.leave(ticket)
+                    self.report.withdrawn(gate, ticket)
+        self.mend()
 
     def close(self, error: HAIPError) -> None:
         """Let nobody through any more, and tell everyone who waits why; the first cause wins. Requires the lock."""

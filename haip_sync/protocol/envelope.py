@@ -101,6 +101,11 @@ def encode_json(value: object) -> bytes:
         raise ConfigError(f"{value!r:.100} cannot be written as JSON: {exc}. Nothing was sent") from exc
 
 
+def decode_json(data: bytes) -> Any:
+    """Return what JSON of our own says."""
+    return msgspec.json.decode(data)
+
+
 def media_bytes(frame_type: str, payload: Any, bin_len: int | None) -> int | None:
     """Return what a media frame costs in bytes: `bin_len`, or the decoded length of base64 `data`; None: not a media frame."""
     if bin_len is not None:
@@ -164,6 +169,7 @@ class FrameMaker:
         *,
         run_id: str | None = None,
         thread_id: str | None = None,
+        transaction: str | None = None,
         binary: bytes | None = None,
         binary_mime: str | None = None,
         media: int | None = None,
@@ -177,7 +183,7 @@ class FrameMaker:
             "pv": MAJOR,
         }
         optional = {"bin_len": None if binary is None else len(binary), "bin_mime": binary_mime}
-        optional |= {"run_id": run_id, "thread_id": thread_id}
+        optional |= {"run_id": run_id, "thread_id": thread_id, "transaction": transaction}
         members |= {name: value for name, value in optional.items() if value is not None}
         return Frame(
             (frame_id, frame_type, channel),

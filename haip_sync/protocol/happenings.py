@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from haip_sync.errors import ProtocolError
 from haip_sync.protocol.payloads import Hello, PeerError
+from haip_sync.protocol.transactions import TransactionHappening
 
 
 class Greeted(NamedTuple):
@@ -100,4 +101,5 @@ Happening = (
     | SequencingStopped
     | MajorChanged
     | HelloEchoed
+    | TransactionHappening
 )

@@ -16,6 +16,9 @@ PAUSE_CHANNEL: Final = "PAUSE_CHANNEL"
 RESUME_CHANNEL: Final = "RESUME_CHANNEL"
 REPLAY_REQUEST: Final = "REPLAY_REQUEST"
 MESSAGE: Final = "MESSAGE"
+TRANSACTION_START: Final = "TRANSACTION_START"
+TRANSACTION_END: Final = "TRANSACTION_END"
+TRANSACTION_JOIN: Final = "TRANSACTION_JOIN"
 AUDIO_CHUNK: Final = "AUDIO_CHUNK"
 RUN_STARTED: Final = "RUN_STARTED"
 RUN_FINISHED: Final = "RUN_FINISHED"
@@ -44,9 +47,9 @@ CONTROL_TYPES: Final = frozenset(
         PAUSE_CHANNEL,
         RESUME_CHANNEL,
         REPLAY_REQUEST,
-        "TRANSACTION_START",
-        "TRANSACTION_END",
-        "TRANSACTION_JOIN",
+        TRANSACTION_START,
+        TRANSACTION_END,
+        TRANSACTION_JOIN,
     }
 )
 """Types that never wait for credit and cost none: a starved client could not ask for credit otherwise."""
@@ -76,5 +79,12 @@ ACCEPTED_TYPES: Final = (
     TOOL_CANCEL,
     "TOOL_LIST",
     "TOOL_SCHEMA",
+    TRANSACTION_START,
+    TRANSACTION_END,
+    TRANSACTION_JOIN,
+    MESSAGE,
+    "MESSAGE_UPDATE",
+    "AUDIO",
+    "INFO",
 )
 """What our HAI announces: every type that a listener or `receive()` can be handed."""

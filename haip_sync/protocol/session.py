@@ -10,11 +10,17 @@ that the peer sends back never means anything: it is delivered as an echo, and t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from haip_sync.errors import ProtocolError
-from haip_sync.protocol.dialects import CONTINUATION_TYPES, TextDialect, choose_dialect
+from haip_sync.protocol.dialects import (
+    CONTINUATION_TYPES,
+    TRANSACTION_DIALECT,
+    TextDialect,
+    choose_dialect,
+    speaks_in_transactions,
+)
 from haip_sync.protocol.envelope import Envelope, FlawedEnvelope, Frame, FrameMaker, encode_json, media_bytes
 from haip_sync.protocol.happenings import (
     AskingRefused,
@@ -49,6 +55,9 @@ from haip_sync.protocol.names import (
     RESUME_CHANNEL,
     SEQ_VIOLATION,
     SYSTEM,
+    TRANSACTION_END,
+    TRANSACTION_JOIN,
+    TRANSACTION_START,
     UNSUPPORTED_TYPE,
 )
 from haip_sync.protocol.payloads import (
@@ -63,6 +72,7 @@ from haip_sync.protocol.payloads import (
     unknown_member,
 )
 from haip_sync.protocol.sequencing import InboundSequence, SentIds, Verdict, is_seq
+from haip_sync.protocol.transactions import Heard, TransactionBook
 
 _ASKINGS_REMEMBERED = 1_024
 """FLOW_UPDATEs whose refusal is still understood."""
@@ -105,7 +115,9 @@ class Session:
     Attributes:
         last_seq: The highest number that a frame of ours has taken; assigned by the runtime, under its lock.
         peer: The peer's HAI, None before it came.
-        dialect: How texts travel; None before the peer's HAI and where no dialect of ours fits.
+        dialect: How texts travel outside of transactions; None before the peer's HAI and where no dialect of ours fits.
+        needs_transaction: Whether texts and FLOW_UPDATE travel inside a transaction only.
+        transactions: Those of this connection.
         acknowledged: The highest of our numbers that the peer has acknowledged.
     """
 
@@ -116,6 +128,8 @@ class Session:
         self.peer: Hello | None = None
         self.peer_session_id: str | None = None
         self.dialect: TextDialect | None = None
+        self.needs_transaction = False
+        self.transactions = TransactionBook()
         self._choice = dialect_choice
         self._text_is_one_message = text_is_one_message
         self.acknowledged = 0
@@ -135,11 +149,25 @@ class Session:
         """Return whether the peer's HAI names `frame_type`, and no answer of its has taken that back."""
         return self.peer is not None and frame_type in self.peer.accept_events and frame_type not in self._refused_types
 
-    def flow_update(self, channel: str, messages: int, byte_credits: int) -> Frame:
-        """Return a FLOW_UPDATE; a zero is left out."""
+    @property
+    def dialect_name(self) -> str | None:
+        """The dialect, as users know it."""
+        if self.dialect is not None:
+            return self.dialect.name
+        return TRANSACTION_DIALECT if self.needs_transaction and self._choice in ("auto", TRANSACTION_DIALECT) else None
+
+    def may_update_flow(self) -> bool:
+        """Return whether a FLOW_UPDATE can be sent now: some peers take it inside a transaction only."""
+        return self.accepts(FLOW_UPDATE) and (not self.needs_transaction or self.transactions.carrier() is not None)
+
+    def flow_update(self, channel: str, messages: int, byte_credits: int, *, within: str | None = None) -> Frame:
+        """Return a FLOW_UPDATE; a zero is left out. It travels in the transaction `within`, or else in one that can carry it."""
         named = {"add_messages": messages, "add_bytes": byte_credits}
         payload = {"channel": channel, **{name: number for name, number in named.items() if number}}
-        frame = self.control_frame(FLOW_UPDATE, payload)
+        if within is None and self.needs_transaction:
+            carrier = self.transactions.carrier(channel)
+            within = None if carrier is None else carrier.id
+        frame = self.control_frame(FLOW_UPDATE, payload, transaction=within)
         self._asking_ids.append(frame.id)
         return frame
 
@@ -147,19 +175,21 @@ class Session:
         """Return the message credit of one data frame: 1, but for what follows the START of a text that counts as one message."""
         return 0 if self._text_is_one_message and frame_type in CONTINUATION_TYPES else 1
 
-    def control_frame(self, frame_type: str, payload: dict[str, Any]) -> Frame:
+    def control_frame(self, frame_type: str, payload: Mapping[str, Any], *, transaction: str | None = None) -> Frame:
         """Return a frame on SYSTEM, to be sent without waiting for credit."""
-        return self.frames.make(SYSTEM, frame_type, encode_json(payload))
+        return self.frames.make(SYSTEM, frame_type, encode_json(payload), transaction=transaction)
 
-    def hello(self, initial_messages: int, initial_bytes: int) -> Frame:
-        """Return our HAI, which grants the peer these amounts on every channel."""
+    def hello(self, initial_messages: int, initial_bytes: int, *, auth: Mapping[str, Any] | None = None) -> Frame:
+        """Return our HAI, which grants the peer these amounts on every channel. `auth` says who we are; it is for no eye."""
         credit = {"initial_credit_messages": initial_messages, "initial_credit_bytes": initial_bytes}
-        payload = {
+        payload: dict[str, Any] = {
             "haip_version": HAIP_VERSION,
             "accept_major": [MAJOR],
             "accept_events": ACCEPTED_TYPES,
             "capabilities": {"binary_frames": True, "flow_control": credit},
         }
+        if auth is not None:
+            payload["auth"] = dict(auth)
         return self.control_frame(HAI, payload)
 
     def error(self, code: str, message: str, related_id: str | None) -> Frame:
@@ -238,7 +268,17 @@ class Session:
         if reader:
             return reader(self, envelope)
         typed(envelope.type, envelope.payload)
-        return _NOTHING
+        return self._answer_heard(self.transactions.hear_in(envelope))
+
+    def _answer_heard(self, heard: Heard) -> _Meaning:
+        ends = tuple(self.control_frame(TRANSACTION_END, {}, transaction=transaction) for transaction in heard.to_end)
+        return heard.happenings, ends
+
+    def _hear_transaction(self, envelope: Envelope) -> _Meaning:
+        if envelope.session == self.session_id:
+            return _NOTHING  # our own frame, sent back
+        hear = {TRANSACTION_START: self.transactions.hear_start, TRANSACTION_END: self.transactions.hear_end}
+        return self._answer_heard(hear.get(envelope.type, self.transactions.hear_in)(envelope))
 
     def _greet(self, envelope: Envelope) -> _Meaning:
         if self.peer is not None:
@@ -250,6 +290,7 @@ class Session:
         self.peer = hello
         self.peer_session_id = envelope.session
         self.dialect = choose_dialect(hello.accept_events, self._choice)
+        self.needs_transaction = speaks_in_transactions(hello.accept_events, self._choice)
         return (Greeted(hello, envelope.session),), ()
 
     def _answer_ping(self, envelope: Envelope) -> _Meaning:
@@ -283,6 +324,9 @@ class Session:
 
     def _hear_error(self, envelope: Envelope) -> _Meaning:
         error = read_payload(PeerError, ERROR, envelope.payload)
+        refused = self.transactions.hear_error(error, envelope).happenings
+        if refused:
+            return (PeerReported(error), *refused), ()
         if error.code in REFUSAL_CODES and self.peer is not None:
             return (SendRefusedByPeer(error),), ()
         if error.code == UNSUPPORTED_TYPE and error.related_id in self._asking_ids and self.accepts(FLOW_UPDATE):
@@ -318,4 +362,7 @@ class Session:
         PAUSE_CHANNEL: _hear_pause,
         RESUME_CHANNEL: _hear_resume,
         AUDIO_CHUNK: _check_audio,
+        TRANSACTION_START: _hear_transaction,
+        TRANSACTION_END: _hear_transaction,
+        TRANSACTION_JOIN: _hear_transaction,
     }

@@ -17,7 +17,6 @@ from haip_sync.flow.ledger import NOTHING, Cost, Ledger
 from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.flow.request_desk import RequestDesk
 from haip_sync.flow.strategies import ChannelView, CreditRequest, Strategy
-from haip_sync.protocol.names import FLOW_UPDATE
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.rooms import Rooms
 
@@ -152,7 +151,7 @@ class Asking:
         return turn
 
     def _may_ask(self) -> bool:
-        return self._is_open() and self._rooms.session.accepts(FLOW_UPDATE)
+        return self._is_open() and self._rooms.session.may_update_flow()
 
     def _propose(self, strategy: Strategy, turn: _Turn) -> None:
         proposals: list[CreditRequest] = []

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from weakref import ReferenceType, ref
 
 from haip_sync.errors import ConnectionClosedError, DeadlockError, HAIPError, HAIPTimeout
 from haip_sync.events import Connected, Disconnected, Message
@@ -27,14 +28,17 @@ from haip_sync.flow.turnstile import Turnstile
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.names import CONTROL_TYPES, ERROR
 from haip_sync.protocol.session import Session
+from haip_sync.protocol.transactions import TransactionHappening
 from haip_sync.runtime.asking import Asking, Watch
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.conversation.routes import Routes
 from haip_sync.runtime.dispatch import Dispatcher
+from haip_sync.runtime.exchanges import Exchange, Exchanges
 from haip_sync.runtime.frame_limit import BrokenStreamError
 from haip_sync.runtime.heartbeat import Heartbeat
-from haip_sync.runtime.inbox import Inbox, Taker
+from haip_sync.runtime.inbox import Inbox
 from haip_sync.runtime.line import OPCODE_CLOSE, Line, encode
+from haip_sync.runtime.mailbox import Mailbox, Taker
 from haip_sync.runtime.meaning import Meaning, least_window
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.runtime.parcels import FrameParcel, TextParcel
@@ -98,6 +102,7 @@ class Connection:
         self.control = Control(
             self.rooms, settings, clock=clock, poke=self.poke, overflow=self._on_overflow, metrics=self.watch.metrics
         )
+        self.exchanges = Exchanges(self, self.rooms, self.control)
         asking = Asking(self.rooms, self.watch, self.control, lambda: self.is_open)
         self._service = Service(self, self.rooms, self.writer, asking, settings, clock)
         self._peer_log = PeerLog(dispatcher, clock, settings.limits.max_log_lines_per_s)
@@ -185,7 +190,8 @@ class Connection:
                 threading.Thread(target=self._service.run, name=f"{name}-service", daemon=True),
             )
             least = least_window(self._settings.flow_control)
-            self.post(self.rooms.session.hello(least.messages, least.byte_credits))
+            auth = self._settings.hello_auth
+            self.post(self.rooms.session.hello(least.messages, least.byte_credits, auth=auth))
         self.rooms.dispatcher.start()
         for thread in self._threads:
             thread.start()
@@ -231,7 +237,7 @@ class Connection:
             text = f"{what} was admitted, then the line broke: whether the peer has it is not known. {cause}"
             raise ConnectionClosedError(text) from cause
 
-    def enqueue(self, parcel: TextParcel, channel: str, message_id: str) -> PendingSend:
+    def enqueue(self, parcel: TextParcel | FrameParcel, channel: str, message_id: str) -> PendingSend:
         """Put a text into the outbox; raises as `Outbox.enqueue`. Without the lock."""
         self.check_not_reentered()
         size = parcel.queued_bytes()
@@ -261,11 +267,14 @@ class Connection:
         self._write_through(f"{frame.type} on {frame.channel}", entry)
         return entry
 
-    def request(self, channel: str, amount: Cost) -> None:
-        """Ask for credit. Without the lock."""
+    def request(self, channel: str, amount: Cost, *, within: Exchange | None = None) -> None:
+        """Ask for credit, in this transaction if one is named. Without the lock."""
         with self._lock:
             self.enter(channel)
-            self.control.request(channel, amount)
+            over = None if within is None else within.over()
+            if over is not None:
+                raise over
+            self.control.request(channel, amount, within=None if within is None else within.state.id)
 
     def pause(self, channel: str, reason: str | None) -> None:
         """Hold `channel` and tell the peer. Without the lock."""
@@ -303,25 +312,36 @@ class Connection:
         if channel is not None:
             self.rooms.turnstile.check_place_for(channel)
 
-    def take_message(self, timeout_s: float | None) -> Message | None:
-        """Take the next data frame and give credit back; None: the connection is over. Without the lock. Raises `HAIPTimeout`."""
+    def take_message(self, timeout_s: float | None, box: Mailbox | None = None) -> Message | None:
+        """Take the next message of `box` (None: of the inbox) and give credit back; None: it is over. Without the lock.
+
+        Raises `HAIPTimeout`.
+        """
         self.check_not_reentered()
+        box = self.rooms.inbox if box is None else box
         try:
             with self._lock:
                 self.rooms.turnstile.mend()
-                message = self.rooms.inbox.wait_for_next(timeout_s)
+                message = box.wait_for_next(timeout_s)
                 if message is not None:
-                    self.control.give_back_for(message)
-                    self.rooms.inbox.pop()
+                    self.control.give_back_for(message, box)
+                    box.pop()
         except BaseException:
             with self._lock:
-                self.rooms.inbox.pass_on()
+                box.pass_on()
             raise
         return message
 
     def poke(self) -> None:
         """Have the service thread mend and write what is there. Any thread, with or without the lock."""
         self._service.poke()
+
+    def watch_holder(self, holder: object) -> ReferenceType[object]:
+        """Return a reference to whoever holds a transaction; once it is gone, the service thread looks.
+
+        No code of ours runs then in the thread that let go of it: an interrupt there has nothing to strike.
+        """
+        return ref(holder, self._service.wake)
 
     @property
     def heartbeat(self) -> Heartbeat:
@@ -361,6 +381,14 @@ class Connection:
             raise DeadlockError(
                 "called by a signal handler (or a destructor) that interrupted another call of this client in the same thread. "
                 "Nothing was done; set a flag there, and make the call outside"
+            )
+
+    def check_may_wait(self) -> None:
+        """Raise `DeadlockError` in a listener, which must not wait."""
+        if self.is_dispatching():
+            raise DeadlockError(
+                "a listener must not wait for credit: what brings it is told by the thread that the listener holds up. "
+                "Nothing was sent; use timeout=0 or another thread"
             )
 
     def is_reentered(self) -> bool:
@@ -422,6 +450,18 @@ class Connection:
         self._refusal = failure
         self.control.post_raw(_close_frame(POLICY_VIOLATION))
         self._changed.notify_all()
+
+    def route(self, message: Message) -> bool:
+        """Hand a data frame to the transaction of ours that it belongs to; return False where there is none."""
+        return self.exchanges.route(message, keeps_inbox=self._settings.keeps_inbox)
+
+    def hear_of_transaction(self, happening: TransactionHappening) -> None:
+        """Carry out what happened to a transaction."""
+        self.exchanges.apply(happening)
+
+    def end_left_transactions(self) -> None:
+        """End the transactions that their holders have left."""
+        self.exchanges.sweep()
 
     def complain(self, text: str) -> None:
         """Note what came in place of the peer's HAI, for the error of a handshake that fails."""
@@ -487,6 +527,7 @@ class Connection:
         self.rooms.outgoing.abandon(failure, in_good_order=in_good_order)
         self.rooms.inbox.end()
         self.rooms.routes.end(failure, in_good_order=in_good_order)
+        self.exchanges.end()
         self._changed.notify_all()
         if self._line is not None:
             self._peer_log.flush()

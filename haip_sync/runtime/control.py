@@ -12,7 +12,8 @@ from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.flow.receive_window import WindowBooks
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.names import FLOW_UPDATE, PAUSE_CHANNEL, RESUME_CHANNEL
-from haip_sync.runtime.inbox import Taker
+from haip_sync.protocol.transactions import Stage, TransactionState
+from haip_sync.runtime.mailbox import Taker
 from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.settings import Settings
@@ -39,9 +40,20 @@ class Control:
         self._poke = poke
         self._overflow = overflow
         self._metrics = metrics
+        # First grants that wait for a transaction which can carry them.
+        self._kept: dict[str, Cost] = {}
 
-    def post(self, frame: Frame, *, window: tuple[str, WindowBooks] | None = None) -> Entry:
-        """Commit a frame and have it written soon; `window`: a channel and its receive books, which change in the same step."""
+    def post(
+        self,
+        frame: Frame,
+        *,
+        window: tuple[str, WindowBooks] | None = None,
+        stage: tuple[TransactionState, Stage] | None = None,
+    ) -> Entry:
+        """Commit a frame and have it written soon.
+
+        `window` (a channel and its receive books) and `stage` (a transaction and how far it has come) change in the same step.
+        """
         rooms = self._rooms
         rooms.turnstile.mend()  # before anything is planned: what an interrupt left undone may take a seq
         counted = NOTHING
@@ -50,6 +62,7 @@ class Control:
         entry = rooms.outgoing.plan((frame,))
         if window is not None:
             entry.window = (rooms.inbox.window(window[0]), window[1])
+        entry.stage = stage
         return self._commit(entry, counted)
 
     def post_raw(self, data: bytes) -> Entry:
@@ -65,11 +78,17 @@ class Control:
             self._overflow()
         return entry
 
-    def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool) -> None:
-        """Grant (and ask for) `amount` on `channel`; a zero is left out."""
+    def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool, within: str | None = None) -> None:
+        """Grant (and ask for) `amount` on `channel`; a zero is left out. `within`: the transaction to travel in, if need be.
+
+        Where the peer takes it inside a transaction only and none is open, a first grant is kept until `catch_up`.
+        """
+        if not self._rooms.session.may_update_flow():
+            self._kept[channel] = amount
+            return
         window = self._rooms.inbox.window(channel)
         books = window.given_back(amount) if gives_back else window.extended(amount)
-        self.post(self._rooms.session.flow_update(channel, *amount), window=(channel, books))
+        self.post(self._rooms.session.flow_update(channel, *amount, within=within), window=(channel, books))
         self._rooms.put(
             CreditRequested(
                 time_s=self._clock(),
@@ -80,17 +99,32 @@ class Control:
             )
         )
 
-    def request(self, channel: str, amount: Cost) -> None:
-        """Ask for credit. Raises `UnsupportedByPeerError`."""
+    def catch_up(self) -> None:
+        """Send what waited for a transaction that can carry it. For the connection's own threads, which no interrupt strikes."""
+        kept, self._kept = self._kept, {}
+        for channel, amount in kept.items():
+            self.send_flow_update(channel, amount, gives_back=False)
+        for channel, _ in tuple(self._rooms.inbox.windows()):
+            self._give_back(channel)
+
+    def request(self, channel: str, amount: Cost, *, within: str | None = None) -> None:
+        """Ask for credit, in the transaction `within` where that is named. Raises `UnsupportedByPeerError`."""
+        where = self._settings.address.text
         if not self._rooms.session.accepts(FLOW_UPDATE):
-            raise UnsupportedByPeerError(f"{self._settings.address.text} accepts no FLOW_UPDATE. Nothing was sent")
-        self.send_flow_update(channel, amount, gives_back=False)
+            raise UnsupportedByPeerError(f"{where} accepts no FLOW_UPDATE. Nothing was sent")
+        if not self._rooms.session.may_update_flow():
+            raise UnsupportedByPeerError(
+                f"{where} accepts FLOW_UPDATE inside a transaction only, and none is open. Nothing was sent: "
+                "open one with client.transaction(...)"
+            )
+        self.send_flow_update(channel, amount, gives_back=False, within=within)
         self._metrics.requested(channel)
 
     def give_back_for(self, message: Message, taker: Taker | None = None) -> None:
         """Count a data frame as taken, by `taker` or from the inbox, and give credit back where it is time."""
         self._rooms.inbox.take(message, taker)
-        self._give_back(message.channel)
+        state = self._rooms.session.transactions.find(message.transaction)
+        self._give_back(message.channel, None if state is None or not state.is_open else state.id)
         self._rooms.audit()
 
     def refund(self, channel: str, cost: Cost) -> None:
@@ -98,10 +132,11 @@ class Control:
         self._rooms.inbox.window(channel).refund(cost)
         self._give_back(channel)
 
-    def _give_back(self, channel: str) -> None:
+    def _give_back(self, channel: str, within: str | None = None) -> None:
+        """Give back what is due, in the transaction `within` if there is one; what cannot travel yet stays owed."""
         due = self._rooms.inbox.window(channel).due()
-        if any(due) and self._rooms.turnstile.closed is None and self._rooms.session.accepts(FLOW_UPDATE):
-            self.send_flow_update(channel, due, gives_back=True)
+        if any(due) and self._rooms.turnstile.closed is None and self._rooms.session.may_update_flow():
+            self.send_flow_update(channel, due, gives_back=True, within=within)
 
     def pause(self, channel: str, reason: str | None) -> None:
         """Hold `channel` and tell the peer. Twice is once."""

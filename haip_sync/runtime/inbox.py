@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from haip_sync.errors import HAIPTimeout
 from haip_sync.events import ChannelStalled, Message
 from haip_sync.flow.explain import amount
 from haip_sync.flow.ledger import NOTHING, Cost
 from haip_sync.flow.parking import Parking
 from haip_sync.flow.receive_window import ReceiveWindow
+from haip_sync.runtime.mailbox import Mailbox, Taker
 
 
 class _Look(NamedTuple):
@@ -23,30 +21,12 @@ class _Look(NamedTuple):
     is_told: bool
 
 
-class Taker:
-    """One who takes frames, one after another. Guarded by the connection's lock.
-
-    Attributes:
-        counted: The frame that was counted last, for one who is interrupted and begins anew with the same.
-    """
-
-    __slots__ = ("counted",)
-
-    def __init__(self) -> None:
-        self.counted: Message | None = None
-
-
-class Inbox:
-    """Messages in order, and a receive window per channel. Methods require the connection's lock."""
+class Inbox(Mailbox):
+    """The messages that are nobody else's, and a receive window per channel. Methods require the connection's lock."""
 
     def __init__(self, parking: Parking) -> None:
-        self._parking = parking
+        super().__init__(parking)
         self._looks: dict[str, _Look] = {}
-        self._messages: deque[Message] = deque()
-        # Waits for a message, or for the end of the connection.
-        self._arrived = parking.new_condition()
-        self._ended = False
-        self._taker = Taker()
         self._first_window = NOTHING
         self._windows: dict[str, ReceiveWindow] = {}
 
@@ -71,41 +51,12 @@ class Inbox:
         """Return every window so far, by channel."""
         return self._windows.items()
 
-    def arrive(self, message: Message) -> None:
-        """Keep a message for `take_next`, and wake one who waits for it."""
-        self._messages.append(message)
-        self._arrived.notify()
-
-    def end(self) -> None:
-        """Wake everyone who waits: nothing more will arrive."""
-        self._ended = True
-        self._arrived.notify_all()
-
-    def wait_for_next(self, timeout_s: float | None) -> Message | None:
-        """Return the first message, which stays here; None once the connection is over and nothing is left.
-
-        Raises `HAIPTimeout`.
-        """
-        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        while not self._messages:
-            if self._ended:
-                return None
-            remaining_s = None if deadline_s is None else deadline_s - time.monotonic()
-            if remaining_s is not None and remaining_s <= 0:
-                raise HAIPTimeout(f"no message arrived within {timeout_s:g} s")
-            try:
-                self._parking.wait(self._arrived, remaining_s)
-            except BaseException:
-                self.pass_on()
-                raise
-        return self._messages[0]
-
     def take(self, message: Message, taker: Taker | None = None) -> None:
         """Count a message as taken; counted once, however often an interrupted thread begins anew.
 
         `taker`: who takes it, where it is not this inbox's first message.
         """
-        taker = taker or self._taker
+        taker = taker or self
         if taker.counted is not message:
             window = self.window(message.channel)
             waiting, frames, books = window.after_taking(Cost(message.message_credits, message.frame_bytes))
@@ -126,15 +77,6 @@ class Inbox:
                 self._looks[channel] = look._replace(is_told=True)
                 found.append(_not_taken(channel, window, now_s, now_s - look.since_s))
         return found
-
-    def pop(self) -> None:
-        """Remove the first message."""
-        self._messages.popleft()
-
-    def pass_on(self) -> None:
-        """Wake whoever waits, where there is something to take: a wake-up may have gone to a thread that was interrupted."""
-        if self._messages:
-            self._arrived.notify_all()
 
 
 def _not_taken(channel: str, window: ReceiveWindow, now_s: float, stalled_s: float) -> ChannelStalled:

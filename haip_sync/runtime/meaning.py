@@ -27,6 +27,13 @@ from haip_sync.protocol.happenings import (
 )
 from haip_sync.protocol.names import FLOW_UPDATE
 from haip_sync.protocol.payloads import PeerError
+from haip_sync.protocol.transactions import (
+    TransactionEnded,
+    TransactionHappening,
+    TransactionOpened,
+    TransactionRefused,
+    TransactionUnasked,
+)
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.peer_log import PeerLog
 from haip_sync.runtime.rooms import Rooms
@@ -47,6 +54,9 @@ class Host(Protocol):
 
     def refuse(self, failure: HAIPError) -> None:
         """End the connection for this reason, once what is posted has left."""
+
+    def hear_of_transaction(self, happening: TransactionHappening) -> None:
+        """Carry out what happened to a transaction."""
 
     def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool) -> None:
         """Grant (and ask for) `amount` on `channel`."""
@@ -71,6 +81,8 @@ class Meaning:
             case SendRefusedByPeer(error):
                 self._refused(error, time.monotonic())
                 self._rooms.routes.refused(error, for_credit=True)
+            case TransactionOpened() | TransactionEnded() | TransactionRefused() | TransactionUnasked():
+                self._host.hear_of_transaction(happening)
             case AskingRefused():
                 self._warn("the peer takes no FLOW_UPDATE: nothing more is asked for on this connection, and nothing given back")
             case HelloEchoed():
@@ -145,7 +157,7 @@ class Meaning:
                 session_id=rooms.session.session_id,
                 peer_session_id=greeted.peer_session_id,
                 haip_version=greeted.hello.haip_version,
-                dialect=rooms.session.dialect.name if rooms.session.dialect else "none",
+                dialect=rooms.session.dialect_name or "none",
                 epoch=rooms.turnstile.epoch,
                 initial_credits=spendable.messages.granted,
                 initial_byte_credits=spendable.byte_credits.granted,

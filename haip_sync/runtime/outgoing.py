@@ -11,6 +11,7 @@ from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.receive_window import ReceiveWindow, WindowBooks
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.session import Session
+from haip_sync.protocol.transactions import Stage, TransactionState
 from haip_sync.runtime.fates import Fates
 from haip_sync.state import Fate, SendReceipt
 
@@ -32,9 +33,10 @@ class Entry:
         pending: The handle to settle once it is written; None: nobody holds one, or the text goes on.
         fate: What becomes of the send that it belongs to; None: control frames of ours.
         is_last: Whether nothing of that send follows.
+        stage: A transaction and how far it has come once this has its place.
     """
 
-    __slots__ = ("ack", "end", "fate", "first_seq", "frames", "is_last", "pending", "raw", "window", "wire_bytes")
+    __slots__ = ("ack", "end", "fate", "first_seq", "frames", "is_last", "pending", "raw", "stage", "window", "wire_bytes")
 
     def __init__(self, frames: Sequence[Frame], first_seq: int, ack: int, raw: bytes, start: int) -> None:
         self.frames = frames
@@ -48,6 +50,7 @@ class Entry:
         self.fate: Fate | None = None
         self.is_last = True
         self.window: tuple[ReceiveWindow, WindowBooks] | None = None
+        self.stage: tuple[TransactionState, Stage] | None = None
 
     @property
     def last_seq(self) -> int:
@@ -104,6 +107,9 @@ class Outgoing:
         if cargo.window is not None:
             window, books = cargo.window
             window.books = books
+        if cargo.stage is not None:
+            state, stage = cargo.stage
+            state.stage = stage
 
     def first(self, most_bytes: int) -> list[Entry]:
         """Return the entries to write next, at least one if there are any; they stay here until they are written."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from haip_sync.errors import WaitCause
+from haip_sync.errors import HAIPError, WaitCause
 from haip_sync.flow.gates import Progress, Shortage, Step
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
 from haip_sync.flow.pending import PendingSend
@@ -39,6 +39,10 @@ class _FramesParcel:
         self._entry: Entry | None = None
         self.pending: PendingSend | None = None
         """The handle of a queued message, which its last entry settles."""
+
+    def refusal(self) -> HAIPError | None:
+        """Return that it may be sent."""
+        return None
 
     @property
     def last_entry(self) -> Entry:
@@ -81,6 +85,10 @@ class FrameParcel(_FramesParcel):
     def indivisible_bytes(self) -> int:
         """Return what the frame costs."""
         return self._byte_cost((self._frame,))
+
+    def queued_bytes(self) -> int:
+        """Return what the frame counts in an outbox: about what it weighs on the wire."""
+        return self._frame.size(1, 0) + len(self._frame.binary or b"")
 
     def next_step(self, ledger: Ledger) -> Step[Entry] | Shortage:
         """Return the frame if `ledger` covers it."""
@@ -212,6 +220,9 @@ class WaitParcel:
     def __init__(self, needed: Cost) -> None:
         self.progress = Progress()
         self._needed = needed
+
+    def refusal(self) -> None:
+        """Return that it may stand in line."""
 
     def indivisible_bytes(self) -> int:
         """Return the bytes that must be spendable at once."""

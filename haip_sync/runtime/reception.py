@@ -14,8 +14,9 @@ from haip_sync.protocol.envelope import Envelope, Frame, decode_envelope
 from haip_sync.protocol.happenings import Violated
 from haip_sync.protocol.names import ERROR, FLOW_UPDATE, HAI
 from haip_sync.protocol.session import Received, Session
+from haip_sync.protocol.transactions import transaction_of
 from haip_sync.runtime.heartbeat import Heartbeat
-from haip_sync.runtime.inbox import Taker
+from haip_sync.runtime.mailbox import Taker
 from haip_sync.runtime.meaning import Meaning
 from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.peer_log import PeerLog, WireLog
@@ -38,6 +39,9 @@ class Host(Protocol):
 
     def refuse(self, failure: HAIPError) -> None:
         """End the connection for this reason, once what is posted has left."""
+
+    def route(self, message: Message) -> bool:
+        """Hand a data frame to the transaction of ours that it belongs to; return False where there is none."""
 
     def refund(self, channel: str, cost: Cost) -> None:
         """Count a data frame that nobody will take, and give its credit back where it is time."""
@@ -155,7 +159,7 @@ class Reception:
             route.arrive(message)
             if route.takes_at_once:
                 self._host.take_routed(message, Taker())
-        elif received.is_data and self._keeps_inbox:
+        elif received.is_data and not self._host.route(message) and self._keeps_inbox:
             rooms.inbox.arrive(message)
         if rooms.dispatcher.wants(Message):
             rooms.dispatcher.put(message)
@@ -217,6 +221,7 @@ def _message(envelope: Envelope, received: Received, binary: bytes | None, *, is
         seq=envelope.seq,
         run_id=envelope.run_id,
         thread_id=envelope.thread_id,
+        transaction=transaction_of(envelope),
         binary=binary,
         binary_mime=envelope.bin_mime,
         frame_bytes=received.cost_bytes,

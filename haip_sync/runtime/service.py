@@ -38,6 +38,9 @@ class Host(Protocol):
     def post(self, frame: Frame) -> Entry:
         """Commit a control frame. Requires the lock."""
 
+    def end_left_transactions(self) -> None:
+        """End the transactions that their holders have left. Requires the lock."""
+
     def look_whether_all_is_sent(self) -> None:
         """Tell those who wait for it if nothing is queued or unwritten. Requires the lock."""
 
@@ -60,7 +63,9 @@ class Service:
         self._asking = asking
         self._settings = settings
         self._clock = clock
-        self._pokes: SimpleQueue[None] = SimpleQueue()
+        self._pokes: SimpleQueue[object] = SimpleQueue()
+        # What `poke` calls, for who must call nothing of ours; the argument is ignored.
+        self.wake: Callable[[object], None] = self._pokes.put
         self.heartbeat = Heartbeat(settings.heartbeat, clock())
         # Only this thread's: how far the writing had come, since when, and whether somebody was told that it stands still.
         self._written_end = 0
@@ -108,6 +113,7 @@ class Service:
         with self._rooms.parking.lock:
             self._rooms.turnstile.mend()
             self._rooms.turnstile.serve_all()
+            self._host.end_left_transactions()
             if self.heartbeat.is_due(now_s):
                 self._ask(now_s)
             self._host.look_whether_all_is_sent()

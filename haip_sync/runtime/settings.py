@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from haip_sync.config import FlowControlConfig, HeartbeatPolicy, Limits
 from haip_sync.runtime.line import Address
@@ -11,10 +12,11 @@ from haip_sync.runtime.line import Address
 
 @dataclass(frozen=True)
 class Settings:
-    """Immutable. The token is kept out of `repr`, as it is out of every log, error and event."""
+    """Immutable. Token and `hello_auth` are kept out of `repr`, as they are out of every log, error and event."""
 
     address: Address
     token: str | None
+    hello_auth: Mapping[str, Any] | None
     session_id: str
     flow_control: FlowControlConfig
     heartbeat: HeartbeatPolicy

@@ -23,7 +23,7 @@ def connection_state(connection: Connection, config: FlowControlConfig, now_s: f
             connected=connection.is_open,
             session_id=rooms.session.session_id,
             peer_session_id=rooms.session.peer_session_id,
-            dialect=rooms.session.dialect.name if rooms.session.dialect else None,
+            dialect=rooms.session.dialect_name,
             epoch=rooms.turnstile.epoch,
             round_trip=connection.heartbeat.round_trip_s,
             channels={gate.channel: _channel_state(rooms, gate, config, now_s) for gate in rooms.turnstile.gates},

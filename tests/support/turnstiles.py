@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from haip_sync.config import FlowControlConfig
-from haip_sync.errors import WaitCause
+from haip_sync.errors import HAIPError, WaitCause
 from haip_sync.events import Event
 from haip_sync.flow.gates import Gate, Progress, Shortage, Step, Unwatched
 from haip_sync.flow.ledger import Cost, Ledger
@@ -69,6 +69,9 @@ class Parcel:
         self._outlet = outlet
         self._cost = Cost(messages, byte_credits)
         self._steps = steps
+
+    def refusal(self) -> HAIPError | None:
+        return None
 
     def indivisible_bytes(self) -> int:
         return self._cost.byte_credits

@@ -18,7 +18,7 @@ from haip_sync.protocol.dialects import DIALECTS
 from haip_sync.protocol.envelope import Envelope
 from haip_sync.runtime.conversation.routes import Route
 from haip_sync.runtime.conversation.waiting import Bench
-from haip_sync.runtime.inbox import Taker
+from haip_sync.runtime.mailbox import Taker
 from haip_sync.runtime.rooms import Rooms
 
 MOST_OPEN_TEXTS: Final = 1_000

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from haip_sync.errors import DeadlockError
 from haip_sync.events import Message
 from haip_sync.flow.parking import Condition
-from haip_sync.runtime.inbox import Taker
+from haip_sync.runtime.mailbox import Taker
 from haip_sync.runtime.rooms import Rooms
 
 _H = TypeVar("_H")
