@@ -192,10 +192,11 @@ class Turnstile(Admission[C]):
         """
         for gate in self._gates.values():
             for ticket in tuple(gate.queue):
-                refusal = None if ticket.is_over else ticket.parcel.refusal()
+                refusal = None if ticket.settled or ticket.abandoned else ticket.parcel.refusal()
                 if refusal is not None:
-                    ticket.failure = refusal if ticket.pending is None else refused_later(ticket.pending, refusal)
                     self._unserved.add(gate)
+                    if ticket.failure is None:
+                        ticket.failure = refusal if ticket.pending is None else refused_later(ticket.pending, refusal)
                     ticket.wake()
                     gate.leave(ticket)
                     self.report.withdrawn(gate, ticket)

@@ -12,7 +12,7 @@ from haip_sync.events import Message, WindowOverrun
 from haip_sync.flow.ledger import Cost
 from haip_sync.protocol.envelope import Envelope, Frame, decode_envelope
 from haip_sync.protocol.happenings import Violated
-from haip_sync.protocol.names import ERROR, FLOW_UPDATE, HAI
+from haip_sync.protocol.names import ERROR, HAI
 from haip_sync.protocol.session import Received, Session
 from haip_sync.protocol.transactions import transaction_of
 from haip_sync.runtime.heartbeat import Heartbeat
@@ -171,8 +171,8 @@ class Reception:
             self._breach(envelope, cost, what, 1, is_kept=False)
             return False
         window = self._rooms.inbox.window(envelope.channel)
-        if not self._rooms.session.accepts(FLOW_UPDATE):
-            # Such a peer was never told more than our HAI: it is not accused, and memory is bounded all the same.
+        if not self._rooms.session.may_update_flow():
+            # Such a peer cannot be told of more than it knows: it is not accused, and memory is bounded all the same.
             if not window.holds(cost, at_least=_UNMETERED):
                 what = f"{envelope.channel} holds {window.frames_waiting} frames that nobody takes; one was dropped"
                 self._breach(envelope, cost, what, window.breaches, is_kept=False)

@@ -49,6 +49,7 @@ class TransactionPeer:
     ) -> None:
         self.answers = answers
         self.received: list[Any] = []
+        self._by_type: defaultdict[str, list[Any]] = defaultdict(list)
         self.spent: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
         self.granted: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
         self.opened: list[str] = []
@@ -90,11 +91,11 @@ class TransactionPeer:
     def frames(self, frame_type: str) -> list[Any]:
         """Return the client's frames of this type."""
         with self._changed:
-            return [frame for frame in self.received if frame["type"] == frame_type]
+            return list(self._by_type[frame_type])
 
     def hears(self, frame_type: str, number: int = 1) -> Any:
         """Return the client's `number`-th frame of this type, once it has come."""
-        self.wait_for(lambda: len(self.frames(frame_type)) >= number)
+        self.wait_for(lambda: len(self._by_type[frame_type]) >= number)
         return self.frames(frame_type)[number - 1]
 
     def grants(self, channel: str, messages: int = 0, byte_credits: int = 0, *, transaction: str) -> None:
@@ -133,6 +134,7 @@ class TransactionPeer:
         frame = json.loads(data)
         with self._changed:
             self.received.append(frame)
+            self._by_type[frame["type"]].append(frame)
             self._count(frame, len(data.encode()))
             if frame["type"] == "TRANSACTION_START" and self.answers:
                 self.answer(frame)

@@ -69,9 +69,10 @@ class Parcel:
         self._outlet = outlet
         self._cost = Cost(messages, byte_credits)
         self._steps = steps
+        self.refused: HAIPError | None = None
 
     def refusal(self) -> HAIPError | None:
-        return None
+        return self.refused
 
     def indivisible_bytes(self) -> int:
         return self._cost.byte_credits
