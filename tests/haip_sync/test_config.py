@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from haip_sync import ConfigError, FlowControlConfig, HAIPClient, HeartbeatPolicy, ReconnectPolicy
+from haip_sync import ConfigError, FlowControlConfig, HAIPClient, HeartbeatPolicy, Limits, ReconnectPolicy
 
 
 @pytest.mark.parametrize(
@@ -129,3 +129,26 @@ def test_the_token_is_in_no_text_of_the_client() -> None:
     client = HAIPClient("ws://user:hunter2@localhost:81/x?token=hunter2", token="hunter2")
     assert "hunter2" not in f"{client!r} {client.address} {client.name} {client.connection_state()}"
     assert client.address == "ws://localhost:81"
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"max_frame_bytes": 0}, r"limits\.max_frame_bytes must be at least 1"),
+        ({"max_nesting": 501}, r"limits\.max_nesting must be at most 500"),
+        ({"max_channels": "many"}, r"limits\.max_channels must be a whole number"),
+        ({"max_unwritten_answers_bytes": True}, r"limits\.max_unwritten_answers_bytes must be a whole number"),
+        ({"max_log_lines_per_s": -1}, r"limits\.max_log_lines_per_s must be at least 1"),
+    ],
+)
+def test_limits_check_themselves(settings: dict[str, Any], match: str) -> None:
+    """A limit that is none is refused by its name."""
+    with pytest.raises(ConfigError, match=match):
+        Limits(**settings)
+
+
+def test_the_channels_that_are_named_must_fit_the_limit() -> None:
+    """The five channels of HAIP and those of the settings count."""
+    with pytest.raises(ConfigError, match="max_channels is 5, and flow_control names 6 channels"):
+        HAIPClient("ws://h", flow_control=FlowControlConfig(max_credits={"more": 5}), limits=Limits(max_channels=5))
+    HAIPClient("ws://h", limits=Limits(max_channels=5))
