@@ -110,13 +110,10 @@ class IncomingText:
 
     def discard(self) -> None:
         """Read no more of it: what has come and what will come is given back to the peer unread. Idempotent."""
+        self._bench.check()
         with self._bench.lock:
             self._bench.mend()
-            self._is_discarded = True
-            self._failure = self._failure or "was discarded"
-            self._drop()
-            self._look_whether_settled()
-            self._arrived.notify_all()
+            self.give_up()
 
     def _next(self, timeout_s: float | None, *, keep: bool) -> str | None:
         """Take the next part; `keep`: for `text`. None: its END was read. Raises as `parts`."""
@@ -178,6 +175,14 @@ class IncomingText:
         if self._frames and self._frames[0].type in _STARTS and not _part_of(self._frames[0]):
             self._take_first(keep=False)
 
+    def give_up(self) -> None:
+        """Read no more of it."""
+        self._is_discarded = True
+        self._failure = self._failure or "was discarded"
+        self._drop()
+        self._look_whether_settled()
+        self._arrived.notify_all()
+
     def arrive(self, message: Message) -> None:
         """Take PART or END in."""
         self._frames.append(message)
@@ -233,6 +238,7 @@ class IncomingTexts:
 
     def __enter__(self) -> Self:
         """Begin to take texts; before or after the client connects."""
+        self._bench.check()
         with self._bench.lock:
             self._bench.mend()
             if not self._is_over:
@@ -245,13 +251,14 @@ class IncomingTexts:
 
     def close(self) -> None:
         """Take no more texts, discard what was not read, and end every iteration. Idempotent, from any thread."""
+        self._bench.check()
         with self._bench.lock:
             self._bench.mend()
             self._is_over = True
             self._desk.close(self)
             self._new.clear()
             for text in tuple(self._unread.values()):
-                text.discard()
+                text.give_up()
             self._arrived.notify_all()
 
     def __iter__(self) -> Iterator[IncomingText]:
@@ -352,6 +359,8 @@ class TextDesk:
 
     def find(self, envelope: Envelope) -> Route | None:
         """Return where a frame of a text goes; None: to the inbox, as where it began before anybody asked for texts."""
+        if not self._subscriptions and not self._open:
+            return None
         payload: Any = envelope.payload
         message_id = payload.get("message_id") if isinstance(payload, dict) else None
         if not isinstance(message_id, str):
