@@ -34,6 +34,7 @@ THREADS = "2. Many threads"
 QUEUE = "3. Queue and forget"
 CONVERSATION = "4. An agent conversation"
 WATCH = "5. Watch your own credit"
+STREAMS = "Tools, runs and streams"
 MONITOR = "The monitor on your own server"
 IN_A_TEST = "A server to test against"
 
@@ -144,7 +145,7 @@ def lived_on_grants(session: Session) -> bool:
 
 def test_the_readme_holds_these_programs_and_no_others() -> None:
     """A program that is missing, doubled or new is noticed: each has its test here."""
-    expected = [FIRST, FILE, THREADS, QUEUE, CONVERSATION, WATCH, MONITOR, IN_A_TEST]
+    expected = [FIRST, FILE, THREADS, QUEUE, CONVERSATION, WATCH, STREAMS, MONITOR, IN_A_TEST]
     assert [heading for heading, _ in python_blocks()] == expected
     assert len(re.findall(r"^[ \t]*[`~]{3,}[ \t]*py", README, re.MULTILINE)) == len(expected)
 
@@ -364,6 +365,34 @@ def test_watching_credit_that_never_comes(launch: Launch) -> None:
         ["USER", "0", "0", str(session.books("USER").from_client.balance_bytes), "3"]
     ]
     check_books(session)
+
+
+# ---- Tools, runs and streams ------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_part_by_part(launch: Launch) -> None:
+    """The answer is printed part by part as it came, and the run is told to the server from beginning to end."""
+    with DevServer(policy=Generous(), initial_credits=WINDOW) as server:
+        answer, status = output(launch(STREAMS, server))
+        session = ended_session(server)
+    question = "Tell me about credit, and take your time."
+    assert answer.replace("|", "") == f"You said: {question}"
+    assert answer.count("|") == 2
+    assert status == "run: OK"
+    runs = [frame.type for frame in session.received if frame.type.startswith("RUN_")]
+    assert runs == ["RUN_STARTED", "RUN_FINISHED"]
+    check_books(session)
+
+
+def test_an_answer_that_breaks_off(launch: Launch) -> None:
+    """When the connection ends before the answer, the program says so in one line."""
+    with DevServer(policy=Generous(), initial_credits=WINDOW, agent=False) as server:
+        process = launch(STREAMS, server)
+        hang_up_after(server, 1)
+        out, err = process.communicate(timeout=HANG_S)
+    assert (out, process.returncode) == ("", 1)
+    assert HUNG_UP in err
+    assert len(err.splitlines()) == 1
 
 
 # ---- The others -------------------------------------------------------------------------------------------------------------

@@ -86,7 +86,8 @@ def _not_taken(channel: str, window: ReceiveWindow, now_s: float, stalled_s: flo
         channel=channel,
         text=(
             f"{channel}: {frames} of {window.waiting.byte_credits} bytes arrived and nobody has taken any for {stalled_s:.1f} s; "
-            "the peer gets their credit back when receive() returns them or, with inbox='listeners', when listeners have run"
+            "the peer gets their credit back when receive() or the reader of a text takes them or, with inbox='listeners', "
+            "when listeners have run"
         ),
         cause="not_taken",
         waiting=window.frames_waiting,

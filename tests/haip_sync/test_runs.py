@@ -20,6 +20,7 @@ from haip_sync import (
     ProtocolError,
     Run,
 )
+from haip_sync.runtime.writer import Writer
 
 RUN_TYPES = [*TYPES, "RUN_STARTED", "RUN_FINISHED", "RUN_CANCEL", "TOOL_CALL", "AUDIO_CHUNK"]
 
@@ -123,6 +124,25 @@ def test_a_run_that_cannot_begin_leaves_nothing_behind() -> None:
             run.__enter__()
         assert run.status == "ERROR"
         assert client._connection.rooms.routes.count(Run) == 0
+
+
+def test_an_interrupt_on_the_way_in_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted once RUN_STARTED is admitted, the block is not entered, and the peer is told that the run has ended."""
+    script = Listening()
+    with peer(script) as url, HAIPClient(url) as client:
+        write_through = Writer.write_through
+
+        def interrupted(writer: Writer, end: int) -> None:
+            monkeypatch.setattr(Writer, "write_through", write_through)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Writer, "write_through", interrupted)
+        with pytest.raises(KeyboardInterrupt) as caught, client.run():
+            pytest.fail("entered")
+        until(lambda: script.of("RUN_FINISHED"))
+        assert client._connection.rooms.routes.count(Run) == 0
+    assert script.of("RUN_FINISHED")[0]["status"] == "ERROR"
+    assert "the peer was told that the run" in caught.value.__notes__[-1]
 
 
 def test_the_peers_limit_is_kept() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -375,6 +376,31 @@ def test_waiting_in_a_listener_is_a_deadlock() -> None:
         client.send_text_message("USER", "go")
         until(lambda: len(raised) == 4)
     assert raised == [DeadlockError, DeadlockError, HAIPTimeout, HAIPTimeout]
+
+
+def test_an_interrupt_while_reading_counts_nothing_twice() -> None:
+    """Interrupted between counting a part and taking it out, a reader begins anew: the part and its credit count once."""
+
+    class Interrupting(deque[Message]):
+        is_first = True
+
+        def popleft(self) -> Message:
+            if self.is_first:
+                self.is_first = False
+                raise KeyboardInterrupt
+            return super().popleft()
+
+    config, script = FlowControlConfig(initial_credits=8), after_the_first_text(lambda speaker: whole(speaker, "a", "x"))
+    with peer(script) as url, HAIPClient(url, flow_control=config) as client, client.texts() as texts:
+        client.send_text_message("USER", "go")
+        text = texts.receive(PATIENCE_S)
+        until(lambda: text.complete)
+        text._frames = Interrupting(text._frames)
+        with pytest.raises(KeyboardInterrupt):
+            text.text(PATIENCE_S)
+        assert text.text(PATIENCE_S) == "x"
+        window = client._connection.rooms.inbox.window("AGENT")
+        assert (window.remaining.messages, window.frames_waiting, window.is_conserved()) == (8, 0, True)
 
 
 def test_a_real_agent_is_read_part_by_part() -> None:

@@ -131,6 +131,7 @@ class Conversation:
 
     def ping(self, timeout_s: float | None) -> float:
         """Send a PING and return the seconds until its PONG."""
+        self._bench.check()
         nonce = new_id()
         frame = self.frame(SYSTEM, PING, {"nonce": nonce}, Labels())
         ping = Ping(self._bench, nonce, frame.id, time.monotonic())
@@ -150,6 +151,7 @@ class Conversation:
 
     def _open(self, handle: Handle, parcel: FrameParcel, channel: str, timeout_s: float | None) -> SendReceipt:
         """Send the frame that begins something, whose handle hears of all that answers it. Not sent: not begun."""
+        self._bench.check()
         try:
             self._begin(handle)
             return self._connection.carry(channel, parcel, timeout_s).receipt(handle.frame_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from haip_sync.config import check_count, check_timeout
 from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout, IncompleteTextError
@@ -29,6 +29,13 @@ MOST_CHARACTERS: Final = 16 << 20
 _STARTS: Final = frozenset(dialect.start for dialect in DIALECTS)
 _ENDS: Final = frozenset(dialect.end for dialect in DIALECTS)
 _Key = tuple[str, str]
+
+
+class _Ending(NamedTuple):
+    """How the connection ended."""
+
+    failure: HAIPError
+    in_good_order: bool
 
 
 class IncomingText:
@@ -110,13 +117,10 @@ class IncomingText:
 
     def discard(self) -> None:
         """Read no more of it: what has come and what will come is given back to the peer unread. Idempotent."""
+        self._bench.check()
         with self._bench.lock:
             self._bench.mend()
-            self._is_discarded = True
-            self._failure = self._failure or "was discarded"
-            self._drop()
-            self._look_whether_settled()
-            self._arrived.notify_all()
+            self.give_up()
 
     def _next(self, timeout_s: float | None, *, keep: bool) -> str | None:
         """Take the next part; `keep`: for `text`. None: its END was read. Raises as `parts`."""
@@ -178,6 +182,14 @@ class IncomingText:
         if self._frames and self._frames[0].type in _STARTS and not _part_of(self._frames[0]):
             self._take_first(keep=False)
 
+    def give_up(self) -> None:
+        """Read no more of it."""
+        self._is_discarded = True
+        self._failure = self._failure or "was discarded"
+        self._drop()
+        self._look_whether_settled()
+        self._arrived.notify_all()
+
     def arrive(self, message: Message) -> None:
         """Take PART or END in."""
         self._frames.append(message)
@@ -227,12 +239,13 @@ class IncomingTexts:
         # Those of which something is left to read, or to come.
         self._unread: dict[int, IncomingText] = {}
         self._is_over = False
-        self._failure: HAIPError | None = None
+        self._ending: _Ending | None = None
         # Waits for a text, or for the end.
         self._arrived = bench.new_condition()
 
     def __enter__(self) -> Self:
         """Begin to take texts; before or after the client connects."""
+        self._bench.check()
         with self._bench.lock:
             self._bench.mend()
             if not self._is_over:
@@ -245,21 +258,22 @@ class IncomingTexts:
 
     def close(self) -> None:
         """Take no more texts, discard what was not read, and end every iteration. Idempotent, from any thread."""
+        self._bench.check()
         with self._bench.lock:
             self._bench.mend()
             self._is_over = True
             self._desk.close(self)
             self._new.clear()
             for text in tuple(self._unread.values()):
-                text.discard()
+                text.give_up()
             self._arrived.notify_all()
 
     def __iter__(self) -> Iterator[IncomingText]:
         """Yield texts as they begin. Ends when closed in good order, raises `ConnectionClosedError` otherwise."""
         while (text := self._next(None)) is not None:
             yield text
-        if self._failure is not None:
-            raise ConnectionClosedError(str(self._failure)) from self._failure
+        if self._ending is not None and not self._ending.in_good_order:
+            raise ConnectionClosedError(str(self._ending.failure)) from self._ending.failure
 
     def receive(self, timeout: float | None = None) -> IncomingText:
         """Return the next text, whose beginning has come.
@@ -269,7 +283,8 @@ class IncomingTexts:
         """
         text = self._next(check_timeout("timeout", timeout))
         if text is None:
-            raise ConnectionClosedError(str(self._failure or "no more texts will come: closed in good order")) from self._failure
+            why = "the subscription was closed" if self._ending is None else str(self._ending.failure)
+            raise ConnectionClosedError(f"no more texts will come: {why}")
         return text
 
     def _next(self, timeout_s: float | None) -> IncomingText | None:
@@ -303,10 +318,10 @@ class IncomingTexts:
     def _forget(self, text: IncomingText) -> None:
         self._unread.pop(id(text), None)
 
-    def end(self, failure: HAIPError | None) -> None:
-        """Note that no more will come; `failure`: why, unless in good order. What has begun can still be read."""
+    def end(self, ending: _Ending) -> None:
+        """Note that no more will come. What has begun can still be read."""
         if not self._is_over:
-            self._is_over, self._failure = True, failure
+            self._is_over, self._ending = True, ending
         self._arrived.notify_all()
 
 
@@ -334,14 +349,12 @@ class TextDesk:
         # Texts that are begun and not ended, by channel and message id.
         self._open: dict[_Key, IncomingText] = {}
         self._is_overrun_told = False
-        # Whether the connection is over, and why unless in good order.
-        self._is_over = False
-        self._failure: HAIPError | None = None
+        self._ending: _Ending | None = None
 
     def open(self, texts: IncomingTexts) -> None:
         """Hand texts that begin from now on to this subscription."""
-        if self._is_over:
-            texts.end(self._failure)
+        if self._ending is not None:
+            texts.end(self._ending)
         elif texts not in self._subscriptions:
             self._subscriptions.append(texts)
 
@@ -352,6 +365,8 @@ class TextDesk:
 
     def find(self, envelope: Envelope) -> Route | None:
         """Return where a frame of a text goes; None: to the inbox, as where it began before anybody asked for texts."""
+        if not self._subscriptions and not self._open:
+            return None
         payload: Any = envelope.payload
         message_id = payload.get("message_id") if isinstance(payload, dict) else None
         if not isinstance(message_id, str):
@@ -379,12 +394,12 @@ class TextDesk:
 
     def lost(self, failure: HAIPError, *, in_good_order: bool) -> None:
         """Note that the connection is over."""
-        self._is_over, self._failure = True, None if in_good_order else failure
+        self._ending = _Ending(failure, in_good_order)
         for text in self._open.values():
             text.cut_off(f"has no END: {failure}")
         self._open.clear()
         for texts in self._subscriptions:
-            texts.end(self._failure)
+            texts.end(self._ending)
 
     def _tell_overrun(self, channel: str) -> None:
         if not self._is_overrun_told:

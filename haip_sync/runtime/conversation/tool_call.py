@@ -194,6 +194,7 @@ class ToolCall:
 
     def add_done_callback(self, callback: Callable[[ToolCall], object]) -> None:
         """Have `callback(self)` run on the dispatch thread once the call has ended, or soon if it has already."""
+        self._bench.check()
         with self._bench.lock:
             self._bench.mend()
             if not self._is_done:
