@@ -59,7 +59,7 @@ def test_sound_arrives_in_both_forms(dial: Dial) -> None:
             session.audio("no spaces")
 
 
-@pytest.mark.parametrize("payload", [{}, {"data": "not base64"}, {"data": "QQ"}, {"data": 7}])
+@pytest.mark.parametrize("payload", [{}, {"data": "not base64"}, {"data": "QQ"}, {"data": "QUJD$"}, {"data": 7}])
 def test_a_chunk_without_sound_is_a_violation(dial: Dial, payload: dict[str, Any]) -> None:
     """It was sent and is paid for as any data frame, in full."""
     with serve() as running:

@@ -16,11 +16,11 @@ Dial = Callable[[str], Any]
 ACCEPT = ("HAI", "PING", "PONG", "ERROR", "FLOW_UPDATE", "TOOL_UPDATE", "TOOL_DONE", "TOOL_LIST", "TOOL_SCHEMA")
 
 
-def meet(running: DevServer, dial: Dial, **hai: Any) -> tuple[Any, Session]:
+def meet(running: DevServer, dial: Dial, number: int = 1, **hai: Any) -> tuple[Any, Session]:
     """Connect a client that accepts what tools say; return it with its session."""
     client = dial(running.url)
     client.greet(**({"accept_events": list(ACCEPT)} | hai))
-    return client, running.wait_for_session(timeout=PATIENCE_S)
+    return client, running.wait_for_session(number, timeout=PATIENCE_S)
 
 
 def call(client: Any, tool: str, params: object = None, call_id: str = "c", **members: Any) -> str:
@@ -239,18 +239,24 @@ def test_a_running_call_is_cancelled(dial: Dial) -> None:
 
 
 def test_a_call_that_fails_once_it_was_cancelled_is_cancelled(dial: Dial) -> None:
-    """What it raised then is nobody's business."""
+    """What it raised then is nobody's business; until it ends it is CANCELLING."""
+    seen = threading.Event()
 
     def stop(params: Any, call: ToolInvocation) -> None:
         call.update()
         assert call.cancelled.wait(PATIENCE_S)
+        assert seen.wait(PATIENCE_S)
         raise RuntimeError("stopped")
 
     with DevServer(policy="never", tools={"stop": stop}) as running:
-        client, _ = meet(running, dial)
+        client, session = meet(running, dial)
         call(client, "stop")
         client.expect("TOOL_UPDATE")
+        assert session.calls[0].status == "RUNNING"
         client.send("TOOL_CANCEL", {"call_id": "c"}, "USER")
+        client.expect("TOOL_UPDATE")
+        assert session.calls[0].status == "CANCELLING"
+        seen.set()
         assert client.expect("TOOL_DONE")["payload"] == {"call_id": "c", "status": "CANCELLED"}
 
 
@@ -319,16 +325,44 @@ def test_a_tool_that_never_ends_does_not_hold_up_the_end(dial: Dial, caplog: pyt
     release.set()
 
 
+def test_a_thread_is_free_again_after_its_call(dial: Dial) -> None:
+    """One thread serves any number of calls, one after another."""
+    with DevServer(policy="never", tools={"add": add}, tool_threads=1) as running:
+        client, _ = meet(running, dial)
+        for number in range(5):
+            call(client, "add", {"a": number, "b": 0}, call_id=str(number))
+            assert client.expect("TOOL_DONE")["payload"]["result"] == number
+
+
+def test_many_calls_side_by_side(dial: Dial) -> None:
+    """Sixty calls by three clients on four threads: each is answered once, with its own result, to who made it."""
+    with DevServer(policy="generous", tools={"add": add}, tool_threads=4, initial_credits=30) as running:
+        clients = [meet(running, dial, number)[0] for number in (1, 2, 3)]
+        for number in range(20):
+            for index, client in enumerate(clients):
+                call(client, "add", {"a": number, "b": 100 * index}, call_id=str(number))
+        for index, client in enumerate(clients):
+            results = {}
+            while len(results) < 20:
+                payload = client.expect("TOOL_DONE")["payload"]
+                assert payload["call_id"] not in results
+                results[payload["call_id"]] = payload["result"]
+            assert results == {str(number): number + 100 * index for number in range(20)}
+        for session in running.sessions:
+            assert {record.status for record in session.calls} == {"OK"}
+
+
 # Credit
 
 
 def test_what_a_tool_says_waits_for_credit_and_pauses(dial: Dial) -> None:
-    """With credit for two frames on USER the third waits for a grant, and the books stay exact."""
+    """With credit for two frames on USER the third waits for a grant; what becomes of the result meanwhile is not sent."""
+    result = ["said"]
 
-    def talk(params: Any, call: ToolInvocation) -> str:
+    def talk(params: Any, call: ToolInvocation) -> list[str]:
         call.update(progress=1)
         call.update(progress=2)
-        return "said"
+        return result
 
     flow = {"flow_control": {"initial_credit_messages": 2, "initial_credit_bytes": 50_000}}
     with DevServer(policy="never", tools={"talk": talk}) as running:
@@ -336,8 +370,9 @@ def test_what_a_tool_says_waits_for_credit_and_pauses(dial: Dial) -> None:
         call(client, "talk")
         session.wait_for(lambda s: s.calls[-1:] and s.calls[-1].status == "OK", timeout=PATIENCE_S)
         assert (session.pending_texts("USER"), session.books("USER").to_client.balance) == (1, 0)
+        result.append("thought better of")
         client.send("FLOW_UPDATE", {"channel": "USER", "add_messages": 1})
-        assert client.expect("TOOL_DONE")["payload"]["result"] == "said"
+        assert client.expect("TOOL_DONE")["payload"]["result"] == ["said"]
 
 
 def test_a_client_that_accepts_no_update_is_sent_none(dial: Dial) -> None:

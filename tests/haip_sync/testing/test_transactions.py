@@ -162,7 +162,7 @@ def test_a_tool_of_ones_own(dial: Dial) -> None:
         assert [client.next()["type"] for _ in range(2)] == ["INFO", "MESSAGE"]
         client.send("PING", {})
         assert client.next()["type"] == "PONG"
-        assert [call.status for call in session.calls] == ["OK", "ERROR", "OK"]
+        session.wait_for(lambda s: [call.status for call in s.calls] == ["OK", "ERROR", "OK"], timeout=PATIENCE_S)
 
 
 def test_messages_of_one_transaction_are_answered_in_order(dial: Dial) -> None:
@@ -186,15 +186,21 @@ def test_messages_of_one_transaction_are_answered_in_order(dial: Dial) -> None:
 
 
 def test_what_a_tool_says_waits_for_credit(dial: Dial) -> None:
-    """A grant inside of the transaction lets it go."""
+    """A grant inside of the transaction lets it go; what becomes of the answer meanwhile is not sent."""
+    answer = ["said"]
+
+    def talk(params: Any, call: ToolInvocation) -> list[str]:
+        return answer
+
     flow = {"flow_control": {"initial_credit_messages": 0, "initial_credit_bytes": 50_000}}
-    with serve() as running:
+    with serve(tools={"talk": talk}) as running:
         client, session = meet(running, dial, capabilities=flow)
-        name = begin(client)
+        name = begin(client, "talk")
         say(client, name, "hello")
         session.wait_for(lambda s: s.pending_texts("AGENT") == 1, timeout=PATIENCE_S)
+        answer.append("thought better of")
         client.send("FLOW_UPDATE", {"channel": "AGENT", "add_messages": 1}, transaction=name)
-        assert client.expect("MESSAGE")["payload"] == "hello"
+        assert client.expect("MESSAGE")["payload"] == ["said"]
 
 
 def test_the_tools_may_be_asked_for(dial: Dial) -> None:
@@ -245,11 +251,13 @@ def test_an_info_needs_no_transaction(dial: Dial) -> None:
     """It is kept among what was received."""
     with serve() as running:
         client, session = meet(running, dial)
-        client.send("INFO", {"a": 1}, "USER")
+        client.send("INFO", {"a": 1}, "USER", transaction="null")
+        client.send("INFO", {"a": 1}, "USER", transaction="t")
         client.send("PING", {})
         client.expect("PONG")
         assert errors(client) == []
-        assert [frame.type for frame in session.received] == ["HAI", "INFO", "PING"]
+        assert [frame.type for frame in session.received] == ["HAI", "INFO", "INFO", "PING"]
+        assert [frame.transaction for frame in session.received] == [None, None, "t", None]
 
 
 # Credit
