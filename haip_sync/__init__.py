@@ -66,7 +66,8 @@ from haip_sync.flow.strategies import (
     ThresholdStrategy,
     clipped,
 )
-from haip_sync.runtime.conversation.incoming_texts import IncomingText, IncomingTexts
+from haip_sync.runtime.conversation.incoming_text import IncomingText
+from haip_sync.runtime.conversation.incoming_texts import IncomingTexts
 from haip_sync.runtime.conversation.run import Run
 from haip_sync.runtime.conversation.tool_call import ToolCall, ToolUpdate
 from haip_sync.runtime.transaction import Transaction

@@ -153,7 +153,8 @@ class Reception:
             return
         if not (received.is_data or rooms.dispatcher.wants(Message)):
             return
-        route = rooms.routes.find(envelope) if received.is_data else None
+        is_echo = envelope.session == rooms.session.session_id
+        route = rooms.routes.find(envelope, is_echo=is_echo) if received.is_data else None
         message = _message(envelope, received, binary, is_routed=route is not None)
         if route is not None:
             route.arrive(message)

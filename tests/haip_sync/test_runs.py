@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -215,6 +216,20 @@ def test_we_may_ask_to_cancel() -> None:
         until(lambda: script.of("RUN_FINISHED"))
     assert script.of("RUN_CANCEL") == [{"run_id": run.run_id}]
     assert script.of("RUN_FINISHED") == [{"run_id": run.run_id, "status": "CANCELLED"}]
+
+
+def test_an_echo_says_nothing_of_a_run() -> None:
+    """A peer that sends our own RUN_CANCEL back has not ended the run: the echo goes to receive()."""
+
+    def script(speaker: Peer) -> None:
+        speaker.greets(accept_events=RUN_TYPES)
+        speaker.connection.send(json.dumps(speaker.hears_frame("RUN_CANCEL")))
+        speaker.stays()
+
+    with peer(script) as url, HAIPClient(url) as client, client.run() as run:
+        run.cancel()
+        assert client.receive(PATIENCE_S).type == "RUN_CANCEL"
+        assert run.status == "open"
 
 
 @pytest.mark.parametrize("is_run_error", [True, False])

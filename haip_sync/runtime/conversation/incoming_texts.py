@@ -1,33 +1,27 @@
-"""The peer's texts, part by part or whole: a subscription that takes their frames instead of the inbox.
+"""Subscriptions to the peer's texts, which take their frames instead of the inbox, and the desk that knows whose a frame is.
 
-A frame is taken, and its credit goes back to the peer, when its part is read; what nobody reads stays within the window. Texts of
-one channel may be interleaved: each is known by its message id.
+Texts of one channel may be interleaved: each is known by its message id.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
-from haip_sync.config import check_count, check_timeout
-from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout, IncompleteTextError
+from haip_sync.config import check_timeout
+from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout
 from haip_sync.events import Message, WarningRaised
-from haip_sync.protocol.dialects import DIALECTS
 from haip_sync.protocol.envelope import Envelope
+from haip_sync.runtime.conversation.incoming_text import ENDS, STARTS, IncomingText
 from haip_sync.runtime.conversation.routes import Route
 from haip_sync.runtime.conversation.waiting import Bench
-from haip_sync.runtime.mailbox import Taker
 from haip_sync.runtime.rooms import Rooms
 
 MOST_OPEN_TEXTS: Final = 1_000
 """Texts of one connection that may be begun and not ended: a peer that ends none costs bounded memory."""
-MOST_CHARACTERS: Final = 16 << 20
-"""What `IncomingText.text` reads of one text unless it is told otherwise."""
 
-_STARTS: Final = frozenset(dialect.start for dialect in DIALECTS)
-_ENDS: Final = frozenset(dialect.end for dialect in DIALECTS)
 _Key = tuple[str, str]
 
 
@@ -36,179 +30,6 @@ class _Ending(NamedTuple):
 
     failure: HAIPError
     in_good_order: bool
-
-
-class IncomingText:
-    """One text of the peer's. Iterating it yields its parts as they come. Thread-safe; each part goes to one reader.
-
-    What is not read fills the channel's window: read each text to its end, or `discard` it. A peer that mixes another text in
-    while you wait for this one goes on only as long as the window has room for the other's parts.
-
-    Attributes:
-        message_id: Its id on the wire.
-        channel: Where it comes.
-        author: Who it is from, where the peer says so.
-        run_id: The run that it belongs to, where the peer names one.
-        thread_id: The same for the thread.
-    """
-
-    takes_at_once = False
-
-    def __init__(self, bench: Bench, start: Message, message_id: str, settled: Callable[[IncomingText], None]) -> None:
-        author = start.payload.get("author")
-        self.message_id = message_id
-        self.channel = start.channel
-        self.author: str | None = author if isinstance(author, str) else None
-        self.run_id = start.run_id
-        self.thread_id = start.thread_id
-        self._bench = bench
-        self._settled = settled
-        # Guarded by the connection's lock.
-        self._frames: deque[Message] = deque((start,))
-        self._taker = Taker()
-        self._noted: Message | None = None
-        self._read: list[str] = []
-        self._characters = 0
-        self._parts = 0
-        self._complete = False
-        self._is_discarded = False
-        self._failure: str | None = None
-        # Waits for a frame of it, or for its end.
-        self._arrived = bench.new_condition()
-
-    def __repr__(self) -> str:
-        state = "complete" if self._complete else self._failure or "open"
-        return f"<IncomingText {self.message_id} on {self.channel}: {state}>"
-
-    @property
-    def complete(self) -> bool:
-        """Whether its END has come: all that is left of it can be read without waiting."""
-        return self._complete
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield its parts as they come, as `parts` without a timeout does."""
-        return self.parts()
-
-    def parts(self, timeout: float | None = None) -> Iterator[str]:
-        """Yield the parts that were not read yet, as they come; ends with its END.
-
-        Raises `HAIPTimeout` where no part comes within `timeout` seconds (it may be called again), `IncompleteTextError` where
-        none will come any more, `DeadlockError` on the dispatch thread unless `timeout` is 0.
-        """
-        timeout_s = check_timeout("timeout", timeout)
-        while (part := self._next(timeout_s, keep=False)) is not None:
-            yield part
-
-    def text(self, timeout: float | None = None, *, max_characters: int = MOST_CHARACTERS) -> str:
-        """Wait for its END and return the whole text; without the parts that were read by iterating.
-
-        Raises `HAIPTimeout` where it is not whole within `timeout` seconds: what was read is kept, and it may be called again.
-        `IncompleteTextError` (its `text` is what there is) where it never will be, or is longer than `max_characters`;
-        `DeadlockError` on the dispatch thread unless `timeout` is 0.
-        """
-        timeout_s = check_timeout("timeout", timeout)
-        most = check_count("max_characters", max_characters, minimum=1)
-        deadline_s = self._bench.deadline(timeout_s)
-        while self._next(self._bench.left(deadline_s), keep=True) is not None:
-            if self._characters > most:
-                raise self._incomplete(f"is longer than {most} characters; iterate it to read it part by part")
-        with self._bench.lock:
-            return "".join(self._read)
-
-    def discard(self) -> None:
-        """Read no more of it: what has come and what will come is given back to the peer unread. Idempotent."""
-        self._bench.check()
-        with self._bench.lock:
-            self._bench.mend()
-            self.give_up()
-
-    def _next(self, timeout_s: float | None, *, keep: bool) -> str | None:
-        """Take the next part; `keep`: for `text`. None: its END was read. Raises as `parts`."""
-        self._bench.check()
-        with self._bench.lock:
-            self._bench.mend()
-            while True:
-                if not self._wait_for_frame(timeout_s):
-                    raise HAIPTimeout(f"{self._what()} has told nothing more in time; {self._parts} parts of it were read")
-                if not self._frames:
-                    if self._complete and not self._is_discarded:
-                        return None
-                    raise self._incomplete(self._failure or "will not be completed")
-                part = self._take_first(keep=keep)
-                if part:
-                    return part
-
-    def _wait_for_frame(self, timeout_s: float | None) -> bool:
-        return self._bench.wait_until(
-            lambda: bool(self._frames) or self._complete or self._failure is not None,
-            self._arrived,
-            timeout_s,
-            "a part of a text",
-        )
-
-    def _take_first(self, *, keep: bool) -> str:
-        """Count the first frame as taken and return its part; empty where it has none. Requires the lock."""
-        frame = self._frames[0]
-        part = _part_of(frame)
-        characters = len(part)
-        self._bench.take(frame, self._taker)
-        if part and self._noted is not frame:
-            # Stores and no call, so that no interrupt can come between: a frame that is looked at twice counts once.
-            self._parts += 1
-            if keep:
-                self._characters += characters
-                self._read += [part]
-            self._noted = frame
-        self._frames.popleft()
-        self._look_whether_settled()
-        return part
-
-    def _look_whether_settled(self) -> None:
-        """Tell the subscription once nothing is left to read and nothing will come. Requires the lock."""
-        if not self._frames and (self._complete or self._failure is not None):
-            self._settled(self)
-
-    def _incomplete(self, what: str) -> IncompleteTextError:
-        text = f"{self._what()} {what}. {self._parts} parts of it were read"
-        return IncompleteTextError(text, message_id=self.message_id, parts=self._parts, text="".join(self._read))
-
-    def _what(self) -> str:
-        return f"the text {self.message_id} on {self.channel}"
-
-    # ---- For the subscription and the connection: all require the lock ---------------------------------------------------------
-
-    def yielded(self) -> None:
-        """Count START as taken, where it carries no part: somebody has the text now."""
-        if self._frames and self._frames[0].type in _STARTS and not _part_of(self._frames[0]):
-            self._take_first(keep=False)
-
-    def give_up(self) -> None:
-        """Read no more of it."""
-        self._is_discarded = True
-        self._failure = self._failure or "was discarded"
-        self._drop()
-        self._look_whether_settled()
-        self._arrived.notify_all()
-
-    def arrive(self, message: Message) -> None:
-        """Take PART or END in."""
-        self._frames.append(message)
-        if message.type in _ENDS:
-            self._complete = True
-        if self._is_discarded:
-            self._drop()
-        self._arrived.notify_all()
-
-    def cut_off(self, why: str) -> None:
-        """Note that nothing more of it will come; what has come can still be read."""
-        if not self._complete:
-            self._failure = self._failure or why
-        self._look_whether_settled()
-        self._arrived.notify_all()
-
-    def _drop(self) -> None:
-        while self._frames:
-            self._take_first(keep=False)
 
 
 class IncomingTexts:
@@ -372,9 +193,9 @@ class TextDesk:
         if not isinstance(message_id, str):
             return None
         key = (envelope.channel, message_id)
-        if envelope.type in _STARTS:
+        if envelope.type in STARTS:
             return self._find_beginning(key)
-        return self._open.pop(key, None) if envelope.type in _ENDS else self._open.get(key)
+        return self._open.pop(key, None) if envelope.type in ENDS else self._open.get(key)
 
     def _find_beginning(self, key: _Key) -> Route | None:
         texts = next((texts for texts in self._subscriptions if texts.wants(key[0])), None)
@@ -406,9 +227,3 @@ class TextDesk:
             self._is_overrun_told = True
             text = f"{MOST_OPEN_TEXTS} texts of the peer's have no END yet: further ones go to receive(), frame by frame"
             self._rooms.put(WarningRaised(time_s=self._rooms.turnstile.now_s(), text=text, channel=channel))
-
-
-def _part_of(frame: Message) -> str:
-    """Return the piece of the text in a frame; empty where it has none."""
-    part = frame.payload.get("text")
-    return part if isinstance(part, str) else ""

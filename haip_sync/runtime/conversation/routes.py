@@ -97,10 +97,15 @@ class Routes:
         """Return how many handles of this kind are live."""
         return sum(isinstance(handle, kind) for handle in self._handles.values())
 
-    def find(self, envelope: Envelope) -> Route | None:
-        """Return where a data frame goes; None: to the inbox."""
+    def find(self, envelope: Envelope, *, is_echo: bool) -> Route | None:
+        """Return where a data frame goes; None: to the inbox.
+
+        `is_echo`: it is one of our own that came back. The peer says nothing of a run with it; a text it may mean as its answer.
+        """
         finder = self._FINDERS.get(envelope.type)
-        return None if finder is None else finder(self, envelope)
+        if finder is None or (is_echo and envelope.type not in _TEXT_TYPES):
+            return None
+        return finder(self, envelope)
 
     def answered(self, nonce: object, now_s: float) -> float | None:
         """Hand a PONG to the ping that it answers; return the round trip in seconds, None where nobody waits for it."""
