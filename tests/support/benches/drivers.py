@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from itertools import count
 from statistics import median
 from typing import Final, NamedTuple
 
 from support.benches.entrances import Entrance
 
-PATIENCE_S: Final = 60.0
+_PATIENCE_S: Final = 60.0
 
 
 class Spent(NamedTuple):
@@ -41,15 +42,14 @@ def wake_up_s(entrance: Entrance, times: int) -> float:
             woken_s.append(time.perf_counter())
             passed.give()
 
-    waiter = threading.Thread(target=wait, daemon=True)
-    waiter.start()
+    waiter = _Crew(1, wait)
     granted_s = []
     for _ in range(times):
-        _until_standing(entrance, 1)
+        waiter.stand_before(entrance)
         granted_s.append(time.perf_counter())
         entrance.grant(1)
-        passed.take()
-    waiter.join(PATIENCE_S)
+        passed.take(waiter)
+    waiter.join()
     return median(woken - granted for woken, granted in zip(woken_s, granted_s, strict=True))
 
 
@@ -64,18 +64,49 @@ def pass_with(entrance: Entrance, *, threads: int, messages: int, grant: int) ->
             if next(passed) % grant == 0:
                 used_up.give()
 
-    senders = [threading.Thread(target=send, daemon=True) for _ in range(threads)]
-    for sender in senders:
-        sender.start()
-    _until_standing(entrance, threads)
+    senders = _Crew(threads, send)
+    senders.stand_before(entrance)
     begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
     for _ in range(messages // grant):
         entrance.grant(grant)
-        used_up.take()
+        used_up.take(senders)
     wall_s, cpu_s = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
-    for sender in senders:
-        sender.join(PATIENCE_S)
+    senders.join()
     return Spent(wall_s / messages, cpu_s / messages)
+
+
+class _Crew:
+    """Threads that do the same work. What one of them raises comes out wherever they are waited for."""
+
+    def __init__(self, size: int, work: Callable[[], None]) -> None:
+        self._work = work
+        self._failures: list[BaseException] = []
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(size)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as exc:
+            self._failures.append(exc)
+
+    def check(self) -> None:
+        """Raise what one of them raised."""
+        if self._failures:
+            raise self._failures[0]
+
+    def stand_before(self, entrance: Entrance) -> None:
+        """Return once all of them wait there."""
+        while entrance.standing() < len(self._threads):
+            self.check()
+            time.sleep(0)  # lets the others have the GIL
+
+    def join(self) -> None:
+        """Wait until all are done."""
+        for thread in self._threads:
+            thread.join(_PATIENCE_S)
+        self.check()
 
 
 class _Token:
@@ -86,10 +117,7 @@ class _Token:
         self._lock.acquire()
         self.give = self._lock.release
 
-    def take(self) -> None:
-        assert self._lock.acquire(timeout=PATIENCE_S), "the other thread is lost"
-
-
-def _until_standing(entrance: Entrance, threads: int) -> None:
-    while entrance.standing() < threads:
-        time.sleep(0)  # lets the others have the GIL
+    def take(self, giver: _Crew) -> None:
+        if not self._lock.acquire(timeout=_PATIENCE_S):
+            giver.check()
+            raise AssertionError("the other thread is lost")

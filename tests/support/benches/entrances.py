@@ -139,9 +139,16 @@ class _Message:
 
     event_type = "TOOL_UPDATE"
     message_id: str | None = None
+    may_stream_early = False
 
     def __init__(self) -> None:
         self.progress = _START
+
+    def refusal(self) -> None:
+        return
+
+    def stream_early(self) -> None:
+        raise AssertionError("it is one frame")
 
     def indivisible_bytes(self) -> int:
         return BYTES
