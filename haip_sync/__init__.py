@@ -1,5 +1,6 @@
 """A blocking, thread-safe HAIP client whose senders wait for credit. Everything public is named here."""
 
+from haip_sync.auth import Auth, BearerToken, QueryToken, SubprotocolToken
 from haip_sync.client import HAIPClient, connect
 from haip_sync.config import FlowControlConfig, HeartbeatPolicy, ReconnectPolicy
 from haip_sync.errors import (
@@ -63,8 +64,10 @@ from haip_sync.state import ChannelState, ConnectionState, Explanation, SendRece
 __all__ = [
     "AdaptiveStrategy",
     "AggressiveStrategy",
+    "Auth",
     "AuthError",
     "BacklogChanged",
+    "BearerToken",
     "ChannelEvent",
     "ChannelMetrics",
     "ChannelPaused",
@@ -106,6 +109,7 @@ __all__ = [
     "PendingSend",
     "PongReceived",
     "ProtocolError",
+    "QueryToken",
     "QueueFullError",
     "ReconnectPolicy",
     "RequestExpired",
@@ -113,6 +117,7 @@ __all__ = [
     "SendBlocked",
     "SendReceipt",
     "Strategy",
+    "SubprotocolToken",
     "Subscription",
     "ThresholdStrategy",
     "UnsupportedByPeerError",

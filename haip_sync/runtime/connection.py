@@ -28,6 +28,7 @@ from haip_sync.protocol.names import CONTROL_TYPES
 from haip_sync.protocol.session import Session
 from haip_sync.runtime.asking import Asking, Watch
 from haip_sync.runtime.control import Control
+from haip_sync.runtime.dial import Attempt
 from haip_sync.runtime.dispatch import Dispatcher
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.inbox import Inbox
@@ -88,7 +89,7 @@ class Connection:
         self._changed = parking.new_condition()
         # Guarded by the lock.
         self._line: Line | None = None
-        self._opening: socket.socket | None = None
+        self._opening: Attempt | None = None
         self._threads: tuple[threading.Thread, ...] = ()
         self._begun = False
         self._greeted = False
@@ -124,10 +125,8 @@ class Connection:
             raise
 
     def _open_line(self, timeout_s: float) -> Line:
-        settings = self._settings
-        headers = [f"{name}: {value}" for name, value in settings.headers.items()]
         try:
-            line = Line(settings.address, token=settings.token, headers=headers, timeout_s=timeout_s, opening=self._note_opening)
+            line = Line(self._settings.route, timeout_s=timeout_s, opening=self._note_opening)
         except HAIPError as exc:
             if self._closing:
                 raise ConnectionClosedError("the client was closed while it connected") from exc
@@ -136,9 +135,9 @@ class Connection:
             self._opening = None
         return line
 
-    def _note_opening(self, sock: socket.socket) -> None:
+    def _note_opening(self, attempt: Attempt) -> None:
         with self._lock:
-            self._opening = sock
+            self._opening = attempt
             if self._closing:
                 raise ConnectionAbortedError("the client was closed while it connected")
 
@@ -503,8 +502,8 @@ def _close_frame(code: int) -> bytes:
     return encode(OPCODE_CLOSE, code.to_bytes(2, "big"))
 
 
-def _shut(sock: socket.socket) -> None:
+def _shut(attempt: Attempt) -> None:
     try:
-        sock.shutdown(socket.SHUT_RDWR)
+        attempt.shutdown(socket.SHUT_RDWR)
     except OSError:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address, ip_address
@@ -68,7 +69,10 @@ class DevServer:
     Args:
         host: Address to listen on; any path is accepted there.
         port: TCP port, 0 for a free one.
-        token: Where given, a client must show it as `?token=...` or as a bearer token; who does not is closed with 1008.
+        token: Where given, a client must show it as `?token=...`, as a bearer token or as a subprotocol; who does not is
+            closed with 1008.
+        ssl_context: Where given, everything goes through TLS, and `url` begins with wss://. A server's context, with its
+            certificate loaded; it may ask for the client's.
         dialect: Which texts it accepts and sends: `"message"` (MESSAGE_START...), `"text"` (TEXT_MESSAGE_START...), or
             `"both"`; the client chooses then, and we write as `message` if its HAI lets us.
         policy: When credit is given back, as a policy or as `parse_policy` reads it; default `RenewAtHalf()`.
@@ -93,6 +97,7 @@ class DevServer:
         port: int = 0,
         *,
         token: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         dialect: Dialect = "both",
         policy: CreditPolicy | str | None = None,
         initial_credits: int | None = DEFAULT_INITIAL_CREDITS,
@@ -107,7 +112,8 @@ class DevServer:
     ) -> None:
         self._host = host
         self._port = _check_port(port)
-        gate = Gate(token)
+        self._gate = Gate(token)
+        self._ssl_context = _check_ssl_context(ssl_context)
         check_choice("dialect", dialect, DIALECTS)
         settings = ServerSettings(
             dialect=dialect,
@@ -122,7 +128,7 @@ class DevServer:
         self._alarms = Alarms(clock, f"{name}-timer")
         self._sessions = SessionRegistry()
         self._reception = Reception(
-            gate=gate,
+            gate=self._gate,
             settings=settings,
             policy=RenewAtHalf() if policy is None else check_policy(policy),
             script=script,
@@ -150,7 +156,14 @@ class DevServer:
             if self._listener is not None:
                 return self
             # Binds and starts threads but waits for nothing: under the lock, or two would start, or stop come between.
-            self._listener = Listener(self._host, self._port, self._reception.receive, self._name)
+            self._listener = Listener(
+                self._host,
+                self._port,
+                self._reception.receive,
+                self._name,
+                subprotocol=self._gate.subprotocol,
+                ssl_context=self._ssl_context,
+            )
             self._listener.start()
             self._alarms.start()
         logger.info("listening on %s", self._address())
@@ -315,7 +328,8 @@ class DevServer:
 
     def _address(self) -> str:
         host = _reachable(self._host)
-        return f"ws://[{host}]:{self.port}/" if ":" in host else f"ws://{host}:{self.port}/"
+        scheme = "ws" if self._ssl_context is None else "wss"
+        return f"{scheme}://[{host}]:{self.port}/" if ":" in host else f"{scheme}://{host}:{self.port}/"
 
 
 def _reachable(host: str) -> str:
@@ -327,6 +341,12 @@ def _reachable(host: str) -> str:
     if not address.is_unspecified:
         return host
     return "127.0.0.1" if isinstance(address, IPv4Address) else "::1"
+
+
+def _check_ssl_context(context: object) -> ssl.SSLContext | None:
+    if context is not None and not (isinstance(context, ssl.SSLContext) and context.protocol == ssl.PROTOCOL_TLS_SERVER):
+        raise ConfigError("ssl_context must be None or a server's: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)")
+    return context
 
 
 def _check_port(port: int) -> int:
