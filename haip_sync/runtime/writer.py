@@ -98,14 +98,16 @@ class Writer:
             self._write_batch(deadline_s)
             return True
         finally:
-            self._put_down_pen()
+            # Not in a function of its own: an interrupt may strike as one is entered, and the pen would stay in our hand.
+            try:
+                self._pen.release()
+            except RuntimeError:
+                pass  # it was never ours
+            else:
+                self._hand_on_pen()
 
-    def _put_down_pen(self) -> None:
-        """Let go of the pen if the calling thread holds it, and wake the next who needs it."""
-        try:
-            self._pen.release()
-        except RuntimeError:
-            return  # it was never ours
+    def _hand_on_pen(self) -> None:
+        """Wake the next who needs the pen, which was put down."""
         with self._parking.lock:
             if self._standing_by:
                 self._wake_next()
@@ -127,10 +129,13 @@ class Writer:
                     self._standing_by.remove(mine)
 
     def _is_taken(self) -> bool:
-        if not self._pen.acquire(blocking=False):
-            return True
-        self._pen.release()
-        return False
+        try:
+            return not self._pen.acquire(blocking=False)
+        finally:
+            try:  # noqa: SIM105 - suppress() is code too, where an interrupt may strike
+                self._pen.release()
+            except RuntimeError:
+                pass  # it was never ours
 
     def _wake_next(self) -> None:
         """Wake those whose frames are written, and the first of the others: the pen may be free. Requires the lock."""

@@ -26,7 +26,9 @@ class _Injector:
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
-        if event == "opcode":
+        if event == "call":
+            self._previous[frame] = "RESUME"  # itself not told of; a generator's frame comes back here
+        elif event == "opcode":
             self._at_opcode(frame)
         elif event == "exception":
             self._previous[frame] = ""  # a call that raised goes to its handler without a look at signals
