@@ -26,12 +26,10 @@ class Address:
     def __init__(self, url: object) -> None:
         if not isinstance(url, str):
             raise ConfigError(f"url must be a string such as ws://localhost:8080, not {type(url).__name__}")
-        try:
-            parts = urlsplit(url.strip())
-            port = parts.port
-        except ValueError:
-            # Its own words would repeat what it cannot read, which may be a password.
-            raise ConfigError("the URL's host or port cannot be read: it must look like ws://host:port") from None
+        split = split_url(url)
+        if split is None:
+            raise ConfigError("the URL's host or port cannot be read: it must look like ws://host:port")
+        parts, port = split
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
             raise ConfigError(
                 "the URL must look like ws://host:port or wss://host:port; "
@@ -84,6 +82,18 @@ class Address:
         joined = "&".join(filter(None, (own, urlencode(query))))
         path = quote(self._parts.path, safe=_PATH_CHARACTERS) or "/"
         return f"{path}?{joined}" if joined else path
+
+
+def split_url(url: str) -> tuple[SplitResult, int | None] | None:
+    """Return the parts of `url` and its port; None where it cannot be read.
+
+    No exception, not even as another's context: its words would repeat what cannot be read, which may be a password.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        return parts, parts.port
+    except ValueError:
+        return None
 
 
 def _ascii(host: str) -> str:

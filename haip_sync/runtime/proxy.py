@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
 from haip_sync.errors import ConfigError, ConnectError, HAIPError, HAIPTimeout
-from haip_sync.runtime.address import Address
+from haip_sync.runtime.address import Address, split_url
 from haip_sync.runtime.http_head import Head, NotHttpError, read_head
 from haip_sync.runtime.stream import Deadline, Stream, send_all
 
@@ -22,12 +22,10 @@ class Proxy:
     """An HTTP proxy. Immutable. `text` is safe to show: scheme, host and port, never user or password."""
 
     def __init__(self, url: str, named_by: str) -> None:
-        try:
-            parts = urlsplit(url.strip() if "://" in url else f"http://{url.strip()}")
-            port = parts.port
-        except ValueError:
-            # Its own words would repeat what it cannot read, which may be a password.
-            raise ConfigError(f"{named_by} cannot be read: it must look like {_FORM}") from None
+        split = split_url(url if "://" in url else f"http://{url.strip()}")
+        if split is None:
+            raise ConfigError(f"{named_by} cannot be read: it must look like {_FORM}")
+        parts, port = split
         if parts.scheme.startswith("socks"):
             raise ConfigError(
                 f"{named_by} is a SOCKS proxy, and haip_sync goes through HTTP proxies only: name one ({_FORM}), "
