@@ -36,7 +36,7 @@ class Connected(Event, frozen=True, kw_only=True):
     """The WebSocket is open; the handshake follows."""
 
     address: str
-    """Host and port; never a token."""
+    """Scheme, host and port; never a token."""
 
 
 class Disconnected(Event, frozen=True, kw_only=True):

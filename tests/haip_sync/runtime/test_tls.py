@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +11,13 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
-from support.certificates import authority, client_context, server_context
+from support.certificates import client_context, server_context
 from support.interrupts import every_interrupt, interrupted_at
-from support.turnstiles import PATIENCE_S, until
+from support.turnstiles import PATIENCE_S
 from support.writing import Desk
 
 from haip_sync.runtime import tls
-from haip_sync.runtime.stream import Deadline, PlainStream, send_all
+from haip_sync.runtime.stream import PlainStream, send_all
 from haip_sync.runtime.tls import TlsError, TlsStream, carries_data
 
 
@@ -325,93 +323,3 @@ def test_records_that_carry_data_are_told_from_others() -> None:
     assert not carries_data(handshake * 3)
     assert carries_data(data)
     assert carries_data(handshake + data)
-
-
-class OpenSslServer:
-    """`openssl s_server`, which can do what Python's cannot: ask for new keys when it is told to."""
-
-    def __init__(self, version: str, pem: str) -> None:
-        command = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-cert", pem, "-key", pem, version]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603
-        self._arrived = bytearray()
-        self._thread = in_thread(self._read)
-        until(lambda: b"ACCEPT " in self._arrived and self._arrived.endswith(b"\n"))
-        self.port = int(self._arrived.split(b"ACCEPT ")[1].split(b"\n")[0].rpartition(b":")[2])
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        while piece := self._process.stdout.read1(65_536):
-            self._arrived += piece
-
-    def say(self, line: bytes) -> None:
-        """Type a line: a command of one letter, or what is sent to the client."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + b"\n")
-        self._process.stdin.flush()
-
-    def count(self, text: bytes) -> int:
-        """Return how often the client, or the server itself, has said so."""
-        return self._arrived.count(text)
-
-    def close(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.wait()
-        self._thread.join(PATIENCE_S)
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            pipe.close()
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
-@pytest.mark.parametrize(("version", "command"), [("-tls1_3", b"K"), ("-tls1_3", b"k"), ("-tls1_2", b"R")])
-def test_new_keys_in_the_middle_of_a_conversation(version: str, command: bytes) -> None:
-    """Key updates (TLS 1.3) and renegotiation (TLS 1.2) come and are answered while one thread sends and another receives."""
-    certificate = authority().issue_cert("localhost")
-    with certificate.private_key_and_cert_chain_pem.tempfile() as pem, closing(OpenSslServer(version, pem)) as server:
-        sock = socket.create_connection(("127.0.0.1", server.port), PATIENCE_S)
-        stream = TlsStream(PlainStream(sock, Deadline(PATIENCE_S)), client_context(), server_name="localhost")
-        received = bytearray()
-        # Guards sending, as the writer's pen does.
-        pen = threading.Lock()
-
-        def nudge() -> None:
-            wanted.release()
-
-        def receive() -> None:
-            try:
-                while piece := stream.recv():
-                    received.extend(piece)
-            except ConnectionResetError:
-                assert over.is_set()
-
-        def send(data: bytes) -> None:
-            with pen:
-                send_all(stream, data)
-
-        def serve() -> None:
-            while wanted.acquire(timeout=PATIENCE_S) and not over.is_set():
-                send(b"\n")
-
-        wanted, over = threading.Semaphore(0), threading.Event()
-        with closing(stream):
-            stream.handshake()
-            stream.run(nudge)
-            threads = [in_thread(receive), in_thread(serve)]
-            for number in range(5):
-                send(b"before %d\n" % number)
-                server.say(command)
-                # It must come alone, and the server tells of it only together with what it receives.
-                until(lambda n=number: send(b"tick\n") or server.count(b"SSL_do_handshake") == n + 1)
-                server.say(b"news %d" % number)
-                for part in range(20):
-                    send(b"after %d.%d\n" % (number, part))
-                until(lambda n=number: b"news %d" % n in received)
-                until(lambda n=number: send(b"tick\n") or server.count(b"after %d.19" % n) == 1)
-            over.set()
-            wanted.release()
-            stream.shut()
-            for thread in threads:
-                thread.join(PATIENCE_S)
-                assert not thread.is_alive()
-        assert all(server.count(b"after %d.%d\n" % (number, part)) == 1 for number in range(5) for part in range(20))
