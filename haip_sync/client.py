@@ -72,8 +72,15 @@ class HAIPClient:
     peer has granted credit for them, or their timeout has passed. Times are seconds; a timeout of None waits for ever, 0 never
     waits.
 
-    Raises `ConfigError` for a wrong argument, before anything is opened. What `token`, `auth`,
-    `proxy` and `headers` hold appears in no log, error, event or repr.
+    Raises `ConfigError` for a wrong argument, before anything is opened. What `token`, `auth`, `proxy` and `headers` hold appears
+    in no log, error, event or repr.
+
+    ```python
+    context = ssl.create_default_context(cafile="authority.pem")  # an authority of our own
+    context.load_cert_chain("client.pem", "client.key")  # where the server wants to see a certificate of ours
+    with HAIPClient("wss://agents.example/haip", ssl=context, auth=BearerToken("...")) as client:
+        client.send_text_message("USER", "hello", timeout=5)
+    ```
     """
 
     def __init__(
@@ -114,9 +121,8 @@ class HAIPClient:
             inbox: "queue": messages are taken by `receive()`; "listeners": they are taken when their listeners have run.
             send_timeout: What sends use that name no timeout.
             stall_warning: Seconds without progress after which a waiting channel is told of in the log; None: never.
-            ssl: Whom TLS trusts, and the certificate that it shows; None: the system's authorities, and none. For an authority of
-                your own `ssl.create_default_context(cafile="authority.pem")`; for a certificate of ours
-                `context.load_cert_chain("client.pem", "client.key")`. The name in the certificate is checked.
+            ssl: A context that says whom TLS trusts and what certificate of ours it shows, as above; None: it trusts the system's
+                authorities, checks the name in the server's certificate, and shows none.
             proxy: "http://host:port" or "http://user:password@host:port" (https:// where the proxy itself speaks TLS): the HTTP
                 proxy to go through, with CONNECT. None: what the environment says (`https_proxy` for wss://, `http_proxy` for
                 ws://, `all_proxy`, `no_proxy`), never to this machine itself. "": none.

@@ -381,7 +381,11 @@ class Connection:
 
     def complain(self, text: str) -> None:
         """Note what came in place of the peer's HAI, for the error of a handshake that fails."""
-        self._complaint = self._complaint or text[:_LONGEST_COMPLAINT]
+        self._complaint = self._complaint or self.without_secrets(text)[:_LONGEST_COMPLAINT]
+
+    def without_secrets(self, text: str) -> str:
+        """Return what the peer said with what we told it in confidence struck out."""
+        return text if self._line is None else self._line.without_secrets(text)
 
     def _after_write(self) -> None:
         self._service.written()

@@ -14,13 +14,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from haip_sync.runtime.stream import CAN_TRY_TO_SEND, READ_BYTES, Stream
+from haip_sync.runtime.stream import CAN_TRY_TO_SEND, Stream
 
 _MOST_PLAIN_BYTES: Final = 64 << 10
 """Encrypted at a time."""
 _MOST_ANSWER_BYTES: Final = 64 << 10
 """A peer that has TLS answer ever more and reads none of it is given up."""
 _RENEGOTIATION_POLL_S: Final = 0.01
+_RECORD_BYTES: Final = 16 << 10
+"""The most that TLS decrypts at a time."""
 _RECORD_HEADER_BYTES: Final = 5
 _APPLICATION_DATA: Final = 23
 
@@ -115,26 +117,31 @@ class TlsStream:
 
     def handshake(self) -> None:
         """Agree on keys: once, before anything else. Raises `OSError`, that is `ssl.SSLError` where TLS itself fails."""
-        while not self._shake_hands():
+        arrived = b""
+        while not self._shake_hands(arrived):
             arrived = self._inner.recv()
             if not arrived:
                 raise ConnectionResetError("the peer ended the connection in the TLS handshake")
-            self._incoming.write(arrived)
 
-    def _shake_hands(self) -> bool:
+    def _shake_hands(self, arrived: bytes) -> bool:
         """Take the handshake as far as it goes; return whether it is done."""
         try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            is_done = False
+            return self._step(arrived)
         except ssl.SSLError:
-            self._take_ciphertext()
             with contextlib.suppress(OSError):
                 self._send_flow()  # the alert that tells the peer why
             raise
-        else:
-            is_done = True
-        self._take_ciphertext()
+
+    def _step(self, arrived: bytes) -> bool:
+        with self._lock:
+            self._incoming.write(arrived)
+            try:
+                self._tls.do_handshake()
+                is_done = True
+            except ssl.SSLWantReadError:
+                is_done = False
+            finally:
+                self._take_ciphertext()
         self._send_flow()
         return is_done
 
@@ -174,7 +181,7 @@ class TlsStream:
     def _read_into(self, pieces: list[bytes]) -> None:
         """Decrypt all that is there. Requires the lock."""
         while self._incoming.pending or self._tls.pending():
-            piece = self._tls.read(READ_BYTES)
+            piece = self._tls.read(_RECORD_BYTES)
             if not piece:
                 self._is_over = True
                 return

@@ -274,6 +274,18 @@ def test_whatever_a_server_repeats_nobody_else_sees_it(server: str, way: Callabl
     assert "S3cr3t" not in spills.text()
 
 
+def test_what_came_in_place_of_a_hai_is_told_without_the_token() -> None:
+    """The error of a handshake that fails says what the server sent instead, but for the token in it."""
+    error = f'{{"id":"1","channel":"SYSTEM","type":"ERROR","payload":{{"code":"AUTH","message":"no such token: {TOKEN}"}}}}'
+
+    def handle(connection: socket.socket) -> None:
+        connection.sendall(accepting(read_request(connection)) + frame(1, error.encode()))
+        wait_for_end(connection)
+
+    with served(handle) as port, pytest.raises(HAIPTimeout, match=r"instead: ERROR AUTH: no such token: \*\*\*$"):
+        HAIPClient(f"ws://127.0.0.1:{port}", token=TOKEN).connect(0.5)
+
+
 def test_a_token_in_the_url_is_no_less_secret() -> None:
     """A token that stands in the URL itself, and a password before its host, are kept as well."""
     for handler in (SERVERS["404 with an echo"], SERVERS["a refusal"], SERVERS["an end"]):
