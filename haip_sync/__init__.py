@@ -1,5 +1,6 @@
 """A blocking, thread-safe HAIP client whose senders wait for credit. Everything public is named here."""
 
+from haip_sync.auth import Auth, BearerToken, HelloAuth, QueryToken, SubprotocolToken
 from haip_sync.client import HAIPClient, connect
 from haip_sync.config import FlowControlConfig, HeartbeatPolicy, Limits, ReconnectPolicy
 from haip_sync.errors import (
@@ -76,8 +77,10 @@ from haip_sync.state import ChannelState, ConnectionState, Explanation, SendRece
 __all__ = [
     "AdaptiveStrategy",
     "AggressiveStrategy",
+    "Auth",
     "AuthError",
     "BacklogChanged",
+    "BearerToken",
     "ChannelEvent",
     "ChannelMetrics",
     "ChannelPaused",
@@ -110,6 +113,7 @@ __all__ = [
     "HandshakeCompleted",
     "HandshakeError",
     "HeartbeatPolicy",
+    "HelloAuth",
     "IncomingText",
     "IncomingTexts",
     "IncompleteTextError",
@@ -125,6 +129,7 @@ __all__ = [
     "PendingSend",
     "PongReceived",
     "ProtocolError",
+    "QueryToken",
     "QueueFullError",
     "ReconnectPolicy",
     "RequestExpired",
@@ -134,6 +139,7 @@ __all__ = [
     "SendReceipt",
     "SendRefused",
     "Strategy",
+    "SubprotocolToken",
     "Subscription",
     "ThresholdStrategy",
     "ToolCall",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType, TracebackType
+from ssl import SSLContext
+from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, get_args
 
+from haip_sync.auth import AuthSource
 from haip_sync.config import (
     DialectChoice,
     FlowControlConfig,
@@ -27,7 +29,6 @@ from haip_sync.flow.ledger import Cost
 from haip_sync.flow.metrics import FlowControlMetrics
 from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.strategies import Strategy
-from haip_sync.protocol.envelope import decode_json, encode_json
 from haip_sync.protocol.identifiers import is_uuid, new_id
 from haip_sync.protocol.names import (
     AUDIO_CHUNK,
@@ -50,8 +51,8 @@ from haip_sync.runtime.conversation.conversation import Conversation, Labels
 from haip_sync.runtime.conversation.incoming_texts import IncomingTexts
 from haip_sync.runtime.conversation.run import Run
 from haip_sync.runtime.conversation.tool_call import ToolCall
-from haip_sync.runtime.line import Address
 from haip_sync.runtime.parcels import FrameParcel, TextParcel, WaitParcel
+from haip_sync.runtime.route import make_route
 from haip_sync.runtime.settings import Settings
 from haip_sync.runtime.snapshot import connection_state
 from haip_sync.runtime.timeouts import SEND_TIMEOUT as _SEND_TIMEOUT
@@ -81,8 +82,15 @@ class HAIPClient:
     peer has granted credit for them, or their timeout has passed. Times are seconds; a timeout of None waits for ever, 0 never
     waits.
 
-    Raises `ConfigError` for a wrong argument, before anything is opened. What `token` and `auth` hold appears in
-    no log, error, event or repr.
+    Raises `ConfigError` for a wrong argument, before anything is opened. What `token`, `auth`, `proxy` and `headers` hold appears
+    in no log, error, event or repr.
+
+    ```python
+    context = ssl.create_default_context(cafile="authority.pem")  # an authority of our own
+    context.load_cert_chain("client.pem", "client.key")  # where the server wants to see a certificate of ours
+    with HAIPClient("wss://agents.example/haip", ssl=context, auth=BearerToken("...")) as client:
+        client.send_text_message("USER", "hello", timeout=5)
+    ```
     """
 
     def __init__(
@@ -90,7 +98,7 @@ class HAIPClient:
         url: str,
         *,
         token: str | None = None,
-        auth: Mapping[str, Any] | None = None,
+        auth: AuthSource | None = None,
         session_id: str | None = None,
         flow_control: FlowControlConfig | None = None,
         strategy: Strategy | None = None,
@@ -101,6 +109,8 @@ class HAIPClient:
         inbox: InboxMode = "queue",
         send_timeout: float | None = None,
         stall_warning: float | None = 5.0,
+        ssl: SSLContext | None = None,
+        proxy: str | None = None,
         headers: Mapping[str, str] | None = None,
         name: str | None = None,
         limits: Limits | None = None,
@@ -108,9 +118,11 @@ class HAIPClient:
         """Check the settings; nothing is opened before `connect`.
 
         Args:
-            url: Where the server is: ws://host:port/path.
-            token: Sent as `?token=` in the URL.
-            auth: Who we are, for peers that read it in our HAI: its `auth` member, a mapping that JSON can carry.
+            url: Where the server is: ws://host:port/path, or wss:// for TLS.
+            token: Short for `auth=QueryToken(token)`: sent as `?token=` in the URL.
+            auth: Who we are: a `QueryToken`, `BearerToken`, `SubprotocolToken` or `HelloAuth` (a mapping is short for that), or a
+                function that returns one. It is called for each connection, by the thread that connects and counting against its
+                timeout, without any lock.
             session_id: A UUID to keep over several clients; None: a new one.
             flow_control: What we grant, hold and count; see `FlowControlConfig`.
             strategy: Asks the peer for credit by itself; None: nobody does but `request_credits`. See `set_strategy`.
@@ -121,7 +133,12 @@ class HAIPClient:
             inbox: "queue": messages are taken by `receive()`; "listeners": they are taken when their listeners have run.
             send_timeout: What sends use that name no timeout.
             stall_warning: Seconds without progress after which a waiting channel is told of in the log; None: never.
-            headers: Sent with the WebSocket's HTTP request.
+            ssl: A context that says whom TLS trusts and what certificate of ours it shows, as above; None: it trusts the system's
+                authorities, checks the name in the server's certificate, and shows none.
+            proxy: "http://host:port" or "http://user:password@host:port" (https:// where the proxy itself speaks TLS): the HTTP
+                proxy to go through, with CONNECT. None: what the environment says (`https_proxy` for wss://, `http_proxy` for
+                ws://, `all_proxy`, `no_proxy`), never to this machine itself. "": none.
+            headers: Sent with the WebSocket's HTTP request. Host may be among them, what the WebSocket itself needs may not.
             name: For threads, logs and windows.
             limits: What a peer may cost at most; see `Limits`.
 
@@ -131,21 +148,18 @@ class HAIPClient:
         check_choice("inbox", inbox, get_args(InboxMode))
         if reconnect is not None and _instance("reconnect", reconnect, ReconnectPolicy).enabled:
             raise ConfigError("this version does not reconnect: leave reconnect out, or pass ReconnectPolicy(enabled=False)")
-        address = Address(url)
+        route = make_route(url, token=token, auth=auth, context=ssl, proxy=proxy, headers=headers)
         self._send_timeout = check_timeout("send_timeout", send_timeout)
         self._config = _instance("flow_control", flow_control, FlowControlConfig)
         self._settings = Settings(
-            address=address,
-            token=_optional_text("token", token),
-            hello_auth=_hello_auth(auth),
+            route=route,
             session_id=_session_id(session_id),
             flow_control=self._config,
             heartbeat=_instance("heartbeat", heartbeat, HeartbeatPolicy),
             dialect=check_choice("dialect", dialect, get_args(DialectChoice)),
             keeps_inbox=inbox == "queue",
             stall_warning_s=None if stall_warning is None else check_seconds("stall_warning", stall_warning, positive=True),
-            headers=_headers(headers),
-            name=_optional_text("name", name) or f"haip-{address.host}:{address.port}",
+            name=_optional_text("name", name) or f"haip-{route.address.host}:{route.address.port}",
             limits=_instance("limits", limits, Limits),
         )
         self._settings.limits.check_channels(self._config)
@@ -172,9 +186,10 @@ class HAIPClient:
     def connect(self, timeout: float = 10.0) -> None:
         """Open the connection; returns after both HAIs.
 
-        After a `ConnectError` it may be called again; after anything later the client is over. Raises `ConnectError` (not
-        reached), `AuthError` (token refused), `VersionError`, `HandshakeError`, `HAIPTimeout`, `ConnectionClosedError` (closed
-        meanwhile, or connected before).
+        `timeout` bounds everything: looking the name up, a proxy, TLS, the handshakes. After a `ConnectError` it may be called
+        again; after anything later the client is over. Raises `ConnectError` (not reached, or not trusted; it says why),
+        `AuthError` (token refused), `VersionError`, `HandshakeError`, `HAIPTimeout`, `ConnectionClosedError` (closed meanwhile,
+        or connected before), `ConfigError` (what the environment or `auth` says cannot be used).
         """
         self._connection.open(check_seconds("timeout", timeout, positive=True))
 
@@ -632,18 +647,6 @@ def _opening_timeout(value: object) -> float | None:
     return None if value is None else check_seconds("timeout", value, positive=True)
 
 
-def _hello_auth(value: object) -> Mapping[str, Any] | None:
-    """Return a copy. What is wrong with it is told without a word of it: it is secret."""
-    if value is None:
-        return None
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"auth must be a mapping that JSON can carry, or None, not {type(value).__name__}")
-    try:
-        return MappingProxyType(decode_json(encode_json(dict(value))))
-    except ConfigError:
-        raise ConfigError("auth holds what JSON cannot carry; its words are not repeated here") from None
-
-
 def _thread_id(value: object) -> str | None:
     text = _optional_text("thread_id", value)
     if text is not None and len(text) > _LONGEST_THREAD_ID:
@@ -666,17 +669,6 @@ def _session_id(value: object) -> str:
     if text is not None and not is_uuid(text):
         raise ConfigError(f"session_id must be a UUID, not {text!r:.60}")
     return text or new_id()
-
-
-def _headers(value: object) -> Mapping[str, str]:
-    if value is None:
-        return MappingProxyType({})
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"headers must be a mapping of strings, not {type(value).__name__}")
-    for name, text in value.items():
-        if not isinstance(name, str) or not isinstance(text, str) or any(c in name + text for c in "\r\n"):
-            raise ConfigError(f"the header {name!r} must be strings without line breaks")
-    return MappingProxyType(dict(value))
 
 
 def _instance(name: str, value: object, kind: type[_T]) -> _T:

@@ -44,7 +44,7 @@ class HAIPTimeout(HAIPError, TimeoutError):
 
 
 class ConnectError(HAIPError):
-    """No WebSocket connection came about: unreachable, refused, not a WebSocket server. Nothing was sent."""
+    """No WebSocket connection came about: unreachable, refused, not trusted, not a WebSocket server. Nothing was sent."""
 
 
 class HandshakeError(HAIPError):

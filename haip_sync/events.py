@@ -39,7 +39,7 @@ class Connected(Event, frozen=True, kw_only=True):
     """The connection stands: both HAIs were exchanged, and a listener may send. `HandshakeCompleted` follows with the details."""
 
     address: str
-    """Host and port; never a token."""
+    """Scheme, host and port; never a token."""
 
 
 class Disconnected(Event, frozen=True, kw_only=True):

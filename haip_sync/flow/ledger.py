@@ -73,8 +73,11 @@ class Credit(NamedTuple):
         )
 
     def lose(self, amount: int) -> Credit:
-        """Count `amount` as spent as far as it is spendable: the floor is zero, and nothing is owed below it."""
-        return self.spend(min(amount, self.spendable))
+        """Count `amount` as spent, of what is set aside as well: the floor is zero, and nothing is owed below it."""
+        whole = self.spendable + self.set_aside
+        left = whole - min(amount, whole)
+        spendable = min(left, self.cap)
+        return self._replace(spent=self.spent + whole - left, spendable=spendable, set_aside=left - spendable)
 
     def forfeit(self) -> Credit:
         """Give up all that is spendable or set aside: the peer has said that it counts differently."""

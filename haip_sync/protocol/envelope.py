@@ -16,7 +16,7 @@ import msgspec
 
 from haip_sync.config import DEFAULT_MAX_NESTING, check_channel
 from haip_sync.errors import ConfigError, ProtocolError
-from haip_sync.protocol.names import AUDIO_CHUNK, MAJOR
+from haip_sync.protocol.names import MAJOR, MEDIA_TYPES
 from haip_sync.protocol.nesting import check_nesting
 
 TS_DIGITS: Final = 13
@@ -110,7 +110,7 @@ def media_bytes(frame_type: str, payload: Any, bin_len: int | None) -> int | Non
     """Return what a media frame costs in bytes: `bin_len`, or the decoded length of base64 `data`; None: not a media frame."""
     if bin_len is not None:
         return bin_len
-    if frame_type != AUDIO_CHUNK or not isinstance(payload, dict) or not isinstance(payload.get("data"), str):
+    if frame_type not in MEDIA_TYPES or not isinstance(payload, dict) or not isinstance(payload.get("data"), str):
         return None
     try:
         return len(base64.b64decode(payload["data"], validate=True))

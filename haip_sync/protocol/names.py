@@ -34,6 +34,9 @@ REFUSAL_CODES: Final = frozenset({"INSUFFICIENT_CREDITS", "FLOW_CONTROL_VIOLATIO
 UNSUPPORTED_TYPE: Final = "UNSUPPORTED_TYPE"
 SEQ_VIOLATION: Final = "SEQ_VIOLATION"
 
+MEDIA_TYPES: Final = frozenset({AUDIO_CHUNK, "AUDIO"})
+"""Types whose base64 `data` costs its decoded length; AUDIO is the transaction dialect's."""
+
 SYSTEM: Final = "SYSTEM"
 """The channel of every control frame's envelope; the payload names the channel that is meant (WIRE.md, point 3)."""
 

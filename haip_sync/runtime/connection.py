@@ -32,6 +32,7 @@ from haip_sync.protocol.transactions import TransactionHappening
 from haip_sync.runtime.asking import Asking, Watch
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.conversation.routes import Routes
+from haip_sync.runtime.dial import Attempt
 from haip_sync.runtime.dispatch import Dispatcher
 from haip_sync.runtime.exchanges import Exchange, Exchanges
 from haip_sync.runtime.frame_limit import BrokenStreamError
@@ -120,7 +121,7 @@ class Connection:
         self._changed = parking.new_condition()
         # Guarded by the lock.
         self._line: Line | None = None
-        self._opening: socket.socket | None = None
+        self._opening: Attempt | None = None
         self._threads: tuple[threading.Thread, ...] = ()
         self._begun = False
         self._greeted = False
@@ -156,10 +157,8 @@ class Connection:
             raise
 
     def _open_line(self, timeout_s: float) -> Line:
-        settings = self._settings
-        headers = [f"{name}: {value}" for name, value in settings.headers.items()]
         try:
-            line = Line(settings.address, token=settings.token, headers=headers, timeout_s=timeout_s, opening=self._note_opening)
+            line = Line(self._settings.route, timeout_s=timeout_s, opening=self._note_opening)
         except HAIPError as exc:
             if self._closing:
                 raise ConnectionClosedError("the client was closed while it connected") from exc
@@ -168,9 +167,9 @@ class Connection:
             self._opening = None
         return line
 
-    def _note_opening(self, sock: socket.socket) -> None:
+    def _note_opening(self, attempt: Attempt) -> None:
         with self._lock:
-            self._opening = sock
+            self._opening = attempt
             if self._closing:
                 raise ConnectionAbortedError("the client was closed while it connected")
 
@@ -190,8 +189,7 @@ class Connection:
                 threading.Thread(target=self._service.run, name=f"{name}-service", daemon=True),
             )
             least = least_window(self._settings.flow_control)
-            auth = self._settings.hello_auth
-            self.post(self.rooms.session.hello(least.messages, least.byte_credits, auth=auth))
+            self.post(self.rooms.session.hello(least.messages, least.byte_credits, auth=line.hello_auth))
         self.rooms.dispatcher.start()
         for thread in self._threads:
             thread.start()
@@ -465,7 +463,11 @@ class Connection:
 
     def complain(self, text: str) -> None:
         """Note what came in place of the peer's HAI, for the error of a handshake that fails."""
-        self._complaint = self._complaint or text[:_LONGEST_COMPLAINT]
+        self._complaint = self._complaint or self.without_secrets(text)[:_LONGEST_COMPLAINT]
+
+    def without_secrets(self, text: str) -> str:
+        """Return what the peer said with what we told it in confidence struck out."""
+        return text if self._line is None else self._line.without_secrets(text)
 
     def _after_write(self) -> None:
         self._service.written()
@@ -602,8 +604,8 @@ def _close_frame(code: int) -> bytes:
     return encode(OPCODE_CLOSE, code.to_bytes(2, "big"))
 
 
-def _shut(sock: socket.socket) -> None:
+def _shut(attempt: Attempt) -> None:
     try:
-        sock.shutdown(socket.SHUT_RDWR)
+        attempt.shutdown(socket.SHUT_RDWR)
     except OSError:
         return

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from haip_sync.config import FlowControlConfig, HeartbeatPolicy, Limits
-from haip_sync.runtime.line import Address
+from haip_sync.runtime.address import Address
+from haip_sync.runtime.route import Route
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Immutable. Token and `hello_auth` are kept out of `repr`, as they are out of every log, error and event."""
+    """Immutable. What may be secret is in `route`, which keeps it out of `repr`, as it is out of every log, error and event."""
 
-    address: Address
-    token: str | None
-    hello_auth: Mapping[str, Any] | None
+    route: Route
     session_id: str
     flow_control: FlowControlConfig
     heartbeat: HeartbeatPolicy
     dialect: str
     keeps_inbox: bool
     stall_warning_s: float | None
-    headers: Mapping[str, str]
     name: str
     limits: Limits
+
+    @property
+    def address(self) -> Address:
+        """Where the server is."""
+        return self.route.address
 
     def __repr__(self) -> str:
         return f"Settings({self.address.text}, name={self.name!r})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, ip_address
@@ -66,8 +67,11 @@ class DevServer(ServerCommands):
     Args:
         host: Address to listen on; any path is accepted there.
         port: TCP port, 0 for a free one.
-        token: Where given, a client must show it as `?token=...` or as a bearer token; who does not is closed with 1008. Where
-            there are transactions it may also stand in the `auth` object of the HAI, under any name, after "Bearer " or not.
+        token: Where given, a client must show it as `?token=...`, as a bearer token or as a subprotocol; who does not is
+            closed with 1008. Where there are transactions it may also stand in the `auth` object of the HAI, under any name,
+            after "Bearer " or not.
+        ssl_context: Where given, everything goes through TLS, and `url` begins with wss://. A server's context, with its
+            certificate loaded; it may ask for the client's.
         dialect: Which texts it accepts and sends: `"message"` (MESSAGE_START...), `"text"` (TEXT_MESSAGE_START...),
             `"both"`, `"transaction"` (a MESSAGE in a transaction, as the present published server wants it) or `"all"`. Where
             there are several the client chooses, and we write as the first of message, text, transaction that its HAI lets us.
@@ -111,6 +115,7 @@ class DevServer(ServerCommands):
         port: int = 0,
         *,
         token: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         dialect: Dialect = "both",
         policy: CreditPolicy | str | None = None,
         initial_credits: int | None = DEFAULT_INITIAL_CREDITS,
@@ -132,7 +137,8 @@ class DevServer(ServerCommands):
     ) -> None:
         self._host = host
         self._port = _check_port(port)
-        gate = Gate(token)
+        self._gate = Gate(token)
+        self._ssl_context = _check_ssl_context(ssl_context)
         settings = check_settings(
             dialect=dialect,
             accept_events=accept_events,
@@ -154,7 +160,7 @@ class DevServer(ServerCommands):
         self._tool_threads = ToolThreads(check_count("tool_threads", tool_threads, minimum=1), f"{name}-tool")
         sessions = SessionRegistry()
         reception = Reception(
-            gate=gate,
+            gate=self._gate,
             settings=settings,
             policy=choose_policy(policy, settings.quirks),
             script=script,
@@ -184,7 +190,14 @@ class DevServer(ServerCommands):
             if self._listener is not None:
                 return self
             # Binds and starts threads but waits for nothing: under the lock, or two would start, or stop come between.
-            self._listener = Listener(self._host, self._port, self._reception.receive, self._name)
+            self._listener = Listener(
+                self._host,
+                self._port,
+                self._reception.receive,
+                self._name,
+                subprotocol=self._gate.subprotocol,
+                ssl_context=self._ssl_context,
+            )
             self._listener.start()
             self._alarms.start()
         logger.info("listening on %s", self._address())
@@ -262,7 +275,8 @@ class DevServer(ServerCommands):
 
     def _address(self) -> str:
         host = _reachable(self._host)
-        return f"ws://[{host}]:{self.port}/" if ":" in host else f"ws://{host}:{self.port}/"
+        scheme = "ws" if self._ssl_context is None else "wss"
+        return f"{scheme}://[{host}]:{self.port}/" if ":" in host else f"{scheme}://{host}:{self.port}/"
 
 
 def _reachable(host: str) -> str:
@@ -274,6 +288,12 @@ def _reachable(host: str) -> str:
     if not address.is_unspecified:
         return host
     return "127.0.0.1" if isinstance(address, IPv4Address) else "::1"
+
+
+def _check_ssl_context(context: object) -> ssl.SSLContext | None:
+    if context is not None and not (isinstance(context, ssl.SSLContext) and context.protocol == ssl.PROTOCOL_TLS_SERVER):
+        raise ConfigError("ssl_context must be None or a server's: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)")
+    return context
 
 
 def _check_port(port: int) -> int:

@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import signal
+import ssl
 import sys
 import threading
 from collections.abc import Sequence
@@ -47,7 +48,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=8080, help="TCP port, 0 for a free one (default: %(default)s)")
-    add("--token", help=f"what clients must show as ?token=...; better put it in the variable {_ENVIRONMENT_VARIABLE}")
+    add(
+        "--token",
+        help=f"what clients must show, in the URL, as a bearer token or as a subprotocol; better put it in the variable "
+        f"{_ENVIRONMENT_VARIABLE}",
+    )
+    add("--tls-cert", metavar="FILE", help="speak TLS (wss://) with this certificate, in PEM")
+    add("--tls-key", metavar="FILE", help="its key, where it is not in the same file")
     add("--dialect", choices=DIALECTS, default="both", help="texts to accept (default: %(default)s)")
     add(
         "--policy",
@@ -88,6 +95,7 @@ def _server(arguments: argparse.Namespace) -> DevServer:
         arguments.host,
         arguments.port,
         token=arguments.token or os.environ.get(_ENVIRONMENT_VARIABLE) or None,
+        ssl_context=_ssl_context(arguments.tls_cert, arguments.tls_key),
         dialect=arguments.dialect,
         policy=arguments.policy,
         initial_credits=arguments.initial_credits,
@@ -100,6 +108,20 @@ def _server(arguments: argparse.Namespace) -> DevServer:
         repeat_pauses=arguments.repeat_pauses,
         keep_received=_KEEP_RECEIVED,
     )
+
+
+def _ssl_context(cert: str | None, key: str | None) -> ssl.SSLContext | None:
+    """Return what TLS needs; None without a certificate. Raises `ConfigError` for files that do not do."""
+    if cert is None:
+        if key is not None:
+            raise ConfigError("--tls-key needs --tls-cert")
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(cert, key)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(f"the certificate {cert} or its key cannot be used: {error}") from error
+    return context
 
 
 def _listen_to_signals() -> None:

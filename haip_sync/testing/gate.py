@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs, urlsplit
 
 from haip_sync.errors import ConfigError
@@ -13,7 +13,10 @@ _BEARER = "Bearer "
 
 
 class Gate:
-    """Compares what a client shows (`?token=...`, or `Authorization: Bearer ...`) with the token. Immutable."""
+    """Compares what a client shows with the token. Immutable.
+
+    It may be shown as `?token=...`, as `Authorization: Bearer ...`, or as an entry of `Sec-WebSocket-Protocol`.
+    """
 
     def __init__(self, token: str | None) -> None:
         if token is not None and (not isinstance(token, str) or not token):
@@ -28,4 +31,13 @@ class Gate:
         authorization = headers.get("Authorization", "")
         if authorization.startswith(_BEARER):
             shown.append(authorization.removeprefix(_BEARER))
-        return any(hmac.compare_digest(candidate.encode(), self._token) for candidate in shown)
+        shown += [entry.strip() for entry in headers.get("Sec-WebSocket-Protocol", "").split(",")]
+        return any(self._is_token(candidate) for candidate in shown)
+
+    def subprotocol(self, offered: Sequence[str]) -> str | None:
+        """Return which of the subprotocols that a client offers is answered: the first that is not the token (RFC 6455)."""
+        harmless = [entry for entry in offered if not self._is_token(entry)]
+        return next(iter(harmless or offered), None)
+
+    def _is_token(self, candidate: str) -> bool:
+        return self._token is not None and hmac.compare_digest(candidate.encode(), self._token)

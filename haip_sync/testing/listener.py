@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 import logging
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
 
 from websockets.sync.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from haip_sync.testing.server_session import abort
+from haip_sync.testing.tls_socket import TlsSocket
 
 MAX_FRAME_BYTES: Final = 16 << 20
 _OPEN_TIMEOUT_S: Final = 5.0
@@ -38,15 +41,26 @@ def _bind(host: str, port: int) -> socket.socket:
 class Listener:
     """Accepts connections and hands each to `on_connection`, on a thread of its own. Thread-safe.
 
-    Binds in the constructor: raises `OSError` when the address cannot be had.
+    `subprotocol` chooses among those that a client offers; with `ssl_context` everything goes through TLS. Binds in the
+    constructor: raises `OSError` when the address cannot be had.
     """
 
-    def __init__(self, host: str, port: int, on_connection: Callable[[ServerConnection], None], name: str) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        on_connection: Callable[[ServerConnection], None],
+        name: str,
+        *,
+        subprotocol: Callable[[Sequence[str]], str | None],
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
         # Guards the two below.
         self._lock = threading.Lock()
         # Every connection whose thread may still run, from before its handshake on.
         self._threads: dict[ServerConnection, threading.Thread] = {}
         self._stopping = False
+        self._ssl_context = ssl_context
         listening = _bind(host, port)
         self.port: int = listening.getsockname()[1]
         self._server = serve(
@@ -54,6 +68,7 @@ class Listener:
             sock=listening,
             create_connection=self._tracked_connection(),
             compression=None,
+            select_subprotocol=lambda _, offered: _as_subprotocol(subprotocol(offered)),
             max_size=MAX_FRAME_BYTES,
             open_timeout=_OPEN_TIMEOUT_S,
             close_timeout=_CLOSE_TIMEOUT_S,
@@ -106,14 +121,19 @@ class Listener:
 
     def _tracked_connection(self) -> type[ServerConnection]:
         """Return the library's connection, reporting itself before its handshake: a mute one must not hold up `stop`."""
-        track = self._track
+        track, context = self._track, self._ssl_context
 
         class TrackedConnection(ServerConnection):
-            def __init__(self, *args: Any, **settings: Any) -> None:
-                super().__init__(*args, **settings)
+            def __init__(self, sock: socket.socket, *args: Any, **settings: Any) -> None:
+                in_place = sock if context is None else cast(socket.socket, TlsSocket(sock, context))
+                super().__init__(in_place, *args, **settings)
                 track(self)
 
         return TrackedConnection
+
+
+def _as_subprotocol(name: str | None) -> Subprotocol | None:
+    return None if name is None else Subprotocol(name)
 
 
 def _no_keepalive() -> dict[str, Any]:

@@ -288,6 +288,7 @@ def test_a_request_reaches_the_server_and_its_grant_comes_back(start: Start) -> 
     assert session.books("USER").to_client.balance == 30
     client.send_flow_update("USER", 0, 5)
     until(lambda: client.connection_state().byte_credits["USER"] == (1 << 20) + 12)
+    until(lambda: len(seen) == 4)
     assert [type(event) for event in seen] == [CreditRequested, CreditGranted] * 2
 
 

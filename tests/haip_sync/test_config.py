@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ssl import PROTOCOL_TLS_CLIENT, PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any
 
 import pytest
 
-from haip_sync import ConfigError, FlowControlConfig, HAIPClient, HeartbeatPolicy, Limits, ReconnectPolicy
+from haip_sync import BearerToken, ConfigError, FlowControlConfig, HAIPClient, HeartbeatPolicy, Limits, ReconnectPolicy
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_a_wrong_reconnect_setting_is_named(settings: dict[str, Any], match: str
 @pytest.mark.parametrize(
     ("url", "match"),
     [
-        ("http://localhost", "must look like ws://host:port; its scheme is 'http'"),
+        ("http://localhost", "must look like ws://host:port or wss://host:port; its scheme is 'http'"),
         ("localhost:8080", "must look like ws://host:port"),
         ("ws://", "must look like ws://host:port"),
         ("ws://localhost:99999", "host or port cannot be read"),
@@ -91,7 +92,6 @@ def test_a_wrong_reconnect_setting_is_named(settings: dict[str, Any], match: str
         ("ws://[::1", "host or port cannot be read"),
         ("", "must look like ws://host:port"),
         (None, "url must be a string"),
-        ("wss://example.net", "wss:// is not supported yet"),
     ],
 )
 def test_a_wrong_url_is_refused_before_anything_is_opened(url: Any, match: str) -> None:
@@ -107,6 +107,18 @@ def test_a_wrong_url_is_refused_before_anything_is_opened(url: Any, match: str) 
         ({"transport": "sse"}, "transport must be one of 'websocket'"),
         ({"dialect": "latin"}, "dialect must be one of"),
         ({"token": 5}, "token must be a string or None"),
+        ({"token": ""}, "a token must not be empty; to send none leave it out"),
+        ({"auth": 5}, r"auth must be an Auth such as BearerToken\('...'\), a mapping, a function that .* or None, not int"),
+        ({"token": "a", "auth": BearerToken("b")}, "token and auth are both given"),
+        ({"ssl": True}, "ssl must be an ssl.SSLContext, or None for what the system trusts, not bool; .*create_default_context"),
+        ({"ssl": "authority.pem"}, "ssl must be an ssl.SSLContext"),
+        ({"ssl": SSLContext(PROTOCOL_TLS_SERVER)}, "ssl is a context for servers"),
+        ({"ssl": SSLContext(PROTOCOL_TLS_CLIENT)}, "ssl is given, but a ws:// address has no TLS: use wss://"),
+        ({"proxy": False}, 'proxy must be None .as the environment says., "" .none. or http://host:port'),
+        ({"proxy": "socks5://localhost"}, "proxy is a SOCKS proxy, and haip_sync goes through HTTP proxies only"),
+        ({"proxy": "ftp://localhost"}, "proxy must look like http://host:port"),
+        ({"proxy": "http://localhost:port"}, "proxy cannot be read"),
+        ({"headers": {"authorization": "x"}, "auth": BearerToken("b")}, "both headers and auth .or token. set Authorization"),
         ({"session_id": "abc"}, "session_id must be a UUID"),
         ({"send_timeout": -1}, "send_timeout must be a finite number of seconds"),
         ({"stall_warning": 0}, "stall_warning must be a finite number of seconds above 0"),
@@ -125,10 +137,14 @@ def test_a_wrong_client_setting_is_named(settings: dict[str, Any], match: str) -
 
 
 def test_the_token_is_in_no_text_of_the_client() -> None:
-    """Neither the client's repr nor its address shows the token, whether it was given apart or in the URL."""
-    client = HAIPClient("ws://user:hunter2@localhost:81/x?token=hunter2", token="hunter2")
-    assert "hunter2" not in f"{client!r} {client.address} {client.name} {client.connection_state()}"
-    assert client.address == "ws://localhost:81"
+    """Neither the client's repr nor its address shows the token, whether it was given apart or in the URL; not in both."""
+    for url, token in (("ws://user:hunter2@localhost:81/x?token=hunter2", None), ("ws://localhost:81", "hunter2")):
+        client = HAIPClient(url, token=token)
+        assert "hunter2" not in f"{client!r} {client.address} {client.name} {client.connection_state()}"
+        assert client.address == "ws://localhost:81"
+    with pytest.raises(ConfigError, match=r"the URL has token= in its query already") as caught:
+        HAIPClient("ws://localhost:81?token=hunter2", token="hunter2")
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def lose(self, cost: tuple[int, int]) -> None:
         self.ledger = self.ledger.lose(Cost(*cost))
         for i in (0, 1):
-            gone = min(cost[i], self.left[i], self.caps[i])
+            gone = min(cost[i], self.left[i])
             self.left[i] -= gone
             self.spent[i] += gone
 

@@ -7,7 +7,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 
 import pytest
-from support.raw_peer import RawPeer, frame, raw_peer
+from support.raw_websocket import RawPeer, frame, raw_peer
 from support.turnstiles import PATIENCE_S, until
 from websocket import WebSocket
 

@@ -10,12 +10,10 @@ from typing import Any
 import pytest
 from support.interrupts import every_interrupt, interrupted_at
 from support.turnstiles import PATIENCE_S, until
+from support.writing import Desk
 
 from haip_sync import FlowControlTimeout, HAIPClient, HeartbeatPolicy
-from haip_sync.flow.parking import Parking
-from haip_sync.protocol.session import Session
-from haip_sync.runtime.outgoing import ROOM_BYTES, Outgoing
-from haip_sync.runtime.writer import Writer
+from haip_sync.runtime.outgoing import ROOM_BYTES
 from haip_sync.testing import DevServer, Generous
 
 
@@ -33,31 +31,6 @@ class FakeLine:
 
     def send_some(self, piece: memoryview, sent: list[int], *, blocking: bool) -> None:
         sent.extend(map(self._send, (piece,)))
-
-
-class Desk:
-    """A writer with everything round it."""
-
-    def __init__(self, line: Any) -> None:
-        self.parking = Parking()
-        self.session = Session("11111111-2222-4333-8444-555555555555")
-        self.outgoing = Outgoing(self.session)
-        self.written = 0
-        self.pokes = 0
-        self.writer = Writer(self.parking, self.outgoing, after_write=self._after_write, mend=lambda: None, poke=self._poke)
-        self.writer.line = line
-
-    def _after_write(self) -> None:
-        self.written += 1
-
-    def _poke(self) -> None:
-        self.pokes += 1
-
-    def commit(self, data: bytes) -> int:
-        with self.parking.lock:
-            entry = self.outgoing.plan_raw(data)
-            self.outgoing.commit(entry)
-        return entry.end
 
 
 def test_partial_writes_are_gone_on_with() -> None:

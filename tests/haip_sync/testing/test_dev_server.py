@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -567,6 +568,8 @@ class Purse:
         {"initial_credits": -1},
         {"initial_credit_bytes": None},
         {"token": ""},
+        {"ssl_context": True},
+        {"ssl_context": ssl.create_default_context()},
         {"agent": "yes"},
         {"pause_script": [(1, "USER")]},
         {"repeat_pauses": 1},

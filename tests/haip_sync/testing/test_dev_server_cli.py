@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.certificates import authority, client_context
 
 import haip_sync
+from haip_sync import HAIPClient
 from haip_sync.testing import DevServer
 from haip_sync.testing.dev_server_cli import main
 
@@ -54,7 +56,7 @@ def address(process: subprocess.Popen[str]) -> str:
     """Return the URL that the process prints first; a process that never prints ends with the test's own timeout."""
     assert process.stdout is not None
     line = process.stdout.readline()
-    found = re.search(r"ws://\S+", line)
+    found = re.search(r"wss?://\S+", line)
     assert found is not None, (line, process.poll())
     return found.group()
 
@@ -127,6 +129,22 @@ def test_the_token_may_come_from_the_environment(launch: Launch, dial: Any) -> N
     assert "listening on ws://" in err
 
 
+@pytest.mark.parametrize("is_one_file", [True, False])
+def test_a_certificate_makes_it_speak_tls(launch: Launch, is_one_file: bool) -> None:
+    """With a certificate and its key, in one file or two, the address is a wss:// one, and a client gets in."""
+    certificate = authority().issue_cert("127.0.0.1")
+    with (
+        certificate.private_key_and_cert_chain_pem.tempfile() as both,
+        certificate.cert_chain_pems[0].tempfile() as chain,
+        certificate.private_key_pem.tempfile() as key,
+    ):
+        files = ["--tls-cert", both] if is_one_file else ["--tls-cert", chain, "--tls-key", key]
+        url = address(launch(*files))
+        assert url.startswith("wss://")
+        with HAIPClient(url, ssl=client_context()) as client:
+            client.send_text_message("USER", "hello", timeout=TIMEOUT_S)
+
+
 def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """The reason goes to stderr, the exit code is 2."""
     with DevServer() as server:
@@ -138,7 +156,16 @@ def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--policy", "kind"], ["--initial-credits", "-1"], ["--port", "99999"], ["--host", "no such host"]]
+    "arguments",
+    [
+        ["--policy", "kind"],
+        ["--initial-credits", "-1"],
+        ["--port", "99999"],
+        ["--host", "no such host"],
+        ["--tls-key", "key.pem"],
+        ["--tls-cert", "no such file"],
+        ["--tls-cert", __file__],
+    ],
 )
 def test_a_wrong_setting_is_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """The reason goes to stderr, the exit code is 2."""

@@ -1,4 +1,4 @@
-"""The token check lets in who shows the token, in either of two places, and nobody else."""
+"""The token check lets in who shows the token, in one of three places, and nobody else."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from haip_sync.testing.gate import Gate
         ("/?token=s%C3%A9cret", {}, True),
         ("/any/path?a=1&token=s%C3%A9cret", {}, True),
         ("/", {"Authorization": "Bearer sécret"}, True),
+        ("/", {"Sec-WebSocket-Protocol": "haip, sécret"}, True),
+        ("/", {"Sec-WebSocket-Protocol": "sécret"}, True),
+        ("/", {"Sec-WebSocket-Protocol": "haip, secret"}, False),
         ("/", {}, False),
         ("/?token=", {}, False),
         ("/?token=secret", {}, False),
@@ -22,8 +25,18 @@ from haip_sync.testing.gate import Gate
     ],
 )
 def test_only_the_token_opens(path: str, headers: dict[str, str], admitted: bool) -> None:
-    """The query or a bearer header must carry exactly the token."""
+    """The query, a bearer header or a subprotocol must carry exactly the token."""
     assert Gate("sécret").admits(path, headers) is admitted
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [([], None), (["haip", "token"], "haip"), (["token", "haip", "more"], "haip"), (["token"], "token")],
+)
+def test_the_subprotocol_that_is_answered_is_not_the_token(offered: list[str], chosen: str | None) -> None:
+    """A client that offers subprotocols is answered with one of them, and with the token only where it offers nothing else."""
+    assert Gate("token").subprotocol(offered) == chosen
+    assert Gate(None).subprotocol(offered) == (offered[0] if offered else None)
 
 
 def test_without_a_token_everybody_may_come_in() -> None:

@@ -1,0 +1,110 @@
+"""How to get to a server: its address, the way there, and who we say we are. Checked before anything is opened."""
+
+from __future__ import annotations
+
+import ssl
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from haip_sync.auth import Auth, AuthCall, BothAuths, Credentials, HelloAuth, QueryToken
+from haip_sync.errors import ConfigError, ConnectError
+from haip_sync.runtime.address import Address
+from haip_sync.runtime.proxy import Proxy, check_proxy
+from haip_sync.runtime.trust import check_context
+from haip_sync.runtime.upgrade import Request, check_headers
+
+
+@dataclass(frozen=True, repr=False)
+class Route:
+    """Immutable. Its repr shows no secret.
+
+    Attributes:
+        address: Where to.
+        auth: Who we are, or a function that says so for each connection; None: nobody asks.
+        context: Whom TLS trusts; None: whom the system trusts.
+        proxy: The way: a proxy, "" for none, None for what the environment says.
+        headers: More for the HTTP request. Their values may be secrets too.
+    """
+
+    address: Address
+    auth: Auth | AuthCall | None
+    context: ssl.SSLContext | None
+    proxy: Proxy | str | None
+    headers: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Route({self.address.text})"
+
+    def credentials(self) -> Credentials:
+        """Return who we are, asked afresh. Raises `ConnectError` where that fails, `ConfigError` where the answer does not do."""
+        if self.auth is None:
+            return Credentials()
+        answer = self.auth if isinstance(self.auth, Auth) else _asked(self.auth)
+        if isinstance(answer, ConnectError):
+            raise answer
+        if isinstance(answer, str):
+            answer = QueryToken(answer)
+        if isinstance(answer, Mapping):
+            answer = HelloAuth(answer)
+        if not isinstance(answer, Auth):
+            raise ConfigError(
+                f"auth() must return an Auth such as BearerToken, a mapping, or a string, not {type(answer).__name__}"
+            )
+        return answer.credentials()
+
+    def request(self, credentials: Credentials) -> Request:
+        """Return what to ask the server. Raises `ConfigError` where the parts contradict each other."""
+        return Request(self.address, self.headers, credentials)
+
+
+def make_route(url: object, *, token: object, auth: object, context: object, proxy: object, headers: object) -> Route:
+    """Return the route that these arguments of `HAIPClient` describe. Raises `ConfigError` naming the wrong one."""
+    address = Address(url)
+    route = Route(
+        address=address,
+        auth=_check_auth(token, auth),
+        context=check_context(context, is_secure=address.is_secure),
+        proxy=check_proxy(proxy),
+        headers=MappingProxyType(check_headers(headers)),
+    )
+    if route.auth is None or isinstance(route.auth, Auth):
+        route.request(route.credentials())
+    return route
+
+
+def _check_auth(token: object, auth: object) -> Auth | AuthCall | None:
+    if isinstance(auth, Mapping):
+        auth = HelloAuth(auth)
+    if token is not None and isinstance(auth, HelloAuth):
+        return BothAuths(_query_token(token), auth)
+    if token is not None and auth is not None:
+        raise ConfigError("token and auth are both given: token='...' is short for auth=QueryToken('...'), leave one of them out")
+    if token is not None:
+        return _query_token(token)
+    if auth is None or isinstance(auth, Auth) or callable(auth):
+        return auth
+    kinds = "an Auth such as BearerToken('...'), a mapping, a function that returns one, or None"
+    raise ConfigError(f"auth must be {kinds}, not {type(auth).__name__}")
+
+
+def _query_token(token: object) -> QueryToken:
+    if not isinstance(token, str):
+        raise ConfigError(f"token must be a string or None, not {type(token).__name__}")
+    return QueryToken(token)
+
+
+def _asked(auth: Callable[[], object]) -> object:
+    """Return what `auth` returns, or the error that says that it raised.
+
+    Returned and not raised, and without its cause: what it raised may carry the secret in its text or its frames.
+    """
+    try:
+        return auth()
+    except Exception as exc:  # noqa: BLE001 - the function is the user's own; a log would show what it raised
+        place = traceback.extract_tb(exc.__traceback__)[-1]
+        return ConnectError(
+            f"auth, the function that was to say who we are, raised {type(exc).__name__} in {place.name} "
+            f"({place.filename}:{place.lineno}). Nothing was sent. Its words are not repeated: they might carry the secret"
+        )

@@ -1,0 +1,337 @@
+"""Saying who we are: in each of its places, asked afresh, and shown to nobody else."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+from support.certificates import client_context, server_context
+from support.little_proxy import little_proxy
+from support.raw_peer import HAI, Handler, accepting, answering, frame, read_request, served, unused_port, wait_for_end
+from support.spills import Spills, spilled
+from support.turnstiles import PATIENCE_S, until
+
+from haip_sync import (
+    Auth,
+    AuthError,
+    BearerToken,
+    ConfigError,
+    ConnectError,
+    HAIPClient,
+    HAIPError,
+    HAIPTimeout,
+    QueryToken,
+    SubprotocolToken,
+)
+from haip_sync.testing import DevServer
+
+TOKEN = "S3cr3t-t0ken"
+ODD_TOKEN = "S3cr3t/t0ken & mehr=ü"
+
+# ---- In each of its places -----------------------------------------------------------------------------------------------------
+
+WAYS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "token": lambda token: {"token": token},
+    "query": lambda token: {"auth": QueryToken(token)},
+    "bearer": lambda token: {"auth": BearerToken(token)},
+    "subprotocol": lambda token: {"auth": SubprotocolToken(token)},
+    "subprotocol alone": lambda token: {"auth": SubprotocolToken(token, protocol=None)},
+    "another subprotocol": lambda token: {"auth": SubprotocolToken(token, protocol="v1.haip")},
+    "function": lambda token: {"auth": lambda: BearerToken(token)},
+    "function of a string": lambda token: {"auth": lambda: token},
+    "headers": lambda token: {"headers": {"authorization": f"Bearer {token}"}},
+}
+each_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+
+
+@each_way
+def test_the_right_token_gets_in_and_a_wrong_one_does_not(way: Callable[[str], dict[str, Any]]) -> None:
+    """Each place does for a server that looks at all of them; a wrong token is an AuthError."""
+    with DevServer(token=TOKEN) as server:
+        with HAIPClient(server.url, **way(TOKEN)) as client:
+            client.send_text_message("USER", "hello", timeout=PATIENCE_S)
+        client = HAIPClient(server.url, **way("wrong"))
+        with pytest.raises(AuthError, match=r"refused the token.*1008"):
+            client.connect(PATIENCE_S)
+
+
+def request_of(**settings: Any) -> list[str]:
+    """Return the lines of the request that a client with these settings sends."""
+    requests: list[bytes] = []
+
+    def handle(connection: socket.socket) -> None:
+        requests.append(read_request(connection))
+
+    with served(handle) as port, pytest.raises(ConnectError):
+        HAIPClient(f"ws://127.0.0.1:{port}/path?a=b", **settings).connect(PATIENCE_S)
+    return requests[0].decode("latin-1").split("\r\n")
+
+
+def test_where_it_stands_in_the_request() -> None:
+    """Query, header and subprotocol are as HTTP and RFC 6455 want them, and the other places stay empty."""
+    assert request_of()[0] == "GET /path?a=b HTTP/1.1"
+    assert request_of(token=ODD_TOKEN)[0] == f"GET /path?a=b&token={quote_plus(ODD_TOKEN)} HTTP/1.1"
+    assert request_of(auth=QueryToken("x", name="access key"))[0] == "GET /path?a=b&access+key=x HTTP/1.1"
+    bearer = request_of(auth=BearerToken(TOKEN))
+    assert bearer[0] == "GET /path?a=b HTTP/1.1"
+    assert f"Authorization: Bearer {TOKEN}" in bearer
+    subprotocol = request_of(auth=SubprotocolToken(TOKEN))
+    assert f"Sec-WebSocket-Protocol: haip, {TOKEN}" in subprotocol
+    assert f"Sec-WebSocket-Protocol: {TOKEN}" in request_of(auth=SubprotocolToken(TOKEN, protocol=None))
+    assert not any("S3cr3t" in line for line in subprotocol if not line.startswith("Sec-WebSocket-Protocol"))
+
+
+@pytest.mark.parametrize("chosen", [(), ("Sec-WebSocket-Protocol: haip",), (f"Sec-WebSocket-Protocol: {TOKEN}",)])
+def test_a_server_may_choose_either_subprotocol_or_none(chosen: tuple[str, ...]) -> None:
+    """What we offered may be chosen, the token too; choosing none is a server's right (RFC 6455, 4.1)."""
+
+    def handle(connection: socket.socket) -> None:
+        connection.sendall(accepting(read_request(connection), *chosen) + frame(1, HAI) + frame(8, b"\x03\xe8"))
+        wait_for_end(connection)
+
+    with served(handle) as port:
+        client = HAIPClient(f"ws://127.0.0.1:{port}", auth=SubprotocolToken(TOKEN))
+        client.connect(PATIENCE_S)
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: QueryToken(""), "a token must not be empty"),
+        (lambda: QueryToken(b"S3cr3t"), "a token must be a string, not bytes"),  # type: ignore[arg-type]
+        (lambda: QueryToken("x", name=""), "the name of a query token must not be empty"),
+        (lambda: BearerToken("S3cr3t\r\nX: y"), "a bearer token must be made of visible ASCII characters"),
+        (lambda: BearerToken("S3cr3t t0ken"), "a bearer token must be made of visible ASCII"),
+        (lambda: BearerToken("S3cr3t-ü"), "a bearer token must be made of visible ASCII"),
+        (lambda: SubprotocolToken("S3cr3t, x"), "a subprotocol token must be made of letters, digits and"),
+        (lambda: SubprotocolToken("S3cr3t=="), r"encode it otherwise, as base64url"),
+        (lambda: SubprotocolToken("x", protocol="a b"), "protocol must be made of letters"),
+    ],
+)
+def test_a_token_that_cannot_stand_there_is_refused(make: Callable[[], Auth], match: str) -> None:
+    """What HTTP could not carry is a ConfigError at once, which does not repeat it."""
+    with pytest.raises(ConfigError, match=match) as caught:
+        make()
+    assert "S3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("auth", [QueryToken(TOKEN), BearerToken(TOKEN), SubprotocolToken(TOKEN)])
+def test_no_repr_shows_it(auth: Auth) -> None:
+    """Not the value's own, not that of what it puts into the request; equal ones are equal all the same."""
+    assert "S3cr3t" not in f"{auth} {auth!r} {auth.credentials()!r} {[auth]}"
+    assert repr(auth) == f"{type(auth).__name__}(...)"
+    assert auth == type(auth)(TOKEN)  # type: ignore[call-arg]
+
+
+# ---- Asked afresh --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_function_is_asked_for_each_attempt() -> None:
+    """Each connect asks again, in the thread that connects and under no lock of the client's."""
+    asked: list[str] = []
+    threads: list[threading.Thread] = []
+
+    def fetch() -> Auth:
+        asked.append(f"token-{len(asked)}")
+        threads.append(threading.current_thread())
+        other = threading.Thread(target=client.connection_state)  # it takes the connection's lock
+        other.start()
+        other.join(PATIENCE_S)
+        assert not other.is_alive()
+        return BearerToken(asked[-1])
+
+    port = unused_port()
+    client = HAIPClient(f"ws://127.0.0.1:{port}", auth=fetch)
+    assert asked == []
+    for _ in range(2):
+        with pytest.raises(ConnectError):
+            client.connect(PATIENCE_S)
+    with DevServer(port=port, token="token-2"), client:
+        assert asked == ["token-0", "token-1", "token-2"]
+    assert set(threads) == {threading.current_thread()}
+
+
+def boom() -> Auth:
+    """Fail, and tell too much about it."""
+    raise LookupError(f"no such key: {TOKEN}")
+
+
+def test_a_function_that_raises_is_named_and_its_words_are_not() -> None:
+    """The error names what was raised and where, says that nothing was sent, and carries nothing of it along."""
+    client = HAIPClient(f"ws://127.0.0.1:{unused_port()}", auth=boom)
+    with spilled() as spills:
+        with pytest.raises(ConnectError, match=r"raised LookupError in boom \(.*test_auth.py:\d+\)\. Nothing was sent") as caught:
+            client.connect(PATIENCE_S)
+        spills.of_error(caught.value)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert "S3cr3t" not in spills.text()
+
+    def interrupted() -> Auth:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        HAIPClient("ws://localhost:1", auth=interrupted).connect(PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    ("answer", "match"),
+    [
+        (None, r"auth\(\) must return an Auth such as BearerToken, a mapping,? or a string, not NoneType"),
+        (b"S3cr3t", r"or a string, not bytes"),
+        ("", "a token must not be empty"),
+        (BearerToken("S3cr3t"), r"both headers and auth \(or token\) set Authorization"),
+    ],
+)
+def test_a_function_that_returns_what_cannot_be_used_is_a_config_error(answer: Any, match: str) -> None:
+    """The error names the type and not the value, and nothing is opened."""
+    client = HAIPClient("ws://localhost:1", auth=lambda: answer, headers={"Authorization": "x"})
+    with pytest.raises(ConfigError, match=match) as caught:
+        client.connect(PATIENCE_S)
+    assert "S3cr3t" not in str(caught.value)
+
+
+def test_a_function_counts_against_the_deadline() -> None:
+    """Where asking takes all the time that there is, nothing else is begun."""
+    with DevServer() as server:
+        client = HAIPClient(server.url, auth=lambda: str(threading.Event().wait(0.2)))
+        with pytest.raises(HAIPTimeout, match=r"did not answer within 0\.1 s"):
+            client.connect(0.1)
+        assert server.refusals == ()
+
+
+# ---- Shown to nobody else ------------------------------------------------------------------------------------------------------
+
+
+def echoing(before: bytes, after: bytes = b"") -> Handler:
+    """Return a handler that repeats the whole request between these bytes, on one line."""
+
+    def handle(connection: socket.socket) -> None:
+        request = read_request(connection)
+        connection.sendall(before + request.replace(b"\r\n", b" ") + after)
+
+    return handle
+
+
+def refusing(code: int, *, greets: bool) -> Handler:
+    """Return a handler that opens a WebSocket and closes it with the token in the reason."""
+
+    def handle(connection: socket.socket) -> None:
+        request = read_request(connection)
+        reason = f"bad token {TOKEN} {quote(TOKEN)}".encode()
+        hello = frame(1, HAI) if greets else b""
+        connection.sendall(accepting(request) + hello + frame(8, code.to_bytes(2, "big") + reason))
+        wait_for_end(connection)
+
+    return handle
+
+
+SERVERS: dict[str, Handler] = {
+    "401 with an echo": echoing(b"HTTP/1.1 401 ", b"\r\nX: y\r\n\r\n"),
+    "404 with an echo": echoing(b"HTTP/1.1 404 Not Found\r\nX-Echo: ", b"\r\n\r\n"),
+    "302 with an echo": echoing(b"HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:1/", b"\r\n\r\n"),
+    "101 with an echo": echoing(b"HTTP/1.1 101 Go\r\nSec-WebSocket-Protocol: ", b"\r\n\r\n"),
+    "nonsense": echoing(b"You said: "),
+    "half of an answer": echoing(b"HTTP/1.1 500 "),
+    "silence": answering(None, hang_up=False),
+    "a refusal": refusing(1008, greets=False),
+    "an end in the handshake": refusing(4000, greets=False),
+    "an end": refusing(4000, greets=True),
+}
+
+# websocket-client's tracing shows every frame as it comes: what a server repeats in one cannot be kept from it.
+IN_A_FRAME = ("a refusal", "an end in the handshake", "an end")
+
+
+def provoke(make: Callable[[], HAIPClient], spills: Spills, timeout_s: float = PATIENCE_S) -> None:
+    """Connect, and note whatever can be seen of it. The secret is in no frame of ours, only in that of `make`."""
+    client = make()
+    client.subscribe(spills.events.append)
+    try:
+        client.connect(timeout_s)
+        until(lambda: not client.connection_state().connected)
+        client.send_text_message("USER", "too late", timeout=PATIENCE_S)
+    except HAIPError as exc:
+        spills.of_error(exc)
+    else:
+        raise AssertionError("it should have failed")
+    client.close()
+    spills.of_client(client)
+
+
+@each_way
+@pytest.mark.parametrize("server", SERVERS)
+def test_whatever_a_server_repeats_nobody_else_sees_it(server: str, way: Callable[[str], dict[str, Any]]) -> None:
+    """With a server that repeats what it was told, no log, event, text or error shows the token."""
+    timeout_s = 0.1 if server == "silence" else PATIENCE_S
+    with spilled(traces=server not in IN_A_FRAME) as spills, served(SERVERS[server]) as port:
+        provoke(lambda: HAIPClient(f"ws://127.0.0.1:{port}", **way(TOKEN)), spills, timeout_s)
+    assert "127.0.0.1" in spills.text()
+    assert "S3cr3t" not in spills.text()
+
+
+def test_what_came_in_place_of_a_hai_is_told_without_the_token() -> None:
+    """The error of a handshake that fails says what the server sent instead, but for the token in it."""
+    error = f'{{"id":"1","channel":"SYSTEM","type":"ERROR","payload":{{"code":"AUTH","message":"no such token: {TOKEN}"}}}}'
+
+    def handle(connection: socket.socket) -> None:
+        connection.sendall(accepting(read_request(connection)) + frame(1, error.encode()))
+        wait_for_end(connection)
+
+    with served(handle) as port, pytest.raises(HAIPTimeout, match=r"instead: ERROR AUTH: no such token: \*\*\*$"):
+        HAIPClient(f"ws://127.0.0.1:{port}", token=TOKEN).connect(0.5)
+
+
+def test_a_token_in_the_url_is_no_less_secret() -> None:
+    """A token that stands in the URL itself, and a password before its host, are kept as well."""
+    for handler in (SERVERS["404 with an echo"], SERVERS["a refusal"], SERVERS["an end"]):
+        with spilled(traces=False) as spills, served(handler) as port:
+            provoke(lambda at=port: HAIPClient(f"ws://me:S3cr3t@127.0.0.1:{at}/?token={TOKEN}"), spills)
+        assert "S3cr3t" not in spills.text()
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        answering(None, hang_up=False),
+        echoing(b"HTTP/1.1 407 "),
+        echoing(b"HTTP/1.1 403 ", b"\r\n\r\n"),
+        echoing(b"You said: "),
+    ],
+    ids=["silence", "407", "403", "nonsense"],
+)
+def test_the_secret_of_a_proxy_is_no_less_secret(handler: Handler) -> None:
+    """User and password for a proxy are shown to it alone, whatever becomes of that."""
+    with spilled() as spills, served(handler) as port:
+        provoke(
+            lambda: HAIPClient("wss://server.test", token=TOKEN, proxy=f"http://me:{TOKEN}@127.0.0.1:{port}"),
+            spills,
+            0.5,
+        )
+    assert f"127.0.0.1:{port}" in spills.text()
+    assert "S3cr3t" not in spills.text()
+
+
+@each_way
+def test_a_connection_that_works_shows_nothing_either(way: Callable[[str], dict[str, Any]]) -> None:
+    """Through TLS and a proxy, from the first byte to a close in good order, nothing that can be read has the token in it."""
+    with (
+        spilled() as spills,
+        DevServer(token=TOKEN, ssl_context=server_context()) as server,
+        little_proxy(server.port, login=f"me:{TOKEN}") as proxy,
+    ):
+        client = HAIPClient(server.url, ssl=client_context(), proxy=f"http://me:{TOKEN}@{proxy.host}", **way(TOKEN))
+        client.subscribe(spills.events.append)
+        with client:
+            client.send_text_message("USER", "hello", timeout=PATIENCE_S)
+            client.receive(PATIENCE_S)
+            spills.of_client(client)
+        spills.of_client(client)
+    assert "TLS with wss://127.0.0.1" in spills.text()  # it does see the logs
+    assert "++Rcv decoded" in spills.text()  # and websocket-client's tracing
+    assert "HandshakeCompleted" in spills.text()
+    assert "S3cr3t" not in spills.text()

@@ -1,0 +1,35 @@
+"""A writer with everything round it, for tests of what it writes to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from haip_sync.flow.parking import Parking
+from haip_sync.protocol.session import Session
+from haip_sync.runtime.outgoing import Outgoing
+from haip_sync.runtime.writer import Writer
+
+
+class Desk:
+    """A writer with everything round it."""
+
+    def __init__(self, line: Any) -> None:
+        self.parking = Parking()
+        self.session = Session("11111111-2222-4333-8444-555555555555")
+        self.outgoing = Outgoing(self.session)
+        self.written = 0
+        self.pokes = 0
+        self.writer = Writer(self.parking, self.outgoing, after_write=self._after_write, mend=lambda: None, poke=self._poke)
+        self.writer.line = line
+
+    def _after_write(self) -> None:
+        self.written += 1
+
+    def _poke(self) -> None:
+        self.pokes += 1
+
+    def commit(self, data: bytes) -> int:
+        with self.parking.lock:
+            entry = self.outgoing.plan_raw(data)
+            self.outgoing.commit(entry)
+        return entry.end
