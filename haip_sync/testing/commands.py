@@ -1,4 +1,4 @@
-"""What a test can have a development server do: to one session, or to every live one."""
+"""What a test sees of a development server, and what it can have it do: to one session, or to every live one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, get_args
 from uuid import uuid4
 
-from haip_sync.config import check_channel, check_choice, check_count
+from haip_sync.config import check_channel, check_choice, check_count, check_timeout
 from haip_sync.errors import ConfigError
 from haip_sync.testing import wire
 from haip_sync.testing.agent import AGENT_NAME
@@ -16,7 +16,7 @@ from haip_sync.testing.outgoing import Draft
 from haip_sync.testing.policies import CreditPolicy
 from haip_sync.testing.policy_names import check_policy
 from haip_sync.testing.reception import Reception
-from haip_sync.testing.records import Run
+from haip_sync.testing.records import Refusal, Run
 from haip_sync.testing.registry import SessionRegistry
 from haip_sync.testing.server_session import ServerSession
 from haip_sync.testing.session import Session
@@ -28,11 +28,38 @@ Step = Callable[[Conversation, float], None]
 
 
 class ServerCommands:
-    """The commands of `DevServer`. Each returns how many sessions it reached. Any thread may call any of them."""
+    """The sessions of a `DevServer` and its commands, which return how many they reached. Any thread may call any of them."""
 
     def __init__(self, sessions: SessionRegistry, reception: Reception) -> None:
         self._sessions = sessions
         self._reception = reception
+
+    # What there is to see
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """The sessions in order of arrival, ended ones included; of more than 1,000 the oldest ended ones are forgotten."""
+        return tuple(session.view for session in self._sessions.opened())
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """The connections that never became a session, at most the last 1,000: wrong token, no HAI, no common version."""
+        return self._sessions.refusals()
+
+    def wait_for_session(self, number: int = 1, *, timeout: float | None = 5.0) -> Session:
+        """Return the session that opened as number `number` (from 1), waiting for its HAI if need be.
+
+        Raises `HAIPTimeout`, which is a `TimeoutError`, after `timeout` seconds (None: never) and at `stop`.
+        """
+        number = check_count("number", number, minimum=1)
+        return self._sessions.wait_opened(number, check_timeout("timeout", timeout)).view
+
+    def wait_for_refusal(self, number: int = 1, *, timeout: float | None = 5.0) -> Refusal:
+        """Return the refusal of this number (from 1), waiting for it if need be. Raises as `wait_for_session` does."""
+        number = check_count("number", number, minimum=1)
+        return self._sessions.wait_refused(number, check_timeout("timeout", timeout))
+
+    # What can be done
 
     def set_policy(self, policy: CreditPolicy | str, channel: str | None = None, *, session: Session | None = None) -> int:
         """Change when credit is given back, at once: on one channel or on all, in one session or in all and those to come.

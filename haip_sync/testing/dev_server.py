@@ -16,7 +16,6 @@ from haip_sync.config import (
     CreditUnit,
     check_count,
     check_flag,
-    check_timeout,
 )
 from haip_sync.errors import ConfigError
 from haip_sync.testing.commands import ServerCommands
@@ -26,9 +25,7 @@ from haip_sync.testing.pause_script import PauseScript, PauseStep, check_pause_s
 from haip_sync.testing.policies import CreditPolicy
 from haip_sync.testing.quirks import Quirks
 from haip_sync.testing.reception import CLOSE_GOING_AWAY, Reception
-from haip_sync.testing.records import Refusal
 from haip_sync.testing.registry import SessionRegistry
-from haip_sync.testing.session import Session
 from haip_sync.testing.settings import check_settings, choose_policy
 from haip_sync.testing.timers import Alarms, Clock, SystemClock
 from haip_sync.testing.tool_threads import ToolThreads
@@ -247,31 +244,6 @@ class DevServer(ServerCommands):
             if self._listener is None:
                 raise RuntimeError("the server has no address before start()")
         return self._address()
-
-    # What there is to see
-
-    @property
-    def sessions(self) -> tuple[Session, ...]:
-        """The sessions in order of arrival, ended ones included; of more than 1,000 the oldest ended ones are forgotten."""
-        return tuple(session.view for session in self._sessions.opened())
-
-    @property
-    def refusals(self) -> tuple[Refusal, ...]:
-        """The connections that never became a session, at most the last 1,000: wrong token, no HAI, no common version."""
-        return self._sessions.refusals()
-
-    def wait_for_session(self, number: int = 1, *, timeout: float | None = 5.0) -> Session:
-        """Return the session that opened as number `number` (from 1), waiting for its HAI if need be.
-
-        Raises `HAIPTimeout`, which is a `TimeoutError`, after `timeout` seconds (None: never) and at `stop`.
-        """
-        number = check_count("number", number, minimum=1)
-        return self._sessions.wait_opened(number, check_timeout("timeout", timeout)).view
-
-    def wait_for_refusal(self, number: int = 1, *, timeout: float | None = 5.0) -> Refusal:
-        """Return the refusal of this number (from 1), waiting for it if need be. Raises as `wait_for_session` does."""
-        number = check_count("number", number, minimum=1)
-        return self._sessions.wait_refused(number, check_timeout("timeout", timeout))
 
     def _address(self) -> str:
         host = _reachable(self._host)
