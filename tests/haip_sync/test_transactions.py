@@ -264,11 +264,15 @@ def test_other_types_and_binary_travel_in_it_too(start: Start) -> None:
     assert server.spent["AUDIO_IN"] == [1, 3]
 
 
-def test_what_is_queued_leaves_before_a_clean_end(start: Start) -> None:
+def test_what_is_queued_leaves_before_a_clean_end(start: Start, pool: ThreadPoolExecutor) -> None:
     """The end of the block waits for what is queued in it, and END comes behind it."""
-    server, client = start()
-    with client.transaction("tool") as tx:
-        handles = [tx.enqueue_text_message("USER", str(number)) for number in range(20)]
+    server, client = start(messages=5)
+    tx = client.transaction("tool")
+    handles = [tx.enqueue_text_message("USER", str(number)) for number in range(20)]
+    ending = pool.submit(tx.__exit__, None, None, None)
+    server.hears("MESSAGE", 5)
+    server.grants("USER", 15, transaction=tx.id)
+    ending.result(PATIENCE_S)
     server.hears("TRANSACTION_END")
     assert all(handle.result(0).outcome in ("sent", "acknowledged") for handle in handles)
     assert [frame["payload"] for frame in server.received if frame["type"] == "MESSAGE"] == [str(n) for n in range(20)]
@@ -358,11 +362,13 @@ def test_credit_goes_back_in_the_transaction_that_it_came_in(start: Start) -> No
     """What is taken is given back by a FLOW_UPDATE that carries the transaction's id."""
     server, client = start({"flow_control": FlowControlConfig(initial_credits=4)})
     first, second = client.transaction("a"), client.transaction("b")
-    for tx in (first, second):
+    order = [first, second, first, second]
+    for number, tx in enumerate(order, 1):
         server.says("MESSAGE", "x", tx.id, "AGENT")
         tx.receive(PATIENCE_S)
-        server.wait_for(lambda tx=tx: any(f["transaction"] == tx.id for f in server.frames("FLOW_UPDATE")))
-    assert [update["payload"]["channel"] for update in server.frames("FLOW_UPDATE")] == ["AGENT", "AGENT"]
+        server.hears("FLOW_UPDATE", number)
+    assert [update["transaction"] for update in server.frames("FLOW_UPDATE")] == [tx.id for tx in order]
+    assert {update["payload"]["channel"] for update in server.frames("FLOW_UPDATE")} == {"AGENT"}
     assert window(client)[0] == 4
     assert server.breaches == 0
 
@@ -448,7 +454,9 @@ def test_requests_need_a_transaction(start: Start) -> None:
 
 def test_a_strategy_waits_for_a_transaction(start: Start) -> None:
     """What a strategy wants to ask at connect is asked in the first transaction, and not before."""
-    server, client = start({"strategy": AggressiveStrategy()})
+    server, client = start(
+        {"strategy": AggressiveStrategy(), "stall_warning": None}
+    )  # the service thread has no other reason to look
     assert server.frames("FLOW_UPDATE") == []
     with client.transaction("tool") as tx:
         server.wait_for(lambda: {u["payload"]["channel"] for u in server.frames("FLOW_UPDATE")} >= {"USER", "AGENT"})
@@ -656,6 +664,22 @@ def test_one_that_nobody_holds_is_ended(start: Start) -> None:
     client.transaction("tool")
     gc.collect()
     assert server.hears("TRANSACTION_END")["transaction"] == "tx-1"
+
+
+def test_an_interrupt_behind_the_answer_ends_it_though_its_traceback_lives(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever keeps the exception of an interrupted opening keeps no transaction open with it."""
+    server, client = start()
+    opens = Transaction.open
+
+    def interrupted(tx: Transaction, timeout_s: float | None) -> None:
+        opens(tx, timeout_s)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Transaction, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        client.transaction("tool")
+    server.hears("TRANSACTION_END")
+    assert caught.tb is not None
 
 
 def test_an_interrupt_anywhere_leaks_no_transaction(start: Start) -> None:
