@@ -38,7 +38,7 @@ from haip_sync.runtime.exchanges import Exchange, Exchanges
 from haip_sync.runtime.frame_limit import BrokenStreamError
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.inbox import Inbox
-from haip_sync.runtime.line import OPCODE_CLOSE, Line, encode
+from haip_sync.runtime.line import OPCODE_CLOSE, Line, encode, is_close
 from haip_sync.runtime.mailbox import Mailbox, Taker
 from haip_sync.runtime.meaning import Meaning, least_window
 from haip_sync.runtime.outgoing import Entry, Outgoing
@@ -363,9 +363,13 @@ class Connection:
         self.control.give_back_for(message, taker)
 
     def _post_raw(self, data: bytes) -> None:
-        """Put a WebSocket frame of websocket-client's into the write order. Reader thread, without the lock."""
+        """Put a WebSocket frame of websocket-client's into the write order. Reader thread, without the lock.
+
+        It answers every close frame, that too which answers ours: nothing may follow ours (RFC 6455, 5.5.1).
+        """
         with self._lock:
-            self.control.post_raw(data)
+            if not (self._closing and is_close(data)):
+                self.control.post_raw(data)
 
     def _on_overflow(self) -> None:
         """End a connection whose peer asks for ever more answers and reads none. Requires the lock."""

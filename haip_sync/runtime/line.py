@@ -139,6 +139,11 @@ def encode(opcode: int, payload: bytes) -> bytes:
     return bytes(ABNF.create_frame(payload, opcode).format())
 
 
+def is_close(frame: bytes) -> bool:
+    """Return whether this is a close frame."""
+    return frame[0] & 0x0F == OPCODE_CLOSE
+
+
 def close_code(payload: bytes) -> int | None:
     """Return the code in a close frame's payload; None: it carries none."""
     return int.from_bytes(payload[:2], "big") if len(payload) > 1 else None

@@ -136,6 +136,38 @@ def close_while_connecting(client: HAIPClient) -> None:
     assert "closed while it connected" in str(raised[0])
 
 
+def test_nothing_follows_our_close_frame() -> None:
+    """The peer's answer to our close frame is not answered in turn; a close frame that the peer sends first is."""
+    received: list[bytes] = []
+
+    def handle(connection: socket.socket) -> None:
+        connection.sendall(accepting(read_request(connection)) + frame(1, HAI))
+        data = b""
+        while b"\x88\x82" not in data:
+            data += connection.recv(65_536)
+        connection.sendall(frame(8, b"\x03\xe8"))
+        while piece := connection.recv(65_536):
+            data += piece
+        received.append(data.partition(b"\x88\x82")[2])
+
+    def handle_first(connection: socket.socket) -> None:
+        connection.sendall(accepting(read_request(connection)) + frame(1, HAI) + frame(8, b"\x03\xe8"))
+        data = b""
+        while piece := connection.recv(65_536):
+            data += piece
+        received.append(data.partition(b"\x88\x82")[2])
+
+    for handler in (handle, handle_first):
+        with served(handler) as port:
+            client = HAIPClient(f"ws://127.0.0.1:{port}")
+            client.connect(PATIENCE_S)
+            if handler is handle:
+                client.close()
+            until(lambda: len(received) == (1 if handler is handle else 2))  # noqa: B023 - at once
+            client.close()
+    assert [len(rest) for rest in received] == [6, 6]  # the mask and the code, and nothing more
+
+
 # ---- Looking names up, and several addresses -----------------------------------------------------------------------------------
 
 
