@@ -121,7 +121,7 @@ class Sender(threading.Thread):
             self._client.send(
                 attempt.channel,
                 "AUDIO_CHUNK",
-                {"mime": "audio/opus"},
+                {"message_id": attempt.key, "mime": "audio/opus"},
                 thread_id=attempt.key,
                 binary=data,
                 timeout=self._timeout(),
