@@ -59,18 +59,11 @@ class Credit(NamedTuple):
 
     def spend(self, amount: int) -> Credit:
         """Take `amount`, which must be spendable; what was set aside enters in its place."""
-        if not 0 <= amount <= self.spendable:
-            raise ValueError(f"cannot spend {amount} of {self.spendable}")
-        entering = min(amount, self.set_aside)
-        return Credit(
-            self.cap,
-            self.granted,
-            self.spent + amount,
-            self.spendable - amount + entering,
-            self.set_aside - entering,
-            self.forfeited,
-            self.peak,
-        )
+        cap, granted, spent, spendable, set_aside, forfeited, peak = self
+        if not 0 <= amount <= spendable:
+            raise ValueError(f"cannot spend {amount} of {spendable}")
+        entering = min(amount, set_aside) if set_aside else 0
+        return Credit(cap, granted, spent + amount, spendable - amount + entering, set_aside - entering, forfeited, peak)
 
     def lose(self, amount: int) -> Credit:
         """Count `amount` as spent, of what is set aside as well: the floor is zero, and nothing is owed below it."""

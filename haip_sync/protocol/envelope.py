@@ -124,7 +124,7 @@ class Frame:
     `binary` follows it as a WebSocket frame of its own.
     """
 
-    __slots__ = ("_cost", "_head", "_tail", "binary", "channel", "id", "type")
+    __slots__ = ("_cost", "_fixed_size", "_head", "_tail", "binary", "channel", "id", "type")
 
     def __init__(
         self, identity: tuple[str, str, str], *, head: bytes, tail: bytes, binary: bytes | None, cost: int | None
@@ -134,11 +134,13 @@ class Frame:
         self._head = head
         self._tail = tail
         self._cost = cost
+        # All but the digits of seq and ack: sizes are asked for several times a send.
+        self._fixed_size = len(head) + len(_AFTER_SEQ) + TS_DIGITS + len(tail)
 
     def size(self, seq: int, ack: int) -> int:
         """Return the bytes of the text frame as sent with these numbers; an `ack` of 0 is left out."""
-        digits = len(self._head) + len(str(seq)) + len(_AFTER_SEQ) + TS_DIGITS + len(self._tail)
-        return digits + len(_BEFORE_ACK) + len(str(ack)) if ack else digits
+        size = self._fixed_size + len(str(seq))
+        return size + len(_BEFORE_ACK) + len(str(ack)) if ack else size
 
     def cost(self, seq: int, ack: int) -> int:
         """Return the byte credit that the frame takes: its media bytes where it is a media frame, else its size."""

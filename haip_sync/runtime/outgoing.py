@@ -43,9 +43,11 @@ class Entry:
         self.first_seq = first_seq
         self.ack = ack
         self.raw = raw
-        attached = sum(len(frame.binary) for frame in frames if frame.binary is not None)
-        self.wire_bytes = len(raw) + attached + sum(f.size(first_seq + i, ack) for i, f in enumerate(frames))
-        self.end = start + self.wire_bytes
+        size = len(raw)
+        for seq, frame in enumerate(frames, first_seq):
+            size += frame.size(seq, ack) + (0 if frame.binary is None else len(frame.binary))
+        self.wire_bytes = size
+        self.end = start + size
         self.pending: PendingSend | None = None
         self.fate: Fate | None = None
         self.is_last = True
