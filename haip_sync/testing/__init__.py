@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from haip_sync.testing.books import Books, Credit, Tally
+from haip_sync.testing.invocation import ToolInvocation
 from haip_sync.testing.mock_flow_control import Credits, MockFlowControl
 from haip_sync.testing.pause_script import PauseStep
 from haip_sync.testing.policies import (
-    POLICY_NAMES,
     Bursty,
     ChannelPolicy,
     CreditPolicy,
@@ -23,11 +23,13 @@ from haip_sync.testing.policies import (
     Paced,
     RenewAtHalf,
     Stingy,
-    parse_policy,
 )
-from haip_sync.testing.records import Breach, ReceivedFrame, ReceivedText, Refusal
+from haip_sync.testing.policy_names import POLICY_NAMES, parse_policy
+from haip_sync.testing.quirks import Quirks
+from haip_sync.testing.records import Breach, ReceivedCall, ReceivedFrame, ReceivedText, Refusal, Run, Transaction
 from haip_sync.testing.session import Session
 from haip_sync.testing.timers import Clock, ManualClock, SystemClock
+from haip_sync.testing.tools import Tool
 
 if TYPE_CHECKING:
     from haip_sync.testing.dev_server import DevServer
@@ -50,14 +52,20 @@ __all__ = [
     "OnRequest",
     "Paced",
     "PauseStep",
+    "Quirks",
+    "ReceivedCall",
     "ReceivedFrame",
     "ReceivedText",
     "Refusal",
     "RenewAtHalf",
+    "Run",
     "Session",
     "Stingy",
     "SystemClock",
     "Tally",
+    "Tool",
+    "ToolInvocation",
+    "Transaction",
     "parse_policy",
 ]
 

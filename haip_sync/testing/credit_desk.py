@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 
 from haip_sync.config import DEFAULT_INITIAL_CREDIT_BYTES, DEFAULT_INITIAL_CREDITS
 from haip_sync.testing.books import NOTHING, ChannelLedger, Credit
+from haip_sync.testing.payloads import FlowFields
 from haip_sync.testing.policies import ChannelPolicy, CreditPolicy
-from haip_sync.testing.wire import MAX_CHANNELS, FlowFields
+from haip_sync.testing.wire import MAX_CHANNELS
 
 
 class CreditDesk:
@@ -71,6 +72,10 @@ class CreditDesk:
         for name in affected:
             self._states[name] = policy.start(self._window)
         return [(name, self.after_frame(name, now)) for name in affected]
+
+    def ask_again(self, now: float) -> Iterable[tuple[str, Credit]]:
+        """Ask every policy anew: what it would have given lately could not be sent."""
+        return [(name, self.after_frame(name, now)) for name in self.channels()]
 
     def after_frame(self, channel: str, now: float) -> Credit:
         """Ask the policy what to give after a data frame."""

@@ -4,50 +4,42 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, ip_address
 from types import TracebackType
-from typing import Any, Final, Self, get_args
+from typing import Final, Self
 
 from haip_sync.config import (
     DEFAULT_INITIAL_CREDIT_BYTES,
     DEFAULT_INITIAL_CREDITS,
     CreditUnit,
-    check_channel,
-    check_choice,
     check_count,
     check_flag,
-    check_timeout,
 )
 from haip_sync.errors import ConfigError
-from haip_sync.testing.agent import AGENT_NAME
-from haip_sync.testing.books import Credit
-from haip_sync.testing.conversation import Conversation
+from haip_sync.testing.commands import ServerCommands
 from haip_sync.testing.gate import Gate
 from haip_sync.testing.listener import Listener
 from haip_sync.testing.pause_script import PauseScript, PauseStep, check_pause_script
-from haip_sync.testing.policies import CreditPolicy, RenewAtHalf, check_policy
+from haip_sync.testing.policies import CreditPolicy
+from haip_sync.testing.quirks import Quirks
 from haip_sync.testing.reception import CLOSE_GOING_AWAY, Reception
-from haip_sync.testing.records import Refusal
 from haip_sync.testing.registry import SessionRegistry
-from haip_sync.testing.server_session import ServerSession
-from haip_sync.testing.session import Session
-from haip_sync.testing.tariff import Tariff
+from haip_sync.testing.settings import check_settings, choose_policy
 from haip_sync.testing.timers import Alarms, Clock, SystemClock
-from haip_sync.testing.voice import ServerSettings
-from haip_sync.testing.wire import DIALECTS, Dialect, accepted_types
+from haip_sync.testing.tool_threads import ToolThreads
+from haip_sync.testing.tools import Tool, ToolFunction
+from haip_sync.testing.wire import Dialect
 
 logger = logging.getLogger("haip_sync.testing.devserver")
 
 _STOP_GRACE_S: Final = 1.0
 _MAX_PORT: Final = 65_535
-_CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
 _KEEP_RECEIVED: Final = 100_000
+_TOOL_THREADS: Final = 8
 
-Step = Callable[[Conversation, float], None]
 
-
-class DevServer:
+class DevServer(ServerCommands):
     """A HAIP 1.1.2 server that several clients may use at once. Every method may be called by any thread.
 
     ```python
@@ -71,10 +63,16 @@ class DevServer:
     Args:
         host: Address to listen on; any path is accepted there.
         port: TCP port, 0 for a free one.
-        token: Where given, a client must show it as `?token=...` or as a bearer token; who does not is closed with 1008.
-        dialect: Which texts it accepts and sends: `"message"` (MESSAGE_START...), `"text"` (TEXT_MESSAGE_START...), or
-            `"both"`; the client chooses then, and we write as `message` if its HAI lets us.
-        policy: When credit is given back, as a policy or as `parse_policy` reads it; default `RenewAtHalf()`.
+        token: Where given, a client must show it as `?token=...` or as a bearer token; who does not is closed with 1008. Where
+            there are transactions it may also stand in the `auth` object of the HAI, under any name, after "Bearer " or not.
+        dialect: Which texts it accepts and sends: `"message"` (MESSAGE_START...), `"text"` (TEXT_MESSAGE_START...),
+            `"both"`, `"transaction"` (a MESSAGE in a transaction, as the present published server wants it) or `"all"`. Where
+            there are several the client chooses, and we write as the first of message, text, transaction that its HAI lets us.
+            Transactions run a tool: `"echo"`, `"agent"` or one of `tools`. Where all goes through transactions, PAUSE_CHANNEL is
+            not accepted, a FLOW_UPDATE belongs to an open transaction (of ours, what the policy owes waits for one; `grant`
+            does not), and `transaction` is "null" in what belongs to none.
+        policy: When credit is given back, as a policy or as `parse_policy` reads it; default `RenewAtHalf()`, or
+            `Never()` where the quirks say so.
         initial_credits: First message credit per channel, from 0. None: our HAI names none, in bytes neither; the policies
             then take the client's own as the window, and nothing counts as a breach.
         initial_credit_bytes: The same in bytes.
@@ -90,6 +88,14 @@ class DevServer:
         repeat_pauses: Whether the script starts anew when its last pause is over.
         accept_events: What our HAI accepts, in place of what the dialect gives.
         keep_received: How many frames, texts and breaches each session remembers, the oldest forgotten first.
+        binary_frames: Whether our HAI announces them. If not, a frame with `bin_len` is paid for, not taken and answered with
+            PROTOCOL_VIOLATION: audio must come as base64 then.
+        tools: What TOOL_CALL may call, by name: functions of `(params, call)` that run on threads of the server's (see
+            `ToolInvocation`), or `Tool`s. TOOL_LIST goes to each client that has come, and answers a TOOL_LIST of its own, as
+            TOOL_SCHEMA does. None: nobody answers TOOL_CALL, unless the test does it with `send_frame`.
+        tool_threads: How many calls may run at a time; TOOL_UPDATE tells the others that they are QUEUED.
+        max_concurrent_runs: How many runs may be open in a session before RUN_STARTED is answered with RUN_LIMIT_EXCEEDED.
+        quirks: How it differs from the specification, `Quirks.published()` for instance; None: not at all.
         clock: What policies and scripts go by; a `ManualClock` makes them testable without waiting.
         name: What its threads are called.
 
@@ -113,35 +119,48 @@ class DevServer:
         repeat_pauses: bool = False,
         accept_events: Iterable[str] | None = None,
         keep_received: int = _KEEP_RECEIVED,
+        binary_frames: bool = True,
+        tools: Mapping[str, ToolFunction | Tool] | None = None,
+        tool_threads: int = _TOOL_THREADS,
+        max_concurrent_runs: int = 1,
+        quirks: Quirks | None = None,
         clock: Clock | None = None,
         name: str = "haip-devserver",
     ) -> None:
         self._host = host
         self._port = _check_port(port)
-        gate = Gate(token)
-        check_choice("dialect", dialect, DIALECTS)
-        settings = ServerSettings(
+        self._gate = Gate(token)
+        settings = check_settings(
             dialect=dialect,
-            accept_events=frozenset(accepted_types(dialect) if accept_events is None else accept_events),
-            initial=_check_initial(initial_credits, initial_credit_bytes),
-            agent=check_flag("agent", agent),
-            keep_received=check_count("keep_received", keep_received, minimum=1),
-            tariff=_check_tariff(credit_unit, count_control_frames=count_control_frames),
+            accept_events=accept_events,
+            initial_credits=initial_credits,
+            initial_credit_bytes=initial_credit_bytes,
+            credit_unit=credit_unit,
+            count_control_frames=count_control_frames,
+            agent=agent,
+            keep_received=keep_received,
+            binary_frames=binary_frames,
+            tools=tools,
+            max_concurrent_runs=max_concurrent_runs,
+            quirks=quirks,
         )
         script = PauseScript(check_pause_script(pause_script), repeat=check_flag("repeat_pauses", repeat_pauses))
         self._name = name
         clock = clock or SystemClock()
         self._alarms = Alarms(clock, f"{name}-timer")
-        self._sessions = SessionRegistry()
-        self._reception = Reception(
-            gate=gate,
+        self._tool_threads = ToolThreads(check_count("tool_threads", tool_threads, minimum=1), f"{name}-tool")
+        sessions = SessionRegistry()
+        reception = Reception(
+            gate=self._gate,
             settings=settings,
-            policy=RenewAtHalf() if policy is None else check_policy(policy),
+            policy=choose_policy(policy, settings.quirks),
             script=script,
-            sessions=self._sessions,
+            sessions=sessions,
             alarms=self._alarms,
             clock=clock,
+            tool_threads=self._tool_threads,
         )
+        super().__init__(sessions, reception)
         # Guards the two below.
         self._lock = threading.Lock()
         self._listener: Listener | None = None
@@ -171,7 +190,8 @@ class DevServer:
     def stop(self) -> None:
         """Close every session with code 1001, cut what has not closed after a second, end every thread, wake every waiter.
 
-        Idempotent; a second caller waits for the first. Returns within about two seconds, whatever the clients do.
+        Idempotent; a second caller waits for the first. Returns within about two seconds, whatever the clients do; a tool that
+        does not look at `call.cancelled` is waited for one second more and then left behind, which the log says.
         """
         with self._lock:
             first, self._stopping = not self._stopping, True
@@ -186,6 +206,7 @@ class DevServer:
                 for session in self._sessions.connected():
                     session.perform(lambda conversation, _: conversation.voice.close("server stops", CLOSE_GOING_AWAY))
                 listener.stop(_STOP_GRACE_S)
+            self._tool_threads.stop(_STOP_GRACE_S)
         finally:
             self._stopped.set()
 
@@ -211,120 +232,6 @@ class DevServer:
                 raise RuntimeError("the server has no address before start()")
         return self._address()
 
-    # What there is to see
-
-    @property
-    def sessions(self) -> tuple[Session, ...]:
-        """The sessions in order of arrival, ended ones included; of more than 1,000 the oldest ended ones are forgotten."""
-        return tuple(session.view for session in self._sessions.opened())
-
-    @property
-    def refusals(self) -> tuple[Refusal, ...]:
-        """The connections that never became a session, at most the last 1,000: wrong token, no HAI, no common version."""
-        return self._sessions.refusals()
-
-    def wait_for_session(self, number: int = 1, *, timeout: float | None = 5.0) -> Session:
-        """Return the session that opened as number `number` (from 1), waiting for its HAI if need be.
-
-        Raises `HAIPTimeout`, which is a `TimeoutError`, after `timeout` seconds (None: never) and at `stop`.
-        """
-        number = check_count("number", number, minimum=1)
-        return self._sessions.wait_opened(number, check_timeout("timeout", timeout)).view
-
-    def wait_for_refusal(self, number: int = 1, *, timeout: float | None = 5.0) -> Refusal:
-        """Return the refusal of this number (from 1), waiting for it if need be. Raises as `wait_for_session` does."""
-        number = check_count("number", number, minimum=1)
-        return self._sessions.wait_refused(number, check_timeout("timeout", timeout))
-
-    # What can be done
-
-    def set_policy(self, policy: CreditPolicy | str, channel: str | None = None, *, session: Session | None = None) -> int:
-        """Change when credit is given back, at once: on one channel or on all, in one session or in all and those to come.
-
-        For all channels it also takes the place of what was set for single ones. Raises `ConfigError`.
-        """
-        chosen = check_policy(policy)
-        name = None if channel is None else check_channel(channel)
-        if session is None:
-            self._reception.set_policy(chosen, name)
-        # Connections whose HAI is still to come were made with the old policy, so they are told too.
-        targets = self._sessions.connected() if session is None else self._targets(session)
-        for target in targets:
-            target.perform(lambda conversation, now: conversation.voice.give_all(conversation.desk.set_policy(chosen, name, now)))
-        return sum(target.live for target in targets)
-
-    def grant(self, channel: str, messages: int = 0, byte_credits: int = 0, *, session: Session | None = None) -> int:
-        """Grant credit by FLOW_UPDATE, beyond what the policy gives. Both zero, or a negative one: `ConfigError`."""
-        credit = Credit(check_count("messages", messages), check_count("byte_credits", byte_credits))
-        if not credit:
-            raise ConfigError("grant messages or byte_credits, at least 1 of either")
-        name = check_channel(channel)
-        return self._act(lambda conversation, _: conversation.voice.give(name, credit), session)
-
-    def pause(self, channel: str, *, session: Session | None = None) -> int:
-        """Send PAUSE_CHANNEL and hold our own texts there. What still arrives is no breach. Twice is once."""
-        name = check_channel(channel)
-        return self._act(lambda conversation, _: conversation.voice.hold(name, paused=True), session)
-
-    def resume(self, channel: str, *, session: Session | None = None) -> int:
-        """Send RESUME_CHANNEL; nothing where the channel is not paused by us."""
-        name = check_channel(channel)
-        return self._act(lambda conversation, _: conversation.voice.hold(name, paused=False), session)
-
-    def drop(self, *, session: Session | None = None, code: int | None = None) -> int:
-        """End connections: abruptly, or with a WebSocket close of `code` once what is under way has been written.
-
-        Raises `ConfigError` for a code that no endpoint may send.
-        """
-        if code is None:
-            targets = self._targets(session)
-            for target in targets:
-                target.abort()
-            return len(targets)
-        if code not in _CLOSE_CODES:
-            raise ConfigError(f"code must be a WebSocket close code (1000 to 1014, 3000 to 4999), not {code!r}")
-        return self._act(lambda conversation, _: conversation.voice.close("dropped", code), session)
-
-    def send_text(self, channel: str, text: str, author: str | None = AGENT_NAME, *, session: Session | None = None) -> int:
-        """Send a text (START, a PART for every 40 characters, END) as the client's credit and the pauses allow; never waits."""
-        name = check_channel(channel)
-        return self._act(lambda conversation, _: conversation.voice.say(name, text, author), session)
-
-    def send_frame(
-        self,
-        event_type: str,
-        payload: Mapping[str, Any],
-        channel: str = "SYSTEM",
-        *,
-        binary: bytes | None = None,
-        session: Session | None = None,
-    ) -> int:
-        """Send one well-formed frame at once, without regard to credit, pauses and what the client accepts.
-
-        A data frame is debited, so `Books.to_client` may fall below zero. With `binary` a binary frame follows.
-        """
-        name = check_channel(channel)
-        return self._act(lambda conversation, _: conversation.voice.send_frame(event_type, payload, name, binary), session)
-
-    def send_raw(self, data: str | bytes, *, session: Session | None = None) -> int:
-        """Send anything as one WebSocket message, text or binary: numbered, counted and checked by nobody."""
-        return self._act(lambda conversation, _: conversation.voice.send_raw(data), session)
-
-    # Helpers
-
-    def _act(self, step: Step, session: Session | None) -> int:
-        targets = self._targets(session)
-        for target in targets:
-            target.perform(step)
-        return len(targets)
-
-    def _targets(self, session: Session | None) -> tuple[ServerSession, ...]:
-        """Return the live sessions that are meant."""
-        if session is not None and not isinstance(session, Session):
-            raise ConfigError(f"session must be a Session of this server or None, not {session!r}")
-        meant = [target for target in self._sessions.connected() if session in (None, target.view)]
-        return tuple(sorted((target for target in meant if target.live), key=lambda target: target.number))
-
     def _address(self) -> str:
         host = _reachable(self._host)
         return f"ws://[{host}]:{self.port}/" if ":" in host else f"ws://{host}:{self.port}/"
@@ -345,13 +252,3 @@ def _check_port(port: int) -> int:
     if check_count("port", port) > _MAX_PORT:
         raise ConfigError(f"port must be at most {_MAX_PORT}, not {port}")
     return port
-
-
-def _check_initial(initial_credits: int | None, initial_credit_bytes: int) -> Credit | None:
-    byte_credits = check_count("initial_credit_bytes", initial_credit_bytes)
-    return None if initial_credits is None else Credit(check_count("initial_credits", initial_credits), byte_credits)
-
-
-def _check_tariff(credit_unit: CreditUnit, *, count_control_frames: bool) -> Tariff:
-    check_choice("credit_unit", credit_unit, get_args(CreditUnit))
-    return Tariff(credit_unit, check_flag("count_control_frames", count_control_frames))

@@ -15,7 +15,7 @@ from haip_sync import testing
 from haip_sync.config import DEFAULT_INITIAL_CREDIT_BYTES, DEFAULT_INITIAL_CREDITS, CreditUnit
 from haip_sync.errors import ConfigError
 from haip_sync.testing.pause_script import PauseStep
-from haip_sync.testing.policies import POLICY_NAMES
+from haip_sync.testing.policy_names import POLICY_NAMES
 from haip_sync.testing.wire import DIALECTS
 
 if TYPE_CHECKING:
@@ -51,15 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--dialect", choices=DIALECTS, default="both", help="texts to accept (default: %(default)s)")
     add(
         "--policy",
-        default="renewing",
         metavar="NAME[:VALUE]",
         help=f"when credit is given back: {', '.join(POLICY_NAMES)}; paced:50 is 50 messages a second, "
-        "bursty:2, stingy:0.1 and renewing:0.1 are seconds (default: %(default)s)",
+        "bursty:2, stingy:0.1 and renewing:0.1 are seconds (default: renewing)",
     )
     add("--initial-credits", type=int, default=DEFAULT_INITIAL_CREDITS, metavar="N", help="messages, per channel")
     add("--initial-bytes", type=int, default=DEFAULT_INITIAL_CREDIT_BYTES, metavar="N", help="bytes, per channel")
     add("--credit-unit", choices=get_args(CreditUnit), default="envelope", help="what one message pays (default: %(default)s)")
     add("--count-control-frames", action="store_true", help="debit clients' control frames from SYSTEM")
+    add("--quirks", choices=("none", "published"), default="none", help="differ from the specification as published servers do")
     add("--no-agent", action="store_true", help="answer nothing")
     add(
         "--pause",
@@ -94,6 +94,7 @@ def _server(arguments: argparse.Namespace) -> DevServer:
         initial_credit_bytes=arguments.initial_bytes,
         credit_unit=arguments.credit_unit,
         count_control_frames=arguments.count_control_frames,
+        quirks=testing.Quirks.published() if arguments.quirks == "published" else None,
         agent=not arguments.no_agent,
         pause_script=arguments.pause,
         repeat_pauses=arguments.repeat_pauses,

@@ -13,7 +13,6 @@ least three frames never hangs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil, floor, isfinite
 from typing import ClassVar, Final
@@ -298,45 +297,3 @@ class Never(CreditPolicy):
         """Return the state for one channel."""
         del window
         return ChannelPolicy()
-
-
-_WITHOUT_VALUE: Final[Mapping[str, Callable[[], CreditPolicy]]] = {
-    policy.name: policy for policy in (Generous, OnRequest, RenewAtHalf, Paced, Bursty, Stingy, Never)
-}
-_WITH_VALUE: Final[Mapping[str, Callable[[float], CreditPolicy]]] = {
-    RenewAtHalf.name: RenewAtHalf,
-    Paced.name: Paced,
-    Bursty.name: Bursty,
-    Stingy.name: Stingy,
-}
-
-POLICY_NAMES: Final = tuple(_WITHOUT_VALUE)
-"""Every name that `parse_policy` reads."""
-
-
-def parse_policy(text: str) -> CreditPolicy:
-    """Read `NAME` or `NAME:VALUE`: `renewing:IDLE_S`, `paced:PER_SECOND`, `bursty:EVERY_S`, `stingy:EVERY_S`.
-
-    Raises `ConfigError` for an unknown name, a value where none belongs and a value out of range.
-    """
-    name, colon, value = text.partition(":")
-    if name not in _WITHOUT_VALUE:
-        raise ConfigError(f"policy must be one of {', '.join(POLICY_NAMES)}, not {name!r}")
-    if not colon:
-        return _WITHOUT_VALUE[name]()
-    if name not in _WITH_VALUE:
-        raise ConfigError(f"policy {name} takes no value, but {value!r} was given")
-    try:
-        number = float(value)
-    except ValueError:
-        raise ConfigError(f"policy {name} takes a number, not {value!r}") from None
-    return _WITH_VALUE[name](number)
-
-
-def check_policy(value: object) -> CreditPolicy:
-    """Return `value` if it is a policy, what `parse_policy` makes of it if it is text, else raise `ConfigError`."""
-    if isinstance(value, str):
-        return parse_policy(value)
-    if not isinstance(value, CreditPolicy):
-        raise ConfigError(f"policy must be a CreditPolicy or the text of one, not {value!r}")
-    return value

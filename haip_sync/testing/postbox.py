@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import random
+import string
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from haip_sync.testing import wire
 from haip_sync.testing.books import Credit
+from haip_sync.testing.outgoing import NO_MEMBERS, Draft
+from haip_sync.testing.quirks import Quirks
 from haip_sync.testing.tariff import Tariff
 
 _REPLAY_FRAMES: Final = 1000
@@ -51,31 +56,64 @@ class Sequence:
         self.ack = ack
 
 
+def _not_decimal(number: int) -> str:
+    del number
+    return f"{time.time_ns() // 1_000_000}{''.join(random.choices(_LETTERS, k=9))}"  # noqa: S311 - no secret, only odd
+
+
+def _repeated(number: int) -> str:
+    return str((number + 1) // 2)
+
+
+_LETTERS: Final = string.ascii_lowercase
+_NUMBERS: Final[Mapping[str, Callable[[int], str]]] = {"decimal": str, "not_decimal": _not_decimal, "repeated": _repeated}
+
+
 class Postbox:
     """Writes frames out, numbers them and collects them until they are taken to the socket."""
 
-    def __init__(self, session_id: str, sequence: Sequence, tariff: Tariff) -> None:
-        self._session_id = session_id
+    def __init__(self, session_id: str, sequence: Sequence, tariff: Tariff, quirks: Quirks) -> None:
+        self.session_id = session_id
+        """The session id that frames carry from now on."""
+        self.members: Mapping[str, Any] = NO_MEMBERS
+        """What the envelope of every frame has from now on, unless the frame says otherwise."""
         self._tariff = tariff
+        self._number = _NUMBERS[quirks.seq]
         self._sequence = sequence
         self._next_seq = 1
         self._collected: list[str | bytes] = []
         self._sent: deque[tuple[int, Ready]] = deque(maxlen=_REPLAY_FRAMES)
 
-    def write(self, event_type: str, payload: Mapping[str, Any], channel: str = "SYSTEM", binary: bytes | None = None) -> Ready:
-        """Write one frame out under the number that is next. Send it at once or forget it."""
+    def write(
+        self,
+        event_type: str,
+        payload: Any,
+        channel: str = wire.SYSTEM,
+        binary: bytes | None = None,
+        members: Mapping[str, Any] = NO_MEMBERS,
+    ) -> Ready:
+        """Write one frame out under the number that is next. Send it at once or forget it.
+
+        `members` go into the envelope beside HAIP's usual ones; what is None is left out.
+        """
+        bin_len = None if binary is None else len(binary)
+        attached = {} if binary is None else {"bin_len": bin_len, "bin_mime": "application/octet-stream"}
+        given = {name: value for name, value in members.items() if value is not None}
         text = wire.encode(
-            session=self._session_id,
-            seq=self._next_seq,
+            session=self.session_id,
+            seq=self._number(self._next_seq),
             ack=self._sequence.ack,
             event_type=event_type,
             channel=channel,
             payload=payload,
-            binary=binary,
+            members={**self.members, **attached, **given},
         )
-        bin_len = None if binary is None else len(binary)
         cost = self._tariff.data(event_type=event_type, payload=payload, bin_len=bin_len, frame_bytes=len(text.encode()))
         return Ready(text, binary, cost)
+
+    def write_draft(self, draft: Draft, channel: str) -> Ready:
+        """Write one frame out under the number that is next."""
+        return self.write(draft.event_type, draft.payload, channel, draft.binary, draft.members)
 
     def send(self, frame: Ready) -> None:
         """Send a frame: it takes its number and its place."""

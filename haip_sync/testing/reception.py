@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from websockets.sync.server import ServerConnection
 
@@ -16,12 +17,16 @@ from haip_sync.testing.policies import CreditPolicy
 from haip_sync.testing.records import Refusal
 from haip_sync.testing.registry import SessionRegistry
 from haip_sync.testing.server_session import ServerSession
+from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.timers import Alarms, Clock
-from haip_sync.testing.voice import ServerSettings
+from haip_sync.testing.tool_threads import ToolThreads
+from haip_sync.testing.transaction_book import TransactionBook
+from haip_sync.testing.wire import HAS_TRANSACTIONS
 
 logger = logging.getLogger("haip_sync.testing.devserver")
 
 CLOSE_GOING_AWAY: Final = 1001
+_BEARER: Final = "Bearer "
 
 
 class Reception:
@@ -37,13 +42,18 @@ class Reception:
         sessions: SessionRegistry,
         alarms: Alarms,
         clock: Clock,
+        tool_threads: ToolThreads,
     ) -> None:
         self._gate = gate
         self._settings = settings
+        # In the transaction dialect a token may stand in the HAI, which is still to come when the WebSocket opens.
+        self._reads_auth = settings.dialect in HAS_TRANSACTIONS
+        self._transactions = TransactionBook()
         self._script = script
         self._sessions = sessions
         self._alarms = alarms
         self._clock = clock
+        self._tool_threads = tool_threads
         # Guards the two below. May be taken under the registry's lock, never the other way round.
         self._lock = threading.Lock()
         self._policy = policy
@@ -61,11 +71,12 @@ class Reception:
     def receive(self, connection: ServerConnection) -> None:
         """Serve one connection to its end, on the thread that the WebSocket library made for it."""
         request = connection.request
-        if request is None or not self._gate.admits(request.path, request.headers):
+        admitted = request is not None and self._gate.admits(request.path, request.headers)
+        if not admitted and not self._reads_auth:
             self._sessions.refuse(Refusal(reason="no token, or a wrong one", close_code=CLOSE_POLICY_VIOLATION))
             connection.close(CLOSE_POLICY_VIOLATION, "invalid token")
             return
-        session = self._sessions.add(partial(self._new_session, connection))
+        session = self._sessions.add(partial(self._new_session, connection, None if admitted else self._admits))
         if session is None:
             connection.close(CLOSE_GOING_AWAY, "server stops")
             return
@@ -78,10 +89,25 @@ class Reception:
         finally:
             self._sessions.remove(session, _refusal(session))
 
-    def _new_session(self, connection: ServerConnection) -> ServerSession:
+    def _admits(self, auth: Any) -> bool:
+        """Whether the `auth` of a HAI, an object of any members, shows the token: by itself or with "Bearer" before it."""
+        shown = auth.values() if isinstance(auth, dict) else ()
+        tokens = [value.removeprefix(_BEARER) for value in shown if isinstance(value, str)]
+        return any(self._gate.admits("", {"Authorization": _BEARER + token}) for token in tokens)
+
+    def _new_session(self, connection: ServerConnection, admits: Callable[[Any], bool] | None) -> ServerSession:
         with self._lock:
-            conversation = Conversation(self._settings, self._policy, self._policy_by_channel)
-        return ServerSession(connection, conversation, alarms=self._alarms, clock=self._clock, on_open=self._on_session_open)
+            conversation = Conversation(
+                self._settings, self._policy, self._policy_by_channel, book=self._transactions, admits=admits
+            )
+        return ServerSession(
+            connection,
+            conversation,
+            alarms=self._alarms,
+            clock=self._clock,
+            tool_threads=self._tool_threads,
+            on_open=self._on_session_open,
+        )
 
     def _on_session_open(self, session: ServerSession) -> None:
         self._sessions.open(session)

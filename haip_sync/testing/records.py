@@ -18,13 +18,15 @@ class ReceivedFrame(msgspec.Struct, frozen=True, kw_only=True):
 
     type: str
     channel: str
-    payload: dict[str, Any]
+    payload: Any
+    """An object; for MESSAGE anything but null."""
     id: str
     session: str
     seq: str
     ack: str | None
     run_id: str | None
     thread_id: str | None
+    transaction: str | None
     frame_bytes: int
     """The UTF-8 length of the whole text frame."""
     cost_bytes: int
@@ -34,12 +36,66 @@ class ReceivedFrame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceivedText(msgspec.Struct, frozen=True, kw_only=True):
-    """One whole text: its START, every PART and its END arrived."""
+    """One whole text: its START, every PART and its END arrived, or a MESSAGE that is a text."""
 
     message_id: str
     channel: str
     author: str | None
     text: str
+    run_id: str | None = None
+    """The run and the thread that its START named."""
+    thread_id: str | None = None
+    transaction: str | None = None
+    """The transaction in which it came, as one MESSAGE; its `message_id` is the frame's id then."""
+
+
+class ReceivedCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of a tool, at one moment. Do not change its parameters or its result."""
+
+    call_id: str
+    tool: str
+    params: Any
+    channel: str
+    run_id: str | None
+    transaction: str | None
+    """The transaction whose MESSAGE it is; None for a TOOL_CALL."""
+    status: str
+    """QUEUED, RUNNING or CANCELLING; once it is over, OK, CANCELLED or ERROR."""
+    result: Any
+    """What it came to; None while it runs."""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One run, at one moment."""
+
+    run_id: str
+    by: str
+    """Who began it: `"client"` or `"server"`."""
+    thread_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    status: str = "ACTIVE"
+    """ACTIVE; once it is over, OK, CANCELLED or ERROR."""
+    summary: str | None = None
+    """What was said of it at its end."""
+    code: str | None = None
+    """The code of its RUN_ERROR."""
+
+    @property
+    def active(self) -> bool:
+        """Whether it is not over."""
+        return self.status == "ACTIVE"
+
+
+class Transaction(msgspec.Struct, frozen=True, kw_only=True):
+    """One transaction that a session takes part in, or has, at one moment. Do not change its parameters."""
+
+    id: str
+    reference: str | None
+    """The temporary id that the client began it with; None where it joined."""
+    tool: str
+    params: dict[str, Any]
+    open: bool = True
+    """Whether it has not ended. A session that breaks off ends none."""
 
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +123,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Archive:
-    """What one session received: at most `keep` frames, texts and breaches each, the oldest forgotten first."""
+    """What one session received: at most `keep` frames, texts, breaches and chunks each, the oldest forgotten first."""
 
     def __init__(self, keep: int) -> None:
         self.frames: deque[ReceivedFrame] = deque(maxlen=keep)
@@ -75,17 +131,20 @@ class Archive:
         self.texts: deque[ReceivedText] = deque(maxlen=keep)
         self.text_count = 0
         self.breaches: deque[Breach] = deque(maxlen=keep)
+        # By channel: the message id and the sound of each chunk.
+        self.audio: dict[str, deque[tuple[str, bytes]]] = {}
+        self._keep = keep
         # Texts whose END is still to come, by channel and message id, the oldest first; bounded, for a client that never ends.
-        self._open: OrderedDict[tuple[str, str], tuple[str | None, list[str]]] = OrderedDict()
+        self._open: OrderedDict[tuple[str, str], tuple[ReceivedText, list[str]]] = OrderedDict()
 
     def add_frame(self, frame: ReceivedFrame) -> None:
         """Keep one frame."""
         self.frames.append(frame)
         self.frame_count += 1
 
-    def begin_text(self, channel: str, message_id: str, author: str | None, text: str) -> None:
-        """Take a START; a text that was still open under this id is forgotten."""
-        self._open[channel, message_id] = (author, [text])
+    def begin_text(self, start: ReceivedText) -> None:
+        """Take a START, with what text it has; a text that was still open under this id is forgotten."""
+        self._open[start.channel, start.message_id] = (start, [start.text])
         if len(self._open) > _MAX_OPEN_TEXTS:
             self._open.popitem(last=False)
 
@@ -99,11 +158,19 @@ class Archive:
         begun = self._open.pop((channel, message_id), None)
         if begun is None:
             return None
-        whole = "".join((*begun[1], text))
-        done = ReceivedText(message_id=message_id, channel=channel, author=begun[0], text=whole)
-        self.texts.append(done)
-        self.text_count += 1
+        start, parts = begun
+        done = msgspec.structs.replace(start, text="".join((*parts, text)))
+        self.add_text(done)
         return done
+
+    def add_text(self, text: ReceivedText) -> None:
+        """Keep one whole text."""
+        self.texts.append(text)
+        self.text_count += 1
+
+    def add_audio(self, channel: str, message_id: str, sound: bytes) -> None:
+        """Keep one chunk of audio."""
+        self.audio.setdefault(channel, deque(maxlen=self._keep)).append((message_id, sound))
 
     def add_breach(self, breach: Breach, message_id: object) -> None:
         """Keep one breach; the text that the refused frame belonged to has a hole and will never be whole."""

@@ -13,14 +13,19 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final, TypeVar
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
+from haip_sync.testing.call import Call
 from haip_sync.testing.conversation import Conversation
+from haip_sync.testing.invocation import run_tool
 from haip_sync.testing.session import Session
 from haip_sync.testing.timers import Alarms, Clock
+from haip_sync.testing.tool_threads import ToolThreads
+from haip_sync.testing.transactions import Relayed
 
 MAX_UNSENT_FRAMES: Final = 100_000
 MAX_UNSENT_CHARS: Final = 64 << 20
@@ -51,6 +56,7 @@ class ServerSession:
         *,
         alarms: Alarms,
         clock: Clock,
+        tool_threads: ToolThreads,
         on_open: Callable[[ServerSession], None],
     ) -> None:
         self.number = 0
@@ -58,6 +64,7 @@ class ServerSession:
         self._connection = connection
         self._alarms = alarms
         self._clock = clock
+        self._tool_threads = tool_threads
         self._on_open = on_open
         # Guards the conversation and everything below. Nothing is written, called back or joined while it is held.
         self._lock = threading.Lock()
@@ -66,9 +73,15 @@ class ServerSession:
         # Waits for: any change of the session, for `Session.wait_for`.
         self._changed = threading.Condition(self._lock)
         self._conversation = conversation
+        conversation.transactions.reach = lambda step: self.perform(lambda _conversation, _now: step())
         self._unsent: deque[str | bytes] = deque()
         self._unsent_chars = 0
         self._version = 0
+        # Whether `on_open` was called: the client's HAI was good.
+        self._opened = False
+        # What is to be done in other sessions, and whether a thread is about to do it.
+        self._relays: deque[Relayed] = deque()
+        self._relaying = False
         # The nearest alarm that is set and has not fired.
         self._alarm: float | None = None
         self._ended = False
@@ -106,11 +119,37 @@ class ServerSession:
             step(self._conversation, self._clock.now())
             self._collect()
             alarm = self._new_alarm()
+            opens = self._conversation.peer_id is not None and not (self._opened or self._ended)
+            self._opened = self._opened or opens
+            calls = [] if self._ended else self._conversation.calls.take_ready()
+            self._relays.extend(self._conversation.transactions.take_relays())
+            relays = bool(self._relays) and not self._relaying
+            self._relaying = self._relaying or relays
             too_far_behind = len(self._unsent) > MAX_UNSENT_FRAMES or self._unsent_chars > MAX_UNSENT_CHARS
+        if opens:
+            self._on_open(self)
         if alarm is not None:
             self._alarms.at(alarm, self._on_alarm)
+        for call in calls:
+            self._launch(call)
+        if relays:
+            self._relay_all()
         if too_far_behind:
             self.abort()
+
+    def _relay_all(self) -> None:
+        """Do in other sessions what ours has for them, in order: one thread does it for all, and holds no lock meanwhile."""
+        while (relay := self._next_relay()) is not None:
+            relay.member.reach(partial(relay.act, relay.member))
+
+    def _next_relay(self) -> Relayed | None:
+        with self._lock:
+            self._relaying = bool(self._relays)
+            return self._relays.popleft() if self._relays else None
+
+    def _launch(self, call: Call) -> None:
+        if not self._tool_threads.run(partial(run_tool, self, call)):
+            self.perform(lambda conversation, _: conversation.calls.wait(call))
 
     def abort(self) -> None:
         """Cut the connection; what is not yet sent is lost."""
@@ -138,7 +177,7 @@ class ServerSession:
         """Say hello, then read until the connection ends. Runs on the library's thread for this connection."""
         self._writer.start()
         try:
-            self.perform(lambda conversation, _: conversation.voice.hello())
+            self.perform(lambda conversation, _: conversation.begin())
             with suppress(ConnectionClosed):
                 self._read_all()
         except Exception:
@@ -151,8 +190,6 @@ class ServerSession:
     def _read_all(self) -> None:
         while True:
             self._receive(self._connection.recv())
-            if not self.number and self.live:
-                self._on_open(self)
 
     def _receive(self, data: str | bytes) -> None:
         self.perform(lambda conversation, now: conversation.receive(data, now))
@@ -194,7 +231,7 @@ class ServerSession:
 
     def _new_alarm(self) -> float | None:
         """Return the time of an alarm that must be set because none so early stands. Requires holding the lock."""
-        due = self._conversation.desk.due()
+        due = self._conversation.due()
         if due is None or self._ended or (self._alarm is not None and self._alarm <= due):
             return None
         self._alarm = due
@@ -204,7 +241,7 @@ class ServerSession:
         with self._lock:
             self._alarm = None
         try:
-            self.perform(lambda conversation, now: conversation.voice.give_all(conversation.desk.tick(now)))
+            self.perform(lambda conversation, now: conversation.tick(now))
         except Exception:
             # A policy of the user's own may raise; as for a frame, that ends its session and no other.
             self.abort()
@@ -214,6 +251,7 @@ class ServerSession:
         with self._lock:
             self._ended = True
             self._close_code = self._connection.close_code
+            self._conversation.abandon()
             self._unsent.clear()
             self._version += 1
             self._to_write.notify_all()

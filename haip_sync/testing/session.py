@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from haip_sync.config import check_channel, check_timeout
 from haip_sync.errors import HAIPTimeout
 from haip_sync.testing.books import Books
-from haip_sync.testing.records import Breach, ReceivedFrame, ReceivedText
+from haip_sync.testing.records import Breach, ReceivedCall, ReceivedFrame, ReceivedText, Run, Transaction
 
 if TYPE_CHECKING:
     from haip_sync.testing.server_session import ServerSession
@@ -70,6 +70,12 @@ class Session:
         texts = self._core.read(lambda conversation: tuple(conversation.archive.texts))
         return texts if channel is None else tuple(text for text in texts if text.channel == check_channel(channel))
 
+    def audio(self, channel: str, message_id: str | None = None) -> bytes:
+        """Return the sound that arrived on a channel, of one message or of all, at most of the last `keep_received` chunks."""
+        name = check_channel(channel)
+        chunks = self._core.read(lambda conversation: tuple(conversation.archive.audio.get(name, ())))
+        return b"".join(sound for known, sound in chunks if message_id in (None, known))
+
     @property
     def text_count(self) -> int:
         """How many whole texts arrived in all."""
@@ -96,13 +102,28 @@ class Session:
         return self._core.read(lambda conversation: conversation.desk.known(name).books())
 
     def pending_texts(self, channel: str) -> int:
-        """Return how many texts of ours wait for credit or a resume, the one under way included."""
+        """Return how many texts and frames of ours wait for credit or a resume, the text under way included."""
         name = check_channel(channel)
         return self._core.read(lambda conversation: conversation.voice.speech.pending(name))
 
     @property
+    def calls(self) -> tuple[ReceivedCall, ...]:
+        """The calls of tools that were accepted, in order; at most the last `keep_received`."""
+        return self._core.read(lambda conversation: conversation.calls.records())
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs, the client's and ours, in order of their beginning; the oldest of more than `keep_received` are forgotten."""
+        return self._core.read(lambda conversation: conversation.runs.records())
+
+    @property
+    def transactions(self) -> tuple[Transaction, ...]:
+        """The transactions that it began or joined, in this order; above `keep_received`, ended ones are forgotten."""
+        return self._core.read(lambda conversation: conversation.transactions.records())
+
+    @property
     def texts_dropped(self) -> int:
-        """Texts of ours, answers included, that were never sent: over 1,000 waiting, or no dialect in common."""
+        """Texts and frames of ours that were never sent: over 1,000 waiting, or nothing that the client accepts."""
         return self._core.read(lambda conversation: conversation.voice.speech.dropped)
 
     def wait_for(self, predicate: Callable[[Session], object], timeout: float | None = 5.0, *, what: str = "a condition") -> None:

@@ -5,6 +5,7 @@ On purpose nothing of the client's own counting: two independent implementations
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,7 @@ from haip_sync.testing.books import NOTHING, Credit
 
 _GOES_ON: Final = frozenset(name for types in (wire.MESSAGE_TEXT, wire.TEXT_TEXT) for name in types[1:])
 """PART and END: what belongs to a text that its START has paid for, where a credit is a whole message."""
+_BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _MEDIA_TYPES: Final = frozenset({"AUDIO_CHUNK", "AUDIO"})
 
 
@@ -41,5 +43,7 @@ def _media_bytes(event_type: str, payload: Any, bin_len: int | None, frame_bytes
     if bin_len is not None:
         return bin_len
     data = payload.get("data") if event_type in _MEDIA_TYPES and isinstance(payload, Mapping) else None
+    if not isinstance(data, str) or not _BASE64.fullmatch(data):
+        return frame_bytes
     # Three bytes for four characters; the padding stands for none.
-    return len(data.rstrip("=")) * 3 // 4 if isinstance(data, str) else frame_bytes
+    return len(data.rstrip("=")) * 3 // 4

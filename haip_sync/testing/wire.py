@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
@@ -17,7 +18,7 @@ MAJOR: Final = 1
 MAX_CHANNELS: Final = 1024
 """Channels per connection; a frame on one more is answered with PROTOCOL_VIOLATION."""
 
-Dialect = Literal["message", "text", "both"]
+Dialect = Literal["message", "text", "both", "transaction", "all"]
 DIALECTS: Final[tuple[str, ...]] = get_args(Dialect)
 
 SYSTEM: Final = "SYSTEM"
@@ -31,8 +32,12 @@ TEXT_TYPES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
     "message": (MESSAGE_TEXT,),
     "text": (TEXT_TEXT,),
     "both": (MESSAGE_TEXT, TEXT_TEXT),
+    "transaction": (),
+    "all": (MESSAGE_TEXT, TEXT_TEXT),
 }
-"""The types of each dialect; where both fit, the first is chosen."""
+"""The types of each dialect's streamed texts; where both fit, the first is chosen."""
+HAS_TRANSACTIONS: Final = frozenset({"transaction", "all"})
+"""The dialects in which there are transactions, for clients that take no streamed texts."""
 CONTROL_TYPES: Final = frozenset(
     {
         "HAI",
@@ -54,16 +59,22 @@ _COMMON_TYPES: Final = (
     *("RUN_STARTED", "RUN_FINISHED", "RUN_CANCEL", "RUN_ERROR", "AUDIO_CHUNK"),
     *("TOOL_CALL", "TOOL_UPDATE", "TOOL_DONE", "TOOL_CANCEL", "TOOL_LIST", "TOOL_SCHEMA"),
 )
-
-PayloadT = TypeVar("PayloadT")
+_TRANSACTION_TYPES: Final = (
+    *("HAI", "PING", "PONG", "ERROR", "FLOW_UPDATE", "REPLAY_REQUEST"),
+    *("TRANSACTION_START", "TRANSACTION_END", "TRANSACTION_JOIN"),
+    *("MESSAGE", "MESSAGE_UPDATE", "AUDIO", "INFO", "TOOL_LIST", "TOOL_SCHEMA"),
+)
+_NO_TRANSACTION: Final = "null"
+"""What stands in `transaction` of a frame that belongs to none, in the transaction dialect."""
+NO_TRANSACTION: Final[Mapping[str, str]] = MappingProxyType({"transaction": _NO_TRANSACTION})
 
 _UUID4 = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
-_Uuid4 = Annotated[str, msgspec.Meta(pattern=_UUID4)]
-_Decimal = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}$")]
-_Channel = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
-_FromZero = Annotated[int, msgspec.Meta(ge=0)]
-_FromOne = Annotated[int, msgspec.Meta(ge=1)]
-_Octet = Annotated[int, msgspec.Meta(ge=0, le=255)]
+Uuid4 = Annotated[str, msgspec.Meta(pattern=_UUID4)]
+Decimal = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}$")]
+ChannelName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+FromZero = Annotated[int, msgspec.Meta(ge=0)]
+FromOne = Annotated[int, msgspec.Meta(ge=1)]
+Octet = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
 class WireError(Exception):
@@ -73,90 +84,26 @@ class WireError(Exception):
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """One frame as received; what HAIP does not name is ignored unless `crit` is set."""
 
-    id: _Uuid4
-    session: _Uuid4
-    seq: _Decimal
-    channel: _Channel
+    id: Uuid4
+    session: Uuid4
+    seq: Decimal
+    channel: ChannelName
     type: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-    payload: dict[str, Any]
-    ack: _Decimal | None = None
-    ts: _Decimal | None = None
-    pv: _Octet = MAJOR
+    payload: Any
+    ack: Decimal | None = None
+    ts: Decimal | None = None
+    pv: Octet = MAJOR
     crit: bool = False
-    bin_len: _FromZero | None = None
+    bin_len: FromZero | None = None
     bin_mime: str | None = None
     run_id: str | None = None
     thread_id: str | None = None
     transaction: str | None = None
 
-
-class FlowFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What a HAI says about the first credit; None where it says nothing."""
-
-    initial_credit_messages: _FromZero | None = None
-    initial_credit_bytes: _FromZero | None = None
-
-
-class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a HAI's capabilities that concerns us."""
-
-    flow_control: FlowFields = FlowFields()
-
-
-class HaiPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """The client's HAI."""
-
-    haip_version: str
-    accept_major: list[_FromZero]
-    accept_events: list[str]
-    capabilities: Capabilities = Capabilities()
-
-
-class FlowPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """FLOW_UPDATE, in the specification's form and in that of a published example (`action` and `credits`)."""
-
-    channel: _Channel
-    add_messages: _FromOne | None = None
-    add_bytes: _FromOne | None = None
-    action: Literal["request_credits", "grant_credits", "reduce_credits"] | None = None
-    credits: _FromOne | None = None
-
-
-class ChannelPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """PAUSE_CHANNEL and RESUME_CHANNEL."""
-
-    channel: _Channel
-
-
-class ReplayPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """REPLAY_REQUEST: both ends belong to it."""
-
-    from_seq: _Decimal
-    to_seq: _Decimal | None = None
-
-
-class TextPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """START, PART and END of a text, in either dialect."""
-
-    message_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-    author: str | None = None
-    text: str = ""
-
-
-class _Frame(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """One frame to send; members that are None are left out."""
-
-    id: str
-    session: str
-    seq: str
-    ack: str | None = None
-    ts: str
-    channel: str
-    type: str
-    payload: Mapping[str, Any]
-    pv: int
-    bin_len: int | None = None
-    bin_mime: str | None = None
+    @property
+    def transaction_id(self) -> str | None:
+        """The transaction that it belongs to; None for none, which published peers write as "null"."""
+        return None if self.transaction == _NO_TRANSACTION else self.transaction
 
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
@@ -167,15 +114,28 @@ _KNOWN_MEMBERS: Final = frozenset(Envelope.__struct_fields__)
 
 def accepted_types(dialect: str) -> tuple[str, ...]:
     """Return the `accept_events` of a server that speaks `dialect`."""
-    return _COMMON_TYPES + tuple(name for types in TEXT_TYPES[dialect] for name in types)
+    texts = tuple(name for types in TEXT_TYPES[dialect] for name in types)
+    transactions = _TRANSACTION_TYPES if dialect in HAS_TRANSACTIONS else ()
+    return transactions if dialect == "transaction" else _COMMON_TYPES + texts + transactions
 
 
 def decode(text: str) -> Envelope:
     """Read one text frame. Raises `WireError`, saying why, for anything that is no envelope of HAIP 1.1.2."""
     try:
-        return _decode_envelope(text)
+        envelope = _decode_envelope(text)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise WireError(f"not an envelope: {error}") from error
+    if envelope.payload is None or not (isinstance(envelope.payload, dict) or envelope.type == "MESSAGE"):
+        raise WireError(f"not an envelope: the payload of {envelope.type} must be an object")
+    return envelope
+
+
+def freeze(value: object) -> msgspec.Raw:
+    """Return `value` as the JSON that it is now, to be sent later. Raises `WireError` for what JSON cannot carry."""
+    try:
+        return msgspec.Raw(_encode(value))
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        raise WireError(f"cannot be written as JSON: {error}") from error
 
 
 def has_unknown_members(text: str) -> bool:
@@ -183,36 +143,23 @@ def has_unknown_members(text: str) -> bool:
     return not _KNOWN_MEMBERS.issuperset(_decode_any(text))
 
 
-def read_payload(payload: dict[str, Any], kind: type[PayloadT]) -> PayloadT:
-    """Return `payload` as `kind`. Raises `WireError`, saying why."""
-    try:
-        return msgspec.convert(payload, kind)
-    except msgspec.ValidationError as error:
-        raise WireError(f"bad payload: {error}") from error
-
-
 def encode(
     *,
     session: str,
-    seq: int,
+    seq: str,
     ack: int | None,
     event_type: str,
     channel: str,
-    payload: Mapping[str, Any],
-    binary: bytes | None = None,
+    payload: Any,
+    members: Mapping[str, Any],
 ) -> str:
-    """Return one frame as the text that goes on the wire, with an id and a time of its own."""
-    frame = _Frame(
-        id=str(uuid.uuid4()),
-        session=session,
-        seq=str(seq),
-        ack=None if ack is None else str(ack),
-        ts=str(time.time_ns() // 1_000_000),
-        channel=channel,
-        type=event_type,
-        payload=payload,
-        pv=MAJOR,
-        bin_len=None if binary is None else len(binary),
-        bin_mime=None if binary is None else "application/octet-stream",
-    )
-    return _encode(frame).decode()
+    """Return one frame as the text that goes on the wire, with an id and a time of its own; `members` come last.
+
+    Raises `WireError` for what JSON cannot carry.
+    """
+    frame: dict[str, Any] = {"id": str(uuid.uuid4()), "session": session, "seq": seq}
+    if ack is not None:
+        frame["ack"] = str(ack)
+    frame |= {"ts": str(time.time_ns() // 1_000_000), "channel": channel, "type": event_type, "payload": payload, "pv": MAJOR}
+    frame.update(members)
+    return bytes(freeze(frame)).decode()

@@ -10,9 +10,10 @@ import pytest
 
 from haip_sync.testing.books import Credit
 from haip_sync.testing.conversation import Conversation
+from haip_sync.testing.outgoing import Draft
 from haip_sync.testing.policies import CreditPolicy, Generous, Never, OnRequest
+from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.tariff import Tariff
-from haip_sync.testing.voice import ServerSettings
 from haip_sync.testing.wire import CONTROL_TYPES, MAX_CHANNELS, accepted_types
 
 CONTROL = ("HAI", "PING", "PONG", "ERROR", "FLOW_UPDATE", "PAUSE_CHANNEL", "RESUME_CHANNEL", "REPLAY_REQUEST")
@@ -33,7 +34,7 @@ class Line:
         }
         self.pen = pen
         self.talk = Conversation(ServerSettings(**(defaults | settings)), policy or Never(), {})
-        self.talk.voice.hello()
+        self.talk.begin()
         if hai:
             self.put(pen.hai())
             self.get()
@@ -332,7 +333,7 @@ def test_a_text_of_ours_goes_on_where_messages_are_overdrawn(pen: Any) -> None:
     line = Line(pen, hai=False, tariff=Tariff(credit_unit="message"))
     line.put(pen.hai(capabilities={"flow_control": {"initial_credit_messages": 1, "initial_credit_bytes": 400}}))
     line.talk.voice.say("AGENT", "x" * 90, None)
-    line.talk.voice.send_frame("TOOL_LIST", {}, "AGENT", None)
+    line.talk.voice.send_frame("AGENT", Draft("TOOL_LIST", {}))
     line.get()
     line.send("FLOW_UPDATE", {"channel": "AGENT", "add_bytes": 5000})
     assert line.get()[-1]["type"] == "MESSAGE_END"
@@ -663,8 +664,8 @@ def test_a_ping_is_answered_with_its_nonce(line: Line) -> None:
 
 def test_a_replay_sends_the_same_frames_again(line: Line) -> None:
     """Same id, same seq, nothing debited; a number that is yet to come needs no replay."""
-    line.talk.voice.send_frame("TOOL_LIST", {}, "AGENT", None)
-    line.talk.voice.send_frame("AUDIO_CHUNK", {"message_id": "a"}, "AGENT", b"12")
+    line.talk.voice.send_frame("AGENT", Draft("TOOL_LIST", {}))
+    line.talk.voice.send_frame("AGENT", Draft("AUDIO_CHUNK", {"message_id": "a"}, b"12"))
     before = line.talk.voice.take_outgoing()
     spent = line.talk.desk.known("AGENT").books().to_client
     line.send("REPLAY_REQUEST", {"from_seq": "2", "to_seq": "3"})
@@ -687,8 +688,8 @@ def test_a_frame_of_ours_may_overdraw(pen: Any) -> None:
     """`send_frame` regards no credit; the books show it."""
     line = Line(pen, hai=False)
     line.put(pen.hai(capabilities={"flow_control": {"initial_credit_messages": 0, "initial_credit_bytes": 0}}))
-    line.talk.voice.send_frame("TOOL_LIST", {}, "AGENT", None)
-    line.talk.voice.send_frame("PING", {}, "SYSTEM", None)
+    line.talk.voice.send_frame("AGENT", Draft("TOOL_LIST", {}))
+    line.talk.voice.send_frame("SYSTEM", Draft("PING", {}))
     assert line.talk.desk.known("AGENT").books().to_client.balance == -1
     assert line.talk.desk.known("SYSTEM").books().to_client.balance == 0
 

@@ -606,6 +606,26 @@ def test_a_wrong_argument_is_refused(server: DevServer, call: Callable[[DevServe
 
 
 @pytest.mark.parametrize(
+    "call",
+    [
+        lambda server: server.send_frame("TOOL_LIST", {"a": object()}, "AGENT"),
+        lambda server: server.start_run("r", metadata={"a": object()}),
+        lambda server: server.send_text("AGENT", 7),
+        lambda server: server.send_text("AGENT", "\ud800"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(server: DevServer, dial: Dial, call: Callable[[DevServer], object]) -> None:
+    """`ConfigError`; nothing is sent or queued, and the session goes on."""
+    accept = ["HAI", "PONG", "RUN_STARTED", "MESSAGE_START", "MESSAGE_PART", "MESSAGE_END"]
+    client, session = meet(server, dial, accept_events=accept)
+    with pytest.raises(ConfigError):
+        call(server)
+    client.send("PING", {})
+    assert client.next()["type"] == "PONG"
+    assert (session.pending_texts("AGENT"), session.pending_texts("SYSTEM"), session.runs) == (0, 0, ())
+
+
+@pytest.mark.parametrize(
     ("host", "url"),
     [(str(IPv4Address(0)), "ws://127.0.0.1:"), ("::1", "ws://[::1]:"), ("localhost", "ws://localhost:")],
 )

@@ -96,6 +96,25 @@ def test_the_way_of_counting_reaches_the_server(launch: Launch, dial: Any) -> No
     assert client.expect("ERROR")["payload"]["code"] == "FLOW_CONTROL_VIOLATION"
 
 
+def test_the_server_may_have_quirks(launch: Launch, dial: Any) -> None:
+    """A seq that is no number, and nothing granted, as published servers do it."""
+    client = dial(address(launch("--quirks", "published")))
+    assert not client.greet()["seq"].isdecimal()
+    client.send("TOOL_LIST", {}, "USER")
+    client.send("FLOW_UPDATE", {"channel": "USER", "add_messages": 1})
+    assert client.next()["payload"]["code"] == "UNSUPPORTED_TYPE"
+
+
+def test_the_server_may_speak_in_transactions(launch: Launch, dial: Any) -> None:
+    """The default tools are there."""
+    client = dial(address(launch("--dialect", "transaction")))
+    client.greet(accept_events=["HAI", "ERROR", "TRANSACTION_START", "MESSAGE"])
+    client.send("TRANSACTION_START", {"toolName": "agent"}, transaction="t")
+    name = client.expect("TRANSACTION_START")["transaction"]
+    client.send("MESSAGE", "hello", "USER", transaction=name)
+    assert client.expect("MESSAGE")["payload"] == "You said: hello"
+
+
 def test_the_token_may_come_from_the_environment(launch: Launch, dial: Any) -> None:
     """Then it stands in no list of processes, and it is not printed either."""
     process = launch("--verbose", HAIP_TOKEN=WORD)

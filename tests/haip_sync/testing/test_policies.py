@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from haip_sync.errors import ConfigError
 from haip_sync.testing.books import NOTHING, ChannelLedger, Credit
 from haip_sync.testing.policies import (
-    POLICY_NAMES,
     Bursty,
     ChannelPolicy,
     CreditPolicy,
@@ -19,9 +18,8 @@ from haip_sync.testing.policies import (
     Paced,
     RenewAtHalf,
     Stingy,
-    check_policy,
-    parse_policy,
 )
+from haip_sync.testing.policy_names import POLICY_NAMES, check_policy, parse_policy
 
 GIVING_BACK = [Generous(), RenewAtHalf(), Paced(3.7), Paced(1000), Bursty(), Stingy()]
 
