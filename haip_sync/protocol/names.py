@@ -24,6 +24,7 @@ AUDIO_CHUNK: Final = "AUDIO_CHUNK"
 REFUSAL_CODES: Final = frozenset({"INSUFFICIENT_CREDITS", "FLOW_CONTROL_VIOLATION"})
 """Codes with which peers refuse a frame for want of credit: published servers say the first, the specification the second."""
 UNSUPPORTED_TYPE: Final = "UNSUPPORTED_TYPE"
+TRANSACTION_NOT_FOUND: Final = "TRANSACTION_NOT_FOUND"
 
 SYSTEM: Final = "SYSTEM"
 """The channel of every control frame's envelope; the payload names the channel that is meant (WIRE.md, point 3)."""
