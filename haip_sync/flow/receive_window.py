@@ -75,6 +75,13 @@ class ReceiveWindow:
         granted, opened, owed = self.books
         return WindowBooks(granted.plus(amount), opened, owed.minus(amount))
 
+    def taken_back(self, amount: Cost, *, gave_back: bool) -> WindowBooks:
+        """Return the books without a FLOW_UPDATE of this amount that the peer has refused."""
+        granted, opened, owed = self.books
+        if gave_back:
+            return WindowBooks(granted.minus(amount), opened, owed.plus(amount))
+        return WindowBooks(granted.minus(amount), opened.minus(amount), owed)
+
     def receive(self, cost: Cost) -> None:
         """Count a frame that arrived and waits to be taken."""
         received, waiting, frames = self.received.plus(cost), self.waiting.plus(cost), self.frames_waiting + 1

@@ -64,6 +64,16 @@ class AskingRefused(NamedTuple):
     """ERROR from the peer: it takes no FLOW_UPDATE, whatever its HAI said. Comes once."""
 
 
+class UpdateLost(NamedTuple):
+    """ERROR from the peer: the transaction that this FLOW_UPDATE of ours travelled in was over when it came."""
+
+    channel: str
+    messages: int
+    byte_credits: int
+    gave_back: bool
+    transaction: str | None
+
+
 class Violated(NamedTuple):
     """The peer broke a rule; the frame changes nothing, the connection goes on."""
 
@@ -97,6 +107,7 @@ Happening = (
     | PeerReported
     | SendRefusedByPeer
     | AskingRefused
+    | UpdateLost
     | Violated
     | SequencingStopped
     | MajorChanged

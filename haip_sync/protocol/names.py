@@ -33,6 +33,7 @@ REFUSAL_CODES: Final = frozenset({"INSUFFICIENT_CREDITS", "FLOW_CONTROL_VIOLATIO
 """Codes with which peers refuse a frame for want of credit: published servers say the first, the specification the second."""
 UNSUPPORTED_TYPE: Final = "UNSUPPORTED_TYPE"
 SEQ_VIOLATION: Final = "SEQ_VIOLATION"
+TRANSACTION_NOT_FOUND: Final = "TRANSACTION_NOT_FOUND"
 
 MEDIA_TYPES: Final = frozenset({AUDIO_CHUNK, "AUDIO"})
 """Types whose base64 `data` costs its decoded length; AUDIO is the transaction dialect's."""

@@ -9,7 +9,7 @@ that the peer sends back never means anything: it is delivered as an echo, and t
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -35,6 +35,7 @@ from haip_sync.protocol.happenings import (
     ResumeAsked,
     SendRefusedByPeer,
     SequencingStopped,
+    UpdateLost,
     VersionRefused,
     Violated,
 )
@@ -57,6 +58,7 @@ from haip_sync.protocol.names import (
     SYSTEM,
     TRANSACTION_END,
     TRANSACTION_JOIN,
+    TRANSACTION_NOT_FOUND,
     TRANSACTION_START,
     UNSUPPORTED_TYPE,
 )
@@ -138,7 +140,7 @@ class Session:
         self._told_of_ack = False
         self._told_of_major = False
         self._refused_types: set[str] = set()
-        self._asking_ids: deque[str] = deque(maxlen=_ASKINGS_REMEMBERED)
+        self._askings: OrderedDict[str, UpdateLost] = OrderedDict()
 
     @property
     def ack(self) -> int:
@@ -160,7 +162,9 @@ class Session:
         """Return whether a FLOW_UPDATE can be sent now: some peers take it inside a transaction only."""
         return self.accepts(FLOW_UPDATE) and (not self.needs_transaction or self.transactions.carrier() is not None)
 
-    def flow_update(self, channel: str, messages: int, byte_credits: int, *, within: str | None = None) -> Frame:
+    def flow_update(
+        self, channel: str, messages: int, byte_credits: int, *, within: str | None = None, gives_back: bool = False
+    ) -> Frame:
         """Return a FLOW_UPDATE; a zero is left out. It travels in the transaction `within`, or else in one that can carry it."""
         named = {"add_messages": messages, "add_bytes": byte_credits}
         payload = {"channel": channel, **{name: number for name, number in named.items() if number}}
@@ -168,7 +172,9 @@ class Session:
             carrier = self.transactions.carrier(channel)
             within = None if carrier is None else carrier.id
         frame = self.control_frame(FLOW_UPDATE, payload, transaction=within)
-        self._asking_ids.append(frame.id)
+        self._askings[frame.id] = UpdateLost(channel, messages, byte_credits, gives_back, within)
+        if len(self._askings) > _ASKINGS_REMEMBERED:
+            self._askings.popitem(last=False)
         return frame
 
     def message_cost(self, frame_type: str) -> int:
@@ -329,7 +335,9 @@ class Session:
             return (PeerReported(error), *refused), ()
         if error.code in REFUSAL_CODES and self.peer is not None:
             return (SendRefusedByPeer(error),), ()
-        if error.code == UNSUPPORTED_TYPE and error.related_id in self._asking_ids and self.accepts(FLOW_UPDATE):
+        if error.code == TRANSACTION_NOT_FOUND and error.related_id is not None and error.related_id in self._askings:
+            return (PeerReported(error), self._askings.pop(error.related_id)), ()
+        if error.code == UNSUPPORTED_TYPE and error.related_id in self._askings and self.accepts(FLOW_UPDATE):
             self._refused_types.add(FLOW_UPDATE)
             return (PeerReported(error), AskingRefused()), ()
         return (PeerReported(error),), ()

@@ -16,7 +16,7 @@ import msgspec
 
 from haip_sync.errors import ProtocolError
 from haip_sync.protocol.envelope import Envelope
-from haip_sync.protocol.names import TRANSACTION_START
+from haip_sync.protocol.names import TRANSACTION_JOIN, TRANSACTION_START
 from haip_sync.protocol.payloads import PeerError
 
 REMEMBERED: Final = 1_024
@@ -43,7 +43,7 @@ class TransactionState:
         reference: The id under which it was asked for: of our own making, or that of the transaction to join.
         frame_id: The id of the frame that asks, which an ERROR may name.
         joins: Whether it was begun by somebody else, and asked for with TRANSACTION_JOIN.
-        tool: The tool's name; None where it joins.
+        tool: The tool's name; None where it joins, and the peer's answer does not name it.
         stage: How far it has come.
         id: The real id, once the peer has answered.
         ended_by: Who ended it; None: nobody yet.
@@ -192,7 +192,12 @@ class TransactionBook:
         """Take any frame in a transaction in: it is the answer to a JOIN that waits for one."""
         transaction = transaction_of(envelope)
         state = self._join_of(transaction)
-        return NOTHING_HEARD if state is None or transaction is None else self._answer(state, transaction)
+        if state is None or transaction is None:
+            return NOTHING_HEARD
+        if envelope.type == TRANSACTION_JOIN and isinstance(envelope.payload, dict):
+            tool = envelope.payload.get("toolName")
+            state.tool = tool if isinstance(tool, str) else None
+        return self._answer(state, transaction)
 
     def hear_end(self, envelope: Envelope) -> Heard:
         """Take a TRANSACTION_END in; of one that is not open it is no news: peers answer ours with it."""
@@ -206,10 +211,10 @@ class TransactionBook:
         return Heard((*opened, TransactionEnded(state)))
 
     def hear_error(self, error: PeerError, envelope: Envelope) -> Heard:
-        """Take an ERROR in: it refuses the START or JOIN that it names."""
-        named = {error.related_id, transaction_of(envelope)} - {None}
+        """Take an ERROR in: it refuses the START or JOIN that it names, or travels in where it names no frame."""
+        named = transaction_of(envelope) if error.related_id is None else error.related_id
         for state in self._asked.values():
-            if state.frame_id in named or state.reference in named:
+            if named in (state.frame_id, state.reference):
                 return self._refuse(state, error.code, error.message)
         return NOTHING_HEARD
 

@@ -26,6 +26,7 @@ from haip_sync.flow.pending import DoneCallback, PendingSend
 from haip_sync.flow.strategies import Strategy
 from haip_sync.flow.turnstile import Turnstile
 from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.happenings import UpdateLost
 from haip_sync.protocol.names import CONTROL_TYPES, ERROR
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import TransactionHappening
@@ -456,6 +457,10 @@ class Connection:
     def route(self, message: Message) -> bool:
         """Hand a data frame to the transaction of ours that it belongs to; return False where there is none."""
         return self.exchanges.route(message, keeps_inbox=self._settings.keeps_inbox)
+
+    def take_back(self, lost: UpdateLost) -> None:
+        """Undo a FLOW_UPDATE that came too late for its transaction."""
+        self.control.take_back(lost)
 
     def hear_of_transaction(self, happening: TransactionHappening) -> None:
         """Carry out what happened to a transaction."""

@@ -11,6 +11,7 @@ from haip_sync.flow.ledger import NOTHING, Cost
 from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.flow.receive_window import WindowBooks
 from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.happenings import UpdateLost
 from haip_sync.protocol.names import FLOW_UPDATE, PAUSE_CHANNEL, RESUME_CHANNEL
 from haip_sync.protocol.transactions import Stage, TransactionState
 from haip_sync.runtime.mailbox import Taker
@@ -88,7 +89,9 @@ class Control:
             return
         window = self._rooms.inbox.window(channel)
         books = window.given_back(amount) if gives_back else window.extended(amount)
-        self.post(self._rooms.session.flow_update(channel, *amount, within=within), window=(channel, books))
+        self.post(
+            self._rooms.session.flow_update(channel, *amount, within=within, gives_back=gives_back), window=(channel, books)
+        )
         self._rooms.put(
             CreditRequested(
                 time_s=self._clock(),
@@ -106,6 +109,14 @@ class Control:
             self.send_flow_update(channel, amount, gives_back=False)
         for channel, _ in tuple(self._rooms.inbox.windows()):
             self._give_back(channel)
+
+    def take_back(self, lost: UpdateLost) -> None:
+        """Undo a FLOW_UPDATE that came too late for its transaction; what it gave back is owed again."""
+        window = self._rooms.inbox.window(lost.channel)
+        window.books = window.taken_back(Cost(lost.messages, lost.byte_credits), gave_back=lost.gave_back)
+        carrier = self._rooms.session.transactions.carrier(lost.channel)
+        if carrier is not None and carrier.id != lost.transaction:  # never at once where it was just refused
+            self._give_back(lost.channel, carrier.id)
 
     def request(self, channel: str, amount: Cost, *, within: str | None = None) -> None:
         """Ask for credit, in the transaction `within` where that is named. Raises `UnsupportedByPeerError`."""

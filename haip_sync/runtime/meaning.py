@@ -22,6 +22,7 @@ from haip_sync.protocol.happenings import (
     ResumeAsked,
     SendRefusedByPeer,
     SequencingStopped,
+    UpdateLost,
     VersionRefused,
     Violated,
 )
@@ -55,6 +56,9 @@ class Host(Protocol):
     def refuse(self, failure: HAIPError) -> None:
         """End the connection for this reason, once what is posted has left."""
 
+    def take_back(self, lost: UpdateLost) -> None:
+        """Undo a FLOW_UPDATE that came too late for its transaction."""
+
     def hear_of_transaction(self, happening: TransactionHappening) -> None:
         """Carry out what happened to a transaction."""
 
@@ -83,6 +87,9 @@ class Meaning:
                 self._rooms.routes.refused(error, for_credit=True)
             case TransactionOpened() | TransactionEnded() | TransactionRefused() | TransactionUnasked():
                 self._host.hear_of_transaction(happening)
+            case UpdateLost(channel):
+                self._host.take_back(happening)
+                self._warn(f"a FLOW_UPDATE for {channel} came too late for its transaction; what it gave back is still owed")
             case AskingRefused():
                 self._warn("the peer takes no FLOW_UPDATE: nothing more is asked for on this connection, and nothing given back")
             case HelloEchoed():

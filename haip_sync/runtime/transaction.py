@@ -78,7 +78,7 @@ class Transaction:
 
     @property
     def tool(self) -> str | None:
-        """The tool that it was begun with; None: we have joined it."""
+        """The tool that it was begun with; None: we have joined it, and the peer did not say."""
         return self._exchange.state.tool
 
     @property

@@ -53,7 +53,12 @@ def run(url: str, arrived: list[list[int]]) -> None:
         receiver = threading.Thread(target=receive)
         receiver.start()
         for number in range(MESSAGES):
-            client.send("USER", "TOOL_UPDATE", {"number": number, "filler": "x" * (number % 400)}, timeout=PATIENCE_S)
+            client.send(
+                "USER",
+                "TOOL_UPDATE",
+                {"call_id": "soak", "status": "RUNNING", "number": number, "filler": "x" * (number % 400)},
+                timeout=PATIENCE_S,
+            )
         receiver.join(PATIENCE_S)
     assert client.connection_state().last_error is None
     assert received == arrived[-1] == list(range(MESSAGES))

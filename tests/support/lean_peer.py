@@ -52,7 +52,9 @@ class LeanPeer:
             if len(numbers) % max(1, self._window // 2) == 0:
                 granted = {"channel": "USER", "add_messages": max(1, self._window // 2)}
                 await connection.send(self._frame("FLOW_UPDATE", granted))
-            await connection.send(self._frame("TOOL_UPDATE", {"number": numbers[-1]}, "AGENT"))
+            await connection.send(
+                self._frame("TOOL_UPDATE", {"call_id": "soak", "status": "RUNNING", "number": numbers[-1]}, "AGENT")
+            )
 
     def _frame(self, frame_type: str, payload: object, channel: str = "SYSTEM") -> str:
         self._seq += 1

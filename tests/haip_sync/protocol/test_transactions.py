@@ -10,7 +10,7 @@ import pytest
 from haip_sync.protocol.dialects import speaks_in_transactions, takes_transactions
 from haip_sync.protocol.envelope import Envelope, Frame
 from haip_sync.protocol.names import TRANSACTION_END
-from haip_sync.protocol.session import PeerReported, Received, Session, Violated
+from haip_sync.protocol.session import PeerReported, Received, Session, UpdateLost, Violated
 from haip_sync.protocol.transactions import (
     REMEMBERED,
     Stage,
@@ -182,6 +182,7 @@ def test_an_error_about_something_else_refuses_nothing() -> None:
     peer = Peer()
     state = peer.asked()
     peer.says("ERROR", {"code": "X", "related_id": "another"})
+    peer.says("ERROR", {"code": "X", "related_id": "another"}, "temporary")
     peer.says("ERROR", {"code": "X"})
     assert state.stage is Stage.ASKED
 
@@ -200,7 +201,12 @@ def test_the_peers_end_is_told_once() -> None:
 
 @pytest.mark.parametrize(
     ("frame_type", "payload"),
-    [("TRANSACTION_JOIN", {}), ("TRANSACTION_START", {"referenceId": "shared"}), ("TRANSACTION_START", {}), ("MESSAGE", "x")],
+    [
+        ("TRANSACTION_JOIN", {"toolName": "echo"}),
+        ("TRANSACTION_START", {"referenceId": "shared"}),
+        ("TRANSACTION_START", {}),
+        ("MESSAGE", "x"),
+    ],
 )
 def test_any_frame_in_it_answers_a_join(frame_type: str, payload: Any) -> None:
     """We are in the transaction once the peer says anything in it; what says it is delivered."""
@@ -210,6 +216,7 @@ def test_any_frame_in_it_answers_a_join(frame_type: str, payload: Any) -> None:
     assert received.happenings == (TransactionOpened(state),)
     assert received.deliver
     assert peer.session.transactions.find("shared") is state
+    assert state.tool == ("echo" if frame_type == "TRANSACTION_JOIN" else None)
 
 
 def test_a_join_of_one_that_is_over_is_opened_and_ended() -> None:
@@ -257,6 +264,18 @@ def test_flow_updates_travel_in_the_latest_transaction_of_their_channel() -> Non
     assert carrier("USER") == "one"
     first.is_left = third.is_left = True
     assert not session.may_update_flow()
+
+
+def test_an_update_that_came_too_late_is_taken_back_once() -> None:
+    """TRANSACTION_NOT_FOUND for a FLOW_UPDATE of ours names what it carried; any other code, or frame, takes nothing back."""
+    peer = Peer()
+    peer.opened("real")
+    frame = peer.session.flow_update("USER", 2, 3, gives_back=True)
+    error = {"code": "TRANSACTION_NOT_FOUND", "message": "m", "related_id": frame.id}
+    assert peer.says("ERROR", {**error, "code": "X"}).happenings[1:] == ()
+    assert peer.says("ERROR", {**error, "related_id": "another"}).happenings[1:] == ()
+    assert peer.says("ERROR", error).happenings[1:] == (UpdateLost("USER", 2, 3, True, "real"),)
+    assert peer.says("ERROR", error).happenings[1:] == ()
 
 
 def test_other_dialects_update_flow_as_ever() -> None:
