@@ -11,9 +11,10 @@ import contextlib
 import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
+from haip_sync.runtime.ciphertext import Answer, Flow
 from haip_sync.runtime.stream import CAN_TRY_TO_SEND, Stream
 
 _MOST_PLAIN_BYTES: Final = 64 << 10
@@ -23,8 +24,6 @@ _MOST_ANSWER_BYTES: Final = 64 << 10
 _RENEGOTIATION_POLL_S: Final = 0.01
 _RECORD_BYTES: Final = 16 << 10
 """The most that TLS decrypts at a time."""
-_RECORD_HEADER_BYTES: Final = 5
-_APPLICATION_DATA: Final = 23
 
 
 class TlsError(OSError):
@@ -33,53 +32,6 @@ class TlsError(OSError):
     def __init__(self, cause: ssl.SSLError) -> None:
         self.reason = cause.reason or ""
         super().__init__(f"TLS failed: {self.reason.replace('_', ' ').lower() or cause}")
-
-
-class _Answer(bytes):
-    """Ciphertext that TLS says of itself: it stands for no plaintext of ours."""
-
-    __slots__ = ()
-
-
-class _Flow:
-    """Ciphertext on its way, and the plaintext that it stands for. An interrupt may come between any two steps, so each is one.
-
-    Attributes:
-        claim: How much plaintext is being encrypted or on its way, as its only member; empty once all of that has left.
-        chunks: Ciphertext in the order in which it was encrypted.
-        sent: How much of it has left, by system call.
-    """
-
-    __slots__ = ("chunks", "claim", "sent")
-
-    def __init__(self, claim: Sequence[int] = (), chunks: Sequence[bytes] = (), sent: int = 0) -> None:
-        self.claim = list(claim)
-        self.chunks = list(chunks)
-        self.sent = [sent]
-
-    def begun(self, claim: int) -> _Flow:
-        """Return what follows this one, whose own claim has left: a new claim behind the answers that still stand here."""
-        chunks, done = self.chunks.copy(), sum(self.sent)
-        while chunks and done >= len(chunks[0]):
-            done -= len(chunks.pop(0))
-        return _Flow((claim,), chunks, done)
-
-    def rest(self) -> memoryview | None:
-        """Return what is to be sent next; None: all has left."""
-        done = sum(self.sent)
-        for chunk in self.chunks:
-            if done < len(chunk):
-                return memoryview(chunk)[done:]
-            done -= len(chunk)
-        return None
-
-    def is_encrypted(self) -> bool:
-        """Return whether the claim's ciphertext is here."""
-        return any(not isinstance(chunk, _Answer) and carries_data(chunk) for chunk in self.chunks)
-
-    def answer_bytes(self) -> int:
-        """Return how much TLS has said of itself since the claim began."""
-        return sum(len(chunk) for chunk in self.chunks if isinstance(chunk, _Answer))
 
 
 class TlsStream:
@@ -99,7 +51,7 @@ class TlsStream:
         # Guards the TLS object, the memory on both sides of it, and `_flow` with its chunks. Re-entrant only because a signal
         # handler may shut what is just being shut.
         self._lock = threading.RLock()
-        self._flow = _Flow()
+        self._flow = Flow()
         # Plain stores of the thread that receives: the peer has ended, or TLS has failed.
         self._is_over = False
         self._failure: TlsError | None = None
@@ -192,7 +144,7 @@ class TlsStream:
         answer = self._outgoing.read()
         if not answer or self._failure is not None:
             return False
-        self._flow.chunks.append(_Answer(answer))
+        self._flow.chunks.append(Answer(answer))
         if self._flow.answer_bytes() > _MOST_ANSWER_BYTES:
             raise ConnectionAbortedError("the peer has TLS answer ever more, and reads none of it")
         return True
@@ -217,9 +169,10 @@ class TlsStream:
         `SSLObject.write` may raise what a signal handler raises when it has encrypted, so what it returns is no proof.
         """
         with self._lock:
+            self._take_ciphertext()
             if not self._flow.claim:
                 self._flow = self._flow.begun(min(len(piece), _MOST_PLAIN_BYTES))
-            self._take_ciphertext()
+            self._awaits_peer = False
             if self._flow.is_encrypted():
                 return True
             try:
@@ -228,8 +181,6 @@ class TlsStream:
                 self._awaits_peer = True
             except ssl.SSLError as exc:
                 raise TlsError(exc) from exc
-            else:
-                self._awaits_peer = False
             self._take_ciphertext()
             return not self._awaits_peer
 
@@ -297,13 +248,3 @@ class TlsStream:
     def close(self) -> None:
         """Close what is below; see `Stream.close`."""
         self._inner.close()
-
-
-def carries_data(records: bytes) -> bool:
-    """Return whether there is a record among these TLS records that carries data (in TLS 1.3 every encrypted one says so)."""
-    at = 0
-    while at + _RECORD_HEADER_BYTES <= len(records):
-        if records[at] == _APPLICATION_DATA:
-            return True
-        at += _RECORD_HEADER_BYTES + int.from_bytes(records[at + 3 : at + _RECORD_HEADER_BYTES], "big")
-    return False

@@ -17,8 +17,9 @@ from support.turnstiles import PATIENCE_S
 from support.writing import Desk
 
 from haip_sync.runtime import tls
+from haip_sync.runtime.ciphertext import carries_data
 from haip_sync.runtime.stream import PlainStream, send_all
-from haip_sync.runtime.tls import TlsError, TlsStream, carries_data
+from haip_sync.runtime.tls import TlsError, TlsStream
 
 
 class Narrow(PlainStream):
