@@ -53,12 +53,8 @@ def run(url: str, arrived: list[list[int]]) -> None:
         receiver = threading.Thread(target=receive)
         receiver.start()
         for number in range(MESSAGES):
-            client.send(
-                "USER",
-                "TOOL_UPDATE",
-                {"call_id": "soak", "status": "RUNNING", "number": number, "filler": "x" * (number % 400)},
-                timeout=PATIENCE_S,
-            )
+            update = {"call_id": "soak", "status": "RUNNING", "number": number, "filler": "x" * (number % 400)}
+            client.send("USER", "TOOL_UPDATE", update, timeout=PATIENCE_S)
         receiver.join(PATIENCE_S)
     assert client.connection_state().last_error is None
     assert received == arrived[-1] == list(range(MESSAGES))
