@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from support.raw_peer import read_request, served
+from support.tcp_peer import read_request, served
 from support.turnstiles import PATIENCE_S
 
 

@@ -11,8 +11,8 @@ from urllib.parse import quote, quote_plus
 import pytest
 from support.certificates import client_context, server_context
 from support.little_proxy import little_proxy
-from support.raw_peer import HAI, Handler, accepting, answering, frame, read_request, served, unused_port, wait_for_end
 from support.spills import Spills, spilled
+from support.tcp_peer import HAI, Handler, accepting, answering, frame, read_request, served, unused_port, wait_for_end
 from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import (

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 import pytest
-from support.raw_peer import HAI, accepting, answering, frame, read_request, served, unused_port, wait_for_end
+from support.tcp_peer import HAI, accepting, answering, frame, read_request, served, unused_port, wait_for_end
 from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import AuthError, ConfigError, ConnectError, ConnectionClosedError, HAIPClient, HAIPError, HAIPTimeout

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from support.certificates import authority, client_context, server_context
 from support.little_proxy import little_proxy
-from support.raw_peer import answering, served, unused_port
+from support.tcp_peer import answering, served, unused_port
 
 from haip_sync import ConfigError, ConnectError, HAIPClient, HAIPTimeout
 from haip_sync.runtime.address import Address

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trustme
 from support.certificates import authority, client_context, server_context
-from support.raw_peer import HAI, answering, served
+from support.tcp_peer import HAI, answering, served
 from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import ConnectError, FlowControlTimeout, HAIPClient, HAIPTimeout, HeartbeatPolicy
