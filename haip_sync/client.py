@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar, get_args
+from typing import Any, Final, Literal, Self, get_args
 
 from haip_sync.auth import AuthSource
 from haip_sync.config import (
@@ -29,22 +29,23 @@ from haip_sync.flow.ledger import Cost
 from haip_sync.flow.metrics import FlowControlMetrics
 from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.strategies import Strategy
-from haip_sync.protocol.identifiers import is_uuid, new_id
+from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import (
     AUDIO_CHUNK,
     CONTROL_TYPES,
-    FLOW_UPDATE,
-    HAI,
-    MESSAGE,
-    PAUSE_CHANNEL,
-    RESUME_CHANNEL,
     SYSTEM,
-    TRANSACTION_END,
-    TRANSACTION_JOIN,
-    TRANSACTION_START,
 )
-from haip_sync.protocol.payloads import check_outgoing
 from haip_sync.runtime import log_setup
+from haip_sync.runtime.arguments import (
+    check_frame,
+    check_session_id,
+    check_thread_id,
+    instance_of,
+    labels_of,
+    opening_timeout,
+    optional_mapping,
+    optional_text,
+)
 from haip_sync.runtime.connection import Connection
 from haip_sync.runtime.conversation.audio import audio_payload
 from haip_sync.runtime.conversation.conversation import Conversation, Labels
@@ -60,19 +61,8 @@ from haip_sync.runtime.timeouts import Timeout as _Timeout
 from haip_sync.runtime.transaction import Transaction, joining_transaction, new_transaction
 from haip_sync.state import ConnectionState, Explanation, SendReceipt
 
-_OWN_METHODS: Final = {
-    HAI: "connect()",
-    FLOW_UPDATE: "request_credits()",
-    PAUSE_CHANNEL: "pause_channel()",
-    RESUME_CHANNEL: "resume_channel()",
-    TRANSACTION_START: "transaction()",
-    TRANSACTION_JOIN: "join_transaction()",
-    TRANSACTION_END: "Transaction.end()",
-}
-_LONGEST_THREAD_ID: Final = 128
 _CLOSE_TIMEOUT_S: Final = 5.0
 _OPEN_TIMEOUT_S: Final = 10.0
-_T = TypeVar("_T")
 
 
 class HAIPClient:
@@ -146,21 +136,21 @@ class HAIPClient:
         log_setup.set_up_once()
         check_choice("transport", transport, ("websocket",))
         check_choice("inbox", inbox, get_args(InboxMode))
-        if reconnect is not None and _instance("reconnect", reconnect, ReconnectPolicy).enabled:
+        if reconnect is not None and instance_of("reconnect", reconnect, ReconnectPolicy).enabled:
             raise ConfigError("this version does not reconnect: leave reconnect out, or pass ReconnectPolicy(enabled=False)")
         route = make_route(url, token=token, auth=auth, context=ssl, proxy=proxy, headers=headers)
         self._send_timeout = check_timeout("send_timeout", send_timeout)
-        self._config = _instance("flow_control", flow_control, FlowControlConfig)
+        self._config = instance_of("flow_control", flow_control, FlowControlConfig)
         self._settings = Settings(
             route=route,
-            session_id=_session_id(session_id),
+            session_id=check_session_id(session_id),
             flow_control=self._config,
-            heartbeat=_instance("heartbeat", heartbeat, HeartbeatPolicy),
+            heartbeat=instance_of("heartbeat", heartbeat, HeartbeatPolicy),
             dialect=check_choice("dialect", dialect, get_args(DialectChoice)),
             keeps_inbox=inbox == "queue",
             stall_warning_s=None if stall_warning is None else check_seconds("stall_warning", stall_warning, positive=True),
-            name=_optional_text("name", name) or f"haip-{route.address.host}:{route.address.port}",
-            limits=_instance("limits", limits, Limits),
+            name=optional_text("name", name) or f"haip-{route.address.host}:{route.address.port}",
+            limits=instance_of("limits", limits, Limits),
         )
         self._settings.limits.check_channels(self._config)
         self._connection = Connection(self._settings)
@@ -299,9 +289,9 @@ class HAIPClient:
         message_id = new_id()
         members = {
             "message_id": message_id,
-            "author": _optional_text("author", author),
-            "run_id": _optional_text("run_id", run_id),
-            "thread_id": _thread_id(thread_id),
+            "author": optional_text("author", author),
+            "run_id": optional_text("run_id", run_id),
+            "thread_id": check_thread_id(thread_id),
         }
         self._check_open()
         session = self._connection.rooms.session
@@ -342,14 +332,14 @@ class HAIPClient:
         """
         timeout_s = self._timeout(timeout)
         checked = check_channel(channel)
-        _check_frame(event_type, payload, binary)
+        check_frame(event_type, payload, binary)
         frame = self._conversation.frame(
             checked,
             event_type,
             payload,
-            _labels(run_id, thread_id),
+            labels_of(run_id, thread_id),
             binary=binary,
-            binary_mime=_optional_text("binary_mime", binary_mime),
+            binary_mime=optional_text("binary_mime", binary_mime),
         )
         named = payload.get("message_id") if isinstance(payload, Mapping) else None
         message_id = named if isinstance(named, str) else frame.id
@@ -411,7 +401,7 @@ class HAIPClient:
             raise ConfigError(f"tool must be the name of a tool, not {tool!r:.60}")
         checked = check_channel(channel)
         return self._conversation.call_tool(
-            checked, tool, _optional_mapping("params", params), _labels(run_id, thread_id), self._timeout(timeout)
+            checked, tool, optional_mapping("params", params), labels_of(run_id, thread_id), self._timeout(timeout)
         )
 
     def run(
@@ -427,8 +417,8 @@ class HAIPClient:
         Both are data frames of `channel` and cost credit there; `timeout` is that of sending each. A peer that allows no more
         runs together (`max_concurrent_runs` in its HAI) is a `ProtocolError` (local, RUN_LIMIT_EXCEEDED) on the way in.
         """
-        labels = Labels(None, _thread_id(thread_id))
-        return self._conversation.new_run(labels, _optional_mapping("metadata", metadata), check_channel(channel), timeout)
+        labels = Labels(None, check_thread_id(thread_id))
+        return self._conversation.new_run(labels, optional_mapping("metadata", metadata), check_channel(channel), timeout)
 
     def texts(self, *channels: str) -> IncomingTexts:
         """Return a subscription, for a `with` block, to the texts that the peer begins on these channels (none: on all).
@@ -495,7 +485,7 @@ class HAIPClient:
             ConfigError: A wrong argument. Nothing was sent.
 
         """
-        timeout_s = _opening_timeout(timeout)
+        timeout_s = opening_timeout(timeout)
         transaction = new_transaction(
             self._connection, tool, params, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
         )
@@ -507,7 +497,7 @@ class HAIPClient:
         What the peer replays of it comes as its first messages, and costs credit as any. Raises as `transaction`; `ConfigError`
         where it is open here already.
         """
-        timeout_s = _opening_timeout(timeout)
+        timeout_s = opening_timeout(timeout)
         transaction = joining_transaction(
             self._connection, transaction_id, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
         )
@@ -537,7 +527,7 @@ class HAIPClient:
         Where the peer accepts no PAUSE_CHANNEL it holds ours only, and a warning says so. `reason` is for logs and events. Raises
         `ConnectionClosedError`, `ConfigError`.
         """
-        self._connection.pause(check_channel(channel), _optional_text("reason", reason))
+        self._connection.pause(check_channel(channel), optional_text("reason", reason))
 
     def resume_channel(self, channel: str) -> None:
         """Lift our hold on `channel`, and tell the peer; returns at once. Idempotent; the peer's own hold stays.
@@ -625,15 +615,6 @@ def connect(url: str, *, timeout: float = 10.0, **settings: Any) -> HAIPClient:
     return client
 
 
-# ---- Checks of arguments ------------------------------------------------------------------------------------------------------
-
-
-def _optional_text(name: str, value: object) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise ConfigError(f"{name} must be a string or None, not {type(value).__name__}")
-    return value
-
-
 def _opened(transaction: Transaction, timeout_s: float | None) -> Transaction:
     try:
         transaction.open(timeout_s)
@@ -641,52 +622,3 @@ def _opened(transaction: Transaction, timeout_s: float | None) -> Transaction:
         transaction.leave()  # an interrupt may strike behind the answer, and whoever looks at its traceback holds on to all of it
         raise
     return transaction
-
-
-def _opening_timeout(value: object) -> float | None:
-    return None if value is None else check_seconds("timeout", value, positive=True)
-
-
-def _thread_id(value: object) -> str | None:
-    text = _optional_text("thread_id", value)
-    if text is not None and len(text) > _LONGEST_THREAD_ID:
-        raise ConfigError(f"thread_id must have at most {_LONGEST_THREAD_ID} characters, not {len(text)}")
-    return text
-
-
-def _labels(run_id: object, thread_id: object) -> Labels:
-    return Labels(_optional_text("run_id", run_id), _thread_id(thread_id))
-
-
-def _optional_mapping(name: str, value: object) -> Mapping[str, Any] | None:
-    if value is not None and not isinstance(value, Mapping):
-        raise ConfigError(f"{name} must be a mapping or None, not {type(value).__name__}")
-    return value
-
-
-def _session_id(value: object) -> str:
-    text = _optional_text("session_id", value)
-    if text is not None and not is_uuid(text):
-        raise ConfigError(f"session_id must be a UUID, not {text!r:.60}")
-    return text or new_id()
-
-
-def _instance(name: str, value: object, kind: type[_T]) -> _T:
-    """Return `value`, or the defaults where it is None."""
-    if value is None:
-        return kind()
-    if not isinstance(value, kind):
-        raise ConfigError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
-    return value
-
-
-def _check_frame(event_type: object, payload: object, binary: object) -> None:
-    if not isinstance(event_type, str) or not event_type:
-        raise ConfigError(f"event_type must be the name of an event type, not {event_type!r}")
-    if event_type in _OWN_METHODS:
-        raise ConfigError(f"{event_type} is sent by {_OWN_METHODS[event_type]}, which keeps the books; nothing was sent")
-    if not isinstance(payload, Mapping) and (event_type != MESSAGE or payload is None):
-        raise ConfigError(f"the payload of {event_type} must be a mapping, not {type(payload).__name__}")
-    if binary is not None and not isinstance(binary, bytes):
-        raise ConfigError(f"binary must be bytes, not {type(binary).__name__}")
-    check_outgoing(event_type, payload)
