@@ -71,6 +71,7 @@ from haip_sync.runtime.conversation.incoming_text import IncomingText
 from haip_sync.runtime.conversation.incoming_texts import IncomingTexts
 from haip_sync.runtime.conversation.run import Run
 from haip_sync.runtime.conversation.tool_call import ToolCall, ToolUpdate
+from haip_sync.runtime.text_stream import TextStream
 from haip_sync.runtime.transaction import Transaction
 from haip_sync.state import ChannelState, ConnectionState, Explanation, SendReceipt
 
@@ -141,6 +142,7 @@ __all__ = [
     "Strategy",
     "SubprotocolToken",
     "Subscription",
+    "TextStream",
     "ThresholdStrategy",
     "ToolCall",
     "ToolCancelled",

@@ -29,6 +29,7 @@ from haip_sync.flow.ledger import Cost
 from haip_sync.flow.metrics import FlowControlMetrics
 from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.strategies import Strategy
+from haip_sync.protocol.dialects import TextDialect
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import (
     AUDIO_CHUNK,
@@ -52,10 +53,11 @@ from haip_sync.runtime.conversation.conversation import Conversation, Labels
 from haip_sync.runtime.conversation.incoming_texts import IncomingTexts
 from haip_sync.runtime.conversation.run import Run
 from haip_sync.runtime.conversation.tool_call import ToolCall
-from haip_sync.runtime.parcels import FrameParcel, TextParcel, WaitParcel
+from haip_sync.runtime.parcels import FrameParcel, StreamParcel, TextParcel, WaitParcel
 from haip_sync.runtime.route import make_route
 from haip_sync.runtime.settings import Settings
 from haip_sync.runtime.snapshot import connection_state
+from haip_sync.runtime.text_stream import TextStream
 from haip_sync.runtime.timeouts import SEND_TIMEOUT as _SEND_TIMEOUT
 from haip_sync.runtime.timeouts import Timeout as _Timeout
 from haip_sync.runtime.transaction import Transaction, joining_transaction, new_transaction
@@ -285,10 +287,37 @@ class HAIPClient:
         checked = check_channel(channel)
         if not isinstance(text, str):
             raise ConfigError(f"text must be a string, not {type(text).__name__}")
+        members, dialect = self._text_members(labels)
+        rooms = self._connection.rooms
+        parcel = TextParcel(rooms.outgoing, rooms.session, dialect, members, channel=checked, text=text, may_stream=may_stream)
+        return parcel, members["message_id"]
+
+    def text_stream(
+        self,
+        channel: str,
+        author: str | None = None,
+        run_id: str | None = None,
+        thread_id: str | None = None,
+        *,
+        timeout: _Timeout = _SEND_TIMEOUT,
+    ) -> TextStream:
+        """Send the START of a text and return it open, for a `with` block: `write` sends a piece at once, the block's end END.
+
+        For texts that come into being slowly. It keeps its place: nothing else of the channel passes it while it is open.
+        `timeout` is that of START. Raises as `send_text_message`.
+        """
+        timeout_s = self._timeout(timeout)
+        checked = check_channel(channel)
+        members, dialect = self._text_members((author, run_id, thread_id))
+        rooms = self._connection.rooms
+        parcel = StreamParcel(rooms.outgoing, rooms.session, dialect, members, checked)
+        return TextStream(self._connection, parcel, checked, members["message_id"], timeout_s=timeout_s, resolve=self._timeout)
+
+    def _text_members(self, labels: tuple[str | None, str | None, str | None]) -> tuple[dict[str, Any], TextDialect]:
+        """Return what stands in a text's frames, with a new id, and how texts travel."""
         author, run_id, thread_id = labels
-        message_id = new_id()
         members = {
-            "message_id": message_id,
+            "message_id": new_id(),
             "author": optional_text("author", author),
             "run_id": optional_text("run_id", run_id),
             "thread_id": check_thread_id(thread_id),
@@ -300,16 +329,7 @@ class HAIPClient:
                 "inside a transaction only: use client.transaction(...)" if session.needs_transaction else "in no dialect of ours"
             )
             raise UnsupportedByPeerError(f"{self.address} accepts texts {where}. Nothing was sent")
-        parcel = TextParcel(
-            self._connection.rooms.outgoing,
-            session,
-            session.dialect,
-            members,
-            channel=checked,
-            text=text,
-            may_stream=may_stream,
-        )
-        return parcel, message_id
+        return members, session.dialect
 
     def send(
         self,

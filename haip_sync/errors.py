@@ -111,6 +111,8 @@ class WaitCause(Enum):
     """Room in the channel's outbox."""
     SOCKET = "socket"
     """The operating system: what is admitted is not written yet."""
+    WRITER = "writer"
+    """Whoever writes the text that is being streamed: it is open, and nothing more of it is there to send."""
     BEHIND_OTHERS = "behind_others"
     """Senders of the same channel that came first."""
 

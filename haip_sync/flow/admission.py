@@ -170,6 +170,8 @@ class Admission(Generic[C]):
                 continue
             if isinstance(step, Shortage):
                 gate.shortage = step
+                if step.cause is WaitCause.WRITER:
+                    ticket.wake()  # all that was written has left, and its writer may wait for that
                 cap = gate.ledger.byte_credits.cap
                 if step.needed.byte_credits <= cap or step.cause is not WaitCause.BYTES:
                     return False

@@ -43,6 +43,15 @@ _NAMED: Final[dict[WaitCause, LikelyCause]] = {
 }
 
 
+_HOLDS: Final = {
+    WaitCause.PAUSED_BY_US: "{channel} is paused by us: resume_channel('{channel}') lets it go on",
+    WaitCause.PAUSED_BY_PEER: "{channel} is paused by the peer, until it sends RESUME_CHANNEL",
+    WaitCause.SOCKET: "the peer does not read: what was admitted before is not written yet, {channel} has to wait",
+    WaitCause.WRITER: "a text that somebody streams holds {channel}: it is open, and nothing more was written to it",
+    WaitCause.OFFLINE: "{channel} has no connection",
+}
+
+
 class Standing(NamedTuple):
     """One place in a channel's queue at one moment."""
 
@@ -77,21 +86,12 @@ def lack_text(standing: Standing) -> str:
 def _held_text(standing: Standing) -> str:
     channel, cause = standing.channel, standing.first.cause
     needed, has, missing = standing.first.needed, standing.ledger.spendable, standing.ledger.missing(standing.first.needed)
-    match cause:
-        case WaitCause.MESSAGES:
-            lack = _credit_text(channel, amount(needed.messages, "message"), has.messages, missing.messages)
-        case WaitCause.BYTES:
-            lack = _credit_text(channel, amount(needed.byte_credits, "byte"), has.byte_credits, missing.byte_credits)
-        case WaitCause.PAUSED_BY_US:
-            return f"{channel} is paused by us: resume_channel({channel!r}) lets it go on"
-        case WaitCause.PAUSED_BY_PEER:
-            return f"{channel} is paused by the peer, until it sends RESUME_CHANNEL"
-        case WaitCause.SOCKET:
-            return f"the peer does not read: what was admitted before is not written yet, {channel} has to wait"
-        case WaitCause.OFFLINE:
-            return f"{channel} has no connection"
-        case _:
-            return f"{channel} is being served"
+    if cause is WaitCause.MESSAGES:
+        lack = _credit_text(channel, amount(needed.messages, "message"), has.messages, missing.messages)
+    elif cause is WaitCause.BYTES:
+        lack = _credit_text(channel, amount(needed.byte_credits, "byte"), has.byte_credits, missing.byte_credits)
+    else:
+        return _HOLDS.get(cause, "{channel} is being served").format(channel=channel)
     return f"{lack}; {grant_text(standing.last_grant_age_s)}"
 
 

@@ -38,6 +38,16 @@ def timed_out(parcel: Parcel[Any], standing: Standing) -> HAIPError:
     return FlowControlTimeout(text, cause=standing.shortage.cause, channel=standing.channel)
 
 
+def cut_short(parcel: Parcel[Any], standing: Standing, waited_s: float, *, is_sent: bool) -> HAIPError:
+    """Return what the writer of an open text gets whose deadline passed; the text stays open."""
+    what = f"a piece of {parcel.event_type} waited {waited_s:.1f} s: {lack_text(standing)}"
+    if is_sent:
+        text = f"{what}. A part of the piece was sent, the rest will not be; the text is still open"
+        return PartialSendError(text, message_id=parcel.message_id or "", parts_sent=parcel.progress.parts)
+    text = f"{what}.{advice_text(standing)} Nothing of the piece was sent; the text is still open"
+    return FlowControlTimeout(text, cause=standing.first.cause, channel=standing.channel)
+
+
 def failed(channel: str, parcel: Parcel[Any], failure: HAIPError) -> HAIPError:
     """Return what a sender gets whose parcel can never go through; `failure` becomes its cause."""
     if isinstance(failure, (MessageTooLargeError, TransactionEndedError)) and not parcel.progress.frames:

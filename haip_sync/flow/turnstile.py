@@ -15,6 +15,7 @@ Guarantees, which every test of this module holds it to:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from haip_sync.errors import (
     ConnectionClosedError,
@@ -27,7 +28,7 @@ from haip_sync.flow.admission import Admission
 from haip_sync.flow.explain import explanation, nobody_waits, over
 from haip_sync.flow.gates import C, Gate, Parcel, Shortage, Ticket
 from haip_sync.flow.ledger import NOTHING, Cost
-from haip_sync.flow.outcomes import failed, interrupted_note, refused, refused_later, taken_out, timed_out
+from haip_sync.flow.outcomes import cut_short, failed, interrupted_note, refused, refused_later, taken_out, timed_out
 from haip_sync.state import Explanation
 
 
@@ -64,6 +65,87 @@ class Turnstile(Admission[C]):
                 exc.add_note(interrupted_note(channel, ticket))
             raise
         return ticket
+
+    def open_place(self, channel: str, parcel: Parcel[C], timeout_s: float | None) -> Ticket[C]:
+        """Let the first step of `parcel` through and leave it first in line, for more: see `go_on`, `give_up_place`.
+
+        Nothing of the channel passes it until it is over. Raises as `pass_through`, and leaves nothing behind then.
+        """
+        ticket = Ticket(parcel, self._clock())
+        try:
+            with self._lock:
+                self.mend()
+                gate = self.entrance(channel, parcel)
+                gate.add(ticket)
+                self.serve((gate,))
+                if not self._wait_in_place(gate, ticket, lambda: parcel.progress.frames > 0, ticket.since_s, timeout_s):
+                    standing = self._standing(gate, ticket, self._why(gate, ticket, gate.standing()))
+                    ticket.abandoned = True
+                    raise refused(parcel, standing) if timeout_s == 0 else timed_out(parcel, standing)
+        except BaseException as exc:
+            self.give_up_place(channel, ticket)
+            if not isinstance(exc, HAIPError):
+                exc.add_note(interrupted_note(channel, ticket))
+            raise
+        return ticket
+
+    def go_on(
+        self,
+        channel: str,
+        ticket: Ticket[C],
+        *,
+        begin: Callable[[], None],
+        is_done: Callable[[], bool],
+        give_up: Callable[[], bool],
+        timeout_s: float | None,
+    ) -> None:
+        """Give a ticket that stands first more to send, and wait until that is admitted.
+
+        `begin`, `is_done` and `give_up` are called under the lock. `give_up` takes back what has not left, at the deadline and
+        at an interrupt; it returns whether something of it has. Raises `FlowControlTimeout` (nothing of it was sent),
+        `PartialSendError` (some was; or the connection ended). The place is kept. Without the lock.
+        """
+        began_s = self._clock()
+        try:
+            with self._lock:
+                self.mend()
+                gate = self.gate(channel)
+                begin()
+                self.serve((gate,))
+                if not self._wait_in_place(gate, ticket, is_done, began_s, timeout_s):
+                    standing = self._standing(gate, ticket, self._why(gate, ticket, gate.standing()))
+                    raise cut_short(ticket.parcel, standing, self._clock() - began_s, is_sent=give_up())
+        except BaseException:
+            with self._lock:
+                self.mend()
+                give_up()
+            self._poke()
+            raise
+
+    def give_up_place(self, channel: str, ticket: Ticket[C]) -> None:
+        """Leave the line, if the ticket still stands there, and admit the next. Twice is once. Without the lock."""
+        ticket.abandoned = True
+        self._poke()
+        with self._lock:
+            self.mend()
+            self._clear_place(self.gate(channel), ticket)
+
+    def _wait_in_place(
+        self, gate: Gate[C], ticket: Ticket[C], is_done: Callable[[], bool], began_s: float, timeout_s: float | None
+    ) -> bool:
+        """Wait until `is_done`; return False at the deadline. Requires the lock. Raises where the ticket has failed."""
+        while not is_done():
+            if ticket.failure is not None:
+                raise failed(gate.channel, ticket.parcel, ticket.failure)
+            remaining_s = None if timeout_s is None else began_s + timeout_s - self._clock()
+            if remaining_s is not None and remaining_s <= 0:
+                return False
+            if ticket.condition is None:
+                ticket.condition = self._parking.new_condition()
+            self._watcher.blocked(gate)
+            self.report.blocked(gate, ticket, self._why)
+            self._parking.wait(ticket.condition, remaining_s)
+        return True
 
     def entrance(self, channel: str, parcel: Parcel[C]) -> Gate[C]:
         """Return the gate of `channel` if the parcel may stand there at all. Requires the lock."""
@@ -239,8 +321,10 @@ class Turnstile(Admission[C]):
             since_s = max(min(standing[0].since_s, gate.busy_since_s or math.inf), gate.last_admitted_s) if standing else now_s
             stalled_s = now_s - since_s
             if standing and not gate.stall_told and stalled_s >= after_s:
-                gate.stall_told = True
                 why = self.explain(gate.channel)
+                if why.cause == WaitCause.WRITER.value and len(standing) == 1:
+                    continue  # an open text whose writer takes its time, and nobody behind it
+                gate.stall_told = True
                 found.append(
                     ChannelStalled(
                         time_s=now_s,

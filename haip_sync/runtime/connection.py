@@ -18,6 +18,7 @@ from weakref import ReferenceType, ref
 from haip_sync.errors import ConnectionClosedError, DeadlockError, HAIPError, HAIPTimeout
 from haip_sync.events import Connected, Disconnected, Message
 from haip_sync.flow import audit
+from haip_sync.flow.gates import Ticket
 from haip_sync.flow.ledger import Cost
 from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.flow.outbox import Outbox
@@ -43,7 +44,7 @@ from haip_sync.runtime.line import OPCODE_CLOSE, Line, encode, is_close
 from haip_sync.runtime.mailbox import Mailbox, Taker
 from haip_sync.runtime.meaning import Meaning, least_window
 from haip_sync.runtime.outgoing import Entry, Outgoing
-from haip_sync.runtime.parcels import FrameParcel, TextParcel
+from haip_sync.runtime.parcels import FrameParcel, StreamParcel, TextParcel
 from haip_sync.runtime.peer_log import PeerLog, WireLog
 from haip_sync.runtime.reading import POLICY_VIOLATION, loss, read_until_goodbye
 from haip_sync.runtime.reception import Reception
@@ -227,6 +228,28 @@ class Connection:
             if is_admitted and not isinstance(exc, HAIPError):
                 exc.add_note(f"haip_sync: {parcel.event_type} on {channel} was admitted before the interrupt: it is sent.")
             raise
+
+    def open_stream(self, channel: str, parcel: StreamParcel, timeout_s: float | None) -> Ticket[Entry]:
+        """Send START of a text that is written piece by piece. Blocks; raises as `Turnstile.open_place`."""
+        self.check_not_reentered()
+        ticket = self.rooms.turnstile.open_place(channel, parcel, timeout_s)
+        self._write_through(f"{parcel.event_type} on {channel}", parcel.last_entry)
+        return ticket
+
+    def go_on_with_stream(
+        self,
+        channel: str,
+        ticket: Ticket[Entry],
+        parcel: StreamParcel,
+        *,
+        begin: Callable[[], None],
+        is_done: Callable[[], bool],
+        timeout_s: float | None,
+    ) -> None:
+        """Send the next piece of a text, or its END. Blocks; raises as `Turnstile.go_on`."""
+        self.check_not_reentered()
+        self.rooms.turnstile.go_on(channel, ticket, begin=begin, is_done=is_done, give_up=parcel.take_back, timeout_s=timeout_s)
+        self._write_through(f"a piece of {parcel.event_type} on {channel}", parcel.last_entry)
 
     def _write_through(self, what: str, entry: Entry) -> None:
         try:

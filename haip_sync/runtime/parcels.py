@@ -213,6 +213,56 @@ class TextParcel(_FramesParcel):
         return self._session.frames.make(self._channel, frame_type, payload_json, **self._ids)
 
 
+class StreamParcel(TextParcel):
+    """A text whose writer goes on writing: START leaves at once, a PART or more for each piece, END once it is closed.
+
+    Whatever changes it requires the connection's lock.
+    """
+
+    def __init__(self, outgoing: Outgoing, session: Session, dialect: TextDialect, members: dict[str, Any], channel: str) -> None:
+        super().__init__(outgoing, session, dialect, members, channel=channel, text="", may_stream=True)
+        self._is_closed = False
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether everything that was written is admitted, START included."""
+        return self.progress.frames > 0 and self.progress.offset == len(self._escaped)
+
+    def write(self, escaped: bytes) -> None:
+        """Add a piece, once everything before it has left."""
+        fresh = self.progress._replace(offset=0)
+        # Two stores and no call: no interrupt can come between.
+        self._escaped = escaped
+        self.progress = fresh
+
+    def take_back(self) -> bool:
+        """Forget what was written and has not left, END too; return whether something of it has."""
+        offset = self.progress.offset
+        self._escaped = self._escaped[:offset]
+        self._is_closed = False
+        return offset > 0
+
+    def close(self) -> None:
+        """Let END follow."""
+        self._is_closed = True
+
+    def indivisible_bytes(self) -> int:
+        """Return the most that START, END or a part with one character can cost."""
+        part = self._part(0, 0).size(_MOST_SEQ, _MOST_SEQ) + _LONGEST_CHARACTER
+        return max(part, super().indivisible_bytes())
+
+    @property
+    def may_stream_early(self) -> bool:
+        """Return False: it never waits for a whole."""
+        return False
+
+    def next_step(self, ledger: Ledger) -> Step[Entry] | Shortage:
+        """Return START, the next piece or END; between the pieces it is its writer's turn."""
+        if self.is_drained and not self._is_closed:
+            return Shortage(WaitCause.WRITER, NOTHING)
+        return self._next_piece(ledger)
+
+
 class WaitParcel:
     """A wait for credit: it stands in line like any sender, and takes nothing."""
 

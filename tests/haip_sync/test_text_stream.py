@@ -1,0 +1,184 @@
+"""A text that is written piece by piece: it arrives as it is written, whole or without END, and holds its channel meanwhile."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from support.turnstiles import PATIENCE_S, until
+
+from haip_sync import (
+    ConfigError,
+    ConnectionClosedError,
+    FlowControlError,
+    FlowControlTimeout,
+    HAIPClient,
+    PartialSendError,
+    TextStream,
+    UnsupportedByPeerError,
+)
+from haip_sync.testing import DevServer, Never
+
+Start = Callable[..., tuple[DevServer, HAIPClient]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Return a function that starts a server and a client that knows it."""
+    with ExitStack() as stack:
+
+        def start_both(**server: Any) -> tuple[DevServer, HAIPClient]:
+            running = stack.enter_context(DevServer(agent=False, **server))
+            client = stack.enter_context(HAIPClient(running.url))
+            running.wait_for_session()
+            return running, client
+
+        yield start_both
+
+
+def types(server: DevServer, channel: str = "USER") -> list[str]:
+    """Return the types of the frames that arrived on a channel."""
+    return [frame.type for frame in server.wait_for_session().received if frame.channel == channel]
+
+
+def test_pieces_arrive_as_they_are_written(start: Start) -> None:
+    """START is there before the first piece, each piece before the next, and the whole is the pieces in a row."""
+    server, client = start()
+    with client.text_stream("USER", author="me") as out:
+        until(lambda: types(server) == ["MESSAGE_START"])
+        for number, piece in enumerate(("grüß ", "", 'dich\n"', "😀"), 1):
+            out.write(piece, timeout=PATIENCE_S)
+            parts = number if number < 2 else number - 1
+            until(lambda parts=parts: types(server) == ["MESSAGE_START"] + ["MESSAGE_PART"] * parts)
+        assert client.connection_state().channels["USER"].waiting_for == "writer"
+    session = server.wait_for_session()
+    session.wait_for(lambda s: s.text_count == 1)
+    text = session.texts("USER")[0]
+    assert (text.text, text.author, text.message_id) == ('grüß dich\n"😀', "me", out.message_id)
+    receipt = out.close()
+    assert (receipt, receipt.message_id) == (out.close(), out.message_id)
+    with pytest.raises(ConnectionClosedError, match="takes no more"):
+        out.write("late")
+    assert session.books("USER").breaches == 0
+
+
+def test_nothing_of_the_channel_passes_an_open_text(start: Start) -> None:
+    """Frames and texts that came later wait for its end; other channels do not."""
+    server, client = start(policy=None)
+    with ThreadPoolExecutor(1) as pool:
+        with client.text_stream("USER") as out:
+            late = pool.submit(client.send, "USER", "TOOL_CALL", {"call_id": "1", "tool": "t"}, timeout=PATIENCE_S)
+            until(lambda: client.connection_state().channels["USER"].waiting == 2)
+            assert "a text that somebody streams holds USER" in str(client.explain("USER"))
+            with pytest.raises(FlowControlError, match="came first"):
+                client.send_text_message("USER", "at once", timeout=0)
+            client.send_text_message("AGENT", "elsewhere", timeout=PATIENCE_S)
+            out.write("a", timeout=PATIENCE_S)
+            out.write("b", timeout=PATIENCE_S)
+        late.result(PATIENCE_S)
+    until(lambda: types(server) == ["MESSAGE_START", "MESSAGE_PART", "MESSAGE_PART", "MESSAGE_END", "TOOL_CALL"])
+
+
+def test_a_piece_waits_for_credit_and_a_deadline_takes_it_back(start: Start) -> None:
+    """Without credit a piece waits; past its deadline nothing of it is sent, then or later, and the text goes on."""
+    server, client = start(policy=Never(), initial_credits=2)
+    with client.text_stream("USER") as out:
+        out.write("one", timeout=PATIENCE_S)
+        with pytest.raises(FlowControlTimeout, match="Nothing of the piece was sent; the text is still open") as caught:
+            out.write("never", timeout=0.05)
+        assert caught.value.cause == "messages"
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(out.write, "two", timeout=PATIENCE_S)
+            until(lambda: client.connection_state().channels["USER"].waiting_for == "messages")
+            server.grant("USER", 2)
+            waiting.result(PATIENCE_S)
+    server.wait_for_session().wait_for(lambda s: s.text_count == 1)
+    assert server.wait_for_session().texts("USER")[0].text == "onetwo"
+
+
+def test_a_piece_that_is_longer_than_the_credit_says_how_much_went(start: Start) -> None:
+    """A piece that cannot go whole within its deadline is a PartialSendError; what was not sent is never sent."""
+    server, client = start(policy=Never(), initial_credits=9, initial_credit_bytes=1_500)
+    with pytest.raises(PartialSendError, match="A part of the piece was sent"), client.text_stream("USER") as out:
+        out.write("x" * 5_000, timeout=0.05)
+    server.grant("USER", 20, 100_000)
+    client.send_text_message("USER", "next", timeout=PATIENCE_S)
+    session = server.wait_for_session()
+    session.wait_for(lambda s: s.text_count == 1)
+    assert [text.text for text in session.texts("USER")] == ["next"]
+    assert types(server)[:3] == ["MESSAGE_START", "MESSAGE_PART", "MESSAGE_START"]
+
+
+def test_an_exception_ends_it_without_an_end(start: Start) -> None:
+    """After an exception in the block the peer sees no END, and the next text may go."""
+    server, client = start()
+    streams: list[TextStream] = []
+
+    def fail_inside() -> None:
+        with client.text_stream("USER") as out:
+            streams.append(out)
+            out.write("half", timeout=PATIENCE_S)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_inside()
+    client.send_text_message("USER", "next", timeout=PATIENCE_S)
+    server.wait_for_session().wait_for(lambda s: s.text_count == 1)
+    assert types(server) == ["MESSAGE_START", "MESSAGE_PART", "MESSAGE_START", "MESSAGE_PART", "MESSAGE_END"]
+    streams[0].abandon()
+
+
+def test_a_forgotten_text_holds_nobody_up(start: Start) -> None:
+    """A stream that nobody holds any more lets the next go."""
+    _, client = start()
+    streams = [client.text_stream("USER")]
+    streams[0].write("half", timeout=PATIENCE_S)
+    streams.clear()
+    gc.collect()
+    client.send_text_message("USER", "next", timeout=PATIENCE_S)
+
+
+def test_the_end_of_the_connection_is_told_to_the_writer(start: Start) -> None:
+    """A writer that waits is told how many parts are out when the client closes; so is one that comes later."""
+    _, client = start(policy=Never(), initial_credits=2)
+    out = client.text_stream("USER")
+    out.write("one", timeout=PATIENCE_S)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(out.write, "two", timeout=PATIENCE_S)
+        until(lambda: client.connection_state().channels["USER"].waiting_for == "messages")
+        client.close()
+        with pytest.raises(PartialSendError) as caught:
+            waiting.result(PATIENCE_S)
+    assert caught.value.parts_sent == 1
+    with pytest.raises(PartialSendError):
+        out.write("three", timeout=PATIENCE_S)
+    out.abandon()
+
+
+def test_what_cannot_be_streamed_is_refused(start: Start) -> None:
+    """A wrong argument, a start without credit, a full line at timeout 0 and a peer of another dialect leave nothing behind."""
+    _, client = start(policy=Never(), initial_credits=0)
+    with pytest.raises(FlowControlError, match="Nothing was sent"):
+        client.text_stream("USER", timeout=0)
+    with pytest.raises(FlowControlTimeout, match="Nothing was sent"):
+        client.text_stream("USER", timeout=0.01)
+    assert client.connection_state().channels["USER"].backlog == 0
+    _, other = start()
+    with other.text_stream("USER") as out, pytest.raises(ConfigError, match="text must be a string"):
+        out.write(5)  # type: ignore[arg-type]
+    _, third = start(dialect="transaction")
+    with pytest.raises(UnsupportedByPeerError, match="inside a transaction only"):
+        third.text_stream("USER")
+
+
+def test_a_stream_says_what_it_is(start: Start) -> None:
+    """Its repr names the text, the channel and its state."""
+    _, client = start()
+    with client.text_stream("USER") as out:
+        assert isinstance(out, TextStream)
+        assert repr(out) == f"<TextStream {out.message_id} on USER: open>"
+    assert repr(out).endswith("over>")
