@@ -1,4 +1,4 @@
-"""What every test is held to: it leaves no thread behind."""
+"""What every test is held to: it leaves no thread behind. At the end the run says how many schedules it has tried."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from support.interleavings import TALLY
 
 _GRACE_S = 5.0
 
@@ -21,3 +22,9 @@ def _leaves_no_thread() -> Iterator[None]:
         thread.join(max(0.0, deadline_s - time.monotonic()))
     left = [thread.name for thread in threading.enumerate() if thread not in before and thread.is_alive()]
     assert not left, f"threads left behind: {left}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many interleavings the deterministic scheduler has run."""
+    if TALLY:
+        terminalreporter.write_line(f"deterministic scheduler: {sum(TALLY):,} schedules in {len(TALLY)} scenarios")

@@ -37,6 +37,10 @@ RETURNED = "returned"
 _NOTHING_SENT = (FlowControlTimeout, FlowControlError, NotSentError, ConnectionClosedError, QueueFullError)
 
 
+TALLY: list[int] = []
+"""How many schedules each scenario had, for the end of the run to say."""
+
+
 class Parts(NamedTuple):
     """What is on trial: the real things, or mutants of them."""
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from support.interleavings import (
+    TALLY,
     Program,
     Rig,
     Scenario,
@@ -76,6 +77,7 @@ def scheduler() -> Iterator[Scheduler]:
 
 def _tell(what: str, schedules: int) -> None:
     sys.stdout.write(f"{schedules:7} schedules: {what}\n")
+    TALLY.append(schedules)
 
 
 # ---- The scheduler itself --------------------------------------------------------------------------------------------------
