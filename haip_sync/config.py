@@ -22,7 +22,7 @@ DEFAULT_INITIAL_CREDIT_BYTES: Final = 1 << 20
 DEFAULT_MAX_CREDITS: Final = 100
 DEFAULT_MAX_CREDIT_BYTES: Final = 10 << 20
 
-DEFAULT_MAX_FRAME_BYTES: Final = 16 << 20
+DEFAULT_MAX_FRAME_BYTES: Final = 4 << 20
 DEFAULT_MAX_NESTING: Final = 64
 DEFAULT_MAX_CHANNELS: Final = 1_024
 DEFAULT_MAX_UNWRITTEN_ANSWERS_BYTES: Final = 16 << 20
@@ -212,7 +212,8 @@ class Limits:
 
     max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES
     """Largest WebSocket message that is taken in, all fragments together; looked at before any memory is taken for it. A larger
-    one ends the connection (WebSocket close code 1009)."""
+    one ends the connection (WebSocket close code 1009), whatever credit there is for it. Decoded, JSON may take
+    26 times as much memory as on the wire: raise this only for a peer that needs it."""
     max_nesting: int = DEFAULT_MAX_NESTING
     """Levels of arrays and objects in a frame, the envelope being the first; 1 to 500. A deeper one is a frame that cannot be
     read."""
