@@ -15,6 +15,7 @@ from haip_sync.protocol.happenings import Violated
 from haip_sync.protocol.names import ERROR, HAI
 from haip_sync.protocol.session import Received, Session
 from haip_sync.protocol.transactions import transaction_of
+from haip_sync.runtime.discretion import discreet_error
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.mailbox import Taker
 from haip_sync.runtime.meaning import Meaning
@@ -39,6 +40,9 @@ class Host(Protocol):
 
     def refuse(self, failure: HAIPError) -> None:
         """End the connection for this reason, once what is posted has left."""
+
+    def without_secrets(self, text: str) -> str:
+        """Return what the peer said with what we told it in confidence struck out. Needs no lock."""
 
     def route(self, message: Message) -> bool:
         """Hand a data frame to the transaction of ours that it belongs to; return False where there is none."""
@@ -86,6 +90,8 @@ class Reception:
                 self.wire_log.received_unreadable(len(data))
             self._take(partial(Session.unreadable, exc=exc), None, None)
             return
+        if envelope.type == ERROR:  # a server may repeat what it refuses
+            envelope = discreet_error(envelope, self._host.without_secrets)
         if self.wire_log is not None:
             self.wire_log.received(envelope, len(data))
         if envelope.bin_len is None:
@@ -125,6 +131,8 @@ class Reception:
                 self._host.post(reply)
             for happening in received.happenings:
                 self._meaning.apply(happening)
+                if isinstance(happening, Violated) and envelope is not None and not received.is_echo:
+                    rooms.routes.unreadable(envelope, happening.error)
             if envelope is not None and received.deliver:
                 self._deliver(envelope, received, binary)
             elif envelope is not None and received.is_data:
