@@ -113,7 +113,7 @@ class Connection:
             self.rooms,
             meaning,
             keeps_inbox=settings.keeps_inbox,
-            max_nesting=settings.limits.max_nesting,
+            limits=settings.limits,
             log=self._peer_log,
         )
         self._lock = parking.lock
