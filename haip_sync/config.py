@@ -22,9 +22,10 @@ DEFAULT_INITIAL_CREDIT_BYTES: Final = 1 << 20
 DEFAULT_MAX_CREDITS: Final = 100
 DEFAULT_MAX_CREDIT_BYTES: Final = 10 << 20
 
-DEFAULT_MAX_FRAME_BYTES: Final = 16 << 20
+DEFAULT_MAX_FRAME_BYTES: Final = 4 << 20
 DEFAULT_MAX_NESTING: Final = 64
 DEFAULT_MAX_CHANNELS: Final = 1_024
+DEFAULT_MAX_UNTAKEN_BYTES: Final = 64 << 20
 DEFAULT_MAX_UNWRITTEN_ANSWERS_BYTES: Final = 16 << 20
 DEFAULT_MAX_LOG_LINES_PER_S: Final = 20
 _MOST_NESTING: Final = 500
@@ -212,19 +213,30 @@ class Limits:
 
     max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES
     """Largest WebSocket message that is taken in, all fragments together; looked at before any memory is taken for it. A larger
-    one ends the connection (WebSocket close code 1009)."""
+    one ends the connection (WebSocket close code 1009), whatever credit there is for it. Decoded, JSON may take
+    26 times as much memory as on the wire: raise this only for a peer that needs it."""
     max_nesting: int = DEFAULT_MAX_NESTING
     """Levels of arrays and objects in a frame, the envelope being the first; 1 to 500. A deeper one is a frame that cannot be
     read."""
     max_channels: int = DEFAULT_MAX_CHANNELS
     """Channels of a connection, ours and the peer's together. The channels that HAIP or the settings name must fit."""
+    max_untaken_bytes: int = DEFAULT_MAX_UNTAKEN_BYTES
+    """What may have arrived and wait to be taken, on all channels together, as it came on the wire. A frame beyond is dropped and
+    answered with FLOW_CONTROL_VIOLATION, whatever credit there is for it; a single frame is always taken in."""
     max_unwritten_answers_bytes: int = DEFAULT_MAX_UNWRITTEN_ANSWERS_BYTES
     """What may stand unwritten before a peer that asks for answers and reads none is given up."""
     max_log_lines_per_s: int = DEFAULT_MAX_LOG_LINES_PER_S
     """Warnings about the peer that are logged in one second; the rest are counted, and their number logged."""
 
     def __post_init__(self) -> None:
-        for name in ("max_frame_bytes", "max_nesting", "max_channels", "max_unwritten_answers_bytes", "max_log_lines_per_s"):
+        for name in (
+            "max_frame_bytes",
+            "max_nesting",
+            "max_channels",
+            "max_untaken_bytes",
+            "max_unwritten_answers_bytes",
+            "max_log_lines_per_s",
+        ):
             check_count(f"limits.{name}", getattr(self, name), minimum=1)
         if self.max_nesting > _MOST_NESTING:
             raise ConfigError(f"limits.max_nesting must be at most {_MOST_NESTING}, not {self.max_nesting}")

@@ -88,6 +88,8 @@ class Message(ChannelEvent, frozen=True, kw_only=True):
     binary_mime: str | None = None
     frame_bytes: int = 0
     """What it cost of our grant, in bytes."""
+    wire_bytes: int = 0
+    """What it took on the wire, in bytes, its binary frame included: of a media frame more than it costs."""
     message_credits: int = 1
     """What it cost of our grant, in messages: 0 for PART and END of a text with `credit_unit="message"`."""
     is_echo: bool = False

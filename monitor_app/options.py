@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="haip-monitor", description="Show every channel of a HAIP connection live, and steer it."
     )
-    parser.add_argument("url", nargs="?", metavar="URL", help="the server, ws://host:port")
+    parser.add_argument("url", nargs="?", metavar="URL", help="the server, ws://host:port, or wss://host:port for TLS")
     parser.add_argument("--token", help="the token that the server asks for")
     parser.add_argument(
         "--demo",

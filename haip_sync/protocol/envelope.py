@@ -72,9 +72,9 @@ def decode_envelope(data: bytes, *, max_nesting: int = DEFAULT_MAX_NESTING) -> E
     of the wrong type, a null payload, an illegal channel name.
     """
     try:
+        check_nesting(data, max_nesting)  # first: it is cheaper than what it refuses
         envelope = _decoder.decode(data)
         check_channel(envelope.channel)
-        check_nesting(data, max_nesting)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ConfigError) as exc:
         raise ProtocolError(f"a frame of {len(data)} bytes is no HAIP envelope: {exc!s:.200}", blame="remote") from exc
     if envelope.payload is None:

@@ -108,14 +108,14 @@ class Connection:
         self.exchanges = Exchanges(self, self.rooms, self.control)
         asking = Asking(self.rooms, self.watch, self.control, lambda: self.is_open)
         self._service = Service(self, self.rooms, self.writer, asking, settings, clock)
-        self._peer_log = PeerLog(dispatcher, clock, settings.limits.max_log_lines_per_s)
+        self._peer_log = PeerLog(dispatcher, clock, settings.limits.max_log_lines_per_s, without_secrets=self.without_secrets)
         meaning = Meaning(self, self.rooms, settings.flow_control, self._peer_log)
         self._reception = Reception(
             self,
             self.rooms,
             meaning,
             keeps_inbox=settings.keeps_inbox,
-            max_nesting=settings.limits.max_nesting,
+            limits=settings.limits,
             log=self._peer_log,
         )
         self._lock = parking.lock
@@ -179,7 +179,7 @@ class Connection:
         """Send our HAI and let the threads run."""
         line.attach(self._post_raw)
         line.limit_frames(self._settings.limits.max_frame_bytes)
-        self.writer.wire_log = self._reception.wire_log = WireLog.if_wanted(self.rooms.dispatcher)
+        self.writer.wire_log = self._reception.wire_log = WireLog.if_wanted(self.rooms.dispatcher, line.without_secrets)
         name = self._settings.name
         with self._lock:
             if self._closing or self._ended:

@@ -22,13 +22,25 @@ class _Look(NamedTuple):
 
 
 class Inbox(Mailbox):
-    """The messages that are nobody else's, and a receive window per channel. Methods require the connection's lock."""
+    """The messages that are nobody else's, and a receive window per channel. Methods require the connection's lock.
+
+    Attributes:
+        arrived_bytes: What all frames that were kept have taken on the wire, whatever they cost; counted by the reader.
+        taken_bytes: What of it was taken.
+    """
 
     def __init__(self, parking: Parking) -> None:
         super().__init__(parking)
+        self.arrived_bytes = 0
+        self.taken_bytes = 0
         self._looks: dict[str, _Look] = {}
         self._first_window = NOTHING
         self._windows: dict[str, ReceiveWindow] = {}
+
+    @property
+    def untaken_bytes(self) -> int:
+        """What waits to be taken, on all channels and in all handles together."""
+        return self.arrived_bytes - self.taken_bytes
 
     def open_epoch(self, first_window: Cost) -> None:
         """Begin a credit epoch in which our HAI grants `first_window` on every channel."""
@@ -60,7 +72,9 @@ class Inbox(Mailbox):
         if taker.counted is not message:
             window = self.window(message.channel)
             waiting, frames, books = window.after_taking(Cost(message.message_credits, message.frame_bytes))
-            # Four stores and no call: no interrupt can come between.
+            taken_bytes = self.taken_bytes + message.wire_bytes
+            # Five stores and no call: no interrupt can come between.
+            self.taken_bytes = taken_bytes
             window.waiting = waiting
             window.frames_waiting = frames
             window.books = books

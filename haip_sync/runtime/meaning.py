@@ -50,6 +50,9 @@ class Host(Protocol):
     def greeted(self) -> None:
         """Note that both HAIs were exchanged."""
 
+    def without_secrets(self, text: str) -> str:
+        """Return what the peer said with what we told it in confidence struck out."""
+
     def complain(self, text: str) -> None:
         """Note what came in place of the peer's HAI, for the error of a handshake that fails."""
 
@@ -200,10 +203,15 @@ class Meaning:
                 self._log(f"{violation.code}: {violation}")
                 self._rooms.put(
                     ErrorReported(
-                        time_s=now_s, code=violation.code, message=str(violation), reported_by="us", related_id=related_id
+                        time_s=now_s,
+                        code=violation.code,
+                        message=self._host.without_secrets(str(violation)),
+                        reported_by="us",
+                        related_id=related_id,
                     )
                 )
             case SequencingStopped(seq):
+                seq = self._host.without_secrets(seq)
                 self._warn(f"the peer's seq {seq!r:.60} does not keep to HAIP: nothing is acknowledged on this connection")
             case MajorChanged(pv):
                 self._warn(f"a frame of the peer's says MAJOR {pv}, and we agreed on 1: such frames are read as MAJOR 1")

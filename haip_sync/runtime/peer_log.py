@@ -6,7 +6,10 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
+from haip_sync.config import WELL_KNOWN_CHANNELS
 from haip_sync.protocol.envelope import Envelope
+from haip_sync.protocol.payloads import is_known
+from haip_sync.protocol.sequencing import is_seq
 from haip_sync.runtime.outgoing import Entry
 
 connection_log = logging.getLogger("haip_sync.connection")
@@ -27,8 +30,11 @@ class PeerLog:
     Every method requires the connection's lock.
     """
 
-    def __init__(self, sink: _Sink, clock: Callable[[], float], lines_per_s: int) -> None:
+    def __init__(
+        self, sink: _Sink, clock: Callable[[], float], lines_per_s: int, *, without_secrets: Callable[[str], str] = str
+    ) -> None:
         self._sink = sink
+        self._without_secrets = without_secrets
         self._clock = clock
         self._lines_per_s = lines_per_s
         self._second_began_s = float("-inf")
@@ -43,7 +49,7 @@ class PeerLog:
             self._second_began_s, self._lines = now_s, 0
         self._lines += 1
         if self._lines <= self._lines_per_s:
-            self._sink.log(connection_log, logging.WARNING, on_one_line(text))
+            self._sink.log(connection_log, logging.WARNING, on_one_line(self._without_secrets(text)))
         else:
             self._suppressed += 1
 
@@ -57,18 +63,21 @@ class PeerLog:
 class WireLog:
     """Each frame's type, channel, seq and bytes; never its payload, and never an address with a token."""
 
-    def __init__(self, sink: _Sink) -> None:
+    def __init__(self, sink: _Sink, without_secrets: Callable[[str], str]) -> None:
         self._sink = sink
+        self._without_secrets = without_secrets
 
     @classmethod
-    def if_wanted(cls, sink: _Sink) -> WireLog | None:
+    def if_wanted(cls, sink: _Sink, without_secrets: Callable[[str], str]) -> WireLog | None:
         """Return one where "haip_sync.wire" is logged at DEBUG now, which is asked once per connection."""
-        return cls(sink) if wire_log.isEnabledFor(logging.DEBUG) else None
+        return cls(sink, without_secrets) if wire_log.isEnabledFor(logging.DEBUG) else None
 
     def received(self, envelope: Envelope, frame_bytes: int) -> None:
         """Log an envelope of the peer's. Without the lock."""
-        frame_type, seq = (on_one_line(text[:_LONGEST_NAME]) for text in (envelope.type, envelope.seq))
-        self._log(f"received {frame_type} on {envelope.channel}, seq {seq}, {frame_bytes} bytes")
+        frame_type = envelope.type if is_known(envelope.type) else self._as_said(envelope.type)
+        seq = envelope.seq if is_seq(envelope.seq) else self._as_said(envelope.seq)
+        channel = envelope.channel if envelope.channel in WELL_KNOWN_CHANNELS else self._as_said(envelope.channel)
+        self._log(f"received {frame_type} on {channel}, seq {seq}, {frame_bytes} bytes")
 
     def received_unreadable(self, frame_bytes: int) -> None:
         """Log what was no envelope. Without the lock."""
@@ -81,6 +90,10 @@ class WireLog:
                 size = frame.size(seq, entry.ack)
                 attached = "" if frame.binary is None else f" and {len(frame.binary)} binary"
                 self._log(f"sending {frame.type} on {frame.channel}, seq {seq}, {size} bytes{attached}")
+
+    def _as_said(self, text: str) -> str:
+        """Return a word of the peer's own, bounded and without what is secret."""
+        return on_one_line(self._without_secrets(text)[:_LONGEST_NAME])
 
     def _log(self, text: str) -> None:
         self._sink.log(wire_log, logging.DEBUG, text)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+from haip_sync.config import Limits
 from haip_sync.errors import HAIPError, HandshakeError, ProtocolError
 from haip_sync.events import Message, WindowOverrun
 from haip_sync.flow.ledger import Cost
@@ -15,6 +16,7 @@ from haip_sync.protocol.happenings import Violated
 from haip_sync.protocol.names import ERROR, HAI
 from haip_sync.protocol.session import Received, Session
 from haip_sync.protocol.transactions import transaction_of
+from haip_sync.runtime.discretion import discreet_error
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.mailbox import Taker
 from haip_sync.runtime.meaning import Meaning
@@ -40,6 +42,9 @@ class Host(Protocol):
     def refuse(self, failure: HAIPError) -> None:
         """End the connection for this reason, once what is posted has left."""
 
+    def without_secrets(self, text: str) -> str:
+        """Return what the peer said with what we told it in confidence struck out. Needs no lock."""
+
     def route(self, message: Message) -> bool:
         """Hand a data frame to the transaction of ours that it belongs to; return False where there is none."""
 
@@ -60,17 +65,18 @@ class Reception:
         meaning: Meaning,
         *,
         keeps_inbox: bool,
-        max_nesting: int,
+        limits: Limits,
         log: PeerLog,
     ) -> None:
         self._host = host
         self._rooms = rooms
         self._meaning = meaning
         self._keeps_inbox = keeps_inbox
-        self._max_nesting = max_nesting
+        self._limits = limits
         self._log = log
         self.wire_log: WireLog | None = None
         self._awaiting: tuple[Envelope, int] | None = None
+        self._wire_bytes = 0
 
     # ---- From the wire --------------------------------------------------------------------------------------------------------
 
@@ -80,12 +86,14 @@ class Reception:
         if awaiting is not None:
             self._mismatch(f"{awaiting[0].type} announced a binary frame, and a text frame came", awaiting[0])
         try:
-            envelope = decode_envelope(data, max_nesting=self._max_nesting)
+            envelope = decode_envelope(data, max_nesting=self._limits.max_nesting)
         except ProtocolError as exc:
             if self.wire_log is not None:
                 self.wire_log.received_unreadable(len(data))
             self._take(partial(Session.unreadable, exc=exc), None, None)
             return
+        if envelope.type == ERROR:  # a server may repeat what it refuses
+            envelope = discreet_error(envelope, self._host.without_secrets)
         if self.wire_log is not None:
             self.wire_log.received(envelope, len(data))
         if envelope.bin_len is None:
@@ -111,6 +119,7 @@ class Reception:
             self._take(partial(Session.receive_broken, envelope=announced_by, exc=error), announced_by, None)
 
     def _take_envelope(self, envelope: Envelope, frame_bytes: int, binary: bytes | None) -> None:
+        self._wire_bytes = frame_bytes + len(binary or b"")
         self._take(partial(Session.receive, envelope=envelope, frame_bytes=frame_bytes), envelope, binary)
 
     def _take(self, receive: Callable[[Session], Received], envelope: Envelope | None, binary: bytes | None) -> None:
@@ -125,6 +134,8 @@ class Reception:
                 self._host.post(reply)
             for happening in received.happenings:
                 self._meaning.apply(happening)
+                if isinstance(happening, Violated) and envelope is not None and not received.is_echo:
+                    rooms.routes.unreadable(envelope, happening.error)
             if envelope is not None and received.deliver:
                 self._deliver(envelope, received, binary)
             elif envelope is not None and received.is_data:
@@ -155,7 +166,7 @@ class Reception:
             return
         is_echo = envelope.session == rooms.session.session_id
         route = rooms.routes.find(envelope, is_echo=is_echo) if received.is_data else None
-        message = _message(envelope, received, binary, is_routed=route is not None)
+        message = _message(envelope, received, binary, self._wire_bytes, is_routed=route is not None)
         if route is not None:
             route.arrive(message)
             if route.takes_at_once:
@@ -171,7 +182,12 @@ class Reception:
             what = f"{envelope.channel} would be one channel too many; the frame was dropped"
             self._breach(envelope, cost, what, 1, is_kept=False)
             return False
-        window = self._rooms.inbox.window(envelope.channel)
+        window, untaken_bytes = self._rooms.inbox.window(envelope.channel), self._rooms.inbox.untaken_bytes
+        if untaken_bytes and untaken_bytes + self._wire_bytes > self._limits.max_untaken_bytes:
+            what = f"{untaken_bytes} bytes wait that nobody takes, on all channels; a frame on {envelope.channel} was dropped"
+            self._breach(envelope, cost, what, window.breaches, is_kept=False)
+            self._refund(envelope, cost)
+            return False
         if not self._rooms.session.may_update_flow():
             # Such a peer cannot be told of more than it knows: it is not accused, and memory is bounded all the same.
             if not window.holds(cost, at_least=_UNMETERED):
@@ -187,6 +203,7 @@ class Reception:
             if not is_kept:
                 return False
         window.receive(cost)
+        self._rooms.inbox.arrived_bytes += self._wire_bytes
         self._rooms.turnstile.gate(envelope.channel)
         return True
 
@@ -211,7 +228,7 @@ class Reception:
             self._host.post(self._rooms.session.error(_BREACH, what, envelope.id))
 
 
-def _message(envelope: Envelope, received: Received, binary: bytes | None, *, is_routed: bool) -> Message:
+def _message(envelope: Envelope, received: Received, binary: bytes | None, wire_bytes: int, *, is_routed: bool) -> Message:
     return Message(
         time_s=time.monotonic(),
         channel=envelope.channel,
@@ -226,6 +243,7 @@ def _message(envelope: Envelope, received: Received, binary: bytes | None, *, is
         binary=binary,
         binary_mime=envelope.bin_mime,
         frame_bytes=received.cost_bytes,
+        wire_bytes=wire_bytes,
         message_credits=received.cost_messages,
         is_echo=received.is_echo,
         is_routed=is_routed,

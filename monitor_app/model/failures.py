@@ -16,7 +16,7 @@ from haip_sync import (
 from monitor_app.model.source import Failure
 
 _ADVICE: tuple[tuple[type[Exception], str, str], ...] = (
-    (ConfigError, "The address cannot be used", "Write it as ws://host:port."),
+    (ConfigError, "The address cannot be used", "Write it as ws://host:port, or wss://host:port for TLS."),
     (AuthError, "The server refused the token", "Give another one with --token or in File, Connect."),
     (VersionError, "The server speaks another version of HAIP", "No version is in common; nothing was sent."),
     (ProtocolError, "The server does not keep to HAIP", "Is this the address of a HAIP server?"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.scripted_peer import Peer, peer
+from support.scripted_peer import TYPES, Peer, peer
 from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import (
@@ -20,6 +20,7 @@ from haip_sync import (
     HeartbeatPolicy,
     Limits,
     VersionError,
+    WindowOverrun,
 )
 from haip_sync.testing import DevServer, Never
 
@@ -199,3 +200,36 @@ def test_a_call_from_a_signal_handler_in_mid_work_is_refused() -> None:
         session = server.wait_for_session()
         session.wait_for(lambda s: s.texts("USER"), timeout=PATIENCE_S)
         assert [text.text for text in session.texts("USER")] == ["outside"]
+
+
+@pytest.mark.parametrize("is_told_of_credit", [True, False])
+@pytest.mark.parametrize("media", [{}, {"bin_len": 0}])
+def test_what_nobody_takes_is_bounded_on_all_channels_together(media: dict[str, int], *, is_told_of_credit: bool) -> None:
+    """Frames on ever new channels, or such as cost nothing, fill no more memory than allowed; what is taken makes room."""
+    taken = threading.Event()
+
+    def say(speaker: Peer, number: int) -> None:
+        payload = {"message_id": "m", "mime": "audio/pcm", "more": "x" * 1_000}
+        speaker.says("AUDIO_CHUNK" if media else "NEWS", payload, channel=f"c{number}", **media)
+        if media:
+            speaker.connection.send(b"")
+
+    def script(speaker: Peer) -> None:
+        speaker.greets(accept_events=[name for name in TYPES if is_told_of_credit or name != "FLOW_UPDATE"])
+        for number in range(20):
+            say(speaker, number)
+        taken.wait(PATIENCE_S)
+        say(speaker, 20)
+        speaker.stays()
+
+    with peer(script) as url:
+        client = HAIPClient(url, limits=Limits(max_untaken_bytes=10_000))
+        overruns: list[WindowOverrun] = []
+        client.subscribe(overruns.append, WindowOverrun)
+        with client:
+            until(lambda: any(overrun.channel == "c19" for overrun in overruns))
+            kept = [client.receive(PATIENCE_S) for _ in range(20 - len(overruns))]
+            assert 8_000 < sum(message.wire_bytes for message in kept) <= 10_000
+            assert not any(overrun.kept for overrun in overruns)
+            taken.set()
+            assert client.receive(PATIENCE_S).channel == "c20"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
+from support.certificates import authority, server_context
 
 from haip_sync import HAIPClient
 from haip_sync.testing import DevServer, OnRequest, Session
@@ -171,3 +173,31 @@ def test_a_window_on_a_scripts_client_leaves_it_open(qtbot: QtBot, server: DevSe
         window.deleteLater()
         client.send_text_message("USER", "still here", timeout=5.0)
         server.wait_for_session().wait_for(lambda seen: seen.text_count == 1, what="the text")
+
+
+def test_a_server_of_transactions_behind_tls_says_why_it_takes_no_test_message(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A wss:// address is as good as any; what travels inside a transaction only is refused in words, and pausing holds us."""
+    bundle = tmp_path / "authority.pem"
+    authority().cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    with DevServer(dialect="transaction", ssl_context=server_context()) as server:
+        source = ClientSource(factory=open_client, name="monitor")
+        window = MainWindow(Ingest(source), Theme(Mode.LIGHT), "test")
+        try:
+            window.start()
+            source.connect_to(server.url, None)
+            qtbot.waitUntil(window.actions_.pause.isEnabled, timeout=TIMEOUT_MS)
+            source.send_test_message("USER", "hello")
+            source.request("USER", 5, 0)
+            source.pause("USER", None)
+            answered = window.ingest.answered
+            qtbot.waitUntil(lambda: len(answered) == 3, timeout=TIMEOUT_MS)
+            assert "inside a transaction only" in answered["USER", "test message"].result
+            assert "inside a transaction only" in answered["USER", "request"].result
+            assert [answered["USER", action].ok for action in ("test message", "request", "pause")] == [False, False, True]
+            qtbot.waitUntil(lambda: status_of(window, "USER") is Status.PAUSED_BY_US, timeout=TIMEOUT_MS)
+        finally:
+            window.close()
+            window.deleteLater()

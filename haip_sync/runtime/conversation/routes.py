@@ -57,6 +57,14 @@ class Pinger(Protocol):
         """Note the PONG; return the round trip in seconds."""
 
 
+@runtime_checkable
+class Caller(Protocol):
+    """A handle that waits for a TOOL_DONE."""
+
+    def unreadable(self, error: ProtocolError) -> None:
+        """Note that it came, and that nobody can read how the call ended."""
+
+
 class TextRoutes(Protocol):
     """Who takes the frames of texts, if anybody does. Requires the lock."""
 
@@ -126,6 +134,12 @@ class Routes:
         handle = self._begun_by.get(error.related_id) if error.related_id is not None else None
         if handle is not None:
             handle.refused(error, for_credit=for_credit)
+
+    def unreadable(self, envelope: Envelope, error: ProtocolError) -> None:
+        """End the call whose TOOL_DONE cannot be read: nothing more will come of it, and whoever waits would wait for ever."""
+        call: object = self._handles.get(f"call {_named(envelope, 'call_id')}")
+        if envelope.type == TOOL_DONE and isinstance(call, Caller):
+            call.unreadable(error)
 
     def end(self, failure: HAIPError, *, in_good_order: bool) -> None:
         """Tell every handle that the connection is over. Twice is once."""

@@ -28,7 +28,6 @@ from haip_sync.state import SendReceipt
 
 ToolStatus = Literal["SENT", "QUEUED", "RUNNING", "CANCELLING", "OK", "CANCELLED", "ERROR"]
 _STAGES: Final = ("QUEUED", "RUNNING", "CANCELLING")
-_OUTCOMES: Final = ("OK", "CANCELLED", "ERROR")
 _MOST_PROGRESS: Final = 100
 
 
@@ -216,7 +215,7 @@ class ToolCall:
     def arrive(self, message: Message) -> None:
         """Take TOOL_UPDATE or TOOL_DONE in."""
         if message.type == TOOL_DONE:
-            self._end_as(message.payload.get("status", "OK"), message.payload.get("result"))
+            self._end_as(message.payload["status"], message.payload.get("result"))
         else:
             self._update(message.payload)
 
@@ -235,9 +234,7 @@ class ToolCall:
             failure = ToolError(f"{self._what()} failed: {result!r:.200}", tool=self.tool, call_id=self.call_id, result=result)
         elif status == "CANCELLED":
             failure = ToolCancelled(f"{self._what()} was cancelled", tool=self.tool, call_id=self.call_id, result=result)
-        elif status not in _OUTCOMES:
-            failure = ProtocolError(f"{self._what()} ended with a status that HAIP does not know, {status!r:.60}", blame="remote")
-        self._end(status if status in _OUTCOMES else "ERROR", result, failure)
+        self._end(status, result, failure)
 
     def refused(self, error: PeerError, *, for_credit: bool) -> None:
         """Take in the peer's ERROR about TOOL_CALL."""
@@ -249,6 +246,11 @@ class ToolCall:
         else:
             failure = ProtocolError(f"{self._what()} was refused: {said}", code=error.code, blame="remote")
         self._end("ERROR", None, failure)
+
+    def unreadable(self, error: ProtocolError) -> None:
+        """Note that TOOL_DONE came, and that nobody can read how the call ended."""
+        text = f"{self._what()} ended, and how cannot be read: {error}"
+        self._end("ERROR", None, ProtocolError(text, code=error.code, blame="remote"))
 
     def lost(self, failure: HAIPError) -> None:
         """Note that the connection is over."""

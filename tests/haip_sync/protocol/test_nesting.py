@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haip_sync import ProtocolError
+from haip_sync.protocol.envelope import decode_envelope
 from haip_sync.protocol.nesting import check_nesting
 
 _tricky = st.sampled_from(["[", "{", "]}", '"[', "\\", '\\"[', "\\\\", "ä[", 1, None])
@@ -41,3 +42,18 @@ def test_the_depth_is_counted_exactly(value: Any) -> None:
 def test_many_brackets_side_by_side_are_not_deep() -> None:
     """A long flat array passes."""
     check_nesting(json.dumps([[]] * 10_000).encode(), 2)
+
+
+@pytest.mark.parametrize("tail", [b"", b'"', b"\\", b'"[\\'])
+def test_what_is_too_deep_is_refused_before_the_rest_is_looked_at(tail: bytes) -> None:
+    """The first level too many ends it, whatever follows, JSON or not; and brackets before it that close again do not count."""
+    shallow = b"[" + b"[[],{}]," * 50_000
+    check_nesting(shallow + tail, 3)
+    with pytest.raises(ProtocolError, match="nested deeper than 9 levels"):
+        check_nesting(shallow + b"[" * 9 + tail, 9)
+
+
+def test_a_deep_frame_is_never_decoded() -> None:
+    """A frame that is too deep is refused as that, even where it is no JSON: nothing is built of it first."""
+    with pytest.raises(ProtocolError, match="nested deeper than 64 levels"):
+        decode_envelope(b"[" * 65)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from support.certificates import client_context, server_context
 from support.little_proxy import little_proxy
+from support.scripted_peer import Peer, peer
 from support.spills import Spills, spilled
 from support.tcp_peer import HAI, Handler, accepting, answering, frame, read_request, served, unused_port, wait_for_end
 from support.turnstiles import PATIENCE_S, until
@@ -25,6 +27,7 @@ from haip_sync import (
     HAIPError,
     HAIPTimeout,
     QueryToken,
+    SendRefused,
     SubprotocolToken,
 )
 from haip_sync.testing import DevServer
@@ -230,6 +233,28 @@ def refusing(code: int, *, greets: bool) -> Handler:
     return handle
 
 
+def complaining(connection: socket.socket) -> None:
+    """Open a WebSocket, say the token in every ERROR and wherever a frame has room for it, and leave."""
+    request = read_request(connection)
+    error = {
+        "code": f"AUTH_{TOKEN}",
+        "message": f"no such token: {TOKEN}",
+        "related_id": TOKEN,
+        "detail": {TOKEN: [quote(TOKEN)]},
+    }
+    frames: list[dict[str, Any]] = [
+        {"seq": "1", "type": "ERROR", "payload": error},
+        {"seq": "2", "type": "ERROR", "payload": error | {"code": "INSUFFICIENT_CREDITS"}},
+        {"seq": "3", "type": "FLOW_UPDATE", "payload": {"channel": TOKEN + "/", "add_messages": 1}},
+        {"seq": "4", "type": "PING", "payload": {TOKEN: 1}, "crit": True},
+    ]
+    first = {"session": "s", "ts": "1", "channel": "SYSTEM"}
+    texts = [json.dumps({"id": str(number), **first, **members}).encode() for number, members in enumerate(frames)]
+    closing = frame(8, (4000).to_bytes(2, "big"))
+    connection.sendall(accepting(request) + b"".join(frame(1, text) for text in (texts[0], HAI, *texts[1:])) + closing)
+    wait_for_end(connection)
+
+
 SERVERS: dict[str, Handler] = {
     "401 with an echo": echoing(b"HTTP/1.1 401 ", b"\r\nX: y\r\n\r\n"),
     "404 with an echo": echoing(b"HTTP/1.1 404 Not Found\r\nX-Echo: ", b"\r\n\r\n"),
@@ -241,10 +266,11 @@ SERVERS: dict[str, Handler] = {
     "a refusal": refusing(1008, greets=False),
     "an end in the handshake": refusing(4000, greets=False),
     "an end": refusing(4000, greets=True),
+    "complaints": complaining,
 }
 
 # websocket-client's tracing shows every frame as it comes: what a server repeats in one cannot be kept from it.
-IN_A_FRAME = ("a refusal", "an end in the handshake", "an end")
+IN_A_FRAME = ("a refusal", "an end in the handshake", "an end", "complaints")
 
 
 def provoke(make: Callable[[], HAIPClient], spills: Spills, timeout_s: float = PATIENCE_S) -> None:
@@ -272,6 +298,32 @@ def test_whatever_a_server_repeats_nobody_else_sees_it(server: str, way: Callabl
         provoke(lambda: HAIPClient(f"ws://127.0.0.1:{port}", **way(TOKEN)), spills, timeout_s)
     assert "127.0.0.1" in spills.text()
     assert "S3cr3t" not in spills.text()
+
+
+def test_a_token_in_the_hai_is_no_less_secret() -> None:
+    """What a mapping holds is struck out of the server's ERRORs and of its last words as well."""
+    for server in ("complaints", "a refusal", "an end"):
+        with spilled(traces=False) as spills, served(SERVERS[server]) as port:
+            provoke(lambda at=port: HAIPClient(f"ws://127.0.0.1:{at}", auth={"who": ["me", {"key": TOKEN}]}), spills)
+        assert "S3cr3t" not in spills.text()
+
+
+def test_the_words_of_haip_in_an_error_are_left_alone() -> None:
+    """A secret that is a part of a code or of an id does not make the server's ERROR mean something else."""
+    refused: list[SendRefused] = []
+
+    def script(speaker: Peer) -> None:
+        speaker.greets()
+        start = speaker.hears_frame("MESSAGE_START")
+        speaker.says("ERROR", {"code": "INSUFFICIENT_CREDITS", "message": "no CREDIT", "related_id": start["id"]})
+        speaker.stays()
+
+    with peer(script) as url, HAIPClient(url, auth={"account": "CREDIT", "dash": "-----"}) as client:
+        client.subscribe(refused.append, SendRefused)
+        receipt = client.send_text_message("USER", "hello", timeout=PATIENCE_S)
+        until(lambda: refused)
+        assert receipt.outcome == "refused"
+        assert refused[0].message.endswith("The peer says INSUFFICIENT_CREDITS: no ***")
 
 
 def test_what_came_in_place_of_a_hai_is_told_without_the_token() -> None:
