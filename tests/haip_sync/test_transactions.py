@@ -536,6 +536,7 @@ def test_a_transaction_of_the_peers_own_comes_to_receive(start: Start) -> None:
     assert client.receive(PATIENCE_S).transaction is None
     until(lambda: warnings)
     assert "theirs, which nobody here asked for" in warnings[0].text
+    server.wait_for(lambda: server.received)
     assert [frame["type"] for frame in server.received] == ["HAI"]
 
 
