@@ -190,14 +190,14 @@ class HAIPClient:
 
         What was admitted is written first, as far as `timeout` goes; whoever waits gets `ConnectionClosedError`, nothing of
         theirs sent.
-        Always back within `timeout` and 0.2 s, whatever other threads, listeners or the peer do.
+        Always back within `timeout` and 0.2 s, whatever other threads, listeners or the peer do. Raises `ConfigError`.
         """
         self._connection.close(check_seconds("timeout", timeout))
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything that is queued or admitted is handed to the operating system.
 
-        Raises `HAIPTimeout`, `ConnectionClosedError`.
+        Raises `HAIPTimeout`, `ConnectionClosedError`, `ConfigError`.
         """
         checked = check_timeout("timeout", timeout)
         if self._connection.wait_until_written(checked):
@@ -273,11 +273,14 @@ class HAIPClient:
         return self._connection.enqueue(parcel, channel, message_id)
 
     def queue_length(self, channel: str) -> int:
-        """Return how many queued messages of `channel` have not left, the first in line included."""
+        """Return how many queued messages of `channel` have not left, the first in line included. Raises `ConfigError`."""
         return self._connection.outbox.length(check_channel(channel))
 
     def clear_queue(self, channel: str) -> int:
-        """Take back what is queued on `channel` and not admitted; return how many. Their handles raise `NotSentError`."""
+        """Take back what is queued on `channel` and not admitted; return how many. Their handles raise `NotSentError`.
+
+        Raises `ConfigError`.
+        """
         return self._connection.outbox.clear(check_channel(channel))
 
     def _text_parcel(
@@ -436,6 +439,7 @@ class HAIPClient:
 
         Both are data frames of `channel` and cost credit there; `timeout` is that of sending each. A peer that allows no more
         runs together (`max_concurrent_runs` in its HAI) is a `ProtocolError` (local, RUN_LIMIT_EXCEEDED) on the way in.
+        Otherwise the block raises as `send`; this call `ConfigError` only.
         """
         labels = Labels(None, check_thread_id(thread_id))
         return self._conversation.new_run(labels, optional_mapping("metadata", metadata), check_channel(channel), timeout)
@@ -443,14 +447,15 @@ class HAIPClient:
     def texts(self, *channels: str) -> IncomingTexts:
         """Return a subscription, for a `with` block, to the texts that the peer begins on these channels (none: on all).
 
-        They come there, part by part or whole, and not to `receive()`.
+        They come there, part by part or whole, and not to `receive()`. Raises `ConfigError`.
         """
         return self._conversation.texts(frozenset(check_channel(channel) for channel in channels))
 
     def ping(self, timeout: float | None = 10.0) -> float:
         """Send a PING and return the seconds until its PONG; waits for no credit.
 
-        Raises `HAIPTimeout`, `ConnectionClosedError`, `UnsupportedByPeerError`, and `DeadlockError` in a listener.
+        Raises `HAIPTimeout`; `ConnectionClosedError`; `UnsupportedByPeerError`; `ProtocolError` (local: 10,000 calls, runs and
+        pings are open; remote: the peer's ERROR about it); `DeadlockError` in a listener; `ConfigError`.
         """
         timeout_s = check_timeout("timeout", timeout)
         if self._connection.rooms.dispatcher.is_current():
@@ -575,7 +580,10 @@ class HAIPClient:
         self._connection.reset_metrics()
 
     def explain(self, channel: str) -> Explanation:
-        """Return why `channel` stands still, or that it does not; `str()` of it is a sentence or two for a person."""
+        """Return why `channel` stands still, or that it does not; `str()` of it is a sentence or two for a person.
+
+        Raises `ConfigError`, and `DeadlockError` by a signal handler in the middle of another call of the same thread.
+        """
         checked = check_channel(channel)
         self._connection.check_not_reentered()
         with self._connection.rooms.parking.lock:
@@ -592,7 +600,7 @@ class HAIPClient:
         """Return the next data frame and give its credit back to the peer when it is time.
 
         Frames that had arrived are still returned after the end. Raises `HAIPTimeout`; `ConnectionClosedError` once nothing is
-        left; `ConfigError` with `inbox="listeners"`.
+        left; `ConfigError` with `inbox="listeners"`; `DeadlockError` in a listener unless `timeout` is 0.
         """
         message = self._next_message(check_timeout("timeout", timeout))
         if message is None:
@@ -602,7 +610,7 @@ class HAIPClient:
     def messages(self) -> Iterator[Message]:
         """Yield data frames as `receive` returns them, until the connection is over.
 
-        Ends when that was in good order, raises `ConnectionClosedError` otherwise.
+        Ends when that was in good order, raises `ConnectionClosedError` otherwise; `ConfigError`, `DeadlockError` as `receive`.
         """
         while (message := self._next_message(None)) is not None:
             yield message
