@@ -32,7 +32,7 @@ def _raised(call: Callable[[], Any]) -> type[BaseException] | None:
 
 def test_wherever_an_interrupt_strikes_who_closes_nobody_waits_for_ever() -> None:
     """Whoever waits for the peer, for credit or for a message is told of the end though the closing thread was interrupted."""
-    with TransactionPeer(accept_events=TYPES + _CONVERSATION, messages=2) as server, ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(16) as pool, TransactionPeer(accept_events=TYPES + _CONVERSATION, messages=2) as server:
 
         def close_interrupted(at: int) -> bool:
             server.answers = True
@@ -40,8 +40,8 @@ def test_wherever_an_interrupt_strikes_who_closes_nobody_waits_for_ever() -> Non
             client.connect(PATIENCE_S)
             waiting = _everybody_who_can_wait(client, server, pool)
             fired, _ = interrupted_at(at * _STEP, partial(client.close, 0.0))
+            client.close(0.0)
             told = [future.result(PATIENCE_S) for future in waiting]
-            client.close(PATIENCE_S)
             assert None not in told, told
             assert not client._connection.rooms.routes._handles
             return fired
