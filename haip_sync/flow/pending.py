@@ -99,11 +99,18 @@ class PendingSend:
         self._host.call_soon(callback, self)
 
     def settle(self, outcome: SendReceipt | HAIPError) -> None:
-        """Set what came of it; the first outcome stays. Requires the lock. For the connection."""
-        if self._outcome is not None:
-            return
-        self._outcome = outcome
+        """Set what came of it; the first outcome stays. Requires the lock. For the connection.
+
+        Interrupted after the outcome is set, it is called again: whoever waits is woken each time.
+        """
+        if self._outcome is None:
+            self._outcome = outcome
         if self._settled is not None:
             self._settled.notify_all()
-        for callback in self._callbacks:
-            self._host.call_soon(callback, self)
+        for _ in tuple(self._callbacks):
+            self._host.call_soon(PendingSend._call_back, self)
+
+    def _call_back(self) -> None:
+        """Run one callback. The dispatch thread only; what was asked for twice finds none left the second time."""
+        if self._callbacks:
+            self._callbacks.pop(0)(self)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 from weakref import ReferenceType, ref
 
 from haip_sync.errors import ConnectionClosedError, DeadlockError, HAIPError, HAIPTimeout
@@ -63,6 +64,15 @@ _GOOD_CODES = (1000, 1001)
 _LAST_WORDS_S = 0.5
 """How long to let an answer that ends the connection leave."""
 _LONGEST_COMPLAINT = 300
+
+
+class _Ending(NamedTuple):
+    """How a connection ended."""
+
+    failure: HAIPError
+    in_good_order: bool
+    code: int | None
+    """The code of the peer's close frame, if there was one."""
 
 
 class Connection:
@@ -128,7 +138,10 @@ class Connection:
         self._begun = False
         self._greeted = False
         self._closing = False
+        # How it ended, set first; everybody was told of it, set last: an interrupt may strike between.
+        self._ending: _Ending | None = None
         self._ended = False
+        self._is_all_told = False
         self._failure: HAIPError | None = None
         self._told: HAIPError | None = None
         self._refusal: HAIPError | None = None
@@ -188,7 +201,7 @@ class Connection:
             self._service.heartbeat = Heartbeat(self._settings.heartbeat, self._clock())
             self._threads = (
                 threading.Thread(target=self._read, args=(line,), name=f"{name}-reader", daemon=True),
-                threading.Thread(target=self._service.run, name=f"{name}-service", daemon=True),
+                threading.Thread(target=self._serve, name=f"{name}-service", daemon=True),
             )
             least = least_window(self._settings.flow_control)
             self.post(self.rooms.session.hello(least.messages, least.byte_credits, auth=line.hello_auth))
@@ -449,8 +462,8 @@ class Connection:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended."""
-        return self._ended
+        """Whether it has ended, or is about to."""
+        return self._ending is not None
 
     @property
     def ending(self) -> str:
@@ -537,26 +550,36 @@ class Connection:
             self.control.post_raw(_close_frame(broken.close_code))
             self._wait_while(lambda: not self.rooms.outgoing.is_empty, self._clock() + _LAST_WORDS_S)
 
+    def _serve(self) -> None:
+        """Write what nobody else writes: the service thread's target. An end that an interrupt left half told is told here."""
+        self._service.run()
+        self.end(None)
+
     def end(self, failure: HAIPError | None, *, code: int | None = None) -> None:
         """Be over, for this reason (None: in good order); the first reason wins. Wakes everyone. Any thread, without the lock."""
-        with self._lock:
-            self.rooms.turnstile.mend()
-            if self._ended:
-                return
-            in_good_order = self._closing or (code in _GOOD_CODES and self._greeted)
-            if failure is None or self._closing:
-                failure = ConnectionClosedError("the client was closed")
-            self._finish(failure, in_good_order, code)
-            line = self._line
-        self.poke()
-        if line is not None:
-            line.shut()
+        try:
+            with self._lock:
+                self.rooms.turnstile.mend()
+                if self._ending is None:
+                    in_good_order = self._closing or (code in _GOOD_CODES and self._greeted)
+                    if failure is None or self._closing:
+                        failure = ConnectionClosedError("the client was closed")
+                    self._ending = _Ending(failure, in_good_order, code)
+                self._finish(self._ending)
+        finally:
+            # After an interrupt as well: the service thread, or the reader whose line ends, goes on where it struck.
+            self.poke()
+            if self._line is not None:
+                self._line.shut()
 
-    def _finish(self, failure: HAIPError, in_good_order: bool, code: int | None) -> None:
-        """Set what the end sets. Requires the lock."""
-        self._ended = True
+    def _finish(self, ending: _Ending) -> None:
+        """Set what the end sets, and tell everybody. Interrupted anywhere, it is done again. Requires the lock."""
+        if self._is_all_told:
+            return
+        failure, in_good_order, code = ending
         self._told = failure
         self._failure = None if in_good_order else failure
+        self._ended = True
         self.rooms.turnstile.close(failure)
         self.rooms.outgoing.abandon(failure, in_good_order=in_good_order)
         self.rooms.inbox.end()
@@ -567,6 +590,7 @@ class Connection:
             self._peer_log.flush()
             self.rooms.dispatcher.log(log, logging.INFO if in_good_order else logging.WARNING, str(failure))
             self.rooms.put(Disconnected(time_s=self._clock(), reason=str(failure), in_good_order=in_good_order, code=code))
+        self._is_all_told = True
 
     def close(self, timeout_s: float) -> None:
         """End the connection, in good order if there is time for it. Back within `timeout_s` + 0.2 s; idempotent; any thread."""
@@ -578,8 +602,10 @@ class Connection:
         try:
             self._close_in_good_order(deadline_s)
         finally:
-            self.end(None)
-            self.rooms.dispatcher.finish()
+            try:
+                self.end(None)
+            finally:
+                self.rooms.dispatcher.finish()
         for thread in self._threads:
             if thread.ident is not None and thread is not threading.current_thread():
                 thread.join(max(_LAST_JOIN_S, deadline_s - self._clock()))

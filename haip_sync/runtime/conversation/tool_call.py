@@ -260,15 +260,22 @@ class ToolCall:
         self._end("ERROR", None, lost)
 
     def _end(self, status: ToolStatus, result: Any, failure: HAIPError | None) -> None:
-        """Set what came of it; the first outcome stays."""
-        if self._is_done:
-            return
-        self._status, self._result, self._failure = status, result, failure
-        self._is_done = True
-        self._forget(self)
+        """Set what came of it; the first outcome stays.
+
+        An interrupt may strike a thread that closes: then it is done again, and must find the call among the live ones.
+        """
+        if not self._is_done:
+            self._status, self._result, self._failure = status, result, failure
+            self._is_done = True
         self._told.notify_all()
-        for callback in self._callbacks:
-            self._bench.call_soon(callback, self)
+        for _ in tuple(self._callbacks):
+            self._bench.call_soon(ToolCall._call_back, self)
+        self._forget(self)
+
+    def _call_back(self) -> None:
+        """Run one callback. The dispatch thread only; what was asked for twice finds none left the second time."""
+        if self._callbacks:
+            self._callbacks.pop(0)(self)
 
     def _what(self) -> str:
         return f"the call {self.call_id} of {self.tool} on {self.channel}"
