@@ -37,6 +37,7 @@ WATCH = "5. Watch your own credit"
 STREAMS = "Tools, runs and streams"
 MONITOR = "The monitor on your own server"
 IN_A_TEST = "A server to test against"
+BROKEN_LINE = "A line that breaks"
 
 NO_CREDIT = "USER needs 3 messages of credit and has 0 (3 missing); the peer has granted nothing since the handshake"
 ADVICE = "The peer may grant only when it is asked: request_credits asks it, and so does a strategy"
@@ -145,7 +146,7 @@ def lived_on_grants(session: Session) -> bool:
 
 def test_the_readme_holds_these_programs_and_no_others() -> None:
     """A program that is missing, doubled or new is noticed: each has its test here."""
-    expected = [FIRST, FILE, THREADS, QUEUE, CONVERSATION, WATCH, STREAMS, MONITOR, IN_A_TEST]
+    expected = [FIRST, FILE, THREADS, QUEUE, CONVERSATION, WATCH, STREAMS, MONITOR, IN_A_TEST, BROKEN_LINE]
     assert [heading for heading, _ in python_blocks()] == expected
     assert len(re.findall(r"^[ \t]*[`~]{3,}[ \t]*py", README, re.MULTILINE)) == len(expected)
 
@@ -417,3 +418,10 @@ def test_the_monitor_on_a_scripts_own_client(launch: Launch) -> None:
 def test_the_server_inside_a_test(launch: Launch) -> None:
     """It passes, in silence."""
     assert output(launch(IN_A_TEST)) == []
+
+
+def test_the_line_that_breaks(launch: Launch) -> None:
+    """It gets its answer through a slow line, and is told that the line was lost."""
+    lost = r"the connection .*was lost.*"
+    (told,) = output(launch(BROKEN_LINE), complaint=lost + "\n")
+    assert re.fullmatch(lost, told)

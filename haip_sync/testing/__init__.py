@@ -10,6 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from haip_sync.testing.books import Books, Credit, Tally
+from haip_sync.testing.fault_proxy import FaultProxy
+from haip_sync.testing.fault_rules import Faults, FrameFault
+from haip_sync.testing.fault_views import ProxyConnection
 from haip_sync.testing.invocation import ToolInvocation
 from haip_sync.testing.mock_flow_control import Credits, MockFlowControl
 from haip_sync.testing.pause_script import PauseStep
@@ -45,6 +48,9 @@ __all__ = [
     "CreditPolicy",
     "Credits",
     "DevServer",
+    "FaultProxy",
+    "Faults",
+    "FrameFault",
     "Generous",
     "ManualClock",
     "MockFlowControl",
@@ -52,6 +58,7 @@ __all__ = [
     "OnRequest",
     "Paced",
     "PauseStep",
+    "ProxyConnection",
     "Quirks",
     "ReceivedCall",
     "ReceivedFrame",

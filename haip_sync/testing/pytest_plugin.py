@@ -10,10 +10,11 @@ def test_my_program_says_hello(haip_server, haip_client):
 * `haip_server`: a `DevServer` with its defaults, running, a new one for each test.
 * `haip_server_factory`: starts servers with options of your own: `haip_server_factory(policy="paced:50", token="secret")`.
 * `haip_client`: a `HAIPClient` connected to `haip_server`.
+* `haip_fault_proxy_factory`: starts a `FaultProxy` in front of a server: `haip_fault_proxy_factory(haip_server.url, seed=1)`.
 * `mock_flow_control`: a `MockFlowControl` with its defaults: credit without a server.
 
-Servers are stopped and clients closed at the end of the test, however it ends. The first three need the package `websockets`:
-`pip install 'haip-sync[server]'`. A fixture of the same name in your conftest takes the place of one here;
+Servers and proxies are stopped and clients closed at the end of the test, however it ends. The first three need the package
+`websockets`: `pip install 'haip-sync[server]'`. A fixture of the same name in your conftest takes the place of one here;
 `-p no:haip_sync.testing.pytest_plugin` switches all of them off.
 """
 
@@ -34,6 +35,7 @@ from haip_sync.testing.mock_flow_control import MockFlowControl
 if TYPE_CHECKING:
     from haip_sync.client import HAIPClient
     from haip_sync.testing.dev_server import DevServer
+    from haip_sync.testing.fault_proxy import FaultProxy
 
 
 @pytest.fixture
@@ -61,6 +63,17 @@ def haip_client(haip_server: DevServer) -> Iterator[HAIPClient]:
         # A client is through its handshake a moment before the server is.
         haip_server.wait_for_session()
         yield client
+
+
+@pytest.fixture
+def haip_fault_proxy_factory() -> Iterator[Callable[..., FaultProxy]]:
+    """Start a `FaultProxy` with the arguments that its constructor takes; all are stopped at the end of the test."""
+    with ExitStack() as stack:
+
+        def start(target_url: str, **options: Any) -> FaultProxy:
+            return stack.enter_context(testing.FaultProxy(target_url, **options))
+
+        yield start
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def test_the_fixtures_serve_a_test(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
         import pytest
-        from haip_sync import AuthError, HAIPClient
+        from haip_sync import AuthError, ConnectionClosedError, HAIPClient
         from haip_sync.testing import Never
 
         def test_a_text_arrives(haip_server, haip_client):
@@ -52,11 +52,18 @@ def test_the_fixtures_serve_a_test(project: pytest.Pytester) -> None:
             with HAIPClient(other.url, token="secret") as client:
                 assert client.connection_state().credits["USER"] == 2
 
+        def test_a_line_that_breaks(haip_server, haip_fault_proxy_factory):
+            proxy = haip_fault_proxy_factory(haip_server.url, seed=1)
+            with HAIPClient(proxy.url) as client:
+                assert proxy.cut() == 1
+                with pytest.raises(ConnectionClosedError):
+                    client.receive(timeout=5)
+
         def test_credit_without_a_server(mock_flow_control):
             assert mock_flow_control.get_credits("USER") == (10, 1 << 20)
         """
     )
-    run(project).assert_outcomes(passed=3)
+    run(project).assert_outcomes(passed=4)
 
 
 def test_everything_is_over_after_the_test(project: pytest.Pytester) -> None:
