@@ -191,7 +191,7 @@ class Connection:
     def _start(self, line: Line) -> None:
         """Send our HAI and let the threads run."""
         line.attach(self._post_raw)
-        line.limit_frames(self._settings.limits.max_frame_bytes)
+        line.limit_frames(self._settings.max_frame_bytes)
         self.writer.wire_log = self._reception.wire_log = WireLog.if_wanted(self.rooms.dispatcher, line.without_secrets)
         name = self._settings.name
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from haip_sync.config import FlowControlConfig, HeartbeatPolicy, Limits
+from haip_sync.config import DEFAULT_MAX_FRAME_BYTES, FlowControlConfig, HeartbeatPolicy, Limits
 from haip_sync.runtime.address import Address
 from haip_sync.runtime.route import Route
 
@@ -27,6 +27,14 @@ class Settings:
     def address(self) -> Address:
         """Where the server is."""
         return self.route.address
+
+    @property
+    def max_frame_bytes(self) -> int:
+        """The largest frame to take in: the limit; where that is the default, no less than what we grant a channel at first."""
+        limit = self.limits.max_frame_bytes
+        if limit != DEFAULT_MAX_FRAME_BYTES:
+            return limit
+        return max(limit, *(self.flow_control.initial_for(channel)[1] for channel in self.flow_control.named_channels()))
 
     def __repr__(self) -> str:
         return f"Settings({self.address.text}, name={self.name!r})"

@@ -323,10 +323,16 @@ def test_who_waits_for_a_run_hears_that_it_could_not_begin() -> None:
 def test_who_waits_for_a_run_hears_that_it_ended_untold() -> None:
     """A run that an exception ends is over for who waits for it, though the peer could not be told."""
     with peer(Listening(messages=1)) as url, HAIPClient(url) as client:
-        with pytest.raises(ValueError, match="mine"), client.run(timeout=0) as run:
-            waiting = _waiting(run.wait, run.cancelled.wait)
-            until(lambda: _is_waited_for(run, 2))
-            raise ValueError("mine")
+        waiting: list[threading.Thread] = []
+
+        def fail_inside() -> None:
+            with client.run(timeout=0) as run:
+                waiting.extend(_waiting(run.wait, run.cancelled.wait))
+                until(lambda: _is_waited_for(run, 2))
+                raise ValueError("mine")
+
+        with pytest.raises(ValueError, match="mine"):
+            fail_inside()
         for thread in waiting:
             thread.join(PATIENCE_S)
         assert not any(thread.is_alive() for thread in waiting)
