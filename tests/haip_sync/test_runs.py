@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.interrupts import every_interrupt, interrupted_at
 from support.scripted_peer import TYPES, Peer, peer
 from support.turnstiles import PATIENCE_S, until
 
@@ -103,7 +104,7 @@ def test_a_peer_that_cannot_be_told_hides_no_exception() -> None:
             raise ValueError("mine")
         assert "was not told that the run" in caught.value.__notes__[0]
         assert "RUN_FINISHED waited" in caught.value.__notes__[0]
-        assert run.status == "open"
+        assert run.status == "ERROR"
 
 
 def test_a_clean_run_that_cannot_be_finished_says_so() -> None:
@@ -292,3 +293,59 @@ def test_waiting_in_a_listener_is_a_deadlock() -> None:
         client.enqueue_text_message("USER", "x")
         assert done.wait(PATIENCE_S)
     assert raised[:2] == [DeadlockError, HAIPTimeout]
+
+
+def _waiting(*waits: Callable[[], object]) -> list[threading.Thread]:
+    """Return threads that wait."""
+    threads = [threading.Thread(target=wait, name=f"waits-{number}", daemon=True) for number, wait in enumerate(waits)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def _is_waited_for(run: Run, number: int) -> bool:
+    return len(run._changed._waiters) == number  # type: ignore[attr-defined]
+
+
+def test_who_waits_for_a_run_hears_that_it_could_not_begin() -> None:
+    """A run whose RUN_STARTED finds no credit is over for who waits for it in another thread, too."""
+    with peer(Listening(messages=0)) as url, HAIPClient(url) as client:
+        run = client.run(timeout=0)
+        waiting = _waiting(run.wait, run.cancelled.wait)
+        until(lambda: _is_waited_for(run, 2))
+        with pytest.raises(FlowControlError):
+            run.__enter__()
+        for thread in waiting:
+            thread.join(PATIENCE_S)
+        assert not any(thread.is_alive() for thread in waiting)
+
+
+def test_who_waits_for_a_run_hears_that_it_ended_untold() -> None:
+    """A run that an exception ends is over for who waits for it, though the peer could not be told."""
+    with peer(Listening(messages=1)) as url, HAIPClient(url) as client:
+        run = client.run(timeout=0)
+        waiting = _waiting(run.wait, run.cancelled.wait)
+        until(lambda: _is_waited_for(run, 2))
+        with pytest.raises(ValueError, match="mine"), run:
+            raise ValueError("mine")
+        for thread in waiting:
+            thread.join(PATIENCE_S)
+        assert not any(thread.is_alive() for thread in waiting)
+
+
+def test_an_interrupt_on_the_way_out_says_it_once() -> None:
+    """Wherever an interrupt strikes finish(), RUN_FINISHED is said once, by the block's end at the latest; no run is left."""
+    script = Listening(messages=10_000)
+    with peer(script) as url, HAIPClient(url) as client:
+
+        def finish_interrupted(at: int) -> bool:
+            run = client.run().__enter__()
+            fired, raised = interrupted_at(at * 5, run.finish)
+            run.__exit__(type(raised) if raised else None, raised, None)
+            client.send("USER", "TOOL_CALL", {"call_id": run.run_id, "tool": "t", "params": {}})
+            until(lambda: run.run_id in [payload["call_id"] for payload in script.of("TOOL_CALL")])
+            assert [payload["run_id"] for payload in script.of("RUN_FINISHED")].count(run.run_id) == 1
+            assert client._connection.rooms.routes.count(Run) == 0
+            return fired
+
+        assert len(list(every_interrupt(finish_interrupted))) > 30

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from haip_sync.errors import ProtocolError, UnsupportedByPeerError
 from haip_sync.protocol.envelope import Frame, encode_json, media_bytes
 from haip_sync.protocol.identifiers import new_id
-from haip_sync.protocol.names import PING, RUN_STARTED, SYSTEM, TOOL_CALL
+from haip_sync.protocol.names import PING, RUN_FINISHED, RUN_STARTED, SYSTEM, TOOL_CALL
 from haip_sync.runtime.connection import Connection
 from haip_sync.runtime.conversation.incoming_texts import IncomingTexts, TextDesk
 from haip_sync.runtime.conversation.ping import Ping
@@ -122,6 +122,12 @@ class Conversation:
         finally:
             if parcel.progress.frames:
                 run.begun()
+
+    def finish(self, run: Run, payload: dict[str, Any], timeout: Timeout) -> None:
+        """Send RUN_FINISHED of `run`."""
+        timeout_s = self._resolve(timeout)
+        run.last_word = self._parcel(self.frame(run.channel, RUN_FINISHED, payload, Labels(run.run_id, run.thread_id)))
+        self._connection.carry(run.channel, run.last_word, timeout_s)
 
     def forget(self, handle: Handle) -> None:
         """Send a handle nothing any more."""

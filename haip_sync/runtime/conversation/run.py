@@ -23,6 +23,7 @@ from haip_sync.protocol.payloads import PeerError
 from haip_sync.runtime.conversation.sender import Sender
 from haip_sync.runtime.conversation.tool_call import ToolCall
 from haip_sync.runtime.conversation.waiting import Bench
+from haip_sync.runtime.parcels import FrameParcel
 from haip_sync.runtime.timeouts import SEND_TIMEOUT, Timeout
 from haip_sync.state import SendReceipt
 
@@ -33,10 +34,13 @@ _LAST_WORD_S: Final = 1.0
 
 
 class Opener(Protocol):
-    """What a run begins with."""
+    """What a run begins and ends with."""
 
     def start(self, run: Run, payload: dict[str, Any], timeout: Timeout) -> None:
         """Send RUN_STARTED. Raises `ProtocolError` (local) where the peer allows no more runs; nothing was sent then."""
+
+    def finish(self, run: Run, payload: dict[str, Any], timeout: Timeout) -> None:
+        """Send RUN_FINISHED, having made it the run's `last_word`. Raises as `HAIPClient.send`."""
 
     def forget(self, run: Run) -> None:
         """Count it as open no longer, and send it nothing any more. Idempotent; with or without the lock."""
@@ -77,6 +81,7 @@ class Run:
         thread_id: What it belongs to; None: nothing named.
         cancelled: Whether either side has cancelled it, to look at or to wait for.
         frame_id: The id of its RUN_STARTED frame: what an ERROR of the peer's names as `related_id`.
+        last_word: For the connection: its RUN_FINISHED on the way out; None: that was not tried yet.
     """
 
     takes_at_once = True
@@ -96,6 +101,7 @@ class Run:
         self.run_id = run_id
         self.thread_id = thread_id
         self.frame_id = ""
+        self.last_word: FrameParcel | None = None
         self._metadata = metadata
         self.channel = channel
         self._timeout = timeout
@@ -136,7 +142,8 @@ class Run:
         except BaseException as exc:
             if self._has_begun:  # interrupted after it was admitted: the peer has a run that somebody must end
                 self._end_for(exc)
-            self._status = "ERROR"
+            else:
+                self._end_untold()
             raise
         return self
 
@@ -160,7 +167,15 @@ class Run:
             gone = "is gone" if isinstance(self._error, ConnectionClosedError) else f"had ended the run {self.run_id} before"
             error.add_note(f"haip_sync: the peer {told if was_sent else gone}")
         finally:
-            self._opener.forget(self)
+            self._end_untold()
+
+    def _end_untold(self) -> None:
+        """Be over, with those told who wait for that, whether the peer was told or not."""
+        with self._bench.lock:
+            self._bench.mend()
+            if not self._is_finishing:
+                self._end_as("ERROR")
+        self._opener.forget(self)
 
     def finish(self, summary: str | None = None) -> None:
         """Send RUN_FINISHED now, with status OK, or CANCELLED where either side has cancelled it. Idempotent.
@@ -169,27 +184,36 @@ class Run:
         again.
         """
         self._finish("OK", summary, self._timeout)
-        self._opener.forget(self)
 
     def _finish(self, status: RunStatus, summary: str | None, timeout: Timeout) -> bool:
         """Send RUN_FINISHED unless that was done or need not be; return whether it was sent now."""
         self._bench.check()
-        with self._bench.lock:
-            self._bench.mend()
-            if self._is_finishing or self._is_over_there or self._status == "new":
-                return False
-            self._is_finishing = True
-            final: RunStatus = "CANCELLED" if self._is_cancelled else status
-        payload = {"run_id": self.run_id, "status": final} | ({} if summary is None else {"summary": summary})
+        is_mine = False
         try:
-            self.send(self.channel, RUN_FINISHED, payload, timeout=timeout)
+            with self._bench.lock:
+                self._bench.mend()
+                if self._is_finishing or self._is_over_there or self._status == "new":
+                    return False
+                self._is_finishing = is_mine = True
+                final: RunStatus = "CANCELLED" if self._is_cancelled else status
+            payload = {"run_id": self.run_id, "status": final} | ({} if summary is None else {"summary": summary})
+            self._opener.finish(self, payload, timeout)
+            self._end_here(final)
         except BaseException:
-            self._is_finishing = False
+            if is_mine:
+                # What was admitted is sent, though an interrupt came behind it: it is not said twice.
+                self._is_finishing = self.last_word is not None and self.last_word.progress.frames > 0
+            if is_mine and self._is_finishing:
+                self._end_here(final)
             raise
+        return True
+
+    def _end_here(self, status: RunStatus) -> None:
+        """Note that we have ended it."""
         with self._bench.lock:
             self._bench.mend()
-            self._end_as(final)
-        return True
+            self._end_as(status)
+        self._opener.forget(self)
 
     def cancel(self, *, timeout: Timeout = SEND_TIMEOUT) -> bool:
         """Ask the peer to cancel the run, and set `cancelled`; return False, nothing sent, where it is over or cancelled already.
