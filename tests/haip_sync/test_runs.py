@@ -323,16 +323,11 @@ def test_who_waits_for_a_run_hears_that_it_could_not_begin() -> None:
 def test_who_waits_for_a_run_hears_that_it_ended_untold() -> None:
     """A run that an exception ends is over for who waits for it, though the peer could not be told."""
     with peer(Listening(messages=1)) as url, HAIPClient(url) as client:
-        waiting: list[threading.Thread] = []
-
-        def fail_inside() -> None:
-            with client.run(timeout=0) as run:
-                waiting.extend(_waiting(run.wait, run.cancelled.wait))
-                until(lambda: _is_waited_for(run, 2))
-                raise ValueError("mine")
-
-        with pytest.raises(ValueError, match="mine"):
-            fail_inside()
+        run = client.run(timeout=0)
+        waiting = _waiting(run.wait, run.cancelled.wait)
+        until(lambda: _is_waited_for(run, 2))
+        with pytest.raises(ValueError, match="mine"), run:
+            raise ValueError("mine")
         for thread in waiting:
             thread.join(PATIENCE_S)
         assert not any(thread.is_alive() for thread in waiting)
@@ -340,7 +335,7 @@ def test_who_waits_for_a_run_hears_that_it_ended_untold() -> None:
 
 def test_an_interrupt_on_the_way_out_says_it_once() -> None:
     """Wherever an interrupt strikes finish(), RUN_FINISHED is said once, by the block's end at the latest; no run is left."""
-    script = Listening()
+    script = Listening(messages=10_000)
     with peer(script) as url, HAIPClient(url) as client:
 
         def finish_interrupted(at: int) -> bool:
