@@ -104,10 +104,13 @@ def _monitored(injector: _Injector) -> Iterator[None]:
     events = monitoring.events
     thread = threading.get_ident()
 
-    def shown(tell: Callable[[FrameType], None]) -> Callable[..., None]:
-        def callback(code: CodeType, *_details: object) -> None:
-            if is_library(code) and threading.get_ident() == thread:
+    def shown(tell: Callable[[FrameType], None]) -> Callable[..., object]:
+        def callback(code: CodeType, *_details: object) -> object:
+            if not is_library(code):
+                return None if tell == injector.fail else monitoring.DISABLE  # of raising all must be told
+            if threading.get_ident() == thread:
                 tell(sys._getframe(1))
+            return None
 
         return callback
 
