@@ -190,14 +190,16 @@ class RoomPlace:
     """A caller whom a full outbox holds. Guarded by the connection's lock.
 
     Attributes:
-        size: What its message counts there, in bytes.
+        parcel: Its message.
+        size: What that counts there, in bytes.
         condition: Waits for room, or for the end; None: it does not have to.
         called: It was woken because there is room: once is enough.
     """
 
-    __slots__ = ("called", "condition", "size")
+    __slots__ = ("called", "condition", "parcel", "size")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, parcel: Parcel[Any], size: int) -> None:
+        self.parcel = parcel
         self.size = size
         self.condition: Condition | None = None
         self.called = False

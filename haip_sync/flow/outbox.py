@@ -54,15 +54,12 @@ class Outbox:
 
     def _queue_up(self, gate: Gate[Any], parcel: Parcel[Any], pending: PendingSend) -> None:
         """Put a parcel in line once there is room. Requires the lock."""
-        place = RoomPlace(pending.queued_bytes)
+        place = RoomPlace(parcel, pending.queued_bytes)
         try:
             if not self._make_room(gate, pending, place):
                 pending.settle(not_sent(pending, "dropped"))
                 self._turnstile.report.dropped(gate, pending, "dropped")
                 return
-            refusal = parcel.refusal()  # it may have had to wait for room
-            if refusal is not None:
-                raise refusal
             ticket = Ticket(parcel, self._clock(), pending)
             gate.add(ticket)
             gate.note_busy(ticket)
@@ -116,6 +113,9 @@ class Outbox:
             if self._turnstile.closed is not None:
                 closed = self._turnstile.closed
                 raise ConnectionClosedError(f"the message was not queued: {closed}") from closed
+            refusal = place.parcel.refusal()
+            if refusal is not None:
+                raise refusal
 
     def cancel(self, pending: PendingSend) -> bool:
         """Take one message back; return whether nothing of it was admitted."""

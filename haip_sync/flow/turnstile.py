@@ -282,6 +282,10 @@ class Turnstile(Admission[C]):
                     ticket.wake()
                     gate.leave(ticket)
                     self.report.withdrawn(gate, ticket)
+                    self._poke()  # somebody may wait until all is sent
+            for place in gate.room:
+                if place.parcel.refusal() is not None:
+                    place.wake()
         self.mend()
 
     def close(self, error: HAIPError) -> None:

@@ -70,8 +70,9 @@ class Dispatcher:
     def __init__(self, name: str, *, keeps_messages: bool, after_message: Callable[[Message], None]) -> None:
         self._keeps_messages = keeps_messages
         self._after_message = after_message
-        # Guards the subscriptions and what overflowed; held for bookkeeping only.
-        self._lock = threading.Lock()
+        # Guards the subscriptions and what overflowed; held for bookkeeping only. Re-entrant because a signal handler, or a
+        # destructor that closes its subscription, may come in the middle of it.
+        self._lock = threading.RLock()
         self._subscriptions: tuple[_Subscription, ...] = ()
         self._wanted: frozenset[type[Event]] = frozenset()
         self._missed = 0

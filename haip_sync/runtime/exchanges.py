@@ -183,11 +183,12 @@ class Exchanges:
                 self._finish(exchange)
 
     def end(self) -> None:
-        """Wake everyone who waits: the connection is over."""
+        """Wake everyone who waits: the connection is over. Interrupted anywhere, it is done again."""
         self._is_over = True
         for exchange in self._exchanges.values():
             exchange.box.end()
             exchange.answered.notify_all()
+        self._exchanges.clear()  # nothing more will come for them, and nobody sweeps any more
 
     def route(self, message: Message, *, keeps_inbox: bool) -> bool:
         """Take a data frame that belongs to a transaction of ours; return False for one that does not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -412,3 +413,32 @@ def test_a_real_agent_is_read_part_by_part() -> None:
                 client.send_text_message("USER", f"question {number}", timeout=PATIENCE_S)
                 assert f"question {number}" in texts.receive(PATIENCE_S).text(PATIENCE_S)
         assert server.wait_for_session().books("AGENT").breaches == 0
+
+
+def test_a_text_that_is_read_after_the_end_is_nobodys_to_wait_for() -> None:
+    """A START that the reader still takes in after the end makes no text: nobody would ever tell its reader of the end."""
+    with peer(after_the_first_text(lambda _: None)) as url, HAIPClient(url) as client, client.texts("AGENT") as texts:
+        client.close(0.0)
+        start = {"id": "9", "session": "s", "seq": "9", "ts": "1", "channel": "AGENT", "pv": 1, "type": "MESSAGE_START"}
+        client._connection._reception.take_text(json.dumps(start | {"payload": {"message_id": "late"}}).encode())
+        with pytest.raises(ConnectionClosedError, match="no more texts"):
+            texts.receive(0)
+
+
+def test_empty_parts_do_not_put_the_deadline_off() -> None:
+    """A text whose peer goes on saying empty parts is given up at the timeout all the same."""
+    over = threading.Event()
+
+    def say(speaker: Peer) -> None:
+        start(speaker, "a")
+        while not over.wait(0.01):
+            part(speaker, "a", "")
+
+    with peer(after_the_first_text(say)) as url, HAIPClient(url) as client, client.texts("AGENT") as texts:
+        client.send_text_message("USER", "go")
+        text = texts.receive(PATIENCE_S)
+        try:
+            with pytest.raises(HAIPTimeout):
+                text.text(0.2)
+        finally:
+            over.set()

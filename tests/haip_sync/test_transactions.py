@@ -28,6 +28,7 @@ from haip_sync import (
     HAIPClient,
     HAIPTimeout,
     HandshakeCompleted,
+    HeartbeatPolicy,
     Message,
     MessageTooLargeError,
     NotSentError,
@@ -807,3 +808,33 @@ def test_auth_that_cannot_be_sent_is_refused_without_its_words(auth: Any) -> Non
         HAIPClient("ws://localhost:1", auth=auth)
     assert "s3cret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_what_the_peer_withdraws_holds_up_no_flush(start: Start, pool: ThreadPoolExecutor) -> None:
+    """flush() is back once the end of a transaction has taken what was queued in it, though nothing more is written."""
+    calm = {"stall_warning": None, "heartbeat": HeartbeatPolicy(interval=PATIENCE_S * 9)}
+    server, client = start(messages=1, client=calm)
+    with client.transaction("echo") as tx:
+        tx.send_text_message("USER", "all the credit")
+        pending = tx.enqueue_text_message("USER", "waits")
+        flushed = pool.submit(client.flush)
+        until(lambda: bool(client._connection._changed._waiters))  # type: ignore[attr-defined]
+        server.says("TRANSACTION_END", {}, tx.id)
+        flushed.result(PATIENCE_S)
+        with pytest.raises(NotSentError):
+            pending.result(0)
+
+
+def test_who_waits_for_room_hears_that_the_transaction_is_over(start: Start, pool: ThreadPoolExecutor) -> None:
+    """A full outbox holds nobody whose message may not be queued any more."""
+    config = FlowControlConfig(queue_max_messages=1, overflow="block")
+    server, client = start(messages=0, client={"flow_control": config})
+    with client.transaction("echo") as tx:
+        other = client.transaction("echo")
+        other.enqueue_text_message("USER", "stays")
+        held = pool.submit(tx.enqueue_text_message, "USER", "no room")
+        until(lambda: bool(client._connection.rooms.turnstile.gate("USER").room))
+        server.says("TRANSACTION_END", {}, tx.id)
+        assert isinstance(held.exception(PATIENCE_S), TransactionEndedError)
+        assert client.queue_length("USER") == 1
+        other.end(timeout=0.0)

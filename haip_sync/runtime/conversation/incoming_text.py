@@ -110,10 +110,11 @@ class IncomingText:
     def _next(self, timeout_s: float | None, *, keep: bool) -> str | None:
         """Take the next part; `keep`: for `text`. None: its END was read. Raises as `parts`."""
         self._bench.check()
+        deadline_s = self._bench.deadline(timeout_s)  # of all frames together: a peer may say empty parts for ever
         with self._bench.lock:
             self._bench.mend()
             while True:
-                if not self._wait_for_frame(timeout_s):
+                if not self._wait_for_frame(self._bench.left(deadline_s)):
                     raise HAIPTimeout(f"{self._what()} has told nothing more in time; {self._parts} parts of it were read")
                 if not self._frames:
                     if self._complete and not self._is_discarded:

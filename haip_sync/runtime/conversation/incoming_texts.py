@@ -186,8 +186,8 @@ class TextDesk:
 
     def find(self, envelope: Envelope) -> Route | None:
         """Return where a frame of a text goes; None: to the inbox, as where it began before anybody asked for texts."""
-        if not self._subscriptions and not self._open:
-            return None
+        if self._ending is not None or not (self._subscriptions or self._open):
+            return None  # what is still read after the end would make a text that nobody ever tells of the end
         payload: Any = envelope.payload
         message_id = payload.get("message_id") if isinstance(payload, dict) else None
         if not isinstance(message_id, str):

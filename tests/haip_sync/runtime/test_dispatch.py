@@ -199,3 +199,19 @@ def test_log_lines_are_written_on_the_dispatch_thread(make: Make, caplog: pytest
     finally:
         logger.removeHandler(handler)
     assert threads == ["test-dispatch"]
+
+
+def test_a_listener_may_leave_in_the_middle_of_another_subscription(make: Make) -> None:
+    """A signal handler or a destructor that comes in the middle of subscribing may unsubscribe: it waits for nobody."""
+    dispatcher = make()
+    subscription = dispatcher.subscribe(lambda _: None, (PongReceived,))
+
+    def interrupted() -> None:
+        with dispatcher._lock:
+            subscription.close()
+
+    thread = threading.Thread(target=interrupted, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    assert not dispatcher.wants(PongReceived)
