@@ -335,7 +335,7 @@ def test_what_came_in_place_of_a_hai_is_told_without_the_token() -> None:
         wait_for_end(connection)
 
     with served(handle) as port, pytest.raises(HAIPTimeout, match=r"instead: ERROR AUTH: no such token: \*\*\*$"):
-        HAIPClient(f"ws://127.0.0.1:{port}", token=TOKEN).connect(0.5)
+        HAIPClient(f"ws://127.0.0.1:{port}", token=TOKEN).connect(2)
 
 
 def test_a_token_in_the_url_is_no_less_secret() -> None:
