@@ -44,6 +44,7 @@ def test_wherever_an_interrupt_strikes_who_closes_nobody_waits_for_ever() -> Non
             told = [future.result(PATIENCE_S) for future in waiting]
             assert None not in told, told
             assert not client._connection.rooms.routes._handles
+            assert not client._connection.writer.is_writing_here()
             return fired
 
         assert len(list(every_interrupt(close_interrupted))) > 30
