@@ -279,9 +279,9 @@ class HAIPClient:
     def clear_queue(self, channel: str) -> int:
         """Take back what is queued on `channel` and not admitted; return how many. Their handles raise `NotSentError`.
 
-        Raises `ConfigError`.
+        Raises `ConfigError`, `DeadlockError` (a signal handler in the middle of another call; nothing was taken back).
         """
-        return self._connection.outbox.clear(check_channel(channel))
+        return self._connection.clear_queue(check_channel(channel))
 
     def _text_parcel(
         self, channel: str, text: str, labels: tuple[str | None, str | None, str | None], *, may_stream: bool

@@ -67,9 +67,11 @@ class PendingSend:
             MessageTooLargeError: No credit could ever cover one of its frames. Nothing was sent.
             ConnectionClosedError: It was admitted, then the line broke: whether the peer has it is not known.
             HAIPTimeout: Not settled within `timeout` seconds; it still stands in the queue.
-            DeadlockError: Called by a listener or a callback before it is settled.
+            DeadlockError: Called by a listener, a callback or a signal handler in mid-work before it is settled.
 
         """
+        if self._outcome is None and self._parking.is_held_here():
+            raise DeadlockError("called by a signal handler that interrupted another call of this client in the same thread")
         with self._parking.lock:
             self._wait(timeout)
             outcome = self._outcome

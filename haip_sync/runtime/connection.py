@@ -296,6 +296,7 @@ class Connection:
 
     def post_now(self, frame: Frame) -> Entry:
         """Commit a control frame of the caller's and write it. Without the lock."""
+        self.check_not_reentered()
         with self._lock:
             self.enter()
             entry = self.control.post(frame)
@@ -304,6 +305,7 @@ class Connection:
 
     def request(self, channel: str, amount: Cost, *, within: Exchange | None = None) -> None:
         """Ask for credit, in this transaction if one is named. Without the lock."""
+        self.check_not_reentered()
         with self._lock:
             self.enter(channel)
             over = None if within is None else within.over()
@@ -313,12 +315,14 @@ class Connection:
 
     def pause(self, channel: str, reason: str | None) -> None:
         """Hold `channel` and tell the peer. Without the lock."""
+        self.check_not_reentered()
         with self._lock:
             self.enter(channel)
             self.control.pause(channel, reason)
 
     def resume(self, channel: str) -> None:
         """Lift our hold on `channel` and tell the peer. Without the lock."""
+        self.check_not_reentered()
         with self._lock:
             self.enter(channel)
             self.control.resume(channel)
@@ -640,8 +644,14 @@ class Connection:
         while condition() and not self._ended and (left_s := deadline_s - self._clock()) > 0:
             self.rooms.parking.wait(self._changed, left_s)
 
+    def clear_queue(self, channel: str) -> int:
+        """Take back everything queued on `channel` that is not admitted; return how many. Without the lock."""
+        self.check_not_reentered()
+        return self.outbox.clear(channel)
+
     def wait_until_written(self, timeout_s: float | None) -> bool:
         """Wait until everything queued and admitted is written; return whether it is. Raises nothing when the line ends."""
+        self.check_not_reentered()
         deadline_s = float("inf") if timeout_s is None else self._clock() + timeout_s
         with self._lock:
             self.rooms.turnstile.mend()

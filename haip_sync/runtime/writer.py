@@ -86,10 +86,15 @@ class Writer:
 
     def retire(self, timeout_s: float) -> bool:
         """Let nobody write any more; return whether that came about in time. Without the lock, after the line was shut."""
-        if not self._pen.acquire(timeout=timeout_s):
-            return False
-        self.line = None
-        self._pen.release()
+        try:
+            if not self._pen.acquire(timeout=timeout_s):
+                return False
+            self.line = None
+        finally:
+            try:  # noqa: SIM105 - as in `_is_taken`: interrupted, the pen must not stay in our hand
+                self._pen.release()
+            except RuntimeError:
+                pass  # it was never ours
         # Who came while we held it stands by, and must be told that the line is closed.
         self._hand_on_pen()
         return True

@@ -42,8 +42,10 @@ def test_wherever_an_interrupt_strikes_who_closes_nobody_waits_for_ever() -> Non
             fired, _ = interrupted_at(at * _STEP, partial(client.close, 0.0))
             client.close(0.0)
             told = [future.result(PATIENCE_S) for future in waiting]
+            client.close(PATIENCE_S)  # with time to wait for its threads, and to give the descriptor back
             assert None not in told, told
             assert not client._connection.rooms.routes._handles
+            assert not client._connection.writer.is_writing_here()
             return fired
 
         assert len(list(every_interrupt(close_interrupted))) > 30
