@@ -188,6 +188,31 @@ def test_a_reset_passes(station: Station) -> None:
         receive_all(line.server)
 
 
+@pytest.mark.parametrize("faults", [Faults(), Faults(delay_s=0.01), Faults(bytes_per_s=1e9)])
+def test_a_receiver_that_does_not_read_holds_the_sender_up(station: Station, faults: Faults) -> None:
+    """The proxy keeps little; once the receiver reads, everything arrives."""
+    station.proxy.set(to_server=faults)
+    line = station.line()
+    sent = fill(line.client, 64 << 20)
+    assert 0 < sent < 32 << 20
+    assert receive(line.server, sent) == bytes(sent)
+
+
+def test_a_receiver_that_is_gone_holds_nobody_up(station: Station) -> None:
+    """What is sent to it is read and forgotten until the sender can be told."""
+    line = station.line()
+    station.proxy.wait_for_connection(timeout=HANG_S)
+    station.proxy.stall()
+    line.server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    line.server.close()
+    station.proxy.flow("to_server")
+    line.client.sendall(bytes(32 << 20))
+    station.proxy.flow("to_client")
+    with pytest.raises(ConnectionResetError):
+        receive_all(line.client)
+    assert station.proxy.connections[0].ended_by == "server"
+
+
 def test_a_target_that_is_not_there() -> None:
     """The client's connection is reset, and the proxy says why."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
