@@ -518,7 +518,7 @@ def test_a_seed_garbles_the_same_way(make_station: Callable[..., Station]) -> No
 
 def test_a_server_that_seems_to_grant_nothing() -> None:
     """Without the server's FLOW_UPDATEs a client that has spent its first credit waits in vain, and nothing else is wrong."""
-    lost = FrameFault(action="drop", when=lambda text: '"FLOW_UPDATE"' in text)
+    lost = FrameFault(action="drop", when=lambda text: '"type":"FLOW_UPDATE"' in text)
     with (
         DevServer(initial_credits=3, agent=False) as server,
         FaultProxy(server.url) as proxy,
@@ -535,7 +535,7 @@ def test_a_server_that_seems_to_grant_nothing() -> None:
 
 def test_a_server_reads_a_garbled_frame_and_goes_on() -> None:
     """A masked text that is no JSON any more reaches HAIP, which answers ERROR; the connection stands."""
-    garbled = FrameFault(action="garble", when=lambda text: "MESSAGE_START" in text, times=1)
+    garbled = FrameFault(action="garble", when=lambda text: '"type":"MESSAGE_START"' in text, times=1)
     with DevServer(agent=False) as server, FaultProxy(server.url, seed=1) as proxy, HAIPClient(proxy.url) as client:
         proxy.set(to_server=Faults(frames=(garbled,)))
         errors = threading.Event()
@@ -549,7 +549,7 @@ def test_a_server_reads_a_garbled_frame_and_goes_on() -> None:
 
 def test_a_client_ends_a_connection_whose_frames_are_broken() -> None:
     """Reserved bits that nobody agreed on end it, and everything that waits is told so."""
-    broken = FrameFault(action="garble_header", when=lambda text: '"AGENT"' in text)
+    broken = FrameFault(action="garble_header", when=lambda text: '"channel":"AGENT"' in text)
     with DevServer() as server, FaultProxy(server.url) as proxy, HAIPClient(proxy.url) as client:
         proxy.set(to_client=Faults(frames=(broken,)))
         client.send_text_message("USER", "hello", timeout=HANG_S)
