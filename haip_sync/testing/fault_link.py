@@ -62,6 +62,8 @@ class Link:
         # The pipes whose receiver takes nothing at present, and those that have ended with FIN or RST at the receiver.
         self._blocked: set[Direction] = set()
         self._done: set[Direction] = set()
+        # Those whose sender is known to have reset the connection, though what it had sent before is still to be read.
+        self._torn: set[Direction] = set()
         # What the selector watches for at the end that sends in a direction.
         self._watched: dict[Direction, int] = {}
         self._lingers_until: float | None = None
@@ -180,7 +182,7 @@ class Link:
 
     def _source_ended(self, direction: Direction, now: float, *, reset: bool) -> None:
         self.ended_by = self.ended_by or ("client" if direction == "to_server" else "server")
-        self.pipes[direction].end(now, reset=reset)
+        self.pipes[direction].end(now, reset=reset or direction in self._torn)
         self._changed()
 
     def _push(self, direction: Direction, now: float) -> None:
@@ -195,6 +197,8 @@ class Link:
                 return
             except OSError:
                 # The receiver is gone. That is told to the sender by the other direction, behind what is still under way there.
+                # Reading from the receiver would tell of a FIN: the system has told us of the RST here, and does so once.
+                self._torn.add(_BACK[direction])
                 pipe.abandon(now)
                 return
             pipe.wrote(sent)

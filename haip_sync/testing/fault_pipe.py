@@ -66,11 +66,11 @@ class Pipe:
         self._cut_with_reset = reset
         self.stalled = stalled
         """Whether nothing goes in or out."""
-        # What is under way, each piece with when it is due, in this order; none is empty.
+        # What is under way, each piece with when it is due, none empty. In the order in which it came, whatever jitter says:
+        # a piece that is due waits for those before it.
         self._under_way: deque[tuple[float, bytes]] = deque()
         self._under_way_bytes = 0
         self._due: memoryview = _NOTHING  # The beginning of it that is due.
-        self._last_due = 0.0
         self._throttle: Throttle | None = None
         self._is_deaf = False
         self._ended_at: float | None = None
@@ -85,7 +85,6 @@ class Pipe:
         """Go by other faults from now on, with what is under way as well."""
         latest = now + faults.delay_s + faults.jitter_s
         self._under_way = deque((min(due, latest), piece) for due, piece in self._under_way)
-        self._last_due = min(self._last_due, latest)
         if self._ended_at is not None:
             self._ended_at = min(self._ended_at, latest)
         if faults.bytes_per_s != self._faults.bytes_per_s:
@@ -150,8 +149,7 @@ class Pipe:
 
     def _due_time(self, now: float) -> float:
         jitter_s = self._random.uniform(0.0, self._faults.jitter_s) if self._faults.jitter_s else 0.0
-        self._last_due = max(self._last_due, now + self._faults.delay_s + jitter_s)
-        return self._last_due
+        return now + self._faults.delay_s + jitter_s
 
     # Out
 

@@ -27,7 +27,7 @@ class FaultProxy:
 
     ```python
     with DevServer() as server, FaultProxy(server.url) as proxy, HAIPClient(proxy.url) as client:
-        proxy.set(to_client=Faults(frames=(FrameFault(action="drop", when=lambda text: '"FLOW_UPDATE"' in text),)))
+        proxy.set(to_client=Faults(frames=(FrameFault(action="drop", when=lambda text: '"type":"FLOW_UPDATE"' in text),)))
         proxy.stall("to_server")  # nothing is read any more: what the client sends fills its buffers
         proxy.cut(reset=True)
     ```

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ProtocolError
 from websockets.frames import Frame as LibraryFrame
@@ -105,6 +105,7 @@ streams = st.lists(
 places = st.lists(st.integers(0, 400_000), max_size=30)
 
 
+@settings(deadline=None)
 @given(streams, places)
 def test_any_pieces_give_the_same_frames(frames: list[bytes], cuts: list[int]) -> None:
     """Where frames end does not depend on how the stream was cut."""
@@ -116,6 +117,7 @@ def test_any_pieces_give_the_same_frames(frames: list[bytes], cuts: list[int]) -
     assert bounds.between_frames
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=20).map(written), max_size=5))
 def test_bytes_one_by_one_give_the_same_frames(frames: list[bytes]) -> None:
     """A piece may be a single byte, so that every header is cut everywhere."""
@@ -123,6 +125,7 @@ def test_bytes_one_by_one_give_the_same_frames(frames: list[bytes]) -> None:
     assert sum(len(bounds.ends(bytes([byte]))) for byte in b"".join(frames)) == len(frames)
 
 
+@settings(deadline=None)
 @given(streams, places, st.booleans())
 def test_without_rules_every_byte_passes_at_once(frames: list[bytes], cuts: list[int], is_answer: bool) -> None:
     """Nothing is held back or changed, and the frames are counted."""
@@ -132,6 +135,7 @@ def test_without_rules_every_byte_passes_at_once(frames: list[bytes], cuts: list
     assert (made.frames, made.finish()) == (len(frames), b"")
 
 
+@settings(deadline=None)
 @given(streams, places, st.integers(1, 9))
 def test_the_nth_frame_is_dropped_whatever_the_pieces(frames: list[bytes], cuts: list[int], number: int) -> None:
     """All others pass as they are, the upgrade as well."""
@@ -140,6 +144,7 @@ def test_the_nth_frame_is_dropped_whatever_the_pieces(frames: list[bytes], cuts:
     assert out == REQUEST + b"".join(frames[: number - 1] + frames[number:])
 
 
+@settings(deadline=None)
 @given(streams, places, st.data())
 def test_rules_may_come_and_go_anywhere(frames: list[bytes], cuts: list[int], data: st.DataObject) -> None:
     """Rules that change nothing lose and move no byte, though they come or go in the middle of a frame."""
@@ -185,6 +190,7 @@ def test_only_a_whole_plain_text_frame_has_a_text(key: bytes) -> None:
 
 
 @pytest.mark.parametrize("key", [b"", KEY])
+@settings(deadline=None)
 @given(text=st.text(min_size=1, max_size=300), seed=st.integers(0, 99))
 def test_a_garbled_text_is_another_text_in_a_good_frame(key: bytes, text: str, seed: int) -> None:
     """The peer can read the frame, it is UTF-8, as long as before, and different; what is not ASCII is not touched."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haip_sync.testing import Faults, FrameFault
@@ -49,6 +49,7 @@ def test_a_delay_is_each_bytes_own() -> None:
     assert (out(line, 13.0), line.next_at()) == (b"b", None)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 5), max_size=30), st.floats(0, 3), st.floats(0, 3))
 def test_jitter_never_reorders(gaps: list[float], delay_s: float, jitter_s: float) -> None:
     """Each byte takes from the delay to delay and jitter, if none before it holds it up, and arrives in its turn."""
@@ -72,6 +73,7 @@ def test_a_delay_that_is_lifted_holds_nothing_any_more() -> None:
     assert line.is_finished(1.0)
 
 
+@settings(deadline=None)
 @given(st.floats(10, 10_000), st.integers(1, 5_000), st.integers(1, 50))
 def test_a_limit_is_kept_over_any_time(rate: float, size: int, steps: int) -> None:
     """No more passes than the rate allows, in whatever steps; and all does in the time that it takes."""
@@ -127,6 +129,7 @@ def test_what_is_under_way_is_bounded(faults: Faults, room: int) -> None:
     assert line.wants
 
 
+@settings(deadline=None)
 @given(st.integers(0, 30), st.lists(st.integers(1, 9), min_size=4, max_size=8), st.integers(1, 40))
 def test_a_cut_is_exact(cut_after: int, sizes: list[int], at_most: int) -> None:
     """So many bytes pass and not one more, whatever pieces come and go."""

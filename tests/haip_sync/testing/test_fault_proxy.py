@@ -188,6 +188,31 @@ def test_a_reset_passes(station: Station) -> None:
         receive_all(line.server)
 
 
+@pytest.mark.parametrize("faults", [Faults(), Faults(delay_s=0.01), Faults(bytes_per_s=1e9)])
+def test_a_receiver_that_does_not_read_holds_the_sender_up(station: Station, faults: Faults) -> None:
+    """The proxy keeps little; once the receiver reads, everything arrives."""
+    station.proxy.set(to_server=faults)
+    line = station.line()
+    sent = fill(line.client, 64 << 20)
+    assert 0 < sent < 32 << 20
+    assert receive(line.server, sent) == bytes(sent)
+
+
+def test_a_receiver_that_is_gone_holds_nobody_up(station: Station) -> None:
+    """What is sent to it is read and forgotten until the sender can be told."""
+    line = station.line()
+    station.proxy.wait_for_connection(timeout=HANG_S)
+    station.proxy.stall()
+    line.server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    line.server.close()
+    station.proxy.flow("to_server")
+    line.client.sendall(bytes(32 << 20))
+    station.proxy.flow("to_client")
+    with pytest.raises(ConnectionResetError):
+        receive_all(line.client)
+    assert station.proxy.connections[0].ended_by == "server"
+
+
 def test_a_target_that_is_not_there() -> None:
     """The client's connection is reset, and the proxy says why."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
@@ -493,7 +518,7 @@ def test_a_seed_garbles_the_same_way(make_station: Callable[..., Station]) -> No
 
 def test_a_server_that_seems_to_grant_nothing() -> None:
     """Without the server's FLOW_UPDATEs a client that has spent its first credit waits in vain, and nothing else is wrong."""
-    lost = FrameFault(action="drop", when=lambda text: '"FLOW_UPDATE"' in text)
+    lost = FrameFault(action="drop", when=lambda text: '"type":"FLOW_UPDATE"' in text)
     with (
         DevServer(initial_credits=3, agent=False) as server,
         FaultProxy(server.url) as proxy,
@@ -510,7 +535,7 @@ def test_a_server_that_seems_to_grant_nothing() -> None:
 
 def test_a_server_reads_a_garbled_frame_and_goes_on() -> None:
     """A masked text that is no JSON any more reaches HAIP, which answers ERROR; the connection stands."""
-    garbled = FrameFault(action="garble", when=lambda text: "MESSAGE_START" in text, times=1)
+    garbled = FrameFault(action="garble", when=lambda text: '"type":"MESSAGE_START"' in text, times=1)
     with DevServer(agent=False) as server, FaultProxy(server.url, seed=1) as proxy, HAIPClient(proxy.url) as client:
         proxy.set(to_server=Faults(frames=(garbled,)))
         errors = threading.Event()
@@ -524,7 +549,7 @@ def test_a_server_reads_a_garbled_frame_and_goes_on() -> None:
 
 def test_a_client_ends_a_connection_whose_frames_are_broken() -> None:
     """Reserved bits that nobody agreed on end it, and everything that waits is told so."""
-    broken = FrameFault(action="garble_header", when=lambda text: '"AGENT"' in text)
+    broken = FrameFault(action="garble_header", when=lambda text: '"channel":"AGENT"' in text)
     with DevServer() as server, FaultProxy(server.url) as proxy, HAIPClient(proxy.url) as client:
         proxy.set(to_client=Faults(frames=(broken,)))
         client.send_text_message("USER", "hello", timeout=HANG_S)
