@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -131,10 +132,13 @@ class HelloAuth(Auth):
     def __init__(self, members: Mapping[str, Any]) -> None:
         if not isinstance(members, Mapping):
             raise ConfigError(f"the auth of a HAI must be a mapping, not {type(members).__name__}")
-        try:
-            self._members: Mapping[str, Any] = msgspec.json.decode(msgspec.json.encode(dict(members)))
-        except (TypeError, ValueError, RecursionError):
-            raise ConfigError("auth holds what JSON cannot carry; its words are not repeated here") from None
+        encoded: bytes | None = None
+        # Raised outside of the block: the error that it would carry along in its context holds the words.
+        with suppress(TypeError, ValueError, RecursionError):
+            encoded = msgspec.json.encode(dict(members))
+        if encoded is None:
+            raise ConfigError("auth holds what JSON cannot carry; its words are not repeated here")
+        self._members: Mapping[str, Any] = msgspec.json.decode(encoded)
 
     def credentials(self) -> Credentials:
         """Return the object, and every text in it as a secret."""
