@@ -213,9 +213,10 @@ class Limits:
 
     max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES
     """Largest WebSocket message that is taken in, all fragments together; looked at before any memory is taken for it. A larger
-    one ends the connection (WebSocket close code 1009), whatever credit there is for it. Decoded, JSON may take
-    26 times as much memory as on the wire: raise this only for a peer that needs it. Left alone it
-    is never less than what we grant a channel at first (`initial_credit_bytes`)."""
+    one ends the connection (WebSocket close code 1009), whatever credit there is for it. While it is taken in, a frame may need
+    five times its bytes. JSON of many small values is decoded only when somebody looks at `Message.payload`, and then takes up to
+    30 times its bytes: raise this only for a peer that needs it. Left alone it is never less than what we grant a channel at
+    first (`initial_credit_bytes`)."""
     max_nesting: int = DEFAULT_MAX_NESTING
     """Levels of arrays and objects in a frame, the envelope being the first; 1 to 500. A deeper one is a frame that cannot be
     read."""

@@ -68,13 +68,14 @@ from haip_sync.protocol.payloads import (
     Hello,
     Nonce,
     PeerError,
+    check_incoming,
     is_known,
     read_payload,
-    typed,
     unknown_member,
 )
 from haip_sync.protocol.sequencing import InboundSequence, SentIds, Verdict, is_seq
 from haip_sync.protocol.transactions import Heard, TransactionBook
+from haip_sync.protocol.unread import text_member
 
 _ASKINGS_REMEMBERED = 1_024
 """FLOW_UPDATEs whose refusal is still understood."""
@@ -273,7 +274,7 @@ class Session:
         reader = self._READERS.get(envelope.type)
         if reader:
             return reader(self, envelope)
-        typed(envelope.type, envelope.payload)
+        check_incoming(envelope.type, envelope.payload)
         return self._answer_heard(self.transactions.hear_in(envelope))
 
     def _answer_heard(self, heard: Heard) -> _Meaning:
@@ -356,8 +357,8 @@ class Session:
 
     def _check_audio(self, envelope: Envelope) -> _Meaning:
         """Look whether base64 is base64: what cannot be played is not delivered."""
-        data = envelope.payload.get("data") if isinstance(envelope.payload, dict) else None
-        if envelope.bin_len is None and isinstance(data, str) and media_bytes(AUDIO_CHUNK, envelope.payload, None) is None:
+        has_data = envelope.bin_len is None and text_member(envelope.payload, "data") is not None
+        if has_data and media_bytes(AUDIO_CHUNK, envelope.payload, None) is None:
             raise ProtocolError(f"{AUDIO_CHUNK} has a bad payload: its data is no base64", blame="remote")
         return _NOTHING
 

@@ -29,7 +29,9 @@ _MEMBERS: Final = frozenset({"code", "message", "related_id", "detail"})
 
 def discreet_error(envelope: Envelope, without_secrets: Callable[[str], str]) -> Envelope:
     """Return an ERROR without secrets in its payload; HAIP's own codes and ids are left alone. Any thread."""
-    return msgspec.structs.replace(envelope, payload=_struck(envelope.payload, without_secrets))
+    payload = envelope.payload
+    said = msgspec.json.decode(payload) if isinstance(payload, msgspec.Raw) else payload
+    return msgspec.structs.replace(envelope, payload=_struck(said, without_secrets))
 
 
 def _struck(value: Any, without_secrets: Callable[[str], str]) -> Any:
