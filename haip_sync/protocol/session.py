@@ -122,10 +122,12 @@ class Session:
         needs_transaction: Whether texts and FLOW_UPDATE travel inside a transaction only.
         transactions: Those of this connection.
         acknowledged: The highest of our numbers that the peer has acknowledged.
+        discreet: Strikes out of a sentence what the peer must not have repeated to anybody.
     """
 
     def __init__(self, session_id: str, *, dialect_choice: str = "auto", text_is_one_message: bool = False) -> None:
         self.session_id = session_id
+        self.discreet: Callable[[str], str] = str
         self.frames = FrameMaker(session_id, new_id)
         self.last_seq = 0
         self.peer: Hello | None = None
@@ -256,10 +258,16 @@ class Session:
 
     def unreadable(self, exc: ProtocolError) -> Received:
         """Answer a frame that is no envelope: it is reported, and costs nobody anything."""
+        exc = self._discreet(exc)
         replies = (self.error(exc.code, str(exc), None),) if self.accepts(ERROR) else ()
         return Received((Violated(exc, None),), replies, deliver=False)
 
+    def _discreet(self, exc: ProtocolError) -> ProtocolError:
+        """Return the error without secrets, and without what it carries along: it may quote the peer."""
+        return ProtocolError(self.discreet(str(exc)), code=exc.code, blame=exc.blame)
+
     def _violation(self, envelope: Envelope, frame_bytes: int, exc: ProtocolError, stopped: tuple[Happening, ...]) -> Received:
+        exc = self._discreet(exc)
         # Never an ERROR about an ERROR: two peers that disagree would go on for ever.
         answer = self.accepts(ERROR) and envelope.type != ERROR
         replies = (self.error(exc.code, str(exc), envelope.id),) if answer else ()
@@ -292,7 +300,7 @@ class Session:
             raise ProtocolError("a second HAI on one connection", blame="remote")
         hello = read_payload(Hello, HAI, envelope.payload)
         if MAJOR not in hello.accept_major:
-            text = f"the peer accepts MAJOR {list(hello.accept_major)}, we speak {MAJOR}"
+            text = f"the peer accepts MAJOR {list(hello.accept_major)!s:.200}, we speak {MAJOR}"
             return (VersionRefused(hello.accept_major),), (self.error("VERSION_INCOMPATIBLE", text, envelope.id),)
         self.peer = hello
         self.peer_session_id = envelope.session

@@ -192,12 +192,14 @@ class Connection:
         """Send our HAI and let the threads run."""
         line.attach(self._post_raw)
         line.limit_frames(self._settings.max_frame_bytes)
-        self.writer.wire_log = self._reception.wire_log = WireLog.if_wanted(self.rooms.dispatcher, line.without_secrets)
+        self.writer.wire_log = self._reception.wire_log = WireLog.if_wanted(self.rooms.dispatcher, line.discretion.text)
+        self._reception.discretion = line.discretion
         name = self._settings.name
         with self._lock:
             if self._closing or self._ended:
                 raise ConnectionClosedError("the client was closed while it connected")
             self._line = self.writer.line = line
+            self.rooms.session.discreet = line.discretion.text
             self._service.heartbeat = Heartbeat(self._settings.heartbeat, self._clock())
             self._threads = (
                 threading.Thread(target=self._read, args=(line,), name=f"{name}-reader", daemon=True),
@@ -516,7 +518,7 @@ class Connection:
 
     def without_secrets(self, text: str) -> str:
         """Return what the peer said with what we told it in confidence struck out."""
-        return text if self._line is None else self._line.without_secrets(text)
+        return text if self._line is None else self._line.discretion.text(text)
 
     def _after_write(self) -> None:
         self._service.written()

@@ -16,6 +16,7 @@ from websocket import ABNF
 
 from haip_sync.errors import HAIPError
 from haip_sync.runtime.dial import Opening
+from haip_sync.runtime.discretion import Discretion
 from haip_sync.runtime.frame_limit import guard
 from haip_sync.runtime.opening import open_stream
 from haip_sync.runtime.route import Route
@@ -67,6 +68,7 @@ class Line:
 
     Attributes:
         hello_auth: What our HAI is to say of who we are; None: nothing.
+        discretion: What we tell the peer in confidence; it goes through whatever the peer says.
     """
 
     def __init__(self, route: Route, *, timeout_s: float, opening: Opening) -> None:
@@ -75,7 +77,7 @@ class Line:
         credentials = route.credentials()
         request = route.request(credentials)
         self.hello_auth = credentials.hello
-        self._secrets = request.secrets
+        self.discretion = Discretion((*request.secrets, *route.secrets_on_the_way()))
         self._stream = open_stream(route, deadline, opening)
         try:
             answer = upgrade(self._stream, request, deadline)
@@ -114,12 +116,6 @@ class Line:
     def wait_until_writable(self, timeout_s: float) -> None:
         """Wait until something can be sent, for `timeout_s` at most."""
         self._stream.wait_until_writable(timeout_s)
-
-    def without_secrets(self, text: str) -> str:
-        """Return what the peer said with what we told it in confidence struck out."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
 
     def shut(self) -> None:
         """End the line at once, waking whoever reads or writes. Idempotent, any thread."""

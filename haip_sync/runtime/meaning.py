@@ -50,9 +50,6 @@ class Host(Protocol):
     def greeted(self) -> None:
         """Note that both HAIs were exchanged."""
 
-    def without_secrets(self, text: str) -> str:
-        """Return what the peer said with what we told it in confidence struck out."""
-
     def complain(self, text: str) -> None:
         """Note what came in place of the peer's HAI, for the error of a handshake that fails."""
 
@@ -125,7 +122,7 @@ class Meaning:
             case Greeted():
                 self._greet(happening)
             case VersionRefused(majors):
-                self._host.refuse(VersionError(f"the peer accepts HAIP MAJOR {list(majors)}, we speak 1"))
+                self._host.refuse(VersionError(f"the peer accepts HAIP MAJOR {list(majors)!s:.200}, we speak 1"))
 
     def _refused(self, error: PeerError, now_s: float) -> None:
         """Settle the send that the peer refused, and give up the balance that its books do not have (WIRE.md, point 17)."""
@@ -205,13 +202,12 @@ class Meaning:
                     ErrorReported(
                         time_s=now_s,
                         code=violation.code,
-                        message=self._host.without_secrets(str(violation)),
+                        message=str(violation),
                         reported_by="us",
                         related_id=related_id,
                     )
                 )
             case SequencingStopped(seq):
-                seq = self._host.without_secrets(seq)
                 self._warn(f"the peer's seq {seq!r:.60} does not keep to HAIP: nothing is acknowledged on this connection")
             case MajorChanged(pv):
                 self._warn(f"a frame of the peer's says MAJOR {pv}, and we agreed on 1: such frames are read as MAJOR 1")

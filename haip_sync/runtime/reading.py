@@ -44,7 +44,7 @@ def read_until_goodbye(line: Line, reception: Reception) -> Goodbye:
         elif opcode == OPCODE_BINARY:
             reception.take_binary(data)
         elif opcode == OPCODE_CLOSE:
-            return Goodbye(close_code(data), line.without_secrets(close_reason(data)))
+            return Goodbye(close_code(data), line.discretion.text(close_reason(data)))
 
 
 def loss(where: str, exc: Exception) -> ConnectionClosedError:

@@ -63,7 +63,7 @@ class IncomingText:
 
     def __repr__(self) -> str:
         state = "complete" if self._complete else self._failure or "open"
-        return f"<IncomingText {self.message_id} on {self.channel}: {state}>"
+        return self._bench.discreet(f"<IncomingText {self.message_id} on {self.channel}: {state}>")
 
     @property
     def complete(self) -> bool:
@@ -159,7 +159,7 @@ class IncomingText:
         return IncompleteTextError(text, message_id=self.message_id, parts=self._parts, text="".join(self._read))
 
     def _what(self) -> str:
-        return f"the text {self.message_id} on {self.channel}"
+        return self._bench.discreet(f"the text {self.message_id} on {self.channel}")
 
     # ---- For the subscription and the connection: all require the lock ---------------------------------------------------------
 

@@ -25,6 +25,9 @@ class Host(Protocol):
     def check_not_reentered(self) -> None:
         """Raise `DeadlockError` in a signal handler that interrupted another call of this thread's. Without the lock."""
 
+    def without_secrets(self, text: str) -> str:
+        """Return what the peer said with what we told it in confidence struck out."""
+
     def take_routed(self, message: Message, taker: Taker) -> None:
         """Count a frame that went to a handle as taken, and give credit back where it is time. Requires the lock."""
 
@@ -78,6 +81,10 @@ class Bench:
     def call_soon(self, callback: Callable[[_H], Any], handle: _H) -> None:
         """Run `callback(handle)` on the dispatch thread. With or without the lock; never blocks."""
         self._rooms.dispatcher.call_soon(partial(callback, handle))
+
+    def discreet(self, text: str) -> str:
+        """Return a sentence that quotes a data frame without what the peer must not have repeated to anybody."""
+        return self._host.without_secrets(text)
 
     def take(self, message: Message, taker: Taker) -> None:
         """Count a frame that went to a handle as taken. Requires the lock."""
