@@ -29,7 +29,8 @@ from haip_sync.flow.strategies import Strategy
 from haip_sync.flow.turnstile import Turnstile
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.happenings import UpdateLost
-from haip_sync.protocol.names import CONTROL_TYPES, ERROR
+from haip_sync.protocol.identifiers import new_id
+from haip_sync.protocol.names import CONTROL_TYPES, ERROR, PING
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import TransactionHappening
 from haip_sync.runtime.asking import Asking, Watch
@@ -61,6 +62,8 @@ _CLOSE_ANSWER_S = 1.0
 _LAST_JOIN_S = 0.1
 """How long to wait for each thread when close's timeout is used up already: all that blocks them has been ended."""
 _GOOD_CODES = (1000, 1001)
+_ADMISSION_S = 2.0
+"""How long connect waits for a peer to answer what we send behind a HAI that says who we are; it may answer no PING at all."""
 _LAST_WORDS_S = 0.5
 """How long to let an answer that ends the connection leave."""
 _LONGEST_COMPLAINT = 300
@@ -137,6 +140,7 @@ class Connection:
         self._threads: tuple[threading.Thread, ...] = ()
         self._begun = False
         self._greeted = False
+        self._is_admitted = False
         self._closing = False
         # How it ended, set first; everybody was told of it, set last: an interrupt may strike between.
         self._ending: _Ending | None = None
@@ -165,6 +169,7 @@ class Connection:
         try:
             self._start(line)
             self._wait_for_greeting(deadline_s, timeout_s)
+            self._wait_for_admission(deadline_s)
         except BaseException:
             line.shut()
             self.close(0.0)
@@ -199,6 +204,7 @@ class Connection:
             if self._closing or self._ended:
                 raise ConnectionClosedError("the client was closed while it connected")
             self._line = self.writer.line = line
+            self._is_admitted = line.hello_auth is None
             self.rooms.session.discreet = line.discretion.text
             self._service.heartbeat = Heartbeat(self._settings.heartbeat, self._clock())
             self._threads = (
@@ -223,6 +229,18 @@ class Connection:
                 raise self._refusal
             if not self._greeted:
                 raise self._failure or ConnectionClosedError("the client was closed while it connected")
+
+    def _wait_for_admission(self, deadline_s: float) -> None:
+        """Where our HAI says who we are, the peer may refuse that behind its own HAI: see whether it answers what comes after."""
+        with self._lock:
+            if not self._is_admitted and not self._ended and self.rooms.session.accepts(PING):
+                now_s, nonce = self._clock(), new_id()
+                self.heartbeat.asked(nonce, now_s)
+                self.post(self.rooms.session.control_frame(PING, {"nonce": nonce}))
+                self._wait_while(lambda: self.heartbeat.round_trip_s is None, min(deadline_s, now_s + _ADMISSION_S))
+            if self._ended and not self._is_admitted:
+                raise self._failure or ConnectionClosedError("the client was closed while it connected")
+            self._is_admitted = True
 
     # ---- For senders and commands ----------------------------------------------------------------------------------------------
 
@@ -490,6 +508,10 @@ class Connection:
         self.rooms.put(Connected(time_s=self._clock(), address=self._settings.address.text))
         self._changed.notify_all()
 
+    def ponged(self) -> None:
+        """Note that the peer has answered our last PING."""
+        self._changed.notify_all()
+
     def refuse(self, failure: HAIPError) -> None:
         """End the connection for this reason, once what is posted has left."""
         self._refusal = failure
@@ -546,7 +568,7 @@ class Connection:
         else:
             with self._lock:  # the answer to its close frame
                 self._wait_while(lambda: not self.rooms.outgoing.is_empty, self._clock() + _LAST_WORDS_S)
-            self.end(self._refusal or goodbye.failure(where, greeted=self._greeted), code=goodbye.code)
+            self.end(self._refusal or goodbye.failure(where, is_admitted=self._greeted and self._is_admitted), code=goodbye.code)
 
     def _give_up(self, broken: BrokenStreamError) -> None:
         """Tell a peer whose stream cannot be read on why we leave, and let that go out."""

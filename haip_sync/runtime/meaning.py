@@ -50,6 +50,9 @@ class Host(Protocol):
     def greeted(self) -> None:
         """Note that both HAIs were exchanged."""
 
+    def ponged(self) -> None:
+        """Note that the peer has answered our last PING."""
+
     def complain(self, text: str) -> None:
         """Note what came in place of the peer's HAI, for the error of a handshake that fails."""
 
@@ -115,6 +118,7 @@ class Meaning:
         match happening:
             case Ponged(nonce):
                 round_trip_s = self._host.heartbeat.ponged(nonce, now_s)
+                self._host.ponged()
                 if round_trip_s is None:
                     round_trip_s = self._rooms.routes.answered(nonce, now_s)
                 if round_trip_s is not None:

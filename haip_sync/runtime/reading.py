@@ -23,11 +23,11 @@ class Goodbye(NamedTuple):
     code: int | None
     reason: str
 
-    def failure(self, where: str, *, greeted: bool) -> HAIPError:
+    def failure(self, where: str, *, is_admitted: bool) -> HAIPError:
         """Return what it means to those who still want something."""
         said = "no code" if self.code is None else f"code {self.code}"
         said = f"{said} ({self.reason})" if self.reason else said
-        if greeted:
+        if is_admitted:
             return ConnectionClosedError(f"{where} closed the connection with {said}")
         if self.code == POLICY_VIOLATION:
             text = f"{where} refused the token: it closed the connection in the handshake with {said}. Nothing was sent"
