@@ -505,7 +505,9 @@ class Connection:
         """Note that both HAIs were exchanged."""
         self._greeted = True
         # Not before: a listener for it may send at once, and ask for credit.
-        self.rooms.put(Connected(time_s=self._clock(), address=self._settings.address.text))
+        where = self._settings.address.text
+        self.rooms.put(Connected(time_s=self._clock(), address=where))
+        self.rooms.dispatcher.log(log, logging.INFO, f"connected to {where}, dialect {self.rooms.session.dialect_name or 'none'}")
         self._changed.notify_all()
 
     def ponged(self) -> None:
