@@ -301,7 +301,8 @@ class Session:
         hello = read_payload(Hello, HAI, envelope.payload)
         if MAJOR not in hello.accept_major:
             text = f"the peer accepts MAJOR {list(hello.accept_major)!s:.200}, we speak {MAJOR}"
-            return (VersionRefused(hello.accept_major),), (self.error("VERSION_INCOMPATIBLE", text, envelope.id),)
+            answers = (self.error("VERSION_INCOMPATIBLE", text, envelope.id),) if ERROR in hello.accept_events else ()
+            return (VersionRefused(hello.accept_major),), answers
         self.peer = hello
         self.peer_session_id = envelope.session
         self.dialect = choose_dialect(hello.accept_events, self._choice)

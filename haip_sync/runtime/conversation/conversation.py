@@ -60,8 +60,7 @@ class Conversation:
         with self._lock:
             self._connection.check_open()
         session, where = self._connection.rooms.session, self._where
-        if not session.accepts(event_type):
-            raise UnsupportedByPeerError(f"{where} does not accept {event_type}. Nothing was sent")
+        self._check_accepts(event_type)
         if binary is not None and not self.takes_binary():
             raise UnsupportedByPeerError(f"{where} takes no binary frames. Nothing was sent")
         return session.frames.make(
@@ -111,10 +110,15 @@ class Conversation:
             timeout=timeout,
         )
 
+    def _check_accepts(self, event_type: str) -> None:
+        if not self._connection.rooms.session.accepts(event_type):
+            raise UnsupportedByPeerError(f"{self._where} does not accept {event_type}. Nothing was sent")
+
     def start(self, run: Run, payload: dict[str, Any], timeout: Timeout) -> None:
         """Send RUN_STARTED of `run`."""
         timeout_s = self._resolve(timeout)
         frame = self.frame(run.channel, RUN_STARTED, payload, Labels(run.run_id, run.thread_id))
+        self._check_accepts(RUN_FINISHED)  # before a run begins that could not be ended
         run.frame_id = frame.id
         parcel = self._parcel(frame)
         try:
