@@ -68,9 +68,10 @@ CALLS = {
 DIALECTS = {"message": (*MESSAGE, *TEXT, *TRANSACTION), "text": (*TEXT, *TRANSACTION), "transaction": TRANSACTION, "none": ()}
 
 
-def listen(speaker: Peer, heard: list[str], is_over: threading.Event) -> None:
-    """Note what a client sends, to its end."""
+def converse(speaker: Peer, say: Callable[[Peer], object], heard: list[str], is_over: threading.Event) -> None:
+    """Say something, and note what the client sends, to its end."""
     try:
+        say(speaker)
         while True:
             heard.append(speaker.hears_any()["type"])
     finally:
@@ -83,14 +84,16 @@ def accepting_only(types: frozenset[str], **settings: Any) -> Iterator[tuple[HAI
     heard: list[str] = []
     is_over = threading.Event()
 
-    def script(speaker: Peer) -> None:
+    def say(speaker: Peer) -> None:
         speaker.greets(accept_events=sorted(types))
         speaker.says("PING", {"nonce": "theirs"})
         speaker.connection.send("no JSON")
-        listen(speaker, heard, is_over)
 
     heartbeat = HeartbeatPolicy(interval=0.01, timeout=PATIENCE_S)
-    with peer(script) as url, HAIPClient(url, heartbeat=heartbeat, strategy=AggressiveStrategy(), **settings) as client:
+    with (
+        peer(lambda speaker: converse(speaker, say, heard, is_over)) as url,
+        HAIPClient(url, heartbeat=heartbeat, strategy=AggressiveStrategy(), **settings) as client,
+    ):
         yield client, heard
     assert is_over.wait(PATIENCE_S)
     assert heard[0] == "HAI"
@@ -176,11 +179,10 @@ def test_a_peer_of_another_major_that_takes_no_error_is_sent_none() -> None:
     heard: list[str] = []
     is_over = threading.Event()
 
-    def script(speaker: Peer) -> None:
+    def say(speaker: Peer) -> None:
         speaker.greets(accept_major=[2], accept_events=["HAI"])
-        listen(speaker, heard, is_over)
 
-    with peer(script) as url, pytest.raises(VersionError, match=r"MAJOR \[2\]"):
+    with peer(lambda speaker: converse(speaker, say, heard, is_over)) as url, pytest.raises(VersionError, match=r"MAJOR \[2\]"):
         HAIPClient(url).connect(PATIENCE_S)
     assert is_over.wait(PATIENCE_S)
     assert heard == ["HAI"]
