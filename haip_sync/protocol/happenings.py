@@ -16,6 +16,29 @@ class Greeted(NamedTuple):
     peer_session_id: str
 
 
+class Resumed(NamedTuple):
+    """The peer's HAI resumes our session: it has everything of ours up to this number. Follows `Greeted`; not on a first line."""
+
+    last_rx_seq: int
+
+
+class NotResumed(NamedTuple):
+    """The peer's HAI does not say what it has of ours: what it has not acknowledged is lost.
+
+    Follows `Greeted`; not on a first line.
+    """
+
+
+class ResumeRefused(NamedTuple):
+    """ERROR RESUME_FAILED or REPLAY_TOO_OLD for our HAI: the peer will not send again what we lack.
+
+    Comes at most once a line, before or after the peer's HAI, which says with `Resumed` or `NotResumed` what it has of ours.
+    """
+
+    code: str
+    message: str
+
+
 class VersionRefused(NamedTuple):
     """No MAJOR in common; the connection cannot go on."""
 
@@ -99,6 +122,9 @@ class HelloEchoed(NamedTuple):
 
 Happening = (
     Greeted
+    | Resumed
+    | NotResumed
+    | ResumeRefused
     | VersionRefused
     | Granted
     | PauseAsked

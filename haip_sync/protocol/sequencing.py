@@ -41,15 +41,35 @@ class InboundSequence:
         self.active = True
         self._highest_contiguous = 0
         self._ids: OrderedDict[int, str] = OrderedDict()
+        self._awaits_hello = False
 
     @property
     def ack(self) -> int:
-        """The highest contiguous seq received; 0 (to be left out) before the first and once sequencing is off."""
-        return self._highest_contiguous if self.active else 0
+        """The highest contiguous seq received; 0 (to be left out) before the first of a line and once sequencing is off."""
+        return self._highest_contiguous if self.active and not self._awaits_hello else 0
+
+    @property
+    def last_rx_seq(self) -> int:
+        """What a HAI that resumes names: the highest contiguous seq of the earlier lines; 0: there is nothing to resume."""
+        return self._highest_contiguous if self.active and self._awaits_hello else 0
+
+    def begin_line(self) -> None:
+        """Begin a new line of the same session. Whether the peer's numbers run on, its HAI says."""
+        if not self.active:
+            self._highest_contiguous = 0
+        self.active = True
+        self._awaits_hello = self._highest_contiguous > 0
+
+    def greet(self, seq: str) -> None:
+        """Take the number of the peer's HAI in, before it is observed: above what was received, its numbers run on."""
+        if self._awaits_hello and is_seq(seq) and int(seq) <= self._highest_contiguous:
+            self._highest_contiguous = 0
+            self._ids.clear()
+        self._awaits_hello = False
 
     def observe(self, seq: str, frame_id: str, *, is_echo: bool) -> Verdict:
         """Take a frame's `seq` in. `is_echo`: the frame carries our own session id, so that its seq is ours, not the peer's."""
-        if not self.active:
+        if not self.active or self._awaits_hello:
             return Verdict.DELIVER
         if is_echo or not is_seq(seq):
             return self._stop()

@@ -29,10 +29,13 @@ from haip_sync.protocol.happenings import (
     Happening,
     HelloEchoed,
     MajorChanged,
+    NotResumed,
     PauseAsked,
     PeerReported,
     Ponged,
     ResumeAsked,
+    Resumed,
+    ResumeRefused,
     SendRefusedByPeer,
     SequencingStopped,
     UpdateLost,
@@ -53,7 +56,9 @@ from haip_sync.protocol.names import (
     PING,
     PONG,
     REFUSAL_CODES,
+    REPLAY_TOO_OLD,
     RESUME_CHANNEL,
+    RESUME_FAILED,
     SEQ_VIOLATION,
     SYSTEM,
     TRANSACTION_END,
@@ -112,7 +117,7 @@ def _check_critical(envelope: Envelope) -> None:
 
 
 class Session:
-    """Our side of one connection's conversation.
+    """Our side of one session's conversation, on one line after another.
 
     Attributes:
         last_seq: The highest number that a frame of ours has taken; assigned by the runtime, under its lock.
@@ -121,6 +126,7 @@ class Session:
         needs_transaction: Whether texts and FLOW_UPDATE travel inside a transaction only.
         transactions: Those of this connection.
         acknowledged: The highest of our numbers that the peer has acknowledged.
+        resume_from: What the peer's HAI says it has of ours, as `last_rx_seq`; None: it does not resume, or this is a first line.
     """
 
     def __init__(self, session_id: str, *, dialect_choice: str = "auto", text_is_one_message: bool = False) -> None:
@@ -141,6 +147,27 @@ class Session:
         self._told_of_major = False
         self._refused_types: set[str] = set()
         self._askings: OrderedDict[str, UpdateLost] = OrderedDict()
+        self.resume_from: int | None = None
+        self._is_first_line = True
+        # The id of our HAI while an ERROR may still refuse what it asks for: that the peer goes on where we stopped to hear.
+        self._resuming_hello: str | None = None
+
+    def begin_line(self) -> None:
+        """Begin a new line of the same session: what belongs to a line is forgotten, our numbers run on."""
+        self.peer = self.peer_session_id = self.dialect = None
+        self.needs_transaction = False
+        self.transactions = TransactionBook()
+        self._told_of_ack = self._told_of_major = False
+        self._refused_types = set()
+        self._askings = OrderedDict()
+        self.resume_from = self._resuming_hello = None
+        self._is_first_line = False
+        self._inbound.begin_line()
+
+    @property
+    def peer_sequences(self) -> bool:
+        """Whether the peer's numbers are believed; before its first frame they are."""
+        return self._inbound.active
 
     @property
     def ack(self) -> int:
@@ -186,7 +213,10 @@ class Session:
         return self.frames.make(SYSTEM, frame_type, encode_json(payload), transaction=transaction)
 
     def hello(self, initial_messages: int, initial_bytes: int, *, auth: Mapping[str, Any] | None = None) -> Frame:
-        """Return our HAI, which grants the peer these amounts on every channel. `auth` says who we are; it is for no eye."""
+        """Return our HAI, which grants the peer these amounts on every channel. `auth` says who we are; it is for no eye.
+
+        It names `last_rx_seq` where an earlier line has brought something from a peer that sequences.
+        """
         credit = {"initial_credit_messages": initial_messages, "initial_credit_bytes": initial_bytes}
         payload: dict[str, Any] = {
             "haip_version": HAIP_VERSION,
@@ -196,7 +226,12 @@ class Session:
         }
         if auth is not None:
             payload["auth"] = dict(auth)
-        return self.control_frame(HAI, payload)
+        last_rx_seq = self._inbound.last_rx_seq
+        if last_rx_seq:
+            payload["last_rx_seq"] = str(last_rx_seq)
+        frame = self.control_frame(HAI, payload)
+        self._resuming_hello = frame.id if last_rx_seq else None
+        return frame
 
     def error(self, code: str, message: str, related_id: str | None) -> Frame:
         """Return an ERROR frame; a `related_id` that is much longer than a UUID is not sent back."""
@@ -210,6 +245,8 @@ class Session:
     def receive(self, envelope: Envelope, frame_bytes: int) -> Received:
         """Take one frame of the peer's in. `frame_bytes`: the text frame's bytes as they came."""
         is_echo = self._is_echo(envelope)
+        if envelope.type == HAI and not is_echo:
+            self._inbound.greet(envelope.seq)
         verdict = self._inbound.observe(envelope.seq, envelope.id, is_echo=is_echo)
         if verdict is Verdict.DUPLICATE:
             return self._received(envelope, frame_bytes, (), (), deliver=False)
@@ -297,7 +334,25 @@ class Session:
         self.peer_session_id = envelope.session
         self.dialect = choose_dialect(hello.accept_events, self._choice)
         self.needs_transaction = speaks_in_transactions(hello.accept_events, self._choice)
-        return (Greeted(hello, envelope.session),), ()
+        return (Greeted(hello, envelope.session), *self._hear_resume_point(hello, envelope.id)), ()
+
+    def _hear_resume_point(self, hello: Hello, hello_id: str) -> tuple[Happening, ...]:
+        """Return what the HAI of a later line says of the earlier ones. A number that we never used says nothing."""
+        if self._is_first_line:
+            return ()
+        named = hello.last_rx_seq
+        if named is None:
+            return (NotResumed(),)
+        if str(named) != "0" and not (type(named) in (str, int) and is_seq(str(named))):
+            text = f"the peer's HAI has the last_rx_seq {named!r:.60}, which is no seq: it is taken as one that does not resume"
+            return NotResumed(), Violated(ProtocolError(text, blame="remote"), hello_id)
+        if int(named) > self.last_seq:
+            text = f"the peer's HAI says that it has {named} of ours, and we have sent no more than {self.last_seq}"
+            error = ProtocolError(f"{text}: it is taken as one that does not resume", code=SEQ_VIOLATION, blame="remote")
+            return NotResumed(), Violated(error, hello_id)
+        self.resume_from = int(named)
+        self.acknowledged = max(self.acknowledged, self.resume_from)
+        return (Resumed(self.resume_from),)
 
     def _answer_ping(self, envelope: Envelope) -> _Meaning:
         nonce = read_payload(Nonce, PING, envelope.payload).nonce
@@ -312,6 +367,8 @@ class Session:
         """Take the peer's `ack` in while it keeps to the specification; a number that we never used is told of once."""
         if not (envelope.ack and self._inbound.active and is_seq(envelope.ack)):
             return ()
+        if envelope.type == HAI and not self._is_first_line:
+            return ()  # whether it counts what earlier lines carried, its last_rx_seq says
         ack = int(envelope.ack)
         if ack <= self.last_seq:
             self.acknowledged = max(self.acknowledged, ack)
@@ -330,6 +387,9 @@ class Session:
 
     def _hear_error(self, envelope: Envelope) -> _Meaning:
         error = read_payload(PeerError, ERROR, envelope.payload)
+        if self._refuses_resume(error):
+            self._resuming_hello = None
+            return (PeerReported(error), ResumeRefused(error.code, error.message)), ()
         refused = self.transactions.hear_error(error, envelope).happenings
         if refused:
             return (PeerReported(error), *refused), ()
@@ -341,6 +401,11 @@ class Session:
             self._refused_types.add(FLOW_UPDATE)
             return (PeerReported(error), AskingRefused()), ()
         return (PeerReported(error),), ()
+
+    def _refuses_resume(self, error: PeerError) -> bool:
+        """Return whether an ERROR answers our HAI that resumes."""
+        is_about_resuming = error.code in (RESUME_FAILED, REPLAY_TOO_OLD)
+        return is_about_resuming and self._resuming_hello is not None and error.related_id in (None, self._resuming_hello)
 
     def _take_grant(self, envelope: Envelope) -> _Meaning:
         update = read_payload(FlowUpdate, FLOW_UPDATE, envelope.payload)

@@ -58,7 +58,7 @@ class Connection(Commands):
             dialect_choice=settings.dialect,
             text_is_one_message=settings.flow_control.credit_unit == "message",
         )
-        outgoing = Outgoing(session)
+        outgoing = Outgoing(session, clock=clock, max_replay_bytes=settings.limits.max_replay_bytes)
         dispatcher = Dispatcher(settings.name, keeps_messages=not settings.keeps_inbox, after_message=self._after_listeners)
         self.watch = Watch(self.poke, clock)
         is_audited = audit.is_wanted()

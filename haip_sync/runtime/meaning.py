@@ -16,10 +16,13 @@ from haip_sync.protocol.happenings import (
     Happening,
     HelloEchoed,
     MajorChanged,
+    NotResumed,
     PauseAsked,
     PeerReported,
     Ponged,
     ResumeAsked,
+    Resumed,
+    ResumeRefused,
     SendRefusedByPeer,
     SequencingStopped,
     UpdateLost,
@@ -95,6 +98,8 @@ class Meaning:
                 self._warn(f"a FLOW_UPDATE for {channel} came too late for its transaction; what it gave back is still owed")
             case AskingRefused():
                 self._warn("the peer takes no FLOW_UPDATE: nothing more is asked for on this connection, and nothing given back")
+            case Resumed() | NotResumed() | ResumeRefused():
+                pass  # this version of the client opens one line only
             case HelloEchoed():
                 self._host.complain("our own HAI came back, as from a server that only echoes")
             case _:
@@ -211,6 +216,7 @@ class Meaning:
                     )
                 )
             case SequencingStopped(seq):
+                self._rooms.outgoing.replay.clear()
                 seq = self._host.without_secrets(seq)
                 self._warn(f"the peer's seq {seq!r:.60} does not keep to HAIP: nothing is acknowledged on this connection")
             case MajorChanged(pv):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from haip_sync.config import DEFAULT_MAX_REPLAY_BYTES
 from haip_sync.errors import ConnectionClosedError, HAIPError
 from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.receive_window import ReceiveWindow, WindowBooks
 from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.replay import ReplayWindow
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import Stage, TransactionState
 from haip_sync.runtime.fates import Fates
@@ -68,11 +71,20 @@ class Outgoing:
     """The write order. Every method requires the connection's lock; `written_end` alone may be read without it.
 
     Attributes:
+        replay: The frames that the peer may ask for again.
         written_end: How many bytes were ever handed to the operating system, on the scale of `Entry.end`.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        max_replay_bytes: int = DEFAULT_MAX_REPLAY_BYTES,
+    ) -> None:
         self._session = session
+        self._clock = clock
+        self.replay = ReplayWindow(max_replay_bytes)
         self._entries: deque[Entry] = deque()
         self._committed_end = 0
         self.written_end = 0
@@ -101,6 +113,8 @@ class Outgoing:
             self._session.last_seq = cargo.last_seq
             for frame in cargo.frames:
                 self._session.note_sent(frame.id)
+            if self._session.peer_sequences:
+                self.replay.keep(cargo.frames, cargo.first_seq, self._clock(), acknowledged=self._session.acknowledged)
             if cargo.fate is not None:
                 self._fates.note(cargo.fate, [frame.id for frame in cargo.frames], cargo.last_seq if cargo.is_last else None)
         if not self._entries or self._entries[-1] is not cargo:
