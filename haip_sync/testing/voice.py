@@ -235,16 +235,16 @@ class Voice:
         """
         lost = self._postbox.sent.between(since + 1, self._postbox.sent.next_seq - 2)
         self.speech.go_on(earlier, lost or ())
-        self.pump_again()
+        self._pump_again()
         return lost is not None
 
     def pump(self, ledger: ChannelLedger) -> None:
         """Send what a channel's pauses and the client's credit allow, after what an earlier connection lost."""
-        self.pump_again()
+        if self.speech.goes_again:
+            self._pump_again()
         self.speech.pump(ledger)
 
-    def pump_again(self) -> None:
+    def _pump_again(self) -> None:
         """Send again what an earlier connection lost, as far as the client's credit goes, and then what waited for that."""
-        if self.speech.goes_again:
-            for ledger in self.speech.pump_again(self._desk.ledger, fills=self.accepts("PONG")):
-                self.speech.pump(ledger)
+        for ledger in self.speech.pump_again(self._desk.ledger, fills=self.accepts("PONG")):
+            self.speech.pump(ledger)
