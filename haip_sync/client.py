@@ -161,6 +161,7 @@ class HAIPClient:
 
     def __repr__(self) -> str:
         state = "connected" if self._connection.is_open else "not connected"
+        state = "left in the parent process" if self._connection.home.is_left else state
         return f"<HAIPClient {self._settings.name!r} {self._settings.address.text} {state}>"
 
     # ---- Beginning and end ----------------------------------------------------------------------------------------------------
@@ -211,7 +212,12 @@ class HAIPClient:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Close: after a clean exit with what is queued sent first, as far as the timeout goes; after an exception at once."""
+        """Close: after a clean exit with what is queued sent first, as far as the timeout goes; after an exception at once.
+
+        In a forked child it does nothing: the block is the parent's.
+        """
+        if self._connection.home.is_left:
+            return
         if kind is not None:
             self.close(0.0)
             return
@@ -441,6 +447,7 @@ class HAIPClient:
         runs together (`max_concurrent_runs` in its HAI) is a `ProtocolError` (local, RUN_LIMIT_EXCEEDED) on the way in.
         Otherwise the block raises as `send`; this call `ConfigError` only.
         """
+        self._connection.home.check()
         labels = Labels(None, check_thread_id(thread_id))
         return self._conversation.new_run(labels, optional_mapping("metadata", metadata), check_channel(channel), timeout)
 
@@ -449,6 +456,7 @@ class HAIPClient:
 
         They come there, part by part or whole, and not to `receive()`. Raises `ConfigError`.
         """
+        self._connection.home.check()
         return self._conversation.texts(frozenset(check_channel(channel) for channel in channels))
 
     def ping(self, timeout: float | None = 10.0) -> float:
@@ -489,6 +497,7 @@ class HAIPClient:
         return checked
 
     def _check_open(self) -> None:
+        self._connection.home.check()
         with self._connection.rooms.parking.lock:
             self._connection.check_open()
 

@@ -129,6 +129,7 @@ class Connection:
             log=self._peer_log,
         )
         self._lock = parking.lock
+        self.home = parking.home
         # Waits for the peer's HAI, for the write order to run empty, and for the end.
         self._changed = parking.new_condition()
         # Guarded by the lock.
@@ -151,6 +152,7 @@ class Connection:
 
     def open(self, timeout_s: float) -> None:
         """Connect and exchange HAIs. Raises `ConnectError`, `HandshakeError`, `HAIPTimeout`, `ConnectionClosedError`."""
+        self.home.check()
         deadline_s = self._clock() + timeout_s
         with self._lock:
             if self._begun or self._closing:
@@ -336,11 +338,13 @@ class Connection:
 
     def metrics(self) -> MetricsRecorder:
         """Return a copy of the figures. Without the lock, at any time."""
+        self.home.check()
         with self._lock:
             return self.watch.metrics.copy()
 
     def reset_metrics(self) -> None:
         """Begin all figures at zero again. Without the lock, at any time."""
+        self.home.check()
         with self._lock:
             self.watch.metrics.reset()
 
@@ -419,7 +423,11 @@ class Connection:
             self._line.shut()
 
     def check_not_reentered(self) -> None:
-        """Raise `DeadlockError` in a signal handler or destructor that interrupted another call of this thread's in mid-work."""
+        """Raise `DeadlockError` in a signal handler or destructor that interrupted another call of this thread's in mid-work.
+
+        And `ForkedError` in a forked child: what follows takes the lock.
+        """
+        self.home.check()
         if self.is_reentered():
             raise DeadlockError(
                 "called by a signal handler (or a destructor) that interrupted another call of this client in the same thread. "
@@ -598,6 +606,7 @@ class Connection:
 
     def close(self, timeout_s: float) -> None:
         """End the connection, in good order if there is time for it. Back within `timeout_s` + 0.2 s; idempotent; any thread."""
+        self.home.check()
         if self.is_reentered():
             # A signal handler in mid-work: somebody else has to close, and it cannot be waited for here.
             threading.Thread(target=self.close, args=(timeout_s,), name=f"{self._settings.name}-closer", daemon=True).start()

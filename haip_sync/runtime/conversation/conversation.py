@@ -57,6 +57,7 @@ class Conversation:
         binary_mime: str | None = None,
     ) -> Frame:
         """Return one frame, made. Raises `UnsupportedByPeerError`, `ConnectionClosedError`, `ConfigError`."""
+        self._connection.home.check()
         with self._lock:
             self._connection.check_open()
         session, where = self._connection.rooms.session, self._where

@@ -74,8 +74,9 @@ class IncomingTexts:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Take no more texts."""
-        self.close()
+        """Take no more texts. In a forked child it does nothing: the block is the parent's."""
+        if not self._bench.home.is_left:
+            self.close()
 
     def close(self) -> None:
         """Take no more texts, discard what was not read, and end every iteration. Idempotent, from any thread."""

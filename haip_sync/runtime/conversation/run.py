@@ -56,6 +56,7 @@ class Cancelled:
 
     def is_set(self) -> bool:
         """Return whether it was cancelled."""
+        self._bench.home.check()
         return self._is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -148,7 +149,12 @@ class Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Send RUN_FINISHED, and let an exception go on. After a clean exit raises what ended the run, unless `wait` has."""
+        """Send RUN_FINISHED, and let an exception go on. After a clean exit raises what ended the run, unless `wait` has.
+
+        In a forked child it does nothing: the block is the parent's.
+        """
+        if self._bench.home.is_left:
+            return
         if error is not None:
             self._end_for(error)
             return
@@ -220,6 +226,7 @@ class Run:
 
         It stays open until the peer ends it, or the `with` block does (with status CANCELLED). Raises as `HAIPClient.send`.
         """
+        self._bench.check()
         if self._status != "open" or self._is_cancelled:
             return False
         self.send(self.channel, RUN_CANCEL, {"run_id": self.run_id}, timeout=timeout)
@@ -234,11 +241,13 @@ class Run:
     @property
     def status(self) -> RunStatus:
         """new, open, and in the end OK, CANCELLED or ERROR, whoever ended it: the first end stays."""
+        self._bench.home.check()
         return self._status
 
     @property
     def error(self) -> HAIPError | None:
         """Why it ended as ERROR, where the peer or the connection ended it; None otherwise."""
+        self._bench.home.check()
         return self._error
 
     def wait(self, timeout: float | None = None) -> RunStatus:

@@ -109,20 +109,24 @@ class ToolCall:
 
         ERROR also stands for a call whose outcome is not known, or that the peer refused: `result` says which.
         """
+        self._bench.home.check()
         return self._status
 
     @property
     def progress(self) -> float | None:
         """How far it is, 0 to 100, as the peer last said; None: it has not."""
+        self._bench.home.check()
         return self._progress
 
     @property
     def partial(self) -> Any:
         """The latest partial result; None: none came."""
+        self._bench.home.check()
         return self._partial
 
     def done(self) -> bool:
         """Return whether nothing more will come: `result` returns, or raises, at once."""
+        self._bench.home.check()
         return self._is_done
 
     def result(self, timeout: float | None = None) -> Any:

@@ -23,7 +23,10 @@ class Host(Protocol):
         """The connection's rooms."""
 
     def check_not_reentered(self) -> None:
-        """Raise `DeadlockError` in a signal handler that interrupted another call of this thread's. Without the lock."""
+        """Raise `DeadlockError` in a signal handler that interrupted another call of this thread's, `ForkedError` where forked.
+
+        Without the lock.
+        """
 
     def take_routed(self, message: Message, taker: Taker) -> None:
         """Count a frame that went to a handle as taken, and give credit back where it is time. Requires the lock."""
@@ -36,13 +39,17 @@ class Bench:
         self._host = host
         self._rooms = host.rooms
         self.lock = host.rooms.parking.lock
+        self.home = host.rooms.parking.home
 
     def new_condition(self) -> Condition:
         """Return a condition over the connection's lock."""
         return self._rooms.parking.new_condition()
 
     def check(self) -> None:
-        """Raise `DeadlockError` where the calling thread is in the middle of another call. Without the lock."""
+        """Raise `DeadlockError` where the calling thread is in the middle of another call, `ForkedError` in a forked child.
+
+        Without the lock.
+        """
         self._host.check_not_reentered()
 
     def mend(self) -> None:
