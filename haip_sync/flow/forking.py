@@ -43,7 +43,7 @@ class Home:
         """Raise `ForkedError` in a child that was forked from it."""
         if self._forks != _Forks.count:
             raise ForkedError(
-                f"this client belongs to process {self.pid}; this is its forked child {os.getpid()}, which has none of its threads "
-                "and must not touch its connection. Nothing was done, and the parent's client goes on. Make a client of "
-                'the child\'s own here, or start the child anew: multiprocessing.get_context("spawn")'
+                f"this client belongs to process {self.pid}; this is its forked child {os.getpid()}, which has none of the "
+                "client's threads and must not touch its connection. Nothing was done, and the parent's client goes on. "
+                'Make a client of the child\'s own here, or start the child anew: multiprocessing.get_context("spawn")'
             )
