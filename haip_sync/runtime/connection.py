@@ -24,6 +24,7 @@ from haip_sync.protocol.happenings import UpdateLost
 from haip_sync.protocol.names import CONTROL_TYPES
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import TransactionHappening
+from haip_sync.runtime import leaving
 from haip_sync.runtime.asking import Asking, Watch
 from haip_sync.runtime.commands import Commands
 from haip_sync.runtime.control import Control
@@ -165,15 +166,26 @@ class Connection(Commands):
         self.end(how.failure, code=how.code)
 
     def _serve(self) -> None:
-        """Write what nobody else writes: the service thread's target. An end that an interrupt left half told is told here."""
+        """Write what nobody else writes: the service thread's target.
+
+        An end that an interrupt left half told is told here, and the descriptor given back once nobody reads or writes any more.
+        """
+        leaving.arrived(self)
         self._service.run()
         self.end(None)
+        self._threads[0].join()  # the reader, whose line is shut
+        self._release(None)
+        leaving.left(self)
 
     # ---- For the rooms: with the lock where nothing else is said ---------------------------------------------------------------
 
     def _on_overflow(self) -> None:
-        """End a line whose peer asks for ever more answers and reads none."""
+        """Have a line ended whose peer asks for ever more answers and reads none."""
         self.link.overflow()
+
+    def shut_if_overrun(self) -> None:
+        """End such a line. Without the lock."""
+        self.link.shut_if_overrun()
 
     @property
     def heartbeat(self) -> Heartbeat:

@@ -30,7 +30,7 @@ _UNMETERED = Cost(10_000, 64 << 20)
 
 
 class Host(Protocol):
-    """What reception asks of the connection. Every method requires the lock."""
+    """What reception asks of the connection. Every method requires the lock, where nothing else is said."""
 
     @property
     def heartbeat(self) -> Heartbeat:
@@ -53,6 +53,9 @@ class Host(Protocol):
 
     def take_routed(self, message: Message, taker: Taker) -> None:
         """Count a frame that went to a handle as taken, and give credit back where it is time."""
+
+    def shut_if_overrun(self) -> None:
+        """End a line whose peer asks for ever more answers and reads none. Without the lock."""
 
 
 class Reception:
@@ -143,6 +146,7 @@ class Reception:
             rooms.audit()
             if envelope is not None and envelope.type == HAI and rooms.session.peer is None:
                 self._refuse_bad_hello(received)
+        self._host.shut_if_overrun()
 
     def _refuse_bad_hello(self, received: Received) -> None:
         """End a handshake whose HAI cannot be read: no other will come. Requires the lock."""

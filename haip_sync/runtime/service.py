@@ -47,6 +47,9 @@ class Host(Protocol):
     def end(self, failure: HAIPError) -> None:
         """End the connection for this reason. Without the lock."""
 
+    def shut_if_overrun(self) -> None:
+        """End a line whose peer asks for ever more answers and reads none. Without the lock."""
+
     def lost_while_writing(self, exc: OSError) -> HAIPError:
         """End the connection after a failed write. Without the lock."""
 
@@ -87,6 +90,7 @@ class Service:
             try:
                 now_s = self._clock()
                 self._beat(now_s)
+                self._host.shut_if_overrun()
                 self._asking.run(now_s, self.heartbeat.round_trip_s)
                 is_all_written = self._writer.write_pending(now_s + self._tick_s())
             except OSError as exc:

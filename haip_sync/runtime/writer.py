@@ -84,10 +84,13 @@ class Writer:
         """Return whether the calling thread is in the middle of a write: it was interrupted there by a signal handler."""
         return owns(self._pen_probe)
 
-    def retire(self, timeout_s: float) -> bool:
-        """Let nobody write any more; return whether that came about in time. Without the lock, after the line was shut."""
+    def retire(self, timeout_s: float | None) -> bool:
+        """Let nobody write any more; return whether that came about in time (None: for ever).
+
+        Without the lock, after the line was shut.
+        """
         try:
-            if not self._pen.acquire(timeout=timeout_s):
+            if not self._pen.acquire(timeout=-1 if timeout_s is None else timeout_s):
                 return False
             self.line = None
         finally:
