@@ -356,8 +356,9 @@ class HAIPClient:
 
         `payload` is a mapping that JSON can carry (for MESSAGE anything that JSON can carry, but null). That of a type which
         HAIP 1.1.2 lists must have the members that it lists, or `ProtocolError` (local) names the one that is wrong; nothing was
-        sent then. Control types (PING, ERROR and the like) wait for nothing and cost nothing; those that have a method of
-        their own are refused. Otherwise raises as `send_text_message`.
+        sent then. Control types (PING, ERROR and the like) wait for no credit and cost none; `timeout` is then how long to wait
+        for a peer that does not read, after which the frame keeps its place and leaves once the peer does. Those that have a
+        method of their own are refused. Otherwise raises as `send_text_message`.
         """
         timeout_s = self._timeout(timeout)
         checked = check_channel(channel)
@@ -373,7 +374,7 @@ class HAIPClient:
         named = payload.get("message_id") if isinstance(payload, Mapping) else None
         message_id = named if isinstance(named, str) else frame.id
         if event_type in CONTROL_TYPES:
-            return self._connection.post_now(frame).receipt(message_id)
+            return self._connection.post_now(frame, timeout_s).receipt(message_id)
         rooms = self._connection.rooms
         return self._send_parcel(checked, FrameParcel(rooms.outgoing, rooms.session, frame, message_id), timeout_s, message_id)
 

@@ -232,8 +232,9 @@ class Connection(Commands):
         self.exchanges.apply(happening)
 
     def end_left_transactions(self) -> None:
-        """End the transactions that their holders have left."""
+        """End the transactions, and the subscriptions to texts, that their holders have left."""
         self.exchanges.sweep()
+        self.rooms.routes.sweep()
 
     def complain(self, text: str) -> None:
         """Note what came in place of the peer's HAI, for the error of a handshake that fails."""

@@ -173,7 +173,7 @@ VALUES = {
     "ToolCall": {"receipt", "key", "sent", "arrive", "refused", "unreadable", "lost"},
     "Transaction": {"id", "tool", "open", "leave"},
     "TextStream": set(),
-    "IncomingTexts": {"wants", "begin", "end"},
+    "IncomingTexts": {"wants", "begin", "end", "finish"},
     "IncomingText": {"yielded", "give_up", "arrive", "cut_off"},
     "Subscription": set(),
 }

@@ -28,6 +28,9 @@ class Host(Protocol):
         Without the lock.
         """
 
+    def poke(self) -> None:
+        """Have the service thread look. Any thread, with or without the lock."""
+
     def take_routed(self, message: Message, taker: Taker) -> None:
         """Count a frame that went to a handle as taken, and give credit back where it is time. Requires the lock."""
 
@@ -51,6 +54,10 @@ class Bench:
         Without the lock.
         """
         self._host.check_not_reentered()
+
+    def poke(self) -> None:
+        """Have the service thread look. With or without the lock."""
+        self._host.poke()
 
     def mend(self) -> None:
         """Finish what an interrupt left undone. Requires the lock."""
