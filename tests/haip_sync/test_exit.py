@@ -164,9 +164,7 @@ for number in range(200):
         with Program(HEAD + source, proxy.url) as program:
             proxy.wait_for_connection()
             proxy.stall("to_server")
-            assert program.process.stdin is not None
-            program.process.stdin.write("go\n")
-            program.process.stdin.flush()
+            program.hears("go")
             ended = program.ends()
         assert ended.code == 0
         assert re.fullmatch(

@@ -367,7 +367,7 @@ def test_open_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_call_that_nobody_holds_any_more_gives_up_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls whose handles are gone make room for others, the oldest first; those with a callback keep their place, and call it."""
+    """Calls whose handles are gone make room for others, the oldest first; those with a callback stay, and call it."""
     monkeypatch.setattr(routes, "MOST_OPEN", 2)
     called: SimpleQueue[str] = SimpleQueue()
 

@@ -49,6 +49,12 @@ class Program:
         assert line, f"it said nothing more, but: {self.process.communicate()[1]}"
         return line.rstrip("\n")
 
+    def hears(self, line: str) -> None:
+        """Give it a line to read."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+
     def ends(self, *, within_s: float = MUST_END_S) -> Ended:
         """Return how it ended. Fails where that takes longer."""
         out, err = self.process.communicate(timeout=within_s)
