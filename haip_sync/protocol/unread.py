@@ -17,7 +17,7 @@ _BYTES_EACH: Final = 32
 """With a value in so many bytes, what is decoded takes some times their memory; with one in every three, 30 times."""
 _SHORT: Final = 4_096
 _NULL: Final = msgspec.Raw(b"null")
-_QUOTE: Final = ord('"')
+_NESTED: Final = b"[{"
 _NUMBERS: Final = bytes(ord("9") if byte in b"0123456789" else ord("e") if byte in b"eE" else ord(" ") for byte in range(256))
 _LONG_EXPONENT: Final = b"9e99"
 _LONG_NUMBER: Final = b"9" * 200
@@ -59,20 +59,19 @@ def check_readable(data: bytes, payload: msgspec.Raw) -> None:
 
 def text_member(payload: Any, name: str) -> str | None:
     """Return a member of a payload; None: it is not there, or no text."""
-    if isinstance(payload, msgspec.Raw):
-        value = _member(payload, name)
-    else:
-        value = payload.get(name) if isinstance(payload, Mapping) else None
+    value = plain_member(payload, name)
     return value if isinstance(value, str) else None
 
 
-def _member(payload: msgspec.Raw, name: str) -> Any:
-    """Return a text member, and nothing for any other."""
+def plain_member(payload: Any, name: str) -> Any:
+    """Return a member of a payload; None: it is not there. One that nobody has read is none where it is an array or an object."""
+    if not isinstance(payload, msgspec.Raw):
+        return payload.get(name) if isinstance(payload, Mapping) else None
     try:
         value = _decoder_for(name).decode(payload).it
     except msgspec.ValidationError:  # no object
         return None
-    return msgspec.json.decode(value) if memoryview(value)[0] == _QUOTE else None
+    return None if memoryview(value)[0] in _NESTED else msgspec.json.decode(value)
 
 
 @cache
