@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from haip_sync import FlowControlConfig, FlowControlError, HAIPTimeout, MessageTooLargeError, UnsupportedByPeerError, WaitCause
 from haip_sync.errors import ProtocolError
 from haip_sync.flow.ledger import Cost, Ledger
@@ -285,7 +287,7 @@ class Alone:
             window.waiting, window.frames_waiting, window.books = window.after_taking(cost)
             self._give_back(envelope.channel)
         return [
-            {"type": e.type, "channel": e.channel, "payload": e.payload, "id": e.id, "seq": e.seq, "is_echo": is_echo}
+            {"type": e.type, "channel": e.channel, "payload": _read(e.payload), "id": e.id, "seq": e.seq, "is_echo": is_echo}
             | {"messages": cost.messages, "bytes": cost.byte_credits}
             for e, cost, is_echo in inbox
         ]
@@ -325,3 +327,8 @@ def _report(happening: Happening) -> list[str]:
         case AskingRefused() | SequencingStopped() | MajorChanged() | FramesMissing() | TransactionUnasked():
             return ["warning"]
     return []
+
+
+def _read(payload: Any) -> Any:
+    """Return a payload as `Message` hands it out."""
+    return msgspec.json.decode(payload) if isinstance(payload, msgspec.Raw) else payload
