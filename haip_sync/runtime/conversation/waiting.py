@@ -100,6 +100,12 @@ class Bench:
         """Return a sentence that quotes a data frame without what the peer must not have repeated to anybody."""
         return self._host.without_secrets(text)
 
+    def frames_in_a_full_window(self, channel: str) -> int:
+        """Return how many frames nobody has taken on a channel where the peer may send no more; 0: it may. Requires the lock."""
+        window = self._rooms.inbox.window(channel)
+        is_full = window.remaining.messages <= 0 or window.remaining.byte_credits <= 0
+        return window.frames_waiting if is_full else 0
+
     def take(self, message: Message, taker: Taker) -> None:
         """Count a frame that went to a handle as taken. Requires the lock."""
         self._host.take_routed(message, taker)
