@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
 from haip_sync.config import FlowControlConfig
 from haip_sync.errors import HAIPError, ProtocolError, VersionError
@@ -45,6 +45,8 @@ from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.peer_log import PeerLog
 from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.rooms import Rooms
+
+_LONGEST_SAID: Final = 10_000
 
 
 class Host(Protocol):
@@ -213,7 +215,11 @@ class Meaning:
             case PeerReported(error):
                 self._log(f"the peer reports {error.code}: {error.message}")
                 event = ErrorReported(
-                    time_s=now_s, code=error.code, message=error.message, reported_by="peer", related_id=error.related_id
+                    time_s=now_s,
+                    code=error.code,
+                    message=error.message[:_LONGEST_SAID],
+                    reported_by="peer",
+                    related_id=error.related_id,
                 )
                 self._rooms.put(event)
                 self._rooms.routes.refused(error, for_credit=False)
