@@ -224,8 +224,8 @@ class Limits:
     max_channels: int = DEFAULT_MAX_CHANNELS
     """Channels of a connection, ours and the peer's together. The channels that HAIP or the settings name must fit."""
     max_untaken_bytes: int = DEFAULT_MAX_UNTAKEN_BYTES
-    """What may have arrived and wait to be taken, on all channels together, as it came on the wire; a short frame takes up to 1 KB
-    of memory beside that. A frame beyond is dropped and answered with FLOW_CONTROL_VIOLATION, whatever credit there is for it; a
+    """What may have arrived and wait to be taken, on all channels together, as it came on the wire; a short frame takes 1 KB
+    of memory more. A frame beyond is dropped and answered with FLOW_CONTROL_VIOLATION, whatever credit there is for it; a
     single frame is always taken in."""
     max_unwritten_answers_bytes: int = DEFAULT_MAX_UNWRITTEN_ANSWERS_BYTES
     """What may stand unwritten before a peer that asks for answers and reads none is given up."""
