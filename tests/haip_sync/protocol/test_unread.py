@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.benches import frame_costs
 
 from haip_sync import Message, ProtocolError
 from haip_sync.protocol.envelope import Envelope, decode_envelope, media_bytes
@@ -204,3 +205,11 @@ def test_a_crit_frame_that_is_unread_is_looked_through() -> None:
     assert isinstance(envelope, Envelope)
     assert "beside" in envelope.flaw
     assert isinstance(envelope.payload, msgspec.Raw)
+
+
+def test_the_command_that_measures_it_works(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`support.benches.frame_costs` prints a line for each kind of frame."""
+    monkeypatch.setattr(frame_costs, "KINDS", {"short": frame_costs.text(250), "dense": frame_costs.filled("[]", 5_000)})
+    monkeypatch.setattr(frame_costs, "_ROUNDS", 1)
+    frame_costs.main()
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["frame", "short", "dense"]

@@ -55,7 +55,7 @@ KINDS: Final[dict[str, bytes]] = {
 def understand(session: Session, data: bytes) -> Message:
     """Do what a frame that arrives has done to it, but for credit and locks."""
     envelope = decode_envelope(data)
-    received = session.receive(envelope, len(data))
+    received = session.receive(envelope, len(data))[-1]
     assert received.deliver, received.happenings
     return Message(
         time_s=0.0,
