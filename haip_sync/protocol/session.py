@@ -101,6 +101,18 @@ class Received(NamedTuple):
     """Whether it is a frame of our own that came back."""
 
 
+class PeerView(NamedTuple):
+    """What the latest peer's HAI says of sending: kept while a line is broken, for what is made meanwhile."""
+
+    hello: Hello
+    dialect: TextDialect | None
+    needs_transaction: bool
+
+    def accepts(self, frame_type: str) -> bool:
+        """Return whether its HAI names `frame_type`."""
+        return frame_type in self.hello.accept_events
+
+
 _Meaning = tuple[tuple[Happening, ...], tuple[Frame, ...]]
 _NOTHING: _Meaning = ((), ())
 
@@ -126,6 +138,7 @@ class Session:
         needs_transaction: Whether texts and FLOW_UPDATE travel inside a transaction only.
         transactions: Those of this connection.
         acknowledged: The highest of our numbers that the peer has acknowledged.
+        latest: The latest peer as its HAI described it, on this line or an earlier one; None before the first.
         resume_from: What the peer's HAI says it has of ours, as `last_rx_seq`; None: it does not resume, or this is a first line.
     """
 
@@ -147,6 +160,7 @@ class Session:
         self._told_of_major = False
         self._refused_types: set[str] = set()
         self._askings: OrderedDict[str, UpdateLost] = OrderedDict()
+        self.latest: PeerView | None = None
         self.resume_from: int | None = None
         self._is_first_line = True
         # The id of our HAI while an ERROR may still refuse what it asks for: that the peer goes on where we stopped to hear.
@@ -334,6 +348,7 @@ class Session:
         self.peer_session_id = envelope.session
         self.dialect = choose_dialect(hello.accept_events, self._choice)
         self.needs_transaction = speaks_in_transactions(hello.accept_events, self._choice)
+        self.latest = PeerView(hello, self.dialect, self.needs_transaction)
         return (Greeted(hello, envelope.session), *self._hear_resume_point(hello, envelope.id)), ()
 
     def _hear_resume_point(self, hello: Hello, hello_id: str) -> tuple[Happening, ...]:

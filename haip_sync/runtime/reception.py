@@ -78,6 +78,10 @@ class Reception:
         self._awaiting: tuple[Envelope, int] | None = None
         self._wire_bytes = 0
 
+    def begin_line(self) -> None:
+        """Forget what an earlier line left half said."""
+        self._awaiting = None
+
     # ---- From the wire --------------------------------------------------------------------------------------------------------
 
     def take_text(self, data: bytes) -> None:
@@ -166,7 +170,8 @@ class Reception:
             return
         is_echo = envelope.session == rooms.session.session_id
         route = rooms.routes.find(envelope, is_echo=is_echo) if received.is_data else None
-        message = _message(envelope, received, binary, self._wire_bytes, is_routed=route is not None)
+        epoch = rooms.turnstile.epoch
+        message = _message(envelope, received, binary, self._wire_bytes, epoch=epoch, is_routed=route is not None)
         if route is not None:
             route.arrive(message)
             if route.takes_at_once:
@@ -228,7 +233,9 @@ class Reception:
             self._host.post(self._rooms.session.error(_BREACH, what, envelope.id))
 
 
-def _message(envelope: Envelope, received: Received, binary: bytes | None, wire_bytes: int, *, is_routed: bool) -> Message:
+def _message(
+    envelope: Envelope, received: Received, binary: bytes | None, wire_bytes: int, *, epoch: int, is_routed: bool
+) -> Message:
     return Message(
         time_s=time.monotonic(),
         channel=envelope.channel,
@@ -246,5 +253,6 @@ def _message(envelope: Envelope, received: Received, binary: bytes | None, wire_
         wire_bytes=wire_bytes,
         message_credits=received.cost_messages,
         is_echo=received.is_echo,
+        epoch=epoch,
         is_routed=is_routed,
     )
