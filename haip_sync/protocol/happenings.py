@@ -107,7 +107,23 @@ class Violated(NamedTuple):
 class SequencingStopped(NamedTuple):
     """The peer's `seq` cannot be believed."""
 
-    seq: str
+    seq: str | None
+    """The one that says so; None: they leap, again and again, and nothing ever fills the gaps."""
+
+
+class FramesMissing(NamedTuple):
+    """These numbers of the peer's were waited for and asked for in vain: they are given up. Comes once for each gap."""
+
+    first_seq: int
+    last_seq: int
+
+
+class ReplayAsked(NamedTuple):
+    """REPLAY_REQUEST for numbers of ours that we have used."""
+
+    first_seq: int
+    last_seq: int
+    request_id: str
 
 
 class MajorChanged(NamedTuple):
@@ -136,6 +152,8 @@ Happening = (
     | UpdateLost
     | Violated
     | SequencingStopped
+    | FramesMissing
+    | ReplayAsked
     | MajorChanged
     | HelloEchoed
     | TransactionHappening

@@ -44,6 +44,7 @@ from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.runtime.peer_log import PeerLog, WireLog
 from haip_sync.runtime.reception import Reception
 from haip_sync.runtime.reconnect import Lines
+from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.resumption import Resumption
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.service import Service
@@ -98,6 +99,7 @@ class Connection(Commands):
             self.rooms, settings, clock=clock, poke=self.poke, overflow=self._on_overflow, metrics=self.watch.metrics
         )
         self.exchanges = Exchanges(self, self.rooms, self.control)
+        self.replaying = Replaying(self.control, self.rooms)
         asking = Asking(self.rooms, self.watch, self.control, lambda: self.is_open)
         self._service = Service(self, self.rooms, self.writer, asking, settings, clock)
         self._peer_log = PeerLog(dispatcher, clock, settings.limits.max_log_lines_per_s, without_secrets=self.without_secrets)
@@ -109,6 +111,7 @@ class Connection(Commands):
             keeps_inbox=settings.keeps_inbox,
             limits=settings.limits,
             log=self._peer_log,
+            clock=clock,
         )
         self._resumption = Resumption(self.rooms, self._peer_log)
         self.link = Link(self, self.rooms, settings, clock, self._changed)
@@ -186,6 +189,8 @@ class Connection(Commands):
                 return False
             now_s = self._clock()
             if self._has_had_line:
+                # Nothing may stand before our HAI.
+                self.rooms.outgoing.suspend(ConnectionClosedError(self._last_loss or "the line was lost"))
                 self.rooms.session.begin_line()
                 self.control.begin_line()
                 self._reception.begin_line()
@@ -269,6 +274,10 @@ class Connection(Commands):
     def post(self, frame: Frame) -> Entry:
         """Commit a control frame and have it written soon. Requires the lock."""
         return self.control.post(frame)
+
+    def look_for_gaps(self) -> None:
+        """Do what the time has come for in the peer's numbers. Without the lock."""
+        self._reception.look_for_gaps()
 
     def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool) -> None:
         """Grant (and ask for) `amount` on `channel`. Requires the lock."""

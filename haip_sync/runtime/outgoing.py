@@ -169,6 +169,17 @@ class Outgoing:
         """Return an entry for a WebSocket control frame, which has no seq. Changes nothing."""
         return Entry((), 0, 0, data, self._committed_end)
 
+    def plan_again(self, resend: Resend) -> Entry | None:
+        """Return what this number is sent again as, with a fresh `ack`; None: a hole that the peer lets nobody fill."""
+        frame = resend.frame
+        if frame is None:
+            if not self._session.accepts(PONG):
+                return None
+            frame = self._session.control_frame(PONG, {})
+        entry = Entry((frame,), resend.seq, self._session.ack, b"", self._committed_end)
+        entry.is_again = True
+        return entry
+
     def has_room(self, wire_bytes: int) -> bool:
         """Return whether so much more may be admitted before what stands here is written."""
         return self.pending_bytes == 0 or self.pending_bytes + wire_bytes <= ROOM_BYTES
@@ -243,11 +254,10 @@ class Outgoing:
         """Begin a new line: the next frame is its HAI."""
         self._line_seq = self._session.last_seq + 1
 
-    def repeats_above(self, last_rx_seq: int, failure: HAIPError) -> list[Entry] | None:
-        """Return what a peer lacks of the earlier lines that has all up to `last_rx_seq`, not planned yet; None: it is not kept.
+    def repeats_above(self, last_rx_seq: int, failure: HAIPError) -> list[tuple[Resend, Entry | None]] | None:
+        """Return what a peer lacks of the earlier lines that has all up to `last_rx_seq`, and who waits; None: it is not kept.
 
-        Where control frames stood, an empty PONG fills the hole, and where a frame of a transaction stood, which ended with its
-        line. What the peer has is settled as written.
+        A frame of a transaction, which ended with its line, leaves a hole. What the peer has is settled as written.
         """
         again = self.replay.slice(last_rx_seq + 1, self._line_seq - 1) if last_rx_seq + 1 < self._line_seq else ()
         if isinstance(again, TooOld):
@@ -261,21 +271,8 @@ class Outgoing:
             if seq not in lacking:
                 entry.settle()
         self._suspended.clear()
-        return [self._repeat(resend, origins.get(resend.seq)) for resend in again]
-
-    def _repeat(self, resend: Resend, origin: Entry | None) -> Entry:
-        is_gone = resend.frame is None or resend.frame.in_transaction
-        frame = self._session.control_frame(PONG, {}) if is_gone or resend.frame is None else resend.frame
-        entry = Entry((frame,), resend.seq, 0, b"", 0)
-        entry.is_again = True
-        entry.repeats = origin
-        return entry
-
-    def place(self, entry: Entry) -> Entry:
-        """Return `entry`, which is repeated, as it would be if it were committed now. Changes nothing else."""
-        placed = Entry(entry.frames, entry.first_seq, self._session.ack, b"", self._committed_end)
-        placed.is_again, placed.repeats = True, entry.repeats
-        return placed
+        without = [resend._replace(frame=None) if resend.frame and resend.frame.in_transaction else resend for resend in again]
+        return [(resend, origins.get(resend.seq)) for resend in without]
 
     def give_up_earlier(self, what: str, failure: HAIPError) -> list[tuple[int, Fate]]:
         """Give up what earlier lines may not have brought over; return the sends of which nobody knows, by their last seq."""

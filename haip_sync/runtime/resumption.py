@@ -7,7 +7,7 @@ import time
 from haip_sync.errors import ConnectionClosedError, HAIPError
 from haip_sync.events import SendUnconfirmed
 from haip_sync.flow.ledger import Cost
-from haip_sync.protocol.names import CONTROL_TYPES
+from haip_sync.protocol.replay import Resend
 from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.peer_log import PeerLog
 from haip_sync.runtime.rooms import Rooms
@@ -35,23 +35,26 @@ class Resumption:
         if again is None:
             self._give_up(failure)
         else:
-            for entry in again:
-                self._send_again(entry)
+            for resend, origin in again:
+                self._send_again(resend, origin)
         is_resumed = again is not None and may_resume
         if not is_resumed:
             self.forget_theirs(failure)
         rooms.turnstile.renew(failure if again is None else None)
         return is_resumed
 
-    def _send_again(self, entry: Entry) -> None:
+    def _send_again(self, resend: Resend, origin: Entry | None) -> None:
         """Commit one frame of an earlier line, under its old seq; the peer counts it in the new epoch."""
-        rooms, frame = self._rooms, entry.frames[0]
-        placed = rooms.outgoing.place(entry)
-        if frame.type in CONTROL_TYPES:
-            rooms.turnstile.post(placed)
+        rooms, frame = self._rooms, resend.frame
+        entry = rooms.outgoing.plan_again(resend)
+        if entry is None:
+            return  # a hole that this peer lets nobody fill
+        entry.repeats = origin
+        if frame is None:
+            rooms.turnstile.post(entry)
         else:
-            cost = Cost(rooms.session.message_cost(frame.type), frame.cost(placed.first_seq, placed.ack))
-            rooms.turnstile.repeat(frame.channel, placed, cost)
+            cost = Cost(rooms.session.message_cost(frame.type), frame.cost(entry.first_seq, entry.ack))
+            rooms.turnstile.repeat(frame.channel, entry, cost)
 
     def _give_up(self, failure: HAIPError) -> None:
         """Report message by message what the peer may or may not have."""

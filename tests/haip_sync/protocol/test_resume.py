@@ -34,7 +34,8 @@ class Line:
     def says(self, seq: int, frame_type: str, payload: Any, **members: Any) -> list[Happening]:
         """Return what comes of a frame of the peer's."""
         fields = {"id": f"id{seq}", "session": "theirs", "seq": str(seq), "channel": "SYSTEM"} | members
-        return list(self.session.receive(Envelope(type=frame_type, payload=payload, **fields), 200).happenings)
+        received = self.session.receive(Envelope(type=frame_type, payload=payload, **fields), 200)
+        return [happening for one in received for happening in one.happenings]
 
     def greets(self, seq: int, **members: Any) -> list[Happening]:
         """Return what comes of the peer's HAI, without the greeting itself."""
@@ -96,14 +97,14 @@ def test_a_peer_that_names_nothing_does_not_resume(line: Line) -> None:
     assert line.session.ack == 1
 
 
-@pytest.mark.parametrize(("named", "code"), [("11", "SEQ_VIOLATION"), ("", "PROTOCOL_VIOLATION"), ([7], "PROTOCOL_VIOLATION")])
-def test_a_resume_point_that_cannot_be_is_told(line: Line, named: Any, code: str) -> None:
+@pytest.mark.parametrize("named", ["11", "", [7], -1, "07", True, 1.0])
+def test_a_resume_point_that_cannot_be_is_told(line: Line, named: Any) -> None:
     """A number that we never used, or that is none, is reported and resumes nothing."""
     line.hello()
     unresumed, violated = line.greets(6, last_rx_seq=named)
     assert unresumed == NotResumed()
     assert isinstance(violated, Violated)
-    assert violated.error.code == code
+    assert violated.error.code == "SEQ_VIOLATION"
     assert line.session.resume_from is None
 
 
