@@ -25,6 +25,7 @@ from haip_sync.events import (
     HandshakeCompleted,
     Listener,
     Message,
+    Reconnecting,
     WarningRaised,
 )
 from haip_sync.protocol.names import CONTROL_TYPES
@@ -41,6 +42,7 @@ _STATE_KEYS: Final[dict[type[Event], str]] = {
     BacklogChanged: "backlog",
     Connected: "connection",
     Disconnected: "connection",
+    Reconnecting: "connection",
     HandshakeCompleted: "connection",
 }
 
