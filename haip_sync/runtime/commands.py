@@ -69,9 +69,9 @@ class Commands(Life):
         self.rooms.turnstile.go_on(channel, ticket, begin=begin, is_done=is_done, give_up=parcel.take_back, timeout_s=timeout_s)
         self._write_through(f"a piece of {parcel.event_type} on {channel}", parcel.last_entry)
 
-    def _write_through(self, what: str, entry: Entry) -> None:
+    def _write_through(self, what: str, entry: Entry, deadline_s: float | None = None) -> None:
         """Return once `entry` has left, on this line or a later one. Raises `ConnectionClosedError`, which says what was sent."""
-        self.writer.write_through(entry)
+        self.writer.write_through(entry, deadline_s)
         cause = entry.failure
         if cause is None or entry.is_written:
             return
@@ -99,13 +99,17 @@ class Commands(Life):
         """Run a handle's callback on the dispatch thread."""
         self.rooms.dispatcher.call_soon(partial(callback, pending))
 
-    def post_now(self, frame: Frame) -> Entry:
-        """Commit a control frame of the caller's and write it. Without the lock."""
+    def post_now(self, frame: Frame, timeout_s: float | None) -> Entry:
+        """Commit a control frame of the caller's and write it. Without the lock.
+
+        Where it is not written within `timeout_s`, because the peer does not read, the service thread writes it once that goes.
+        """
         self.check_not_reentered()
+        deadline_s = self.rooms.parking.deadline(timeout_s)
         with self._lock:
             self.enter()
             entry = self.control.post(frame)
-        self._write_through(f"{frame.type} on {frame.channel}", entry)
+        self._write_through(f"{frame.type} on {frame.channel}", entry, deadline_s)
         return entry
 
     def request(self, channel: str, amount: Cost, *, within: Exchange | None = None) -> None:
@@ -147,11 +151,13 @@ class Commands(Life):
 
     def metrics(self) -> MetricsRecorder:
         """Return a copy of the figures. Without the lock, at any time."""
+        self.home.check()
         with self._lock:
             return self.watch.metrics.copy()
 
     def reset_metrics(self) -> None:
         """Begin all figures at zero again. Without the lock, at any time."""
+        self.home.check()
         with self._lock:
             self.watch.metrics.reset()
 

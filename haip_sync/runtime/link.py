@@ -68,6 +68,7 @@ class Link:
         is_greeted: Both HAIs were exchanged.
         refusal: Why we end it, once what is posted has left.
         complaint: What came in place of the peer's HAI, for the error of a handshake that fails.
+        is_overrun: The peer asks for ever more answers and reads none: it is to be shut, by who does not hold the lock.
         cause: Why it is lost, noted by whoever else than the reader found out first. One store.
         timeout_s: What opening it and the handshake may take.
         greet_by_s: When the peer's HAI must have come, on the monotonic clock.
@@ -88,6 +89,7 @@ class Link:
         self.is_greeted = False
         self.refusal: HAIPError | None = None
         self.complaint = ""
+        self.is_overrun = False
         self.cause: HAIPError | None = None
         self.timeout_s = math.inf
         self.greet_by_s = math.inf
@@ -146,9 +148,9 @@ class Link:
         self._changed.notify_all()
 
     def overflow(self) -> None:
-        """End it because the peer asks for ever more answers and reads none."""
+        """Have it ended because the peer asks for ever more answers and reads none; see `shut_if_overrun`."""
         self.refusal = ConnectionClosedError("the peer does not read the answers that it asks for: too many wait to be written")
-        self.shut()
+        self.is_overrun = True
 
     def complain(self, text: str) -> None:
         """Note what came in place of the peer's HAI."""
@@ -166,6 +168,7 @@ class Link:
         with self._rooms.parking.lock:
             if not (self._host.is_closing and is_close(data)):
                 self._host.control.post_raw(data)
+        self.shut_if_overrun()
 
     # ---- Its end ---------------------------------------------------------------------------------------------------------------
 
@@ -212,6 +215,11 @@ class Link:
         """Have it end because it is lost; the first reason counts. Any thread, with or without the lock."""
         self.cause = self.cause or failure
         self.shut()
+
+    def shut_if_overrun(self) -> None:
+        """End the line where that was decided under the lock. The reader and the service thread, without it."""
+        if self.is_overrun:
+            self.shut()
 
     def shut(self) -> None:
         """End the line at once. Idempotent, any thread."""

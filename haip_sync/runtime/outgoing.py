@@ -288,6 +288,10 @@ class Outgoing:
         """What became of the latest sends."""
         return self._fates
 
+    def queued_messages(self) -> int:
+        """Return how many messages that were queued are admitted and not written."""
+        return sum(entry.origin.pending is not None for entry in (*self._suspended, *self._entries))
+
     @property
     def has_entries(self) -> bool:
         """Whether something stands here that this line can write."""

@@ -64,6 +64,9 @@ class Host(Protocol):
     def end(self, failure: HAIPError) -> None:
         """End the connection for this reason. Without the lock."""
 
+    def shut_if_overrun(self) -> None:
+        """End a line whose peer asks for ever more answers and reads none. Without the lock."""
+
 
 class Service:
     """One connection's service thread and what it needs. `poke` may be called by any thread, with or without the lock."""
@@ -108,6 +111,7 @@ class Service:
                 self._beat(now_s)
                 if self._host.link.stands and now_s >= self._rooms.session.next_due_s:
                     self._host.look_for_gaps()
+                self._host.shut_if_overrun()
                 self._asking.run(now_s, self.heartbeat.round_trip_s)
                 is_all_written = self._writer.write_pending(now_s + self._tick_s())
             except Exception as exc:

@@ -62,14 +62,17 @@ class Writer:
         # the frames to be written, or for the pen.
         self._standing_by: deque[tuple[Entry, Condition]] = deque()
 
-    def write_through(self, entry: Entry) -> None:
+    def write_through(self, entry: Entry, deadline_s: float | None = None) -> None:
         """Return once `entry` is handed to the operating system, or never will be: `Entry.failure`. Blocks; without the lock.
 
-        Where the line is lost it waits for the next one.
+        Where the line is lost it waits for the next one. `deadline_s`, on the monotonic clock: when to leave the rest to the
+        service thread, having tried once.
         """
         while not entry.is_over:
-            if self.line is None or not self._write_if_free(None):
-                self._stand_by(entry)
+            if self.line is None or not self._write_if_free(deadline_s):
+                self._stand_by(entry, deadline_s)
+            if deadline_s is not None and time.monotonic() >= deadline_s:
+                return
 
     def write_pending(self, deadline_s: float) -> bool:
         """Write all that stands here now, until `deadline_s` on the monotonic clock at the latest. Without the lock.
@@ -91,13 +94,13 @@ class Writer:
         """Return whether the calling thread is in the middle of a write: it was interrupted there by a signal handler."""
         return owns(self._pen_probe)
 
-    def retire(self, timeout_s: float) -> bool:
-        """Let nobody write until `use`; return whether that came about in time. Without the lock, after the line was shut.
+    def retire(self, timeout_s: float | None) -> bool:
+        """Let nobody write until `use`; return whether that came about in time (None: for ever). Without the lock.
 
-        What was half written is forgotten: a new line begins with whole frames.
+        The line was shut before. What was half written is forgotten: a new line begins with whole frames.
         """
         try:
-            if not self._pen.acquire(timeout=timeout_s):
+            if not self._pen.acquire(timeout=-1 if timeout_s is None else timeout_s):
                 return False
             self.line = None
             self._in_hand = None
@@ -134,15 +137,15 @@ class Writer:
             elif self._outgoing.has_entries:
                 self._poke()
 
-    def _stand_by(self, entry: Entry) -> None:
-        """Wait until `entry` is written by somebody else, or never will be, or the pen is free."""
+    def _stand_by(self, entry: Entry, deadline_s: float | None) -> None:
+        """Wait until `entry` is written by somebody else, or never will be, or the pen is free, or until `deadline_s`."""
         mine = (entry, self._parking.new_condition())
         try:
             with self._parking.lock:
                 self._standing_by.append(mine)
                 # The pen may have been put down since we looked: whoever puts it down takes this lock next.
                 if not entry.is_over and (self.line is None or self._is_taken()):
-                    self._parking.wait(mine[1], None)
+                    self._parking.wait(mine[1], self._parking.left(deadline_s))
         finally:
             with self._parking.lock:
                 if mine in self._standing_by:
