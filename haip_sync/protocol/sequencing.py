@@ -129,6 +129,18 @@ class InboundSequence(Generic[T]):
 
     # ---- What comes ----------------------------------------------------------------------------------------------------------
 
+    def follows(self, seq: str, frame_id: str) -> bool:
+        """Take a frame in that simply follows its predecessor, nothing being missing: nearly all do. Return whether it does."""
+        number = self._top + 1
+        if seq != str(number) or not self._top or self._gaps or self._awaits_hello or not self.active or number > MOST_SEQ:
+            return False
+        self._top = number
+        self._leaps = 0
+        self._ids[number] = frame_id
+        if len(self._ids) > _REMEMBERED:
+            self._ids.popitem(last=False)
+        return True
+
     def observe(self, arrival: Arrival[T], now_s: float) -> Seen[T]:
         """Take a frame in."""
         if not self.active:

@@ -47,6 +47,8 @@ class Session(Understanding):
         """
         incoming = Incoming(envelope, frame_bytes, binary)
         is_echo = self._is_echo(envelope)
+        if not is_echo and self._inbound.follows(envelope.seq, envelope.id):
+            return [self._act(incoming, self._notice(envelope))]
         greeted = self._greet_sequence(envelope, now_s) if envelope.type == HAI and not is_echo else []
         item = None if envelope.type in _AT_ONCE else incoming
         arrival = Arrival(
