@@ -74,8 +74,8 @@ class Lines:
 
     def run(self, link: Link, line: Line, timeout_s: float) -> None:
         """Read `line`, and those that follow it, to the last one's end. `timeout_s`: what each attempt to connect may take."""
-        how = link.read(line, self._reception)
         try:
+            how = link.read(line, self._reception)
             while self._goes_on(link, how):
                 self._host.break_off(how)
                 if not self._host.leave_line(link):
@@ -84,7 +84,7 @@ class Lines:
                 if found is None:
                     return
                 link, how = found
-        except Exception as exc:
+        except BaseException as exc:  # SystemExit too, from a function for `auth`: nobody else would tell of the end
             log.exception("the reader failed")
             how = LineEnd(ConnectionClosedError(f"the connection was ended by an error in haip_sync: {exc!r}"))
         self._end(how.failure, how.code)
