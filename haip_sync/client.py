@@ -74,6 +74,10 @@ class HAIPClient:
     peer has granted credit for them, or their timeout has passed. Times are seconds; a timeout of None waits for ever, 0 never
     waits.
 
+    A child process that is forked from the client's must make one of its own: there every call raises `ForkedError`. Close it,
+    or use it in a `with` block; a program that ends without has up to two seconds longer for what is queued, and tells in one
+    line of the log what did not leave.
+
     Raises `ConfigError` for a wrong argument, before anything is opened. What `token`, `auth`, `proxy` and `headers` hold appears
     in no log, error, event or repr.
 
@@ -191,7 +195,8 @@ class HAIPClient:
 
         What was admitted is written first, as far as `timeout` goes; whoever waits gets `ConnectionClosedError`, nothing of
         theirs sent.
-        Always back within `timeout` and 0.2 s, whatever other threads, listeners or the peer do. Raises `ConfigError`.
+        Always back within `timeout` and 0.2 s, whatever other threads, listeners or the peer do. Raises `ConfigError`, and
+        `ForkedError` in a forked child, whose parent's connection goes on.
         """
         self._connection.close(check_seconds("timeout", timeout))
 
