@@ -40,6 +40,7 @@ from haip_sync.runtime.meaning import Meaning, least_window
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.runtime.peer_log import PeerLog, WireLog
 from haip_sync.runtime.reception import Reception
+from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.service import Service
 from haip_sync.runtime.settings import Settings
@@ -60,7 +61,7 @@ class Connection(Commands):
             dialect_choice=settings.dialect,
             text_is_one_message=settings.flow_control.credit_unit == "message",
         )
-        outgoing = Outgoing(session)
+        outgoing = Outgoing(session, clock=clock, max_replay_bytes=settings.limits.max_replay_bytes)
         dispatcher = Dispatcher(settings.name, keeps_messages=not settings.keeps_inbox, after_message=self._after_listeners)
         self.watch = Watch(self.poke, clock)
         is_audited = audit.is_wanted()
@@ -89,6 +90,7 @@ class Connection(Commands):
             self.rooms, settings, clock=clock, poke=self.poke, overflow=self._on_overflow, metrics=self.watch.metrics
         )
         self.exchanges = Exchanges(self, self.rooms, self.control)
+        self.replaying = Replaying(self.control, self.rooms)
         asking = Asking(self.rooms, self.watch, self.control, lambda: self.is_open)
         self._service = Service(self, self.rooms, self.writer, asking, settings, clock)
         self._peer_log = PeerLog(dispatcher, clock, settings.limits.max_log_lines_per_s, without_secrets=self.without_secrets)
@@ -100,6 +102,7 @@ class Connection(Commands):
             keeps_inbox=settings.keeps_inbox,
             limits=settings.limits,
             log=self._peer_log,
+            clock=clock,
         )
         self.link = Link(self, self.rooms, settings, clock, self._changed)
 
@@ -195,6 +198,10 @@ class Connection(Commands):
     def post(self, frame: Frame) -> Entry:
         """Commit a control frame and have it written soon. Requires the lock."""
         return self.control.post(frame)
+
+    def look_for_gaps(self) -> None:
+        """Do what the time has come for in the peer's numbers. Without the lock."""
+        self._reception.look_for_gaps()
 
     def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool) -> None:
         """Grant (and ask for) `amount` on `channel`. Requires the lock."""
