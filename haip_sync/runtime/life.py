@@ -282,11 +282,13 @@ class Life:
                 return None
             self._closing = self._is_leaving = True
             left = self.rooms.turnstile.leave(ConnectionClosedError("the program ended"))
-            unwritten = self.rooms.outgoing.queued_messages()
+            unknown = self.rooms.outgoing.queued_messages()
+            if not self.link.stands and self.rooms.session.peer_sequences:  # what was written may have been lost on the way
+                unknown = self.rooms.outgoing.fates.unknown()
         where = ", ".join(f"{count} on {channel}" for channel, count in left.items())
         unsent = [f"{sum(left.values())} queued messages were not sent ({where})"] if left else []
-        if unwritten:
-            unsent.append(f"of {unwritten} more nobody knows whether the peer has them: it does not read")
+        if unknown:
+            unsent.append(f"of {unknown} {'more ' if left else ''}messages nobody knows whether the peer has them")
         if not unsent:
             return None
         what = ", and ".join(unsent)
@@ -297,6 +299,8 @@ class Life:
         if self._is_leaving:
             if self.link.stands:
                 self._say_goodbye(deadline_s)
+            with self._lock:
+                self.rooms.outgoing.abandon(ConnectionClosedError("the program ended"), in_good_order=True)
             self.rooms.dispatcher.finish()
             self.rooms.dispatcher.join(max(0.0, deadline_s - self._clock()))
 
