@@ -57,4 +57,5 @@ class Fates:
         lost = [(seq, fate) for seq, fate in self._unacknowledged if fate.outcome == "sent" and fate not in unsent]
         for _, fate in lost:
             fate.outcome = "indeterminate"
+        self._unacknowledged.clear()
         return lost

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.certificates import client_context, server_context
 from support.closing import Stuck, has_descriptor, timed
+from support.lines import ONE_LINE
 from support.scripted_peer import Peer, peer
 from support.turnstiles import PATIENCE_S, until
 
@@ -205,7 +206,7 @@ def test_a_listener_may_close() -> None:
 def test_a_connection_that_ends_by_itself_gives_its_descriptor_back() -> None:
     """Nobody has to call close for that."""
     with DevServer() as server:
-        client = HAIPClient(server.url, reconnect=ReconnectPolicy(enabled=False))
+        client = HAIPClient(server.url, reconnect=ONE_LINE)
         client.connect(PATIENCE_S)
         server.wait_for_session()
         server.drop()
@@ -240,7 +241,7 @@ def test_a_line_that_is_overrun_is_shut_without_the_lock(shut_under_lock: list[b
             speaker.says("PING", {"nonce": "n" * 10_000})
 
     with peer(script) as url:
-        client = HAIPClient(url, limits=Limits(max_unwritten_answers_bytes=200_000))
+        client = HAIPClient(url, reconnect=ONE_LINE, limits=Limits(max_unwritten_answers_bytes=200_000))
         client.connect(PATIENCE_S)
         client.send_text_message("USER", "begin", timeout=PATIENCE_S)
         until(lambda: not client.connection_state().connected)
