@@ -14,7 +14,8 @@ from haip_sync.protocol.envelope import Envelope, decode_envelope
 from haip_sync.protocol.happenings import Granted, Greeted, PauseAsked, ResumeAsked, SendRefusedByPeer, Violated
 from haip_sync.protocol.names import ACCEPTED_TYPES, CONTROL_TYPES
 from haip_sync.protocol.payloads import KINDS
-from haip_sync.protocol.session import Received, Session
+from haip_sync.protocol.received import Received
+from haip_sync.protocol.session import Session
 
 OURS = "11111111-1111-4111-8111-111111111111"
 _CHANGES = (Granted, Greeted, PauseAsked, ResumeAsked, SendRefusedByPeer)

@@ -174,6 +174,38 @@ def test_a_text_of_the_peers_goes_on_with_its_session() -> None:
             assert texts.receive(PATIENCE_S).text(PATIENCE_S) == "one two"
 
 
+def test_what_was_held_for_a_gap_is_given_up_for_what_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames above a gap wait for it; on a line that resumes they come once more, are counted once, and handed out in order."""
+    monkeypatch.setenv("HAIP_SYNC_DEBUG", "1")
+    go_on = threading.Event()
+
+    def numbered(talk: Peer, seq: int) -> None:
+        talk._seq = seq - 1
+        talk.says("TOOL_LIST", {"tools": [], "number": seq}, channel="AGENT")
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        numbered(talk, 3)
+        assert go_on.wait(PATIENCE_S)
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        talk._seq = 3
+        resumes(talk, 1)
+        numbered(talk, 2)
+        numbered(talk, 3)
+        numbered(talk, 5)
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        inbox = client._connection.rooms.inbox
+        until(lambda: inbox.untaken_bytes > 0)
+        go_on.set()
+        assert [client.receive(PATIENCE_S).payload["number"] for _ in range(3)] == [2, 3, 5]
+        assert inbox.untaken_bytes == 0
+        assert client.connection_state().channels["AGENT"].receive_window == 10
+
+
 def test_a_peer_that_does_not_send_again_what_we_lack_ends_calls_and_texts() -> None:
     """With RESUME_FAILED ours is sent again all the same, but what we waited for is told that it will not come."""
 
