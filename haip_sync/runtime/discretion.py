@@ -35,6 +35,8 @@ _MEMBERS: Final = frozenset({"code", "message", "related_id", "detail"})
 _SHORTEST_IN_NAMES: Final = 20
 """What is shorter may be a part of an honest peer's channel, type or id: these are left alone for it."""
 _SHORTEST_ENCODED: Final = 8
+_MOST_EARLIER: Final = 16
+"""Secrets of earlier lines that a peer may still repeat: a function for `auth` may return another for each."""
 _STRUCK: Final = "***"
 _STRUCK_CHANNEL: Final = "___"
 """A legal name of a channel."""
@@ -56,15 +58,21 @@ def _spellings(secret: str) -> Iterable[str]:
 
 
 class Discretion:
-    """The secrets of one connection. Immutable; any thread."""
+    """The secrets that the peers of one client were told. Immutable; any thread."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        spelled = {spelling for secret in secrets if secret for spelling in _spellings(secret)}
+        self._told = tuple(dict.fromkeys(secrets))
+        spelled = {spelling for secret in self._told if secret for spelling in _spellings(secret)}
         self._secrets = tuple(sorted(spelled, key=len, reverse=True))  # what holds another goes first
         self._in_names = tuple(secret for secret in self._secrets if len(secret) >= _SHORTEST_IN_NAMES)
 
     def __repr__(self) -> str:
         return "Discretion(...)"
+
+    def and_also(self, secrets: Iterable[str]) -> Discretion:
+        """Return what strikes these as well: of a new line, whose peer may have been told others on lines before."""
+        more = tuple(secrets)
+        return Discretion((*more, *[secret for secret in self._told if secret not in more][:_MOST_EARLIER]))
 
     def text(self, text: str) -> str:
         """Return what the peer said to be read without the secrets in it."""
@@ -108,6 +116,10 @@ class Discretion:
         """Return a text of an ERROR; HAIP's own codes and ids are left alone."""
         is_ours = text in _CODES or (is_uuid(text) and text not in self._secrets)
         return text if is_ours else self.text(text)
+
+
+Confide = Callable[[Iterable[str]], Discretion]
+"""Takes note of what a new line's peer is told in confidence; returns what strikes it out."""
 
 
 def _read(envelope: Envelope) -> Any:

@@ -16,7 +16,7 @@ from websocket import ABNF
 
 from haip_sync.errors import HAIPError
 from haip_sync.runtime.dial import Opening
-from haip_sync.runtime.discretion import Discretion
+from haip_sync.runtime.discretion import Confide, Discretion
 from haip_sync.runtime.frame_limit import guard
 from haip_sync.runtime.opening import open_stream
 from haip_sync.runtime.route import Route
@@ -64,20 +64,21 @@ class _SocketInPlace:
 class Line:
     """An open WebSocket. One thread may receive while another sends; `shut` wakes both.
 
-    `opening` is called with what is waited for while the line opens, so that another thread can end that.
+    `opening` is called with what is waited for while the line opens, so that another thread can end that; `confide` with what
+    the peer is told in confidence, before it is.
 
     Attributes:
         hello_auth: What our HAI is to say of who we are; None: nothing.
         discretion: What we tell the peer in confidence; it goes through whatever the peer says.
     """
 
-    def __init__(self, route: Route, *, timeout_s: float, opening: Opening) -> None:
+    def __init__(self, route: Route, *, timeout_s: float, opening: Opening, confide: Confide) -> None:
         """Open it. Raises `ConnectError`, `AuthError`, `HAIPTimeout`, `ConfigError`; none of them carries a secret along."""
         deadline = Deadline(timeout_s)
         credentials = route.credentials()
         request = route.request(credentials)
         self.hello_auth = credentials.hello
-        self.discretion = Discretion((*request.secrets, *route.secrets_on_the_way()))
+        self.discretion: Discretion = confide((*request.secrets, *route.secrets_on_the_way()))
         self._stream = open_stream(route, deadline, opening)
         try:
             answer = upgrade(self._stream, request, deadline)

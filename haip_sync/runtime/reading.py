@@ -23,15 +23,15 @@ class Goodbye(NamedTuple):
     code: int | None
     reason: str
 
-    def failure(self, where: str, *, is_admitted: bool) -> HAIPError:
-        """Return what it means to those who still want something."""
+    def failure(self, where: str, *, is_admitted: bool, has_sent: bool) -> HAIPError:
+        """Return what it means to those who still want something. `has_sent`: what waited offline may have gone out already."""
         said = "no code" if self.code is None else f"code {self.code}"
         said = f"{said} ({self.reason})" if self.reason else said
-        if is_admitted:
+        if is_admitted or (has_sent and self.code != POLICY_VIOLATION):
             return ConnectionClosedError(f"{where} closed the connection with {said}")
         if self.code == POLICY_VIOLATION:
-            text = f"{where} refused the token: it closed the connection in the handshake with {said}. Nothing was sent"
-            return AuthError(text)
+            text = f"{where} refused the token: it closed the connection in the handshake with {said}"
+            return AuthError(text if has_sent else f"{text}. Nothing was sent")
         return HandshakeError(f"{where} closed the connection in the handshake, with {said}. Nothing was sent")
 
 
@@ -49,13 +49,18 @@ def read_until_goodbye(line: Line, reception: Reception) -> Goodbye:
 
 def loss(where: str, exc: Exception) -> ConnectionClosedError:
     """Return what the end of a line without a close frame means; `exc` becomes its cause."""
-    if isinstance(exc, (OSError, websocket.WebSocketException, ProtocolError)):
+    if is_loss(exc):
         failure = ConnectionClosedError(f"the connection to {where} was lost: {_loss_text(exc)}")
     else:
         log.error("the reader failed", exc_info=exc)
         failure = ConnectionClosedError(f"the connection was ended by an error in haip_sync: {exc!r}")
     failure.__cause__ = exc
     return failure
+
+
+def is_loss(exc: Exception) -> bool:
+    """Return whether this is how lines end, and no error of our own."""
+    return isinstance(exc, (OSError, websocket.WebSocketException, ProtocolError))
 
 
 def _loss_text(exc: Exception) -> str:
