@@ -132,7 +132,7 @@ class Message(ChannelEvent, frozen=True, kw_only=True):
     """The event type of HAIP, TEXT_MESSAGE_PART for instance."""
     payload: Any
     """A mapping; a string or any JSON value for MESSAGE. Given as a `msgspec.Raw`, it is decoded when somebody looks: what nobody
-    looks at costs the memory that it took on the wire."""
+    looks at costs the memory that it took on the wire. `msgspec.structs.asdict` and msgspec's encoders do not look."""
     id: str
     session: str
     seq: str

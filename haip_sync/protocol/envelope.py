@@ -16,6 +16,7 @@ import msgspec
 
 from haip_sync.config import DEFAULT_MAX_NESTING, check_channel
 from haip_sync.errors import ConfigError, ProtocolError
+from haip_sync.protocol.identifiers import shown
 from haip_sync.protocol.names import MAJOR, MEDIA_TYPES
 from haip_sync.protocol.nesting import check_nesting
 from haip_sync.protocol.unread import check_readable, is_sparse, text_member
@@ -86,11 +87,11 @@ def decode_envelope(data: bytes, *, max_nesting: int = DEFAULT_MAX_NESTING) -> E
         envelope = _decoder.decode(data) if is_sparse(data, max_nesting) else _decode_dense(data, max_nesting)
         check_channel(envelope.channel)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ConfigError) as exc:
-        raise ProtocolError(f"a frame of {len(data)} bytes is no HAIP envelope: {exc!s:.200}", blame="remote") from exc
+        raise ProtocolError(f"a frame of {len(data)} bytes is no HAIP envelope: {shown(str(exc), 200)}", blame="remote") from exc
     if envelope.payload is None:
-        raise ProtocolError(f"{envelope.type:.60} {envelope.id:.60} has a null payload", blame="remote")
+        raise ProtocolError(f"{shown(envelope.type)} {shown(envelope.id)} has a null payload", blame="remote")
     if envelope.bin_len is not None and envelope.bin_len < 0:
-        raise ProtocolError(f"{envelope.type:.60} {envelope.id:.60} has bin_len {envelope.bin_len}", blame="remote")
+        raise ProtocolError(f"{shown(envelope.type)} {shown(envelope.id)} has bin_len {envelope.bin_len}", blame="remote")
     return _critical(data, envelope) if envelope.crit else envelope
 
 
@@ -107,7 +108,7 @@ def _critical(data: bytes, envelope: Envelope) -> Envelope:
     try:
         _critical_decoder.decode(data)
     except msgspec.ValidationError as exc:
-        return FlawedEnvelope(**msgspec.structs.asdict(envelope), flaw=f"{exc!s:.200}")
+        return FlawedEnvelope(**msgspec.structs.asdict(envelope), flaw=f"{shown(str(exc), 200)}")
     return envelope
 
 

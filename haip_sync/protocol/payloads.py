@@ -17,6 +17,7 @@ from haip_sync.config import check_channel
 from haip_sync.errors import ConfigError, ProtocolError
 from haip_sync.protocol import event_payloads as events
 from haip_sync.protocol.event_payloads import MOST_EXACT, Payload
+from haip_sync.protocol.identifiers import shown
 from haip_sync.protocol.names import (
     AUDIO_CHUNK,
     ERROR,
@@ -148,7 +149,7 @@ def read_payload(kind: type[_P], frame_type: str, payload: Any) -> _P:
     try:
         return _convert(kind, payload)
     except (msgspec.ValidationError, ConfigError) as exc:
-        raise ProtocolError(f"{frame_type} has a bad payload: {exc!s:.200}", blame="remote") from exc
+        raise ProtocolError(f"{frame_type} has a bad payload: {shown(str(exc), 200)}", blame="remote") from exc
 
 
 def check_incoming(frame_type: str, payload: Any) -> None:

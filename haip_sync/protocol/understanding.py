@@ -27,6 +27,7 @@ from haip_sync.protocol.happenings import (
     VersionRefused,
     Violated,
 )
+from haip_sync.protocol.identifiers import shown
 from haip_sync.protocol.names import (
     AUDIO_CHUNK,
     ERROR,
@@ -75,9 +76,9 @@ def _check_critical(envelope: Envelope) -> None:
     if not is_known(envelope.type):
         flaw = "we do not know this type"
     elif not flaw and (member := unknown_member(envelope.type, envelope.payload)) is not None:
-        flaw = f"its payload has the member {member!r:.60}, which we do not know"
+        flaw = f"its payload has the member {shown(repr(member))}, which we do not know"
     if flaw:
-        raise ProtocolError(f"{envelope.type:.60} is marked crit: {flaw}", code=UNSUPPORTED_TYPE, blame="remote")
+        raise ProtocolError(f"{shown(envelope.type)} is marked crit: {flaw}", code=UNSUPPORTED_TYPE, blame="remote")
 
 
 class Understanding(Speaker):
@@ -91,7 +92,7 @@ class Understanding(Speaker):
         if envelope.crit:
             _check_critical(envelope)
         if self.peer is None and not was_held and envelope.type not in (HAI, ERROR, PING):
-            raise ProtocolError(f"{envelope.type:.60} came before the peer's HAI", blame="remote")
+            raise ProtocolError(f"{shown(envelope.type)} came before the peer's HAI", blame="remote")
         reader = self._READERS.get(envelope.type)
         if reader:
             return reader(self, envelope)
@@ -131,8 +132,8 @@ class Understanding(Speaker):
             return (NotResumed(),)
         self.resume_from = self._resume_point(hello.last_rx_seq)
         if self.resume_from is None:
-            named = self.discreet(repr(hello.last_rx_seq))
-            text = f"the peer's HAI says that it has {named:.60} of ours, and we have sent 1 to {self.last_seq}"
+            named = self.discreet(shown(repr(hello.last_rx_seq)))
+            text = f"the peer's HAI says that it has {named} of ours, and we have sent 1 to {self.last_seq}"
             error = ProtocolError(f"{text}: it is taken as one that does not resume", code=SEQ_VIOLATION, blame="remote")
             return NotResumed(), Violated(error, hello_id)
         self.acknowledged = max(self.acknowledged, self.resume_from)

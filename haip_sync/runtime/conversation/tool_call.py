@@ -233,7 +233,7 @@ class ToolCall:
     def _end_as(self, status: Any, result: Any) -> None:
         failure: HAIPError | None = None
         if status == "ERROR":
-            what = self._bench.discreet(f"{self._what()} failed: {result!r:.1000}")
+            what = self._bench.discreet(f"{self._what()} failed: {result!r}")
             failure = ToolError(f"{what:.300}", tool=self.tool, call_id=self.call_id, result=result)
         elif status == "CANCELLED":
             failure = ToolCancelled(f"{self._what()} was cancelled", tool=self.tool, call_id=self.call_id, result=result)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import msgspec
 import pytest
+from support.lines import AT_ONCE
+from support.peers_in_turn import peers_in_turn
 from support.scripted_peer import Peer, peer
 from support.spills import Spills, spilled
 from support.turnstiles import PATIENCE_S, until
 
-from haip_sync import BearerToken, HAIPClient, HAIPError, HelloAuth, Message
+from haip_sync import BearerToken, Disconnected, FramesLost, HAIPClient, HAIPError, HelloAuth, Message, Reconnecting
 from haip_sync.protocol.envelope import decode_envelope
 from haip_sync.protocol.names import ACCEPTED_TYPES
 from haip_sync.runtime.discretion import Discretion
@@ -150,6 +153,102 @@ def test_a_token_in_every_member_of_every_frame(caplog: pytest.LogCaptureFixture
     assert "S3cr3t" not in text
 
 
+TOKENS = [TOKEN, *(f"S3cr3t-{n}th+of/many=characters" for n in ("2", "3", "4"))]
+"""One for each line."""
+
+
+def says_words(speaker: Peer, words: list[str]) -> None:
+    """Say each word where a report, a loss or a refusal may quote it, some of it behind a gap, where it is read later."""
+    for word in words:
+        speaker.says("ERROR", {"code": word, "message": f"{word} {'x' * 9_000} {word}"})
+    speaker._seq += 1
+    for word in words:
+        speaker.says("MESSAGE_START", {"message_id": word, "text": "t"}, "AGENT")
+        speaker.says("MESSAGE_PART", {"message_id": word, word: 1}, "AGENT", crit=True)
+        speaker.says("MESSAGE_PART", {"message_id": word, "y" * 40 + word: 1}, "AGENT", crit=True)
+        speaker.says("NEWS", {"x": 1}, "AGENT", crit=True, **{word: 1})
+
+
+class Liar:
+    """A server that repeats what the client told it, in this line or an earlier one: a script for each line."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
+        self.answers: list[Any] = []
+
+    def is_lost(self, speaker: Peer) -> None:
+        speaker.greets(accept_events=TYPES)
+        self.answers += [speaker.hears_frame("TOOL_CALL"), speaker.hears_frame("MESSAGE_START")]
+        says_words(speaker, self.words[:1])
+        speaker.connection.close(1012, self.words[0])
+
+    def is_no_peer(self, speaker: Peer) -> None:
+        speaker.says("ERROR", {"code": self.words[0], "message": f"{self.words[1]} and {self.words[0]}"})
+        speaker.connection.close(4000, self.words[0])
+
+    def does_not_resume(self, speaker: Peer) -> None:
+        speaker._seq = 100
+        speaker.greets(accept_events=TYPES, last_rx_seq="1")
+        hello = speaker.hears_frame("HAI")
+        says_words(speaker, self.words[:3])
+        said = {"code": "RESUME_FAILED", "message": " and ".join(self.words[:3]), "related_id": hello["id"]}
+        speaker.says("ERROR", said)
+        speaker.connection.close(1011, self.words[1])
+
+    def lies(self, speaker: Peer) -> None:
+        speaker.greets(accept_events=TYPES, last_rx_seq="z" * 40 + self.words[0])
+        says_words(speaker, self.words)
+        says_everything(speaker, self.words[2])
+        speaker.says("PING", {"nonce": "all is said"})
+        while (frame := speaker.hears_any())["payload"] != {"nonce": "all is said"}:
+            self.answers.append(frame)
+        speaker.connection.close(1000, self.words[2])
+
+
+def lose_everything(client: HAIPClient, spills: Spills) -> None:
+    """Begin what lines break, wait for the end, and note what comes of it."""
+    with client.texts("AGENT") as texts:
+        call = client.call_tool("AGENT", "t", timeout=PATIENCE_S)
+        client.send_text_message("USER", "hello", timeout=PATIENCE_S)
+        until(lambda: client.connection_state().phase == "closed")
+        for attempt in (
+            lambda: call.result(PATIENCE_S),
+            lambda: [text.text(0) for text in iter(lambda: texts.receive(0), None)],
+            lambda: client.receive(0),
+        ):
+            with pytest.raises(HAIPError) as failed:
+                list(iter(attempt, None))
+            spills.of_error(failed.value, data=("message_id", "text", "result"))
+        spills.note(f"{call!r} {texts!r}")
+
+
+@pytest.mark.parametrize("spell", [str, lambda token: b64encode(token.encode()).decode()], ids=["as it is", "base64"])
+def test_what_one_line_was_told_is_struck_on_the_next(caplog: pytest.LogCaptureFixture, spell: Callable[[str], str]) -> None:
+    """Why a line was lost, why an attempt failed, what is missing, why nothing resumes: none of it shows a token of any line."""
+    caplog.set_level(logging.WARNING, "websockets")
+    liar, told = Liar([spell(token) for token in TOKENS]), iter(TOKENS)
+    with (
+        spilled(traces=False) as spills,
+        peers_in_turn(liar.is_lost, liar.is_no_peer, liar.does_not_resume, liar.lies) as url,
+        closing(HAIPClient(url, auth=lambda: BearerToken(next(told)), proxy="", reconnect=AT_ONCE)) as client,
+    ):
+        client.subscribe(lambda event: isinstance(event, Message) or spills.events.append(event))
+        client.connect(PATIENCE_S)
+        lose_everything(client, spills)
+        look_at_everything(client, spills)
+    assert next(told, None) is None
+    lost = [event.reason for event in spills.events if isinstance(event, Disconnected)]
+    tried = [event.reason for event in spills.events if isinstance(event, Reconnecting)]
+    assert ["***" in reason for reason in lost] == [True] * 3
+    assert ["***" in reason for reason in tried] == [True] * 3
+    assert any(isinstance(event, FramesLost) for event in spills.events)
+    text = spills.text() + json.dumps(liar.answers)
+    assert re.search(r"does not send again what was lost of its side: RESUME_FAILED: \*{3}\S* and \*{3}\S* and \*{3}", text)
+    for word in (*liar.words, *TOKENS):
+        assert word.rstrip("=") not in text
+    assert "S3cr3t" not in text
+
+
 def test_a_token_that_could_be_a_name_names_nothing() -> None:
     """A channel or a type that is called like our token is called otherwise here, and what comes on it is received."""
 
@@ -183,6 +282,15 @@ def test_a_secret_that_is_an_id_is_struck_as_an_id() -> None:
     envelope = decode_envelope(msgspec.json.encode({"id": "1", "channel": "USER", "type": "ERROR", "payload": said}))
     struck = Discretion((secret,)).envelope(envelope).payload
     assert struck == {"code": "X", "message": "no ***", "related_id": "***", "detail": other}
+
+
+def test_what_earlier_lines_were_told_is_remembered_so_far() -> None:
+    """A new line's secrets come on top of the latest of the earlier ones; the same one told again is one."""
+    discretion = Discretion()
+    for number in range(30):
+        discretion = discretion.and_also((f"secret-{number:02}", "the same"))
+    assert discretion.text("the same, secret-29, secret-20") == "***, ***, ***"
+    assert discretion.text("secret-00") == "secret-00"
 
 
 def test_the_longest_goes_first() -> None:
