@@ -441,7 +441,7 @@ def test_a_token_that_does_not_change_is_refused_once() -> None:
 
 @pytest.mark.parametrize("asked_afresh", [True, False])
 def test_a_refusal_behind_the_hai_is_the_attempts_failure(*, asked_afresh: bool) -> None:
-    """A server that greets a new line and then refuses who we are in our HAI ends the client, a function's answer at the second time."""
+    """A server that greets a new line and then refuses what our HAI says of us ends the client; a function is asked once more."""
     asked: list[str] = []
 
     def who() -> HelloAuth:
