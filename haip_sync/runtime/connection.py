@@ -138,9 +138,11 @@ class Connection(Commands):
             self._start(line, timeout_s)
             self._wait_for_greeting(deadline_s)
         except BaseException:
-            line.shut()
-            self.close(0.0)
-            line.release()
+            try:
+                self.close(0.0)  # first: a line that is shut before would be told of as lost
+            finally:
+                line.shut()
+                line.release()
             raise
 
     def _start(self, line: Line, timeout_s: float) -> None:
