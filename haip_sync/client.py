@@ -77,6 +77,10 @@ class HAIPClient:
     A line that breaks is followed by another (`ReconnectPolicy`). Until that stands the client is offline: sends wait, keeping
     their place and deadline, messages are queued, `receive` waits; what needs the peer at once raises. WIRE.md, "Reconnecting".
 
+    A child process that is forked from the client's must make one of its own: there every call raises `ForkedError`. Close it,
+    or use it in a `with` block; a program that ends without has up to two seconds longer for what is queued, and tells in one
+    line of the log what did not leave.
+
     Raises `ConfigError` for a wrong argument, before anything is opened. What `token`, `auth`, `proxy` and `headers` hold appears
     in no log, error, event or repr.
 
@@ -194,7 +198,8 @@ class HAIPClient:
 
         What was admitted is written first, as far as `timeout` goes; whoever waits gets `ConnectionClosedError`, nothing of
         theirs sent.
-        Always back within `timeout` and 0.2 s, whatever other threads, listeners or the peer do. Raises `ConfigError`.
+        Always back within `timeout` and 0.2 s, whatever other threads, listeners or the peer do. Raises `ConfigError`, and
+        `ForkedError` in a forked child, whose parent's connection goes on.
         """
         self._connection.close(check_seconds("timeout", timeout))
 
