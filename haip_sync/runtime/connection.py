@@ -139,7 +139,7 @@ class Connection(Commands):
             self._wait_for_greeting(deadline_s)
         except BaseException:
             try:
-                self.close(0.0)  # before the line is shut: the reader would tell of a loss
+                self.close(0.0)  # first: a line that is shut before would be told of as lost
             finally:
                 line.shut()
                 line.release()
