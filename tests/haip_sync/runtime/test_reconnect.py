@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from support.certificates import client_context, server_context
 from support.lines import AT_ONCE, ONE_LINE
 from support.peers_in_turn import Told, cut, greets_and_cuts, greets_and_stays, peers_in_turn
 from support.programs import Program
@@ -309,6 +310,21 @@ def test_a_server_that_starts_anew_on_its_port_is_found_again() -> None:
         client.send_text_message("USER", "hello again", timeout=PATIENCE_S)
         second.wait_for_session().wait_for(lambda s: s.text_count == 1)
         client.close()
+
+
+def test_a_line_with_tls_is_followed_by_another() -> None:
+    """The next line shakes hands anew, and what was sent while the last one broke arrives once."""
+    with (
+        DevServer(ssl_context=server_context(), agent=False) as server,
+        FaultProxy(server.url) as proxy,
+        HAIPClient(proxy.url, ssl=client_context(), reconnect=AT_ONCE) as client,
+    ):
+        for number in range(30):
+            if number % 10 == 5:
+                proxy.cut(reset=number > 10)
+            client.send_text_message("USER", f"text {number}", timeout=PATIENCE_S)
+        until(lambda: sum(session.text_count for session in server.sessions) == 30)
+        until(lambda: client.connection_state().epoch >= 4)
 
 
 def test_a_dead_peer_is_found_by_the_heartbeat_and_left() -> None:
