@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Literal, get_args
 
@@ -45,9 +46,14 @@ _CHANNEL_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 def check_channel(channel: object) -> str:
     """Return `channel` if it is a legal channel name (HAIP 1.1.2: 1 to 128 of A-Z a-z 0-9 _ -), else raise `ConfigError`."""
-    if not isinstance(channel, str) or not _CHANNEL_NAME.fullmatch(channel):
+    if not isinstance(channel, str) or not _is_channel_name(channel):
         raise ConfigError(f"channel {channel!r:.60} is not a legal name: 1 to 128 characters out of A-Z a-z 0-9 _ - are")
     return channel
+
+
+@lru_cache(maxsize=1_024)
+def _is_channel_name(text: str) -> bool:
+    return _CHANNEL_NAME.fullmatch(text) is not None
 
 
 def check_count(name: str, value: object, *, minimum: int = 0) -> int:

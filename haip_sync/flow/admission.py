@@ -202,9 +202,8 @@ class Admission(Generic[C]):
         return gate.streams_early
 
     def _next_step(self, gate: Gate[C], ticket: Ticket[C]) -> Step[C] | Shortage:
-        hold = gate.hold()
-        if hold is not None:
-            return Shortage(hold, NOTHING)
+        if gate.paused_by_us or gate.paused_by_peer:
+            return Shortage(gate.hold() or WaitCause.PAUSED_BY_PEER, NOTHING)
         step = ticket.parcel.next_step(gate.ledger)
         if isinstance(step, Step) and step.cargo is not None and not self._outlet.has_room(step.wire_bytes):
             self._short_of_room.add(gate)
@@ -214,8 +213,7 @@ class Admission(Generic[C]):
     def _commit(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
         """Do one step: written down in one store, then carried out."""
         frames_before = ticket.parcel.progress.frames
-        redo = _Redo(gate, gate.ledger.spend(step.cost), step.cargo, ticket, step)
-        self._redo = redo
+        self._redo = _Redo(gate, gate.ledger.spend(step.cost), step.cargo, ticket, step)
         self._carry_out()
         gate.last_admitted_s, gate.stall_told = self._clock(), False
         self.report.admitted(gate, ticket, step, frames=step.after.frames - frames_before)
@@ -234,7 +232,8 @@ class Admission(Generic[C]):
             redo.ticket.parcel.progress = redo.step.after
             redo.ticket.settled = redo.step.last
         self._redo = None
-        self._audit(redo.gate, credit_only=True)
+        if self._is_audited:
+            self._audit(redo.gate, credit_only=True)
 
     def _audit(self, gate: Gate[C], *, credit_only: bool = False) -> None:
         """Check a channel's books where that is asked for. The first finding is the last: what is wrong must be able to end."""

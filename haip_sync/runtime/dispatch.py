@@ -96,7 +96,7 @@ class Dispatcher:
 
     def is_current(self) -> bool:
         """Return whether the calling thread is the one that runs listeners."""
-        return threading.current_thread() is self._thread
+        return threading.get_ident() == self._thread.ident
 
     # ---- Subscribing ----------------------------------------------------------------------------------------------------------
 

@@ -25,9 +25,11 @@ class Entry:
     Attributes:
         frames: HAIP frames in order; empty for `raw`.
         first_seq: The seq of the first of them; the others follow.
+        last_seq: The seq of the last.
         ack: What all of them acknowledge; 0: nothing.
         raw: A WebSocket control frame as websocket-client made it, in place of HAIP frames.
-        wire_bytes: What it weighs before the socket.
+        text_bytes: What its text frames weigh.
+        wire_bytes: What all of it weighs before the socket.
         end: How many bytes were ever committed, this entry included: its place in the write order.
         window: A receive window and its books once this has its place: what a FLOW_UPDATE grants counts from there on.
         pending: The handle to settle once it is written; None: nobody holds one, or the text goes on.
@@ -36,28 +38,42 @@ class Entry:
         stage: A transaction and how far it has come once this has its place.
     """
 
-    __slots__ = ("ack", "end", "fate", "first_seq", "frames", "is_last", "pending", "raw", "stage", "window", "wire_bytes")
+    __slots__ = (
+        "ack",
+        "end",
+        "fate",
+        "first_seq",
+        "frames",
+        "is_last",
+        "last_seq",
+        "pending",
+        "raw",
+        "stage",
+        "text_bytes",
+        "window",
+        "wire_bytes",
+    )
 
     def __init__(self, frames: Sequence[Frame], first_seq: int, ack: int, raw: bytes, start: int) -> None:
         self.frames = frames
         self.first_seq = first_seq
         self.ack = ack
         self.raw = raw
-        size = len(raw)
-        for seq, frame in enumerate(frames, first_seq):
-            size += frame.size(seq, ack) + (0 if frame.binary is None else len(frame.binary))
-        self.wire_bytes = size
+        self.last_seq = first_seq + len(frames) - 1
+        size, seq, binary = 0, first_seq, 0
+        for frame in frames:
+            size += frame.size(seq, ack)
+            if frame.binary is not None:
+                binary += len(frame.binary)
+            seq += 1
+        self.text_bytes = size
+        self.wire_bytes = size = size + binary + len(raw)
         self.end = start + size
         self.pending: PendingSend | None = None
         self.fate: Fate | None = None
         self.is_last = True
         self.window: tuple[ReceiveWindow, WindowBooks] | None = None
         self.stage: tuple[TransactionState, Stage] | None = None
-
-    @property
-    def last_seq(self) -> int:
-        """The seq of the last frame."""
-        return self.first_seq + len(self.frames) - 1
 
     def receipt(self, message_id: str) -> SendReceipt:
         """Return what the sender gets."""
@@ -88,7 +104,8 @@ class Outgoing:
 
     def has_room(self, wire_bytes: int) -> bool:
         """Return whether so much more may be admitted before what stands here is written."""
-        return self.pending_bytes == 0 or self.pending_bytes + wire_bytes <= ROOM_BYTES
+        pending_bytes = self._committed_end - self.written_end
+        return not pending_bytes or pending_bytes + wire_bytes <= ROOM_BYTES
 
     @property
     def pending_bytes(self) -> int:
@@ -115,6 +132,8 @@ class Outgoing:
 
     def first(self, most_bytes: int) -> list[Entry]:
         """Return the entries to write next, at least one if there are any; they stay here until they are written."""
+        if len(self._entries) == 1:
+            return [self._entries[0]]
         batch: list[Entry] = []
         total = 0
         for entry in self._entries:

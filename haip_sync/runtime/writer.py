@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from haip_sync.flow.parking import Condition, Parking, owns
+from haip_sync.flow.parking import Condition, Parking, ownership
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_TEXT, Line, encode
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.runtime.peer_log import WireLog
@@ -54,7 +54,7 @@ class Writer:
         # Guards the socket's writing side and `_in_hand`: whoever holds it writes. Taken before the connection's lock, never
         # after it. Re-entrant only because such a lock knows its owner: an interrupted thread can tell whether to put it down.
         self._pen = threading.RLock()
-        self._pen_probe = threading.Condition(self._pen)
+        self._owns_pen = ownership(threading.Condition(self._pen))
         self._in_hand: _Batch | None = None
         # Guarded by the connection's lock: senders whose frames somebody else writes, in write order. Each condition waits for
         # the frames to be written, or for the pen.
@@ -82,7 +82,7 @@ class Writer:
 
     def is_writing_here(self) -> bool:
         """Return whether the calling thread is in the middle of a write: it was interrupted there by a signal handler."""
-        return owns(self._pen_probe)
+        return self._owns_pen()
 
     def retire(self, timeout_s: float) -> bool:
         """Let nobody write any more; return whether that came about in time. Without the lock, after the line was shut."""
@@ -116,7 +116,13 @@ class Writer:
                 self._hand_on_pen()
 
     def _hand_on_pen(self) -> None:
-        """Wake the next who needs the pen, which was put down."""
+        """Wake the next who needs the pen, which was put down.
+
+        Looked at without the lock first. Whoever stands by wrote that down before it looked at the pen, and whoever commits
+        tries the pen, or pokes, afterwards: what is not seen here has found the pen free.
+        """
+        if not self._standing_by and self._outgoing.is_empty:
+            return
         with self._parking.lock:
             if self._standing_by:
                 self._wake_next()
@@ -167,7 +173,8 @@ class Writer:
                 self._mend()
                 self._outgoing.written(batch.end)
                 self._after_write()
-                self._wake_next()
+                if self._standing_by:
+                    self._wake_next()
             self._in_hand = None
 
     def _take_batch(self) -> bool:
@@ -182,10 +189,10 @@ class Writer:
 
     def _send_batch(self, line: Line, batch: _Batch, deadline_s: float | None) -> bool:
         """Return whether all of it has left."""
-        view = memoryview(batch.data)
-        while (done := sum(batch.sent)) < len(view):
+        size = len(batch.data)
+        while (done := sum(batch.sent)) < size:
             try:
-                line.send_some(view[done:], batch.sent, blocking=deadline_s is None)
+                line.send_some(memoryview(batch.data)[done:], batch.sent, blocking=deadline_s is None)
             except BlockingIOError:
                 left_s = 0.0 if deadline_s is None else deadline_s - time.monotonic()
                 if left_s <= 0:
@@ -197,6 +204,9 @@ class Writer:
 def _render(entries: list[Entry]) -> bytes:
     """Return the WebSocket frames of these entries. The masking is the dear part, and happens outside the connection's lock."""
     ts_ms = time.time_ns() // 1_000_000
+    if len(entries) == 1 and len(entries[0].frames) == 1 and entries[0].frames[0].binary is None:  # most often
+        entry = entries[0]
+        return encode(OPCODE_TEXT, entry.frames[0].render(entry.first_seq, entry.ack, ts_ms))
     pieces: list[bytes] = []
     for entry in entries:
         pieces.append(entry.raw)

@@ -57,13 +57,15 @@ class Conversation:
         binary_mime: str | None = None,
     ) -> Frame:
         """Return one frame, made. Raises `UnsupportedByPeerError`, `ConnectionClosedError`, `ConfigError`."""
-        with self._lock:
-            self._connection.check_open()
-        session, where = self._connection.rooms.session, self._where
+        if not self._connection.is_open:
+            with self._lock:
+                self._connection.check_open()
+        session = self._connection.rooms.session
         if not session.accepts(event_type):
+            where = self._where
             raise UnsupportedByPeerError(f"{where} does not accept {event_type}. Nothing was sent")
         if binary is not None and not self.takes_binary():
-            raise UnsupportedByPeerError(f"{where} takes no binary frames. Nothing was sent")
+            raise UnsupportedByPeerError(f"{self._where} takes no binary frames. Nothing was sent")
         return session.frames.make(
             channel,
             event_type,
