@@ -67,6 +67,8 @@ def check_count(name: str, value: object, *, minimum: int = 0) -> int:
 
 def check_seconds(name: str, value: object, *, positive: bool = False) -> float:
     """Return `value` in seconds if it is a finite number >= 0 (or > 0), else raise `ConfigError` naming `name`."""
+    if (type(value) is int or type(value) is float) and 0 < value <= _LONGEST_S:
+        return float(value)  # nearly always, and every send asks
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigError(f"{name} must be a number of seconds, not {value!r} of type {type(value).__name__}")
     if not math.isfinite(value) or not 0 <= value <= _LONGEST_S or (positive and value == 0):

@@ -29,6 +29,9 @@ WHOLE_TEXT_PATIENCE_S: Final = 1.0
 """How long a text waits for credit for all of it while at least half of the largest balance is left."""
 
 
+_make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
+
+
 class _Redo(NamedTuple, Generic[C]):
     """A step that is decided: what every part of the state will be once it is carried out."""
 
@@ -121,6 +124,8 @@ class Admission(Generic[C]):
 
     def mend(self) -> None:
         """Finish what an interrupted thread left undone: the first thing that everybody does who takes the lock."""
+        if self._redo is None and not self._unserved:
+            return
         if self._redo is not None:
             self._carry_out()
         while self._unserved:
@@ -213,11 +218,10 @@ class Admission(Generic[C]):
     def _commit(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
         """Do one step: written down in one store, then carried out."""
         frames_before = ticket.parcel.progress.frames
-        self._redo = _Redo(gate, gate.ledger.spend(step.cost), step.cargo, ticket, step)
+        self._redo = _make(_Redo, (gate, gate.ledger.spend(step.cost), step.cargo, ticket, step))
         self._carry_out()
         gate.last_admitted_s, gate.stall_told = self._clock(), False
-        self.report.admitted(gate, ticket, step, frames=step.after.frames - frames_before)
-        self.report.credit(gate)
+        self.report.stepped(gate, ticket, step, frames=step.after.frames - frames_before)
         self._watcher.spent(gate)
 
     def _carry_out(self) -> None:

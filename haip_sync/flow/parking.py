@@ -34,13 +34,14 @@ class Parking:
 
     Attributes:
         lock: Guards all of the connection's state: ledgers, queues, seq, the write order, the inbox. Held for arithmetic only.
+        is_held_here: Returns whether the calling thread holds the lock: then it was interrupted in mid-work by a signal handler.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         # Nobody waits on it: it only tells who holds the lock.
         self._probe = threading.Condition(self.lock)
-        self._is_owned = ownership(self._probe)
+        self.is_held_here = ownership(self._probe)
 
     def new_condition(self) -> Condition:
         """Return a condition over the lock."""
@@ -68,10 +69,6 @@ class Parking:
                 except BaseException:  # noqa: BLE001 - the first interrupt is raised in its place
                     is_back = False
             raise
-
-    def is_held_here(self) -> bool:
-        """Return whether the calling thread holds the lock: then it was interrupted in mid-work by a signal handler."""
-        return self._is_owned()
 
 
 def ownership(probe: threading.Condition) -> Callable[[], bool]:

@@ -32,6 +32,14 @@ class Reporter:
         self._sink = sink
         self._clock = clock
 
+    def stepped(self, gate: Gate[Any], ticket: Ticket[Any], step: Step[Any], *, frames: int) -> None:
+        """Report a step that was done, and the balance after it."""
+        wants = self._sink.wants
+        if wants(SendAdmitted):
+            self.admitted(gate, ticket, step, frames=frames)
+        if wants(CreditChanged):
+            self.credit(gate)
+
     def credit(self, gate: Gate[Any]) -> None:
         """Report the balance."""
         if self._sink.wants(CreditChanged):

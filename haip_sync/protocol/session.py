@@ -139,7 +139,7 @@ class Session:
         self._sent = SentIds()
         self._told_of_ack = False
         self._told_of_major = False
-        self._refused_types: set[str] = set()
+        self._accepted: frozenset[str] = frozenset()
         self._askings: OrderedDict[str, UpdateLost] = OrderedDict()
 
     @property
@@ -149,7 +149,7 @@ class Session:
 
     def accepts(self, frame_type: str) -> bool:
         """Return whether the peer's HAI names `frame_type`, and no answer of its has taken that back."""
-        return self.peer is not None and frame_type in self.peer.accept_events and frame_type not in self._refused_types
+        return self.peer is not None and frame_type in self._accepted
 
     @property
     def dialect_name(self) -> str | None:
@@ -294,6 +294,7 @@ class Session:
             text = f"the peer accepts MAJOR {list(hello.accept_major)}, we speak {MAJOR}"
             return (VersionRefused(hello.accept_major),), (self.error("VERSION_INCOMPATIBLE", text, envelope.id),)
         self.peer = hello
+        self._accepted = frozenset(hello.accept_events)
         self.peer_session_id = envelope.session
         self.dialect = choose_dialect(hello.accept_events, self._choice)
         self.needs_transaction = speaks_in_transactions(hello.accept_events, self._choice)
@@ -338,7 +339,7 @@ class Session:
         if error.code == TRANSACTION_NOT_FOUND and error.related_id is not None and error.related_id in self._askings:
             return (PeerReported(error), self._askings.pop(error.related_id)), ()
         if error.code == UNSUPPORTED_TYPE and error.related_id in self._askings and self.accepts(FLOW_UPDATE):
-            self._refused_types.add(FLOW_UPDATE)
+            self._accepted -= {FLOW_UPDATE}
             return (PeerReported(error), AskingRefused()), ()
         return (PeerReported(error),), ()
 

@@ -234,8 +234,9 @@ class Connection:
         try:
             self.rooms.turnstile.pass_through(channel, parcel, timeout_s)
             is_admitted = True
-            self._write_through(f"{parcel.event_type} on {channel}", parcel.last_entry)
-            return parcel.last_entry
+            entry = parcel.last_entry
+            self._write_through(channel, entry, parcel.event_type)
+            return entry
         except BaseException as exc:
             self.poke()
             if is_admitted and not isinstance(exc, HAIPError):
@@ -246,7 +247,7 @@ class Connection:
         """Send START of a text that is written piece by piece. Blocks; raises as `Turnstile.open_place`."""
         self.check_not_reentered()
         ticket = self.rooms.turnstile.open_place(channel, parcel, timeout_s)
-        self._write_through(f"{parcel.event_type} on {channel}", parcel.last_entry)
+        self._write_through(channel, parcel.last_entry, parcel.event_type)
         return ticket
 
     def go_on_with_stream(
@@ -262,14 +263,14 @@ class Connection:
         """Send the next piece of a text, or its END. Blocks; raises as `Turnstile.go_on`."""
         self.check_not_reentered()
         self.rooms.turnstile.go_on(channel, ticket, begin=begin, is_done=is_done, give_up=parcel.take_back, timeout_s=timeout_s)
-        self._write_through(f"a piece of {parcel.event_type} on {channel}", parcel.last_entry)
+        self._write_through(channel, parcel.last_entry, f"a piece of {parcel.event_type}")
 
-    def _write_through(self, what: str, entry: Entry) -> None:
+    def _write_through(self, channel: str, entry: Entry, what: str) -> None:
         try:
             self.writer.write_through(entry.end)
         except OSError as exc:
             cause = self.lost_while_writing(exc)
-            text = f"{what} was admitted, then the line broke: whether the peer has it is not known. {cause}"
+            text = f"{what} on {channel} was admitted, then the line broke: whether the peer has it is not known. {cause}"
             raise ConnectionClosedError(text) from cause
 
     def enqueue(self, parcel: TextParcel | FrameParcel, channel: str, message_id: str) -> PendingSend:
@@ -300,7 +301,7 @@ class Connection:
         with self._lock:
             self.enter()
             entry = self.control.post(frame)
-        self._write_through(f"{frame.type} on {frame.channel}", entry)
+        self._write_through(frame.channel, entry, frame.type)
         return entry
 
     def request(self, channel: str, amount: Cost, *, within: Exchange | None = None) -> None:
@@ -420,7 +421,7 @@ class Connection:
 
     def check_not_reentered(self) -> None:
         """Raise `DeadlockError` in a signal handler or destructor that interrupted another call of this thread's in mid-work."""
-        if self.is_reentered():
+        if self.rooms.parking.is_held_here() or self.writer.is_writing_here():
             raise DeadlockError(
                 "called by a signal handler (or a destructor) that interrupted another call of this client in the same thread. "
                 "Nothing was done; set a flag there, and make the call outside"
@@ -428,7 +429,7 @@ class Connection:
 
     def check_may_wait(self) -> None:
         """Raise `DeadlockError` in a listener, which must not wait."""
-        if self.is_dispatching():
+        if self.rooms.dispatcher.is_current():
             raise DeadlockError(
                 "a listener must not wait for credit: what brings it is told by the thread that the listener holds up. "
                 "Nothing was sent; use timeout=0 or another thread"
@@ -519,7 +520,8 @@ class Connection:
         return text if self._line is None else self._line.without_secrets(text)
 
     def _after_write(self) -> None:
-        self._service.written()
+        if self._service.heartbeat.is_asking:
+            self._service.written()
         self.rooms.turnstile.room_again()
         self.look_whether_all_is_sent()
 

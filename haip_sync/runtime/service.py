@@ -135,8 +135,7 @@ class Service:
 
     def written(self) -> None:
         """Tell the heartbeat that the peer took something of ours. Requires the lock."""
-        if self.heartbeat.is_asking:
-            self.heartbeat.written(self._clock(), ping_has_left=self._rooms.outgoing.written_end >= self.ping_end)
+        self.heartbeat.written(self._clock(), ping_has_left=self._rooms.outgoing.written_end >= self.ping_end)
 
     def _tell_of_stalls(self, after_s: float) -> None:
         """Tell of channels where nothing moves, of frames nobody takes, of a socket that takes nothing. Requires the lock."""

@@ -54,7 +54,8 @@ class Writer:
         # Guards the socket's writing side and `_in_hand`: whoever holds it writes. Taken before the connection's lock, never
         # after it. Re-entrant only because such a lock knows its owner: an interrupted thread can tell whether to put it down.
         self._pen = threading.RLock()
-        self._owns_pen = ownership(threading.Condition(self._pen))
+        # Whether the calling thread is in the middle of a write: it was interrupted there by a signal handler.
+        self.is_writing_here = ownership(threading.Condition(self._pen))
         self._in_hand: _Batch | None = None
         # Guarded by the connection's lock: senders whose frames somebody else writes, in write order. Each condition waits for
         # the frames to be written, or for the pen.
@@ -65,7 +66,8 @@ class Writer:
 
         Raises `OSError` where the line is lost.
         """
-        while self._outgoing.written_end < end:
+        outgoing = self._outgoing
+        while outgoing.written_end < end:
             if not self._write_if_free(None):
                 self._stand_by(end)
 
@@ -79,10 +81,6 @@ class Writer:
             if not self._write_if_free(deadline_s):
                 return True
         return self._outgoing.is_empty
-
-    def is_writing_here(self) -> bool:
-        """Return whether the calling thread is in the middle of a write: it was interrupted there by a signal handler."""
-        return self._owns_pen()
 
     def retire(self, timeout_s: float) -> bool:
         """Let nobody write any more; return whether that came about in time. Without the lock, after the line was shut."""
@@ -192,7 +190,8 @@ class Writer:
         size = len(batch.data)
         while (done := sum(batch.sent)) < size:
             try:
-                line.send_some(memoryview(batch.data)[done:], batch.sent, blocking=deadline_s is None)
+                view = memoryview(batch.data)
+                line.send_some(view[done:] if done else view, batch.sent, blocking=deadline_s is None)
             except BlockingIOError:
                 left_s = 0.0 if deadline_s is None else deadline_s - time.monotonic()
                 if left_s <= 0:
