@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Final, Generic, NamedTuple
 
 from haip_sync.config import DEFAULT_MAX_CHANNELS, FlowControlConfig
@@ -141,8 +142,7 @@ class Admission(Generic[C]):
 
     def _serve_queue(self, gate: Gate[C]) -> None:
         changed = False
-        while gate.queue:
-            ticket = gate.queue[0]
+        while (ticket := gate.head()) is not None:
             if not ticket.is_over and not self._advance(gate, ticket):
                 break
             # Woken before it leaves: interrupted between, the next to mend wakes it once more, which harms nobody.
@@ -287,31 +287,38 @@ class Admission(Generic[C]):
 
     def shortage(self, gate: Gate[C]) -> Shortage | None:
         """Return what the first in the queue waits for; None: nobody waits."""
-        standing = gate.standing()
-        return self._why(gate, standing[0], standing) if standing else None
+        first = gate.first()
+        return None if first is None else self._why(gate, first)
 
-    def _why(self, gate: Gate[C], ticket: Ticket[C], standing: list[Ticket[C]]) -> Shortage:
+    def _why(self, gate: Gate[C], ticket: Ticket[C]) -> Shortage:
         """Return what `ticket` waits for now."""
         step = self._next_step(gate, ticket)
-        if isinstance(step, Shortage) and standing[0] is ticket:
+        if isinstance(step, Shortage) and gate.first() is ticket:
             return step
         return Shortage(WaitCause.BEHIND_OTHERS, step.needed if isinstance(step, Shortage) else step.cost)
 
     def _standing(self, gate: Gate[C], ticket: Ticket[C], shortage: Shortage) -> Standing:
-        standing = gate.standing()
-        first = shortage
-        if shortage.cause is WaitCause.BEHIND_OTHERS and standing:
-            first = self._why(gate, standing[0], standing)
+        first, head, in_line = shortage, gate.first(), gate.in_line()
+        if shortage.cause is WaitCause.BEHIND_OTHERS and head is not None:
+            first = self._why(gate, head)
         return Standing(
             channel=gate.channel,
             ledger=gate.ledger,
             shortage=shortage,
             first=first,
-            ahead=standing.index(ticket) if ticket in standing else len(standing),
-            in_line=len(standing),
+            ahead=_ahead(gate, ticket, in_line),
+            in_line=in_line,
             wait_s=max(0.0, self._clock() - ticket.since_s),
             last_grant_age_s=self._grant_age_s(gate),
         )
 
     def _grant_age_s(self, gate: Gate[C]) -> float | None:
         return None if gate.last_grant_s is None else self._clock() - gate.last_grant_s
+
+
+def _ahead(gate: Gate[C], ticket: Ticket[C], in_line: int) -> int:
+    """Return how many stand before `ticket`; all, where it does not stand in the queue itself."""
+    if not ticket.joined or ticket not in gate.queue:
+        return in_line
+    before = takewhile(lambda other: other is not ticket, gate.queue)
+    return sum(not other.is_over for other in before)

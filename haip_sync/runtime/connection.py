@@ -33,12 +33,12 @@ from haip_sync.protocol.names import CONTROL_TYPES, ERROR
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import TransactionHappening
 from haip_sync.runtime.asking import Asking, Watch
+from haip_sync.runtime.broken_stream import BrokenStreamError
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.conversation.routes import Routes
 from haip_sync.runtime.dial import Attempt
 from haip_sync.runtime.dispatch import Dispatcher
 from haip_sync.runtime.exchanges import Exchange, Exchanges
-from haip_sync.runtime.frame_limit import BrokenStreamError
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.inbox import Inbox
 from haip_sync.runtime.line import OPCODE_CLOSE, Line, encode, is_close

@@ -8,16 +8,13 @@ not pass through websocket-client, whose three reads and 67 calls a frame cost t
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
-from typing import Final, cast
-
-import websocket
+from importlib import import_module
+from typing import Final
 
 from haip_sync.errors import HAIPError
 from haip_sync.protocol.websocket_frames import BINARY, CLOSE, PONG, TEXT, masked_frame
 from haip_sync.runtime.dial import Opening
-from haip_sync.runtime.frame_limit import guard
 from haip_sync.runtime.masking import fastest_mask, new_key
 from haip_sync.runtime.opening import open_stream
 from haip_sync.runtime.route import Route
@@ -55,9 +52,9 @@ class Line:
             self._stream.close()
             raise
         self._in_place = SocketInPlace(self._stream, answer)
-        self._websocket = websocket.WebSocket(skip_utf8_validation=True)
-        self._websocket.sock = cast(socket.socket, self._in_place)
-        self._websocket.connected = True
+        # websocket-client is imported when the first line opens: it is a third of what importing us would cost.
+        self._rules = import_module("haip_sync.runtime.frame_limit")
+        self._websocket = self._rules.dialogue(self._in_place)
         self._max_frame_bytes = -1  # no limit is known yet: websocket-client reads everything
         self._stream.run(self._nudge)
 
@@ -75,7 +72,7 @@ class Line:
 
     def limit_frames(self, max_frame_bytes: int) -> None:
         """Check what the peer sends, its size above all, before memory is taken for it; before the first `receive`."""
-        guard(self._websocket, max_frame_bytes)
+        self._rules.guard(self._websocket, max_frame_bytes)
         self._max_frame_bytes = max_frame_bytes
 
     def send_some(self, piece: memoryview, sent: list[int], *, blocking: bool) -> None:

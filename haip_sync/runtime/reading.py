@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
+from importlib import import_module
 from typing import NamedTuple
-
-import websocket
 
 from haip_sync.errors import AuthError, ConnectionClosedError, HAIPError, HandshakeError, ProtocolError
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_CLOSE, OPCODE_TEXT, Line, close_code, close_reason
@@ -49,7 +48,7 @@ def read_until_goodbye(line: Line, reception: Reception) -> Goodbye:
 
 def loss(where: str, exc: Exception) -> ConnectionClosedError:
     """Return what the end of a line without a close frame means; `exc` becomes its cause."""
-    if isinstance(exc, (OSError, websocket.WebSocketException, ProtocolError)):
+    if isinstance(exc, (OSError, _websocket("WebSocketException"), ProtocolError)):
         failure = ConnectionClosedError(f"the connection to {where} was lost: {_loss_text(exc)}")
     else:
         log.error("the reader failed", exc_info=exc)
@@ -58,9 +57,15 @@ def loss(where: str, exc: Exception) -> ConnectionClosedError:
     return failure
 
 
+def _websocket(name: str) -> type[Exception]:
+    """Return an exception of websocket-client's, which is imported when a line is opened (see `line`)."""
+    kind: type[Exception] = getattr(import_module("websocket"), name)
+    return kind
+
+
 def _loss_text(exc: Exception) -> str:
     if isinstance(exc, OSError) and exc.strerror:
         return exc.strerror.lower()
-    if isinstance(exc, websocket.WebSocketConnectionClosedException):
+    if isinstance(exc, _websocket("WebSocketConnectionClosedException")):
         return "the peer ended it without a close frame"
     return str(exc) or type(exc).__name__

@@ -6,13 +6,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Final
 
-from haip_sync.flow.parking import Condition, Parking, ownership
+from haip_sync.flow.parking import Parking, ownership
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_TEXT, Line, encode
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.runtime.peer_log import WireLog
 
+_NOW: Final = 0.0
 _BATCH_BYTES: Final = 64 << 10
 """Frames that wait together leave in one write of about this size."""
 
@@ -57,9 +59,10 @@ class Writer:
         # Whether the calling thread is in the middle of a write: it was interrupted there by a signal handler.
         self.is_writing_here = ownership(threading.Condition(self._pen))
         self._in_hand: _Batch | None = None
-        # Guarded by the connection's lock: senders whose frames somebody else writes, in write order. Each condition waits for
-        # the frames to be written, or for the pen.
-        self._standing_by: deque[tuple[int, Condition]] = deque()
+        # Guarded by the connection's lock: senders whose frames somebody else writes, about in write order. Each waits at a queue
+        # of its own for the frames to be written, or for the pen: what is put there twice harms nobody, and who is woken need not
+        # take the lock again, as from a condition.
+        self._standing_by: deque[tuple[int, SimpleQueue[None]]] = deque()
 
     def write_through(self, end: int) -> None:
         """Return once everything up to `end` (see `Entry.end`) is handed to the operating system. Blocks; without the lock.
@@ -103,6 +106,9 @@ class Writer:
             if not self._pen.acquire(blocking=False):
                 return False
             self._write_batch(deadline_s)
+            if self._standing_by and not self._outgoing.is_empty:
+                # One batch more for those who stand by, as far as it goes without waiting: cheaper than to wake one of them for it.
+                self._write_batch(_NOW)
             return True
         finally:
             # Not in a function of its own: an interrupt may strike as one is entered, and the pen would stay in our hand.
@@ -129,17 +135,19 @@ class Writer:
 
     def _stand_by(self, end: int) -> None:
         """Wait until the frames up to `end` are written by somebody else, or the pen is free."""
-        mine = (end, self._parking.new_condition())
+        mine = (end, SimpleQueue[None]())
         try:
             with self._parking.lock:
                 self._standing_by.append(mine)
-                # The pen may have been put down since we looked: whoever puts it down takes this lock next.
-                if self._outgoing.written_end < end and self._is_taken():
-                    self._parking.wait(mine[1], None)
+                # The pen may have been put down since we looked: whoever puts it down looks here next.
+                must_wait = self._outgoing.written_end < end and self._is_taken()
+            if must_wait:
+                mine[1].get()
         finally:
-            with self._parking.lock:
-                if mine in self._standing_by:
-                    self._standing_by.remove(mine)
+            if mine in self._standing_by:  # most often whoever wrote has taken it out
+                with self._parking.lock:
+                    if mine in self._standing_by:
+                        self._standing_by.remove(mine)
 
     def _is_taken(self) -> bool:
         try:
@@ -150,13 +158,22 @@ class Writer:
             except RuntimeError:
                 pass  # it was never ours
 
+    def _wake_written(self) -> None:
+        """Wake those whose frames are written. Requires the lock."""
+        done, standing_by = self._outgoing.written_end, self._standing_by
+        while standing_by and standing_by[0][0] <= done:
+            # Woken before it is taken out: interrupted between, it is woken once more.
+            standing_by[0][1].put(None)
+            standing_by.popleft()
+        for end, waiting in tuple(standing_by):
+            if end <= done:
+                waiting.put(None)
+
     def _wake_next(self) -> None:
-        """Wake those whose frames are written, and the first of the others: the pen may be free. Requires the lock."""
-        done, has_next = self._outgoing.written_end, False
-        for end, condition in tuple(self._standing_by):
-            if end <= done or not has_next:
-                condition.notify()
-                has_next = has_next or end > done
+        """Wake those whose frames are written, and the first of the others: the pen is free. Requires the lock."""
+        self._wake_written()
+        if self._standing_by:
+            self._standing_by[0][1].put(None)
 
     def _write_batch(self, deadline_s: float | None) -> None:
         """Write one batch, or the rest of one that was left; give up at `deadline_s`. Requires the pen, not the lock."""
@@ -172,7 +189,7 @@ class Writer:
                 self._outgoing.written(batch.end)
                 self._after_write()
                 if self._standing_by:
-                    self._wake_next()
+                    self._wake_written()
             self._in_hand = None
 
     def _take_batch(self) -> bool:

@@ -124,7 +124,7 @@ class Table:
             }
 
     def measure_curves(self, benchmark: Any, curves: Sequence[Curve], floor: Point | None, ours: Point, *, rounds: int) -> None:
-        """Run floor and ours in turn at every point, which `curves` share; where `floor` is None ours at the first point is it."""
+        """Run floor and ours in turn at every point, which `curves` share; without a floor ours at the first point is it."""
         points = curves[0].points
         floors: list[list[dict[str, float]]] = []
         subjects: list[list[dict[str, float]]] = []
