@@ -15,6 +15,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+from haip_sync.flow.forking import Home
+
 
 class Condition(Protocol):
     """The part of `threading.Condition` that waking needs."""
@@ -35,10 +37,12 @@ class Parking:
     Attributes:
         lock: Guards all of the connection's state: ledgers, queues, seq, the write order, the inbox. Held for arithmetic only.
         is_held_here: Returns whether the calling thread holds the lock: then it was interrupted in mid-work by a signal handler.
+        home: The process that it works in; in a forked child the lock must not be touched.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.home = Home()
         # Nobody waits on it: it only tells who holds the lock.
         self._probe = threading.Condition(self.lock)
         self.is_held_here = ownership(self._probe)

@@ -13,7 +13,8 @@ _DIGITS = 32
 _AT_A_TIME = 256
 _unused: list[str] = []
 """Random digits of identifiers that nobody has; taking one is one C call, so that any thread may."""
-os.register_at_fork(after_in_child=_unused.clear)  # two processes must not use the same
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_unused.clear)  # two processes must not use the same
 
 
 def new_id() -> str:

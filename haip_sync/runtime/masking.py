@@ -51,7 +51,8 @@ def _tables() -> list[bytes]:
 
 _keys: Final[list[bytes]] = []
 """Random keys that nobody has used; taking one is one C call, so that any thread may."""
-os.register_at_fork(after_in_child=_keys.clear)  # two processes must not use the same
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_keys.clear)  # two processes must not use the same
 
 
 def new_key() -> bytes:

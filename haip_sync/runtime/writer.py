@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from haip_sync.flow.parking import Parking, ownership
@@ -64,15 +64,18 @@ class Writer:
         # take the lock again, as from a condition.
         self._standing_by: deque[tuple[int, SimpleQueue[None]]] = deque()
 
-    def write_through(self, end: int) -> None:
+    def write_through(self, end: int, deadline_s: float | None = None) -> None:
         """Return once everything up to `end` (see `Entry.end`) is handed to the operating system. Blocks; without the lock.
 
-        Raises `OSError` where the line is lost.
+        `deadline_s`, on the monotonic clock: when to leave the rest to the service thread, having tried once. Raises `OSError`
+        where the line is lost.
         """
         outgoing = self._outgoing
         while outgoing.written_end < end:
-            if not self._write_if_free(None):
-                self._stand_by(end)
+            if not self._write_if_free(deadline_s):
+                self._stand_by(end, deadline_s)
+            if deadline_s is not None and time.monotonic() >= deadline_s:
+                return
 
     def write_pending(self, deadline_s: float) -> bool:
         """Write all that stands here now, until `deadline_s` on the monotonic clock at the latest. Without the lock.
@@ -85,10 +88,13 @@ class Writer:
                 return True
         return self._outgoing.is_empty
 
-    def retire(self, timeout_s: float) -> bool:
-        """Let nobody write any more; return whether that came about in time. Without the lock, after the line was shut."""
+    def retire(self, timeout_s: float | None) -> bool:
+        """Let nobody write any more; return whether that came about in time (None: for ever).
+
+        Without the lock, after the line was shut.
+        """
         try:
-            if not self._pen.acquire(timeout=timeout_s):
+            if not self._pen.acquire(timeout=-1 if timeout_s is None else timeout_s):
                 return False
             self.line = None
         finally:
@@ -107,7 +113,7 @@ class Writer:
                 return False
             self._write_batch(deadline_s)
             if self._standing_by and not self._outgoing.is_empty:
-                # One batch more for those who stand by, as far as it goes without waiting: cheaper than to wake one of them for it.
+                # One batch more for those who stand by, as far as it goes without waiting: cheaper than to wake one for it.
                 self._write_batch(_NOW)
             return True
         finally:
@@ -133,8 +139,8 @@ class Writer:
             elif not self._outgoing.is_empty:
                 self._poke()
 
-    def _stand_by(self, end: int) -> None:
-        """Wait until the frames up to `end` are written by somebody else, or the pen is free."""
+    def _stand_by(self, end: int, deadline_s: float | None) -> None:
+        """Wait until the frames up to `end` are written by somebody else, or the pen is free, or until `deadline_s`."""
         mine = (end, SimpleQueue[None]())
         try:
             with self._parking.lock:
@@ -142,7 +148,10 @@ class Writer:
                 # The pen may have been put down since we looked: whoever puts it down looks here next.
                 must_wait = self._outgoing.written_end < end and self._is_taken()
             if must_wait:
-                mine[1].get()
+                left_s = self._parking.left(deadline_s)
+                mine[1].get(timeout=None if left_s is None else max(0.0, left_s))
+        except Empty:
+            return
         finally:
             if mine in self._standing_by:  # most often whoever wrote has taken it out
                 with self._parking.lock:
