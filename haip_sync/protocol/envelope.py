@@ -137,6 +137,11 @@ class Frame:
         # All but the digits of seq and ack: sizes are asked for several times a send.
         self._fixed_size = len(head) + len(_AFTER_SEQ) + TS_DIGITS + len(tail)
 
+    @property
+    def about_bytes(self) -> int:
+        """The bytes of the text frame but for the few of `seq` and `ack`, and those of the binary frame that follows it."""
+        return self._fixed_size if self.binary is None else self._fixed_size + len(self.binary)
+
     def size(self, seq: int, ack: int) -> int:
         """Return the bytes of the text frame as sent with these numbers; an `ack` of 0 is left out."""
         size = self._fixed_size + len(str(seq))

@@ -38,6 +38,10 @@ class TooOld(NamedTuple):
     """The lowest number that can still be sent again."""
 
 
+_make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
+_CONTROL: Final = (None,)
+
+
 class _Kept(NamedTuple):
     """Frames that went out together."""
 
@@ -46,10 +50,15 @@ class _Kept(NamedTuple):
     at_s: float
     end_bytes: int
     """How many bytes were ever kept, these included."""
+    next_seq: int
+    """The number after the last of them."""
 
-    @property
-    def next_seq(self) -> int:
-        return self.first_seq + len(self.frames)
+
+def _only_data(frames: Sequence[Frame]) -> Sequence[Frame | None]:
+    """Return the frames with None in the place of control frames; the very same where there are none, as most often."""
+    if len(frames) == 1:
+        return frames if frames[0].type not in CONTROL_TYPES else _CONTROL
+    return [None if frame.type in CONTROL_TYPES else frame for frame in frames]
 
 
 class ReplayWindow:
@@ -75,10 +84,12 @@ class ReplayWindow:
             return
         if kept and first_seq > kept[-1].next_seq:
             kept.clear()  # what lies between was never put in: nothing before it can be sent in full
-        size = sum(frame.size(seq, 0) + len(frame.binary or b"") for seq, frame in enumerate(frames, first_seq))
-        only_data = [None if frame.type in CONTROL_TYPES else frame for frame in frames]
-        kept.append(_Kept(first_seq, only_data, now_s, size + (kept[-1].end_bytes if kept else 0)))
-        self._next_seq = kept[-1].next_seq
+        size = kept[-1].end_bytes if kept else 0
+        for frame in frames:
+            size += frame.about_bytes
+        next_seq = first_seq + len(frames)
+        kept.append(_make(_Kept, (first_seq, _only_data(frames), now_s, size, next_seq)))
+        self._next_seq = next_seq
         while len(kept) > 1 and self._may_go(kept[0], now_s, acknowledged):
             kept.popleft()
 

@@ -54,6 +54,7 @@ class _Peer:
         self._seq = 0
         self._renew = 1
         self._used = 0
+        self._heard = 0
 
     def serve(self) -> None:
         """Serve to the end."""
@@ -102,6 +103,7 @@ class _Peer:
             raise ConnectionAbortedError
         payload = b"" if length > _LOOKED_INTO else apply_mask(bytes(buffer[at + 4 : end]), bytes(buffer[at : at + 4]))
         del buffer[:end]
+        self._heard += 1
         return payload
 
     def _take(self, payload: bytes) -> None:
@@ -109,7 +111,7 @@ class _Peer:
             return
         self._used += 1
         if self._used >= self._renew:
-            self._send("FLOW_UPDATE", {"channel": "USER", "add_messages": self._used})
+            self._send("FLOW_UPDATE", {"channel": "USER", "add_messages": self._used}, ack=str(self._heard))
             self._used = 0
         if b"flood" in payload and (asked := _FLOOD.search(payload)):
             self._flood(int(asked[1]), int(asked[2]))
@@ -131,13 +133,13 @@ class _Peer:
             pieces += (before, digits, b'"', b" " * (len(_TO_FILL_IN) - len(digits)), after[1:])
         self._sock.sendall(b"".join(pieces))
 
-    def _send(self, frame_type: str, payload: dict[str, Any]) -> None:
+    def _send(self, frame_type: str, payload: dict[str, Any], **more: str) -> None:
         self._seq += 1
-        self._sock.sendall(frame(self._envelope("SYSTEM", frame_type, payload, str(self._seq))))
+        self._sock.sendall(frame(self._envelope("SYSTEM", frame_type, payload, str(self._seq), **more)))
 
-    def _envelope(self, channel: str, frame_type: str, payload: dict[str, Any], seq: str) -> bytes:
+    def _envelope(self, channel: str, frame_type: str, payload: dict[str, Any], seq: str, **more: str) -> bytes:
         members = {"id": "11111111-2222-4333-8444-555555555555", "session": _SESSION, "seq": seq, "ts": "1700000000000"}
-        return encode(members | {"channel": channel, "type": frame_type, "payload": payload, "pv": 1})
+        return encode(members | more | {"channel": channel, "type": frame_type, "payload": payload, "pv": 1})
 
 
 def _serve(sock: socket.socket, context: ssl.SSLContext | None) -> None:
