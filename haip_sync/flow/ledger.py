@@ -48,17 +48,10 @@ class Credit(NamedTuple):
 
     def grant(self, amount: int) -> Credit:
         """Add `amount` >= 0: up to the cap it may be spent, the rest is set aside."""
-        whole = self.spendable + self.set_aside + amount
-        spendable = min(whole, self.cap)
-        return Credit(
-            self.cap,
-            self.granted + amount,
-            self.spent,
-            spendable,
-            whole - spendable,
-            self.forfeited,
-            max(self.peak, spendable),
-        )
+        cap, granted, spent, spendable, set_aside, forfeited, peak = self
+        whole = spendable + set_aside + amount
+        spendable = min(whole, cap)
+        return _make(Credit, (cap, granted + amount, spent, spendable, whole - spendable, forfeited, max(peak, spendable)))
 
     def spend(self, amount: int) -> Credit:
         """Take `amount`, which must be spendable; what was set aside enters in its place."""
@@ -129,7 +122,8 @@ class Ledger(NamedTuple):
 
     def grant(self, amount: Cost) -> Ledger:
         """Return the ledger after a grant."""
-        return Ledger(self.messages.grant(amount.messages), self.byte_credits.grant(amount.byte_credits))
+        messages, byte_credits = self
+        return _make(Ledger, (messages.grant(amount[0]), byte_credits.grant(amount[1])))
 
     def spend(self, cost: Cost) -> Ledger:
         """Return the ledger after `cost` was spent. Raises `ValueError`, nothing changed, where it does not cover it."""

@@ -153,9 +153,8 @@ class Frame:
 
     def render(self, seq: int, ack: int, ts_ms: int) -> bytes:
         """Return the text frame."""
-        if ack:
-            return b'%b%d","ack":"%d","ts":"%013d%b' % (self._head, seq, ack, ts_ms, self._tail)
-        return b'%b%d","ts":"%013d%b' % (self._head, seq, ts_ms, self._tail)
+        numbers = b'%d","ack":"%d","ts":"%013d' % (seq, ack, ts_ms) if ack else b'%d","ts":"%013d' % (seq, ts_ms)
+        return b"".join((self._head, numbers, self._tail))
 
 
 _AFTER_PAYLOAD: Final = b',"pv":%d' % MAJOR
@@ -201,7 +200,7 @@ class FrameMaker:
         return Frame(
             (frame_id, frame_type, channel),
             head=b'{"id":"%b",%b' % (frame_id.encode(), self._before_seq),
-            tail=b"%b%b%b%b}" % (before_payload, payload_json, _AFTER_PAYLOAD, labels),
+            tail=b"".join((before_payload, payload_json, _AFTER_PAYLOAD, labels, b"}")),
             binary=binary,
             cost=media,
         )

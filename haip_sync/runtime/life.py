@@ -56,6 +56,9 @@ class Life:
         self._lock = lock
         # Waits for the peer's HAI, for the write order to run empty, and for the end.
         self._changed = changed
+        # How many wait there in `wait_while`: nearly always nobody, and every write looks. An interrupt may leave it too high,
+        # never too low.
+        self._waiting = 0
         # Guarded by the lock.
         self._threads: tuple[threading.Thread, ...] = ()
         self._begun = False
@@ -137,12 +140,16 @@ class Life:
 
     def wait_while(self, condition: Callable[[], bool], deadline_s: float) -> None:
         """Wait until `condition` ends, the connection does, or `deadline_s`. Requires the lock."""
-        while condition() and not self._ended and (left_s := deadline_s - self._clock()) > 0:
-            self.rooms.parking.wait(self._changed, left_s)
+        self._waiting += 1
+        try:
+            while condition() and not self._ended and (left_s := deadline_s - self._clock()) > 0:
+                self.rooms.parking.wait(self._changed, left_s)
+        finally:
+            self._waiting -= 1
 
     def look_whether_all_is_sent(self) -> None:
         """Tell those who wait for it if nothing is unwritten. Requires the lock."""
-        if self.rooms.outgoing.is_empty:
+        if self._waiting and self.rooms.outgoing.is_empty:
             self._changed.notify_all()
 
     # ---- The end ---------------------------------------------------------------------------------------------------------------
