@@ -15,7 +15,7 @@ from support.benches.table import Table
 pytestmark = pytest.mark.timeout(600)
 
 _NAME = "one credit at a time, round trip"
-_MESSAGES = 300
+_MESSAGES = 100
 ROWS = (Row(_NAME, COST, "websocket-client, one thread", "<= 1.35", "1.1"),)
 
 
@@ -57,6 +57,6 @@ def test_one_credit_at_a_time(benchmark: Any, table: Table, server: str) -> None
             benchmark,
             lambda: run(one.round_trip),
             lambda: run(lambda: client.send(CHANNEL, TYPE, PAYLOAD, timeout=PATIENCE_S)),
-            rounds=31,
+            rounds=61,
         )
     one.close()

@@ -50,7 +50,7 @@ SIZES = Curve("message size in bytes: CPU of a send", COST, (100, 1_000, 10_000,
 ROWS += (SIZES,)
 
 
-@pytest.mark.parametrize(("window", "messages"), [(10, 500), (100, 2_000), (1_000, 5_000)])
+@pytest.mark.parametrize(("window", "messages"), [(10, 250), (100, 500), (1_000, 1_000)])
 def test_messages_on_a_socket(benchmark: Any, table: Table, server: str, window: int, messages: int) -> None:
     """One thread sends frames of about 250 bytes as fast as the credit comes."""
     url = f"{server}/{window}/{window // 2}"
@@ -67,13 +67,13 @@ def test_messages_on_a_socket(benchmark: Any, table: Table, server: str, window:
         return figures(*rate_and_cpu(lambda: client.send(CHANNEL, TYPE, PAYLOAD, timeout=PATIENCE_S), messages))
 
     with minimal_client(url) as minimal, our_client(url, window=window) as client:
-        table.measure(benchmark, floor, ours, rounds=21)
+        table.measure(benchmark, floor, ours, rounds=61)
 
 
 @pytest.mark.parametrize("is_masked", [False, True])
 def test_against_ready_made_frames(benchmark: Any, table: Table, server: str, *, is_masked: bool) -> None:
     """One thread sends; the floor has nothing to encode, or nothing to mask either."""
-    url, messages = f"{server}/1000/500", 3_000
+    url, messages = f"{server}/1000/500", 1_000
     name = "send, 250 B, against masked bytes: rate" if is_masked else "send, 250 B, window 1,000: rate"
 
     def floor() -> dict[str, float]:
@@ -89,13 +89,13 @@ def test_against_ready_made_frames(benchmark: Any, table: Table, server: str, *,
         ready = minimal.ready(TYPE, PAYLOAD)
         if is_masked:
             ready = RawSocket.masked(ready)
-        table.measure(benchmark, floor, ours, rounds=21)
+        table.measure(benchmark, floor, ours, rounds=61)
 
 
 @pytest.mark.parametrize("threads", [8, 64])
 def test_threads_on_one_channel(benchmark: Any, table: Table, server: str, threads: int) -> None:
     """So many threads share a client and a channel; both clients have the same window."""
-    url, messages, name = f"{server}/1000/500", 4_096, f"{threads} threads, one channel"
+    url, messages, name = f"{server}/1000/500", 1_024, f"{threads} threads, one channel"
 
     def floor() -> dict[str, float]:
         rate, cpu_s, _ = rate_of_threads(lambda: minimal.send(TYPE, PAYLOAD), messages, threads)
@@ -106,7 +106,7 @@ def test_threads_on_one_channel(benchmark: Any, table: Table, server: str, threa
         return {f"{name}: rate": rate, f"{name}: CPU": cpu_s}
 
     with minimal_client(url) as minimal, our_client(url, window=1_000) as client:
-        table.measure(benchmark, floor, ours, rounds=11)
+        table.measure(benchmark, floor, ours, rounds=31)
 
 
 def test_fairness(benchmark: Any, table: Table, server: str) -> None:
@@ -114,11 +114,11 @@ def test_fairness(benchmark: Any, table: Table, server: str) -> None:
     done_s: list[float] = []
 
     def floor() -> dict[str, float]:
-        done_s[:] = rate_of_threads(lambda: client.send(CHANNEL, TYPE, PAYLOAD, timeout=PATIENCE_S), 6_400, 64)[2]
+        done_s[:] = rate_of_threads(lambda: client.send(CHANNEL, TYPE, PAYLOAD, timeout=PATIENCE_S), 3_200, 64)[2]
         return {"64 equal senders, first to last": max(done_s)}
 
     with our_client(f"{server}/100/50", window=100) as client:
-        table.measure(benchmark, floor, lambda: {"64 equal senders, first to last": min(done_s)}, rounds=11)
+        table.measure(benchmark, floor, lambda: {"64 equal senders, first to last": min(done_s)}, rounds=21)
 
 
 @pytest.mark.parametrize("is_pure", [True, False])
@@ -127,7 +127,7 @@ def test_large_sends(benchmark: Any, table: Table, server: str, monkeypatch: pyt
     name = "64 KB sends, masked in Python" if is_pure else "64 KB sends, with the accelerator"
     if is_pure:
         monkeypatch.setattr("haip_sync.runtime.line.fastest_mask", lambda: masking.mask_in_python)
-    payload, messages = payload_of(64 << 10), 400
+    payload, messages = payload_of(64 << 10), 100
 
     def run(send: Any) -> dict[str, float]:
         rate, cpu_s = rate_and_cpu(send, messages)
@@ -139,7 +139,7 @@ def test_large_sends(benchmark: Any, table: Table, server: str, monkeypatch: pyt
             benchmark,
             lambda: run(lambda: raw.send(data)),
             lambda: run(lambda: client.send(CHANNEL, TYPE, payload, timeout=PATIENCE_S)),
-            rounds=15,
+            rounds=31,
         )
 
 

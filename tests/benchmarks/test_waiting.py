@@ -57,4 +57,4 @@ def test_waiting_threads(benchmark: Any, table: Table, threads: int, grant: int,
         what = f"{threads} waiting, credit by {how}"
         return {f"{what}: CPU": spent.cpu_s, f"{what}: wall": spent.wall_s}
 
-    table.measure(benchmark, lambda: run(FifoOfConditions), lambda: run(OurTurnstile), rounds=31)
+    table.measure(benchmark, lambda: run(FifoOfConditions), lambda: run(OurTurnstile), rounds=15)

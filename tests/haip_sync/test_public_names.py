@@ -29,6 +29,7 @@ def test_what_is_not_public_is_an_attribute_error() -> None:
 
 def test_an_error_comes_without_the_client() -> None:
     """Who only catches our errors imports neither the client nor websocket-client."""
-    code = "import sys; from haip_sync import FlowControlError; print(*(m for m in ('haip_sync.client', 'websocket') if m in sys.modules))"
+    unwanted = "('haip_sync.client', 'websocket')"
+    code = f"import sys; from haip_sync import FlowControlError; print(*(m for m in {unwanted} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
     assert done.stdout.strip() == ""
