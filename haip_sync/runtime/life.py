@@ -112,7 +112,7 @@ class Life:
         And `ForkedError` in a forked child: what follows takes the lock.
         """
         self.home.check()
-        if self.is_reentered():
+        if self.rooms.parking.is_held_here() or self.writer.is_writing_here():
             raise DeadlockError(
                 "called by a signal handler (or a destructor) that interrupted another call of this client in the same thread. "
                 "Nothing was done; set a flag there, and make the call outside"
@@ -120,7 +120,7 @@ class Life:
 
     def check_may_wait(self) -> None:
         """Raise `DeadlockError` in a listener, which must not wait."""
-        if self.is_dispatching():
+        if self.rooms.dispatcher.is_current():
             raise DeadlockError(
                 "a listener must not wait for credit: what brings it is told by the thread that the listener holds up. "
                 "Nothing was sent; use timeout=0 or another thread"

@@ -57,8 +57,8 @@ class Conversation:
         binary_mime: str | None = None,
     ) -> Frame:
         """Return one frame, made. Raises `UnsupportedByPeerError`, `ConnectionClosedError`, `ConfigError`."""
-        self._connection.home.check()
         if not self._connection.is_open:
+            self._connection.home.check()
             with self._lock:
                 self._connection.check_open()
         session = self._connection.rooms.session
