@@ -101,7 +101,7 @@ def test_queued_messages(benchmark: Any, table: Table, server: str) -> None:
             }
             return figures | {CANCELLED.name: _cpu_s(lambda: handles.pop().cancel(), 50)}
 
-        table.measure_curves(benchmark, (QUEUED, ELSEWHERE, TRIES, CANCELLED), None, ours, rounds=3)
+        table.measure_curves(benchmark, (QUEUED, ELSEWHERE, TRIES, CANCELLED), None, ours, rounds=5)
         client.clear_queue(CHANNEL)
 
 
@@ -118,7 +118,7 @@ def test_queued_messages_leave(benchmark: Any, table: Table, server: str) -> Non
             client.flush(PATIENCE_S)
             return {LEAVING.name: (time.process_time() - begin_s) / depth}
 
-        table.measure_curves(benchmark, (LEAVING,), None, ours, rounds=2)
+        table.measure_curves(benchmark, (LEAVING,), None, ours, rounds=3)
 
 
 def test_clients(benchmark: Any, table: Table, server: str) -> None:
