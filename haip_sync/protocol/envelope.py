@@ -122,15 +122,24 @@ class Frame:
     """One outgoing frame but for `seq`, `ack` and `ts`. Immutable after construction.
 
     `binary` follows it as a WebSocket frame of its own. `media` is the byte credit that a media frame takes; None: its size.
+    `in_transaction`: it means nothing on another line.
     """
 
-    __slots__ = ("_fixed_size", "_head", "_tail", "binary", "channel", "id", "media", "type")
+    __slots__ = ("_fixed_size", "_head", "_tail", "binary", "channel", "id", "in_transaction", "media", "type")
 
     def __init__(
-        self, identity: tuple[str, str, str], *, head: bytes, tail: bytes, binary: bytes | None, cost: int | None
+        self,
+        identity: tuple[str, str, str],
+        *,
+        head: bytes,
+        tail: bytes,
+        binary: bytes | None,
+        cost: int | None,
+        in_transaction: bool = False,
     ) -> None:
         self.id, self.type, self.channel = identity
         self.binary = binary
+        self.in_transaction = in_transaction
         self._head = head
         self._tail = tail
         self.media = cost
@@ -203,6 +212,7 @@ class FrameMaker:
             tail=b"".join((before_payload, payload_json, _AFTER_PAYLOAD, labels, b"}")),
             binary=binary,
             cost=media,
+            in_transaction=transaction is not None,
         )
 
     def _prepare(self, channel: str, frame_type: str) -> bytes:

@@ -48,7 +48,7 @@ def read_until_goodbye(line: Line, reception: Reception) -> Goodbye:
 
 def loss(where: str, exc: Exception) -> ConnectionClosedError:
     """Return what the end of a line without a close frame means; `exc` becomes its cause."""
-    if isinstance(exc, (OSError, _websocket("WebSocketException"), ProtocolError)):
+    if is_loss(exc):
         failure = ConnectionClosedError(f"the connection to {where} was lost: {_loss_text(exc)}")
     else:
         log.error("the reader failed", exc_info=exc)
@@ -61,6 +61,11 @@ def _websocket(name: str) -> type[Exception]:
     """Return an exception of websocket-client's, which is imported when a line is opened (see `line`)."""
     kind: type[Exception] = getattr(import_module("websocket"), name)
     return kind
+
+
+def is_loss(exc: Exception) -> bool:
+    """Return whether this is how lines end, and no error of our own."""
+    return isinstance(exc, (OSError, _websocket("WebSocketException"), ProtocolError))
 
 
 def _loss_text(exc: Exception) -> str:

@@ -31,7 +31,7 @@ class _Batch:
 
 
 class Writer:
-    """Writes what was admitted, in order. Any thread may write; one at a time does.
+    """Writes what was admitted, in order, to one line after another. Any thread may write; one at a time does.
 
     An interrupt in the middle of a write loses nothing: the batch in hand and how much of it has left stay here, and the next
     to take the pen goes on in the same place.
@@ -45,12 +45,14 @@ class Writer:
         after_write: Callable[[], None],
         mend: Callable[[], None],
         poke: Callable[[], None],
+        on_loss: Callable[[Line, OSError], None],
     ) -> None:
         self._parking = parking
         self._outgoing = outgoing
         self._after_write = after_write
         self._mend = mend
         self._poke = poke
+        self._on_loss = on_loss
         self.line: Line | None = None
         self.wire_log: WireLog | None = None
         # Guards the socket's writing side and `_in_hand`: whoever holds it writes. Taken before the connection's lock, never
@@ -62,41 +64,46 @@ class Writer:
         # Guarded by the connection's lock: senders whose frames somebody else writes, about in write order. Each waits at a queue
         # of its own for the frames to be written, or for the pen: what is put there twice harms nobody, and who is woken need not
         # take the lock again, as from a condition.
-        self._standing_by: deque[tuple[int, SimpleQueue[None]]] = deque()
+        self._standing_by: deque[tuple[Entry, SimpleQueue[None]]] = deque()
 
-    def write_through(self, end: int, deadline_s: float | None = None) -> None:
-        """Return once everything up to `end` (see `Entry.end`) is handed to the operating system. Blocks; without the lock.
+    def write_through(self, entry: Entry, deadline_s: float | None = None) -> None:
+        """Return once `entry` is handed to the operating system, or never will be: `Entry.failure`. Blocks; without the lock.
 
-        `deadline_s`, on the monotonic clock: when to leave the rest to the service thread, having tried once. Raises `OSError`
-        where the line is lost.
+        Where the line is lost it waits for the next one. `deadline_s`, on the monotonic clock: when to leave the rest to the
+        service thread, having tried once.
         """
-        outgoing = self._outgoing
-        while outgoing.written_end < end:
-            if not self._write_if_free(deadline_s):
-                self._stand_by(end, deadline_s)
+        while not entry.is_over:
+            if self.line is None or not self._write_if_free(deadline_s):
+                self._stand_by(entry, deadline_s)
             if deadline_s is not None and time.monotonic() >= deadline_s:
                 return
 
     def write_pending(self, deadline_s: float) -> bool:
         """Write all that stands here now, until `deadline_s` on the monotonic clock at the latest. Without the lock.
 
-        Return False where the deadline came first: call again. Where somebody else writes it returns at once, True: who
-        writes pokes when something is left. Raises `OSError` where the line is lost.
+        Return False where the deadline came first: call again. Where somebody else writes, or there is no line, it returns at
+        once, True: who writes pokes when something is left, and so does a new line.
         """
-        while (not self._outgoing.is_empty or self._in_hand is not None) and time.monotonic() < deadline_s:
-            if not self._write_if_free(deadline_s):
+        while (self._outgoing.has_entries or self._in_hand is not None) and time.monotonic() < deadline_s:
+            if self.line is None or not self._write_if_free(deadline_s):
                 return True
-        return self._outgoing.is_empty
+        return not self._outgoing.has_entries
+
+    def use(self, line: Line) -> None:
+        """Write to `line` from now on, after `retire`. Requires the lock."""
+        self.line = line
+        self._poke()
 
     def retire(self, timeout_s: float | None) -> bool:
-        """Let nobody write any more; return whether that came about in time (None: for ever).
+        """Let nobody write until `use`; return whether that came about in time (None: for ever). Without the lock.
 
-        Without the lock, after the line was shut.
+        The line was shut before. What was half written is forgotten: a new line begins with whole frames.
         """
         try:
             if not self._pen.acquire(timeout=-1 if timeout_s is None else timeout_s):
                 return False
             self.line = None
+            self._in_hand = None
         finally:
             try:  # noqa: SIM105 - as in `_is_taken`: interrupted, the pen must not stay in our hand
                 self._pen.release()
@@ -112,7 +119,7 @@ class Writer:
             if not self._pen.acquire(blocking=False):
                 return False
             self._write_batch(deadline_s)
-            if self._standing_by and not self._outgoing.is_empty:
+            if self._standing_by and self._outgoing.has_entries:
                 # One batch more for those who stand by, as far as it goes without waiting: cheaper than to wake one for it.
                 self._write_batch(_NOW)
             return True
@@ -131,22 +138,22 @@ class Writer:
         Looked at without the lock first. Whoever stands by wrote that down before it looked at the pen, and whoever commits
         tries the pen, or pokes, afterwards: what is not seen here has found the pen free.
         """
-        if not self._standing_by and self._outgoing.is_empty:
+        if not self._standing_by and not self._outgoing.has_entries:
             return
         with self._parking.lock:
             if self._standing_by:
                 self._wake_next()
-            elif not self._outgoing.is_empty:
+            elif self._outgoing.has_entries:
                 self._poke()
 
-    def _stand_by(self, end: int, deadline_s: float | None) -> None:
-        """Wait until the frames up to `end` are written by somebody else, or the pen is free, or until `deadline_s`."""
-        mine = (end, SimpleQueue[None]())
+    def _stand_by(self, entry: Entry, deadline_s: float | None) -> None:
+        """Wait until `entry` is written by somebody else, or never will be, or the pen is free, or until `deadline_s`."""
+        mine = (entry, SimpleQueue[None]())
         try:
             with self._parking.lock:
                 self._standing_by.append(mine)
                 # The pen may have been put down since we looked: whoever puts it down looks here next.
-                must_wait = self._outgoing.written_end < end and self._is_taken()
+                must_wait = not entry.is_over and (self.line is None or self._is_taken())
             if must_wait:
                 left_s = self._parking.left(deadline_s)
                 mine[1].get(timeout=None if left_s is None else max(0.0, left_s))
@@ -167,20 +174,20 @@ class Writer:
             except RuntimeError:
                 pass  # it was never ours
 
-    def _wake_written(self) -> None:
-        """Wake those whose frames are written. Requires the lock."""
-        done, standing_by = self._outgoing.written_end, self._standing_by
-        while standing_by and standing_by[0][0] <= done:
+    def wake_over(self) -> None:
+        """Wake those whose frames are written, or never will be. Requires the lock."""
+        standing_by = self._standing_by
+        while standing_by and standing_by[0][0].is_over:
             # Woken before it is taken out: interrupted between, it is woken once more.
             standing_by[0][1].put(None)
             standing_by.popleft()
-        for end, waiting in tuple(standing_by):
-            if end <= done:
+        for entry, waiting in tuple(standing_by):
+            if entry.is_over:
                 waiting.put(None)
 
     def _wake_next(self) -> None:
         """Wake those whose frames are written, and the first of the others: the pen is free. Requires the lock."""
-        self._wake_written()
+        self.wake_over()
         if self._standing_by:
             self._standing_by[0][1].put(None)
 
@@ -188,7 +195,15 @@ class Writer:
         """Write one batch, or the rest of one that was left; give up at `deadline_s`. Requires the pen, not the lock."""
         line = self.line
         if line is None:
-            raise ConnectionError("the line is closed")
+            return
+        try:
+            self._write_some(line, deadline_s)
+        except OSError as exc:
+            self._on_loss(line, exc)
+            # Not before: interrupted between, the next to write finds out for itself. The reader brings another line, or the end.
+            self.line = None
+
+    def _write_some(self, line: Line, deadline_s: float | None) -> None:
         if self._in_hand is None and not self._take_batch():
             return
         batch = self._in_hand
@@ -198,13 +213,15 @@ class Writer:
                 self._outgoing.written(batch.end)
                 self._after_write()
                 if self._standing_by:
-                    self._wake_written()
+                    self.wake_over()
             self._in_hand = None
 
     def _take_batch(self) -> bool:
         with self._parking.lock:
             self._mend()
             entries = self._outgoing.first(_BATCH_BYTES)
+            for entry in entries:
+                entry.origin.is_taken = True
         if entries:
             self._in_hand = _Batch(_render(entries), entries[-1].end)
             if self.wire_log is not None:
