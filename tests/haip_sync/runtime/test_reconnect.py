@@ -532,8 +532,14 @@ def test_a_program_that_ends_offline_ends_at_once() -> None:
 def test_ctrl_c_is_delivered_to_who_waits_for_a_line() -> None:
     """A sender that waits offline for ever is ended by Ctrl-C, and the client closes in order; nothing was sent."""
     source = """
+def tell():
+    tick = threading.Event()
+    while not client.connection_state().channels["USER"].waiting:
+        tick.wait(0.01)
+    print("waiting", flush=True)
+
+threading.Thread(target=tell, daemon=True).start()
 try:
-    print("sending", flush=True)
     client.send_text_message("USER", "x")
 except KeyboardInterrupt as interrupt:
     print(interrupt.__notes__[0], flush=True)
@@ -542,7 +548,7 @@ client.close(1.0)
 print(client.connection_state().phase, flush=True)
 """
     with offline_program(source) as program:
-        assert program.says() == "sending"
+        assert program.says() == "waiting"
         program.process.send_signal(signal.SIGINT)
         assert program.says().endswith("was interrupted: nothing was sent.")
         assert (program.says(), program.says()) == ("0", "closed")
