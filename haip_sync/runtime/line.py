@@ -38,7 +38,7 @@ class Line:
 
     def __init__(self, route: Route, *, timeout_s: float, opening: Opening) -> None:
         """Open it. Raises `ConnectError`, `AuthError`, `HAIPTimeout`, `ConfigError`; none of them carries a secret along."""
-        # Here, where nobody else works yet: a thread that imports while another forks leaves the child a lock that is held for ever.
+        # By the thread that connects: one that imports while another forks leaves the child a lock that is held for ever.
         fastest_mask()
         deadline = Deadline(timeout_s)
         credentials = route.credentials()
