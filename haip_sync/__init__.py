@@ -4,7 +4,9 @@ from haip_sync.auth import Auth, BearerToken, HelloAuth, QueryToken, Subprotocol
 from haip_sync.client import HAIPClient, connect
 from haip_sync.config import FlowControlConfig, HeartbeatPolicy, Limits, ReconnectPolicy
 from haip_sync.errors import (
+    AttachError,
     AuthError,
+    CommandError,
     ConfigError,
     ConnectError,
     ConnectionClosedError,
@@ -78,6 +80,7 @@ from haip_sync.state import ChannelState, ConnectionState, Explanation, SendRece
 __all__ = [
     "AdaptiveStrategy",
     "AggressiveStrategy",
+    "AttachError",
     "Auth",
     "AuthError",
     "BacklogChanged",
@@ -89,6 +92,7 @@ __all__ = [
     "ChannelStalled",
     "ChannelState",
     "ChannelView",
+    "CommandError",
     "ConfigError",
     "ConnectError",
     "Connected",

@@ -1,0 +1,361 @@
+"""What a monitor and a running program say to each other: typed messages, validated as they are read.
+
+Each is a msgpack map with its class in "say", in a frame of its own (`haip_sync.observe.framing`). The monitor begins with a
+`Greeting`; the program answers with a `Welcome`, or a `Refusal` and the end. Figures, names, sizes and reasons travel. What
+messages hold never does: `haip_sync.observe.carried` takes payloads out of events, and cuts long texts.
+
+Times are seconds on the program's monotonic clock, `Welcome.since_s` on the wall's.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from haip_sync.events import (
+    ALL_EVENTS,
+    BacklogChanged,
+    ChannelPaused,
+    ChannelResumed,
+    ChannelStalled,
+    Connected,
+    CreditChanged,
+    CreditGranted,
+    CreditRequested,
+    Disconnected,
+    ErrorReported,
+    Event,
+    HandshakeCompleted,
+    Message,
+    MessageDequeued,
+    MessageDropped,
+    MessageQueued,
+    PongReceived,
+    RequestExpired,
+    SendAdmitted,
+    SendBlocked,
+    SendRefused,
+    WarningRaised,
+    WindowOverrun,
+)
+from haip_sync.flow.metrics import FlowControlMetrics
+from haip_sync.state import ConnectionState, Explanation
+
+VERSION: Final = 1
+"""Both sides must speak the same."""
+MOST_FROM_MONITOR_BYTES: Final = 64 << 10
+"""The largest frame that a program takes from a monitor."""
+MOST_FROM_PROGRAM_BYTES: Final = 8 << 20
+"""The largest frame that a monitor takes from a program: a snapshot of 1,024 channels is a tenth of it."""
+
+AnyEvent = (
+    Connected
+    | Disconnected
+    | HandshakeCompleted
+    | Message
+    | CreditGranted
+    | CreditRequested
+    | RequestExpired
+    | CreditChanged
+    | ChannelPaused
+    | ChannelResumed
+    | SendBlocked
+    | SendAdmitted
+    | BacklogChanged
+    | MessageQueued
+    | MessageDequeued
+    | MessageDropped
+    | ErrorReported
+    | WindowOverrun
+    | SendRefused
+    | PongReceived
+    | WarningRaised
+    | ChannelStalled
+)
+
+MARKS: Final[frozenset[type[Event]]] = frozenset(
+    kind
+    for kind in ALL_EVENTS
+    if issubclass(
+        kind,
+        (
+            Connected,
+            HandshakeCompleted,
+            Disconnected,
+            CreditGranted,
+            CreditRequested,
+            RequestExpired,
+            ChannelPaused,
+            ChannelResumed,
+            ErrorReported,
+            WarningRaised,
+        ),
+    )
+)
+"""The events that a monitor gets unless it asks for every one: single sends and gauges would cost the senders, and the snapshots
+have their sums."""
+
+Text = Annotated[str, Meta(max_length=16_384)]
+Name = Annotated[str, Meta(max_length=256)]
+Amount = Annotated[int, Meta(ge=0, le=1 << 53)]
+
+
+class _Said(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="say"):
+    """The root of all messages and commands."""
+
+
+class Beat(_Said, frozen=True, kw_only=True):
+    """Either side is there: said when there is nothing else to say."""
+
+
+# ---- Commands: what a monitor asks a client to do ------------------------------------------------------------------------------
+
+
+class PauseChannel(_Said, frozen=True, kw_only=True):
+    """`HAIPClient.pause_channel`."""
+
+    channel: Name
+    reason: Text | None = None
+
+
+class ResumeChannel(_Said, frozen=True, kw_only=True):
+    """`HAIPClient.resume_channel`."""
+
+    channel: Name
+    reason: Text | None = None
+
+
+class RequestCredits(_Said, frozen=True, kw_only=True):
+    """`HAIPClient.request_credits`."""
+
+    channel: Name
+    messages: Amount = 0
+    byte_credits: Amount = 0
+    reason: Text | None = None
+
+
+class ClearQueue(_Said, frozen=True, kw_only=True):
+    """`HAIPClient.clear_queue`: what is queued there is taken back and never sent."""
+
+    channel: Name
+    reason: Text | None = None
+
+
+class UseStrategy(_Said, frozen=True, kw_only=True):
+    """`HAIPClient.set_strategy`, with one of the library's own by its name and settings."""
+
+    strategy: Name
+    """manual, threshold, conservative, aggressive or adaptive."""
+    settings: dict[Name, int | float | Name | None] = {}
+    """Arguments of its class, as `message_threshold`; what is left out takes its default."""
+    reason: Text | None = None
+
+
+class SendTestMessage(_Said, frozen=True, kw_only=True):
+    """`HAIPClient.send_text_message`, waiting in line for a second at most."""
+
+    channel: Name
+    text: Text
+    reason: Text | None = None
+
+
+class ExplainChannel(_Said, frozen=True, kw_only=True):
+    """`HAIPClient.explain`; changes nothing."""
+
+    channel: Name
+
+
+class ReadMetrics(_Said, frozen=True, kw_only=True):
+    """`HAIPClient.metrics`; changes nothing."""
+
+
+Question = ExplainChannel | ReadMetrics
+"""Commands that a program carries out for any monitor."""
+Command = PauseChannel | ResumeChannel | RequestCredits | ClearQueue | UseStrategy | SendTestMessage | Question
+
+
+# ---- From the monitor ----------------------------------------------------------------------------------------------------------
+
+
+class Greeting(_Said, frozen=True, kw_only=True):
+    """The first message of a monitor."""
+
+    version: int
+    monitor: Name
+    """What it calls itself."""
+
+
+class Attach(_Said, frozen=True, kw_only=True):
+    """Send me this client's past, snapshots and events from now on."""
+
+    client: Name
+    every_event: bool = False
+    """Single sends and gauges too (`MARKS` has the others): that costs the senders."""
+
+
+class Detach(_Said, frozen=True, kw_only=True):
+    """No more of this client."""
+
+    client: Name
+
+
+class Ask(_Said, frozen=True, kw_only=True):
+    """Do this; `Answer` comes with the same number."""
+
+    number: int
+    client: Name
+    command: Command
+
+
+FromMonitor = Greeting | Attach | Detach | Ask | Beat
+
+
+# ---- From the program ----------------------------------------------------------------------------------------------------------
+
+
+class ClientSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One client of a program in a line."""
+
+    name: str
+    """Unlike that of any other client of the program."""
+    address: str
+    connected: bool
+    ended: bool
+    """Its connection was there, or was tried, and is over."""
+    may_steer: bool
+    """Whether it takes commands."""
+    worst: str | None
+    """The channel whose first sender has waited longest; None: nobody waits."""
+    cause: str | None
+    """What it waits for, as in `ChannelState.waiting_for`."""
+    oldest_wait: float
+    """Seconds that it has waited."""
+    why: str
+    """One or two sentences: what `HAIPClient.explain` says of the worst channel, or why the connection ended; else empty."""
+
+
+class Welcome(_Said, frozen=True, kw_only=True):
+    """The answer to a `Greeting`."""
+
+    version: int
+    pid: int
+    name: str
+    """The script's file name."""
+    script: str
+    """Its path, or how else Python was started."""
+    since_s: float
+    """When it first offered a client, in seconds since 1970."""
+    now_s: float
+    """This moment on the monotonic clock that all times are on."""
+    clients: tuple[ClientSummary, ...]
+
+
+class Refusal(_Said, frozen=True, kw_only=True):
+    """Why the program ends this connection."""
+
+    text: str
+
+
+class Roster(_Said, frozen=True, kw_only=True):
+    """The program's clients now; said every second, and when they change."""
+
+    clients: tuple[ClientSummary, ...]
+
+
+class ChannelSample(msgspec.Struct, frozen=True, array_like=True):
+    """One channel in the ring: what plots and lanes are drawn from. Fields as in `ChannelState`."""
+
+    credits: int
+    byte_credits: int
+    backlog: int
+    oldest_wait: float
+    waiting_for: str | None
+    paused_by_us: bool
+    paused_by_peer: bool
+    sent_messages: int
+    sent_bytes: int
+
+
+class Sample(msgspec.Struct, frozen=True, array_like=True):
+    """One client at one past moment."""
+
+    time_s: float
+    connected: bool
+    channels: dict[str, ChannelSample]
+
+
+class Past(_Said, frozen=True, kw_only=True):
+    """What the program remembers of a client, oldest first: a sample a second. The first thing after `Attach`."""
+
+    client: str
+    now_s: float
+    samples: tuple[Sample, ...]
+
+
+class Snapshot(_Said, frozen=True, kw_only=True):
+    """A client at this moment."""
+
+    client: str
+    now_s: float
+    state: ConnectionState
+
+
+class Happened(_Said, frozen=True, kw_only=True):
+    """Events of a client, in order."""
+
+    client: str
+    events: tuple[AnyEvent, ...]
+    dropped: int
+    """How many were left out since the last `Happened`, for want of room: never the latest state of anything."""
+
+
+class Answer(_Said, frozen=True, kw_only=True):
+    """What came of an `Ask`."""
+
+    number: int
+    ok: bool
+    refused: bool = False
+    """The program does not let this monitor do that; nothing was done."""
+    text: str
+    """One sentence: what was done, or why it was not."""
+    explanation: Explanation | None = None
+    metrics: FlowControlMetrics | None = None
+
+
+FromProgram = Welcome | Refusal | Roster | Past | Snapshot | Happened | Answer | Beat
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_FROM_MONITOR: Final[msgspec.msgpack.Decoder[Any]] = msgspec.msgpack.Decoder(FromMonitor)
+_FROM_PROGRAM: Final[msgspec.msgpack.Decoder[Any]] = msgspec.msgpack.Decoder(FromProgram)
+
+
+class MalformedError(Exception):
+    """Bytes that are no message; the text says what is wrong with them."""
+
+
+def encoded(message: _Said) -> bytes:
+    """Return the body of a frame."""
+    return _ENCODER.encode(message)
+
+
+def from_monitor(body: bytes) -> FromMonitor:
+    """Return what a monitor says. Raises `MalformedError`."""
+    said: FromMonitor = _decoded(_FROM_MONITOR, body)
+    return said
+
+
+def from_program(body: bytes) -> FromProgram:
+    """Return what a program says. Raises `MalformedError`."""
+    said: FromProgram = _decoded(_FROM_PROGRAM, body)
+    return said
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[Any], body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise MalformedError(f"{len(body)} bytes that are no message: {exc}") from exc
+    except RecursionError as exc:
+        raise MalformedError(f"{len(body)} bytes that are nested too deep") from exc
