@@ -312,14 +312,12 @@ class ProgramLink:
             return f"{who} has ended"
 
     def _take(self, said: FromProgram) -> None:
+        if not self._is_welcome:
+            self._take_welcome(said)
+            return
         match said:
-            case Snapshot(client=client) | Happened(client=client) | Past(client=client) if self._is_welcome:
-                with self._lock:
-                    watched = self._watched.get(client)
-                    if watched is not None:
-                        if isinstance(said, (Snapshot, Past)):
-                            self._offset.learn(said.now_s, self._heard_s)
-                        watched.take_in(said, self._offset)
+            case Snapshot() | Happened() | Past():
+                self._take_news(said)
             case Answer(number=number):
                 with self._lock:
                     future = self._open.pop(number, None)
@@ -330,10 +328,14 @@ class ProgramLink:
                     self._info = msgspec.structs.replace(self._info, clients=clients)
             case Refusal(text=text):
                 raise AttachError(f"the program ended the connection: {text}")
-            case Beat():
-                pass
-            case _:
-                self._take_welcome(said)
+
+    def _take_news(self, said: Snapshot | Happened | Past) -> None:
+        with self._lock:
+            if not isinstance(said, Happened):
+                self._offset.learn(said.now_s, self._heard_s)
+            watched = self._watched.get(said.client)
+            if watched is not None:
+                watched.take_in(said, self._offset)
 
     def _take_welcome(self, said: FromProgram) -> None:
         welcome = welcome_of(said)

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -63,7 +62,7 @@ CONNECTED: Final = ConnectionState(
     dialect="message",
     epoch=1,
     round_trip=None,
-    channels=MappingProxyType({"USER": IDLE, "AGENT": IDLE}),
+    channels={"USER": IDLE, "AGENT": IDLE},
     last_error=None,
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +59,7 @@ def test_a_link_shows_a_client_and_steers_it(place: Path) -> None:
             assert link.snapshot("sender").channels == dict(CONNECTED.channels)
             assert link.snapshot_time("sender") == pytest.approx(time.monotonic(), abs=PATIENCE_S)
             assert len(link.take_past("sender")) >= 1
-            assert link.take_past("sender") == ()
+            assert not link.take_past("sender")
             client.emit(*(WarningRaised(time_s=float(n), text="w") for n in range(3)))
             events = []
             until(lambda: events.extend(link.drain("sender", 2).events) or len(events) == 3)
@@ -106,7 +107,7 @@ def test_a_closed_link_asks_nothing(place: Path) -> None:
             pass
         link.close()
         for each in (never, link):
-            with pytest.raises(AttachError, match="link is closed. Nothing was asked"):
+            with pytest.raises(AttachError, match="link is closed"):
                 each.call(ExplainChannel(channel="USER"), "client")
             each.start()
 
@@ -172,10 +173,11 @@ def test_a_program_that_says_nothing_is_said_to_be_silent(path: Path) -> None:
         sock.sendall(welcome("c"))
         while not isinstance(ask := program.hear(sock), Ask):
             pass
-        until(lambda: link.trouble)
+        assert goes_on.wait(PATIENCE_S)
         sock.sendall(framed(encoded(Answer(number=ask.number, ok=True, text="late"))))
         wait_for_the_end(sock)
 
+    goes_on = threading.Event()
     link = ProgramLink(path)
     with RudeProgram(path, script):
         try:
@@ -187,6 +189,7 @@ def test_a_program_that_says_nothing_is_said_to_be_silent(path: Path) -> None:
             with pytest.raises(HAIPTimeout, match="may be carried out all the same"):
                 link.call(ResumeChannel(channel="USER"), "c", timeout_s=0.01)
             until(lambda: link.trouble is not None and "is it stopped?" in link.trouble)
+            goes_on.set()
             assert future.result(PATIENCE_S).text == "late"
             until(lambda: link.trouble is None)
         finally:
@@ -211,7 +214,7 @@ def test_what_was_not_asked_for_is_not_kept(path: Path) -> None:
     with RudeProgram(path, script), ProgramLink(path) as link:
         until(lambda: link.clients() == ())
         assert link.snapshot("other") is None
-        assert link.take_past("other") == ()
+        assert not link.take_past("other")
         assert link.drain("other", 9) == ((), 0)
         assert not link.has_ended
 
