@@ -15,6 +15,7 @@ from haip_sync.observe import list_programs
 from haip_sync.testing import DevServer, OnRequest
 from monitor_app.model.attached_source import AttachedSource
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.lanes import MarkKind
 from monitor_app.model.source import Notice, Source
 from monitor_app.model.status import Status
 
@@ -80,7 +81,7 @@ def test_a_blocked_script_is_seen_through_the_same_models_as_any_client(running:
         return None if channel is None else channel.status
 
     until(lambda: status() is Status.STARVED)
-    assert source.name == f"sender in -c ({running.pid})" or "sender" in source.name
+    assert source.name == f"sender in python -c ({running.pid})"
     assert source.address.startswith("ws://127.0.0.1:")
     assert (source.failure, source.connecting, source.can_reconnect, source.may_steer) == (None, False, False, True)
     source.request("USER", 10, 0)
@@ -90,7 +91,8 @@ def test_a_blocked_script_is_seen_through_the_same_models_as_any_client(running:
     until(lambda: status() is not Status.STARVED)
     assert [running.line() for _ in range(8)] == [str(number) for number in range(8)]
     assert ingest.history.channels
-    until(lambda: status() and any(row.kind == "grant" or "10" in row.text for row in ingest.log.rows()))
+    until(lambda: status() and ingest.lanes.marks[MarkKind.GRANT, "USER"])
+    assert ingest.lanes.marks[MarkKind.REQUEST, "USER"]
 
 
 def test_every_command_comes_back_as_a_notice(running: Script, follow: Follow) -> None:
