@@ -128,7 +128,7 @@ def close_while_connecting(client: HAIPClient) -> None:
 
     thread = threading.Thread(target=connect)
     thread.start()
-    until(lambda: client._connection._opening is not None)
+    until(lambda: client._connection.link.opening is not None)
     client.close()
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
