@@ -234,11 +234,12 @@ class Script:
         _, errors = self.process.communicate(timeout=PATIENCE_S)
         return errors
 
-    def path(self) -> Path:
-        """Wait until monitors can see it, and return its socket."""
+    def path(self, state: str = "") -> Path:
+        """Wait until monitors can see it, connected or in `state`, and return its socket."""
 
         def found() -> list[Path]:
-            return [info.path for info in list_programs() if info.pid == self.pid and info.clients]
+            wanted = {state} if state else {"running", "blocked"}
+            return [info.path for info in list_programs() if info.pid == self.pid and info.state in wanted]
 
         until(found)
         return found()[0]

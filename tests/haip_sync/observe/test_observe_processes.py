@@ -165,7 +165,7 @@ def test_a_script_that_is_stuck_in_connecting_is_seen() -> None:
         socket.create_server(("127.0.0.1", 0)) as deaf,
         script(SENDER, f"ws://127.0.0.1:{deaf.getsockname()[1]}", "1") as running,
     ):
-        running.path()
+        running.path("not connected")
         (info,) = list_programs()
     assert (info.state, info.clients[0].connected) == ("not connected", False)
 
