@@ -46,7 +46,8 @@ LEAVING_S: Final = 0.5
 _STOPPED_S: Final = 1.5
 """Longer than any pause between two calls of `keep`."""
 _MOST_ASKS: Final = 16
-_MOST_ACCEPTED_A_ROUND: Final = 64
+_MOST_ACCEPTED_A_ROUND: Final = 8
+"""Few: before the next are let in these may speak, or be seen to have left again."""
 _READ_ONLY: Final = (
     "this client may be watched only: start the script with HAIP_SYNC_MONITOR=steer, "
     'or make the client with monitor="steer", to allow commands. Nothing was done'

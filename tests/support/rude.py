@@ -29,8 +29,8 @@ class RudeMonitor:
 
     def __init__(self, path: Path) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(path))  # first: with a timeout it would not wait where the queue of those who wait is full
         self.sock.settimeout(PATIENCE_S)
-        self.sock.connect(str(path))
         self._frames = Frames(MOST_FROM_PROGRAM_BYTES)
 
     def __enter__(self) -> RudeMonitor:

@@ -429,11 +429,10 @@ def test_who_does_not_read_costs_a_bounded_buffer_and_misses_no_state(running: S
 
 
 def test_a_stranger_is_turned_away(place: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A process of another user's, whatever let it reach the socket, is refused before a word is read."""
+    """A process of another user's, whatever let it reach the socket, is refused before it has said a word."""
     with served(place, peer_of=lambda _: Peer(4_242, os.geteuid() + 1)) as running:
         running.offer(StandIn())
         with RudeMonitor(running.path) as stranger:
-            stranger.say(Greeting(version=VERSION, monitor="stranger"))
             assert f"belongs to user {os.geteuid() + 1}" in stranger.hear(Refusal).text
             assert stranger.is_sent_away()
     assert "turned away" in caplog.text
