@@ -57,7 +57,7 @@ from haip_sync.events import (
     WarningRaised,
     WindowOverrun,
 )
-from haip_sync.flow.metrics import ChannelMetrics, FlowControlMetrics, WaitStatistics
+from haip_sync.flow.metrics import WAIT_EDGES_S, ChannelMetrics, FlowControlMetrics, WaitStatistics
 from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.strategies import (
     AdaptiveStrategy,
@@ -79,6 +79,7 @@ from haip_sync.runtime.transaction import Transaction
 from haip_sync.state import ChannelState, ConnectionState, Explanation, SendReceipt
 
 __all__ = [
+    "WAIT_EDGES_S",
     "AdaptiveStrategy",
     "AggressiveStrategy",
     "AttachError",

@@ -10,6 +10,7 @@ from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self, get_args
 
+from haip_sync import roster
 from haip_sync.auth import AuthSource
 from haip_sync.config import (
     DialectChoice,
@@ -173,6 +174,7 @@ class HAIPClient:
         self._monitor = monitor_mode(monitor)
         self._offering: _Closing | None = None
         self.set_strategy(strategy)
+        roster.enter(self)
 
     def __repr__(self) -> str:
         state = "connected" if self._connection.is_open else "not connected"
