@@ -69,9 +69,9 @@ class Commands(Life):
         self.rooms.turnstile.go_on(channel, ticket, begin=begin, is_done=is_done, give_up=parcel.take_back, timeout_s=timeout_s)
         self._write_through(f"a piece of {parcel.event_type} on {channel}", parcel.last_entry)
 
-    def _write_through(self, what: str, entry: Entry) -> None:
+    def _write_through(self, what: str, entry: Entry, deadline_s: float | None = None) -> None:
         try:
-            self.writer.write_through(entry.end)
+            self.writer.write_through(entry.end, deadline_s)
         except OSError as exc:
             cause = self.lost_while_writing(exc)
             text = f"{what} was admitted, then the line broke: whether the peer has it is not known. {cause}"
@@ -95,13 +95,17 @@ class Commands(Life):
         """Run a handle's callback on the dispatch thread."""
         self.rooms.dispatcher.call_soon(partial(callback, pending))
 
-    def post_now(self, frame: Frame) -> Entry:
-        """Commit a control frame of the caller's and write it. Without the lock."""
+    def post_now(self, frame: Frame, timeout_s: float | None) -> Entry:
+        """Commit a control frame of the caller's and write it. Without the lock.
+
+        Where it is not written within `timeout_s`, because the peer does not read, the service thread writes it once that goes.
+        """
         self.check_not_reentered()
+        deadline_s = self.rooms.parking.deadline(timeout_s)
         with self._lock:
             self.enter()
             entry = self.control.post(frame)
-        self._write_through(f"{frame.type} on {frame.channel}", entry)
+        self._write_through(f"{frame.type} on {frame.channel}", entry, deadline_s)
         return entry
 
     def request(self, channel: str, amount: Cost, *, within: Exchange | None = None) -> None:
@@ -137,11 +141,13 @@ class Commands(Life):
 
     def metrics(self) -> MetricsRecorder:
         """Return a copy of the figures. Without the lock, at any time."""
+        self.home.check()
         with self._lock:
             return self.watch.metrics.copy()
 
     def reset_metrics(self) -> None:
         """Begin all figures at zero again. Without the lock, at any time."""
+        self.home.check()
         with self._lock:
             self.watch.metrics.reset()
 

@@ -24,6 +24,7 @@ from haip_sync.protocol.happenings import UpdateLost
 from haip_sync.protocol.names import CONTROL_TYPES
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import TransactionHappening
+from haip_sync.runtime import leaving
 from haip_sync.runtime.asking import Asking, Watch
 from haip_sync.runtime.commands import Commands
 from haip_sync.runtime.control import Control
@@ -54,6 +55,7 @@ class Connection(Commands):
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
         parking = Parking()
         super().__init__(settings, clock, parking.lock, parking.new_condition())
+        self.home = parking.home
         session = Session(
             settings.session_id,
             dialect_choice=settings.dialect,
@@ -108,6 +110,7 @@ class Connection(Commands):
 
     def open(self, timeout_s: float) -> None:
         """Connect and exchange HAIs. Raises `ConnectError`, `HandshakeError`, `HAIPTimeout`, `ConnectionClosedError`."""
+        self.home.check()
         deadline_s = self._clock() + timeout_s
         with self._lock:
             if self._begun or self._closing:
@@ -166,15 +169,26 @@ class Connection(Commands):
         self.end(how.failure, code=how.code)
 
     def _serve(self) -> None:
-        """Write what nobody else writes: the service thread's target. An end that an interrupt left half told is told here."""
+        """Write what nobody else writes: the service thread's target.
+
+        An end that an interrupt left half told is told here, and the descriptor given back once nobody reads or writes any more.
+        """
+        leaving.arrived(self)
         self._service.run()
         self.end(None)
+        self._threads[0].join()  # the reader, whose line is shut
+        self._release(None)
+        leaving.left(self)
 
     # ---- For the rooms: with the lock where nothing else is said ---------------------------------------------------------------
 
     def _on_overflow(self) -> None:
-        """End a line whose peer asks for ever more answers and reads none."""
+        """Have a line ended whose peer asks for ever more answers and reads none."""
         self.link.overflow()
+
+    def shut_if_overrun(self) -> None:
+        """End such a line. Without the lock."""
+        self.link.shut_if_overrun()
 
     @property
     def heartbeat(self) -> Heartbeat:
@@ -225,8 +239,9 @@ class Connection(Commands):
         self.exchanges.apply(happening)
 
     def end_left_transactions(self) -> None:
-        """End the transactions that their holders have left."""
+        """End the transactions, and the subscriptions to texts, that their holders have left."""
         self.exchanges.sweep()
+        self.rooms.routes.sweep()
 
     def complain(self, text: str) -> None:
         """Note what came in place of the peer's HAI, for the error of a handshake that fails."""

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from haip_sync.errors import ConnectionClosedError, DeadlockError, HAIPError
 from haip_sync.events import Disconnected
+from haip_sync.flow.forking import Home
 from haip_sync.flow.parking import Condition
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.exchanges import Exchanges
@@ -24,7 +25,7 @@ log = logging.getLogger("haip_sync.connection")
 _CLOSE_ANSWER_S: Final = 1.0
 """How long to wait for the peer's close frame after ours, within close's own timeout."""
 _LAST_JOIN_S: Final = 0.1
-"""How long to wait for each thread when close's timeout is used up already: all that blocks them has been ended."""
+"""How long to wait for our threads when close's timeout is used up already: all that blocks them has been ended."""
 _GOOD_CODES: Final = (1000, 1001)
 
 
@@ -41,6 +42,7 @@ class Life:
     """What a connection knows of its beginning and end. `Connection` puts the rooms in."""
 
     rooms: Rooms
+    home: Home
     writer: Writer
     control: Control
     exchanges: Exchanges
@@ -58,6 +60,8 @@ class Life:
         self._threads: tuple[threading.Thread, ...] = ()
         self._begun = False
         self._closing = False
+        # The program ends, and nobody is to be woken.
+        self._is_leaving = False
         # How it ended, set first; everybody was told of it, set last: an interrupt may strike between.
         self._ending: _Ending | None = None
         self._ended = False
@@ -100,7 +104,11 @@ class Life:
             raise ConnectionClosedError("the client is not connected yet. Nothing was sent")
 
     def check_not_reentered(self) -> None:
-        """Raise `DeadlockError` in a signal handler or destructor that interrupted another call of this thread's in mid-work."""
+        """Raise `DeadlockError` in a signal handler or destructor that interrupted another call of this thread's in mid-work.
+
+        And `ForkedError` in a forked child: what follows takes the lock.
+        """
+        self.home.check()
         if self.is_reentered():
             raise DeadlockError(
                 "called by a signal handler (or a destructor) that interrupted another call of this client in the same thread. "
@@ -166,6 +174,9 @@ class Life:
         """Set what the end sets, and tell everybody. Interrupted anywhere, it is done again. Requires the lock."""
         if self._is_all_told:
             return
+        if self._is_leaving:
+            self._changed.notify_all()
+            return
         failure, in_good_order, code = ending
         self._told = failure
         self._failure = None if in_good_order else failure
@@ -184,23 +195,27 @@ class Life:
 
     def close(self, timeout_s: float) -> None:
         """End the connection, in good order if there is time for it. Back within `timeout_s` + 0.2 s; idempotent; any thread."""
+        self.home.check()
         if self.is_reentered():
             # A signal handler in mid-work: somebody else has to close, and it cannot be waited for here.
             threading.Thread(target=self.close, args=(timeout_s,), name=f"{self._settings.name}-closer", daemon=True).start()
             return
         deadline_s = self._clock() + timeout_s
+        has_left, self._is_leaving = self._is_leaving, False
         try:
-            self._close_in_good_order(deadline_s)
+            if not has_left:
+                self._close_in_good_order(deadline_s)
         finally:
             try:
                 self.end(None)
             finally:
                 self.rooms.dispatcher.finish()
+        last_s = max(deadline_s, self._clock() + _LAST_JOIN_S)
         for thread in self._threads:
             if thread.ident is not None and thread is not threading.current_thread():
-                thread.join(max(_LAST_JOIN_S, deadline_s - self._clock()))
-        self.rooms.dispatcher.join(max(_LAST_JOIN_S, deadline_s - self._clock()))
-        self._release()
+                thread.join(max(0.0, last_s - self._clock()))
+        self.rooms.dispatcher.join(max(0.0, last_s - self._clock()))
+        self._release(max(0.0, last_s - self._clock()))
 
     def _close_in_good_order(self, deadline_s: float) -> None:
         with self._lock:
@@ -222,10 +237,42 @@ class Life:
             self.wait_while(lambda: not self.rooms.outgoing.is_empty, deadline_s)
             if self.rooms.outgoing.is_empty and not self._ended:
                 self.control.post_raw(close_frame(_GOOD_CODES[0]))
-                self.wait_while(lambda: True, min(deadline_s, self._clock() + _CLOSE_ANSWER_S))
+                self.wait_while(lambda: not self.is_over, min(deadline_s, self._clock() + _CLOSE_ANSWER_S))
 
-    def _release(self) -> None:
-        """Give the descriptor back where nobody uses it any more; a thread that is still in a listener keeps it to its end."""
-        line = self.link.line
-        if line is not None and not any(t.is_alive() for t in self._threads) and self.writer.retire(_LAST_JOIN_S):
+    def give_up_queue(self) -> str | None:
+        """Let nothing more go out but a goodbye, because the program ends; return what of the queue is not sent, in words.
+
+        Threads that wait are not woken: they are daemons, which would end with a traceback each. The holders of queued messages
+        are told. Without the lock.
+        """
+        with self._lock:
+            self.rooms.turnstile.mend()
+            if self._closing or self._ending is not None:
+                return None
+            self._closing = self._is_leaving = True
+            left = self.rooms.turnstile.leave(ConnectionClosedError("the program ended"))
+            unwritten = self.rooms.outgoing.queued_messages()
+        where = ", ".join(f"{count} on {channel}" for channel, count in left.items())
+        unsent = [f"{sum(left.values())} queued messages were not sent ({where})"] if left else []
+        if unwritten:
+            unsent.append(f"of {unwritten} more nobody knows whether the peer has them: it does not read")
+        if not unsent:
+            return None
+        what = ", and ".join(unsent)
+        return f"{self._settings.name} was still open when the program ended: {what}. Close clients before that"
+
+    def leave(self, deadline_s: float) -> None:
+        """Say goodbye, and let listeners and callbacks hear what waits for them, until `deadline_s`. After `give_up_queue`."""
+        if self._is_leaving:
+            self._say_goodbye(deadline_s)
+            self.rooms.dispatcher.finish()
+            self.rooms.dispatcher.join(max(0.0, deadline_s - self._clock()))
+
+    def _release(self, timeout_s: float | None) -> None:
+        """Give the descriptor back where nobody uses it any more; a thread that is still in a strategy does so at its end.
+
+        `timeout_s`: how long to wait for a thread that writes; None: for ever.
+        """
+        line, others = self.link.line, (t for t in self._threads if t is not threading.current_thread())
+        if line is not None and not any(t.is_alive() for t in others) and self.writer.retire(timeout_s):
             line.release()

@@ -61,6 +61,7 @@ class Link:
         is_greeted: Both HAIs were exchanged.
         refusal: Why we end it, once what is posted has left.
         complaint: What came in place of the peer's HAI, for the error of a handshake that fails.
+        is_overrun: The peer asks for ever more answers and reads none: it is to be shut, by who does not hold the lock.
     """
 
     def __init__(self, host: Host, rooms: Rooms, settings: Settings, clock: Callable[[], float], changed: Condition) -> None:
@@ -75,6 +76,7 @@ class Link:
         self.is_greeted = False
         self.refusal: HAIPError | None = None
         self.complaint = ""
+        self.is_overrun = False
 
     # ---- Its beginning: the connecting thread, without the lock ----------------------------------------------------------------
 
@@ -121,9 +123,9 @@ class Link:
         self._changed.notify_all()
 
     def overflow(self) -> None:
-        """End it because the peer asks for ever more answers and reads none."""
+        """Have it ended because the peer asks for ever more answers and reads none; see `shut_if_overrun`."""
         self.refusal = ConnectionClosedError("the peer does not read the answers that it asks for: too many wait to be written")
-        self.shut()
+        self.is_overrun = True
 
     def complain(self, text: str) -> None:
         """Note what came in place of the peer's HAI."""
@@ -141,6 +143,7 @@ class Link:
         with self._rooms.parking.lock:
             if not (self._host.is_closing and is_close(data)):
                 self._host.control.post_raw(data)
+        self.shut_if_overrun()
 
     # ---- Its end ---------------------------------------------------------------------------------------------------------------
 
@@ -170,6 +173,11 @@ class Link:
 
     def _let_go_out(self) -> None:
         self._host.wait_while(lambda: not self._rooms.outgoing.is_empty, self._clock() + LAST_WORDS_S)
+
+    def shut_if_overrun(self) -> None:
+        """End the line where that was decided under the lock. The reader and the service thread, without it."""
+        if self.is_overrun:
+            self.shut()
 
     def shut(self) -> None:
         """End the line at once. Idempotent, any thread."""

@@ -190,6 +190,10 @@ class Outgoing:
         """What became of the latest sends."""
         return self._fates
 
+    def queued_messages(self) -> int:
+        """Return how many messages that were queued are admitted and not written."""
+        return sum(entry.pending is not None for entry in self._entries)
+
     @property
     def is_empty(self) -> bool:
         """Whether everything that was admitted is written."""

@@ -31,7 +31,7 @@ _UNMETERED = Cost(10_000, 64 << 20)
 
 
 class Host(Protocol):
-    """What reception asks of the connection. Every method requires the lock."""
+    """What reception asks of the connection. Every method requires the lock, where nothing else is said."""
 
     @property
     def heartbeat(self) -> Heartbeat:
@@ -57,6 +57,9 @@ class Host(Protocol):
 
     def take_routed(self, message: Message, taker: Taker) -> None:
         """Count a frame that went to a handle as taken, and give credit back where it is time."""
+
+    def shut_if_overrun(self) -> None:
+        """End a line whose peer asks for ever more answers and reads none. Without the lock."""
 
 
 class Reception:
@@ -139,6 +142,7 @@ class Reception:
                 self._apply_all(rooms.session.due(self._clock()))
         if rooms.session.next_due_s < due_s:
             self._host.poke()
+        self._host.shut_if_overrun()
 
     def look_for_gaps(self) -> None:
         """Do what the time has come for in the peer's numbers: ask for what is missing, or give it up. Service thread."""

@@ -55,6 +55,9 @@ class Host(Protocol):
     def end(self, failure: HAIPError) -> None:
         """End the connection for this reason. Without the lock."""
 
+    def shut_if_overrun(self) -> None:
+        """End a line whose peer asks for ever more answers and reads none. Without the lock."""
+
     def lost_while_writing(self, exc: OSError) -> HAIPError:
         """End the connection after a failed write. Without the lock."""
 
@@ -97,6 +100,7 @@ class Service:
                 self._beat(now_s)
                 if now_s >= self._rooms.session.next_due_s:
                     self._host.look_for_gaps()
+                self._host.shut_if_overrun()
                 self._asking.run(now_s, self.heartbeat.round_trip_s)
                 is_all_written = self._writer.write_pending(now_s + self._tick_s())
             except OSError as exc:
