@@ -5,22 +5,24 @@ The script's side is switched on with `HAIPClient(..., monitor=True)` or `HAIP_S
 """
 
 from haip_sync.errors import AttachError, CommandError
-from haip_sync.observe.link import ProgramLink
-from haip_sync.observe.listing import ProgramInfo, list_programs
-from haip_sync.observe.messages import (
-    Answer,
-    ChannelSample,
+from haip_sync.observe.command_messages import (
     ClearQueue,
-    ClientSummary,
     Command,
     ExplainChannel,
     PauseChannel,
     ReadMetrics,
     RequestCredits,
     ResumeChannel,
-    Sample,
     SendTestMessage,
     UseStrategy,
+)
+from haip_sync.observe.link import ProgramLink
+from haip_sync.observe.listing import ProgramInfo, list_programs
+from haip_sync.observe.messages import (
+    Answer,
+    ChannelSample,
+    ClientSummary,
+    Sample,
 )
 from haip_sync.observe.watched import Taken
 

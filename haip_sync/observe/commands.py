@@ -24,9 +24,7 @@ from haip_sync.flow.strategies import (
     ThresholdStrategy,
 )
 from haip_sync.observe.carried import LONGEST_TEXT, printable
-from haip_sync.observe.messages import (
-    Answer,
-    Ask,
+from haip_sync.observe.command_messages import (
     ClearQueue,
     Command,
     ExplainChannel,
@@ -36,6 +34,10 @@ from haip_sync.observe.messages import (
     ResumeChannel,
     SendTestMessage,
     UseStrategy,
+)
+from haip_sync.observe.messages import (
+    Answer,
+    Ask,
 )
 from haip_sync.observe.peers import Peer
 from haip_sync.observe.subject import Subject

@@ -10,6 +10,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from haip_sync.observe.command_messages import (
+    ExplainChannel,
+    ReadMetrics,
+)
 from haip_sync.observe.commands import Job, Worker
 from haip_sync.observe.messages import (
     VERSION,
@@ -18,12 +22,10 @@ from haip_sync.observe.messages import (
     Attach,
     Beat,
     Detach,
-    ExplainChannel,
     FromMonitor,
     Greeting,
     MalformedError,
     Past,
-    ReadMetrics,
     Refusal,
     Welcome,
     encoded,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import selectors
 import socket
@@ -19,17 +18,18 @@ from typing import Final, Self
 import msgspec
 
 from haip_sync.errors import AttachError, CommandError, HAIPTimeout
+from haip_sync.observe.asks import Asks, settle
+from haip_sync.observe.command_messages import (
+    Command,
+)
 from haip_sync.observe.framing import Frames, framed
 from haip_sync.observe.listing import ProgramInfo, greet, info_of, welcome_of
 from haip_sync.observe.messages import (
-    MOST_FROM_MONITOR_BYTES,
     MOST_FROM_PROGRAM_BYTES,
     Answer,
-    Ask,
     Attach,
     Beat,
     ClientSummary,
-    Command,
     Detach,
     FromMonitor,
     FromProgram,
@@ -53,7 +53,6 @@ _BEAT_S: Final = 0.3
 _LOOK_S: Final = 0.1
 _JOIN_S: Final = 1.0
 _READ_BYTES: Final = 256 << 10
-_MOST_OPEN_ASKS: Final = 64
 
 
 class ProgramLink:
@@ -82,9 +81,8 @@ class ProgramLink:
         self._trouble: str | None = None
         self._has_ended = False
         self._watched: dict[str, Watched] = {}
-        self._open: dict[int, Future[Answer]] = {}
+        self._asks = Asks()
         self._unsaid: deque[bytes] = deque()
-        self._numbers = itertools.count(1)
         # Set once the program has welcomed us, or never will.
         self._settled = threading.Event()
         self._closing = False
@@ -237,20 +235,15 @@ class ProgramLink:
         It ends with `AttachError` where the program is lost. Its callbacks run on the link's thread. Raises `AttachError` where
         nothing was asked: too many commands are under way, or the command is too large.
         """
-        number = next(self._numbers)
-        body = encoded(Ask(number=number, client=client, command=command))
-        if len(body) > MOST_FROM_MONITOR_BYTES:
-            raise AttachError(f"a command of {len(body):,} bytes is too large: {MOST_FROM_MONITOR_BYTES:,} are the most")
-        future: Future[Answer] = Future()
         with self._lock:
-            if len(self._open) >= _MOST_OPEN_ASKS:
-                raise AttachError(f"{_MOST_OPEN_ASKS} commands wait for the program's answer already; nothing was asked")
+            body, future = self._asks.add(command, client)
             has_ended, trouble = self._has_ended, self._trouble
-            if not has_ended:
-                self._open[number] = future
+            if has_ended:
+                self._asks.all_taken()
+            else:
                 self._unsaid.append(framed(body))
         if has_ended:
-            future.set_exception(AttachError(f"{trouble}. Nothing was asked"))
+            settle(future, AttachError(f"{trouble}. Nothing was asked"))
         self._wake()
         return future
 
@@ -320,9 +313,9 @@ class ProgramLink:
                 self._take_news(said)
             case Answer(number=number):
                 with self._lock:
-                    future = self._open.pop(number, None)
-                if future is not None and future.set_running_or_notify_cancel():
-                    future.set_result(said)
+                    future = self._asks.taken(number)
+                if future is not None:
+                    settle(future, said)
             case Roster(clients=clients):
                 with self._lock:
                     self._info = msgspec.structs.replace(self._info, clients=clients)
@@ -392,10 +385,9 @@ class ProgramLink:
             if self._has_ended:
                 return
             self._has_ended, self._trouble = True, why
-            left, self._open = list(self._open.values()), {}
+            left = self._asks.all_taken()
         for future in left:
-            if future.set_running_or_notify_cancel():
-                future.set_exception(AttachError(f"{why}, before it answered: whether the command was carried out is not known"))
+            settle(future, AttachError(f"{why}, before it answered: whether the command was carried out is not known"))
         self._settled.set()
         for end in (self._ear, self._mouth):
             end.close()

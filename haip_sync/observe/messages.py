@@ -9,10 +9,9 @@ Times are seconds on the program's monotonic clock, `Welcome.since_s` on the wal
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, Union
+from typing import TYPE_CHECKING, Any, Final, Union
 
 import msgspec
-from msgspec import Meta
 
 from haip_sync.events import (
     ALL_EVENTS,
@@ -28,6 +27,7 @@ from haip_sync.events import (
     SendBlocked,
 )
 from haip_sync.flow.metrics import FlowControlMetrics
+from haip_sync.observe.command_messages import Command, Name, Said
 from haip_sync.state import ConnectionState, Explanation
 
 VERSION: Final = 1
@@ -58,89 +58,15 @@ MARKS: Final[frozenset[type[Event]]] = frozenset(ALL_EVENTS) - frozenset(_EVERYD
 """The events that a monitor gets unless it asks for every one: single sends and gauges would cost the senders, and the snapshots
 have their sums."""
 
-Text = Annotated[str, Meta(max_length=16_384)]
-Name = Annotated[str, Meta(max_length=256)]
-Amount = Annotated[int, Meta(ge=0, le=1 << 53)]
 
-
-class _Said(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="say"):
-    """The root of all messages and commands."""
-
-
-class Beat(_Said, frozen=True, kw_only=True):
+class Beat(Said, frozen=True, kw_only=True):
     """Either side is there: said when there is nothing else to say."""
-
-
-# ---- Commands: what a monitor asks a client to do ------------------------------------------------------------------------------
-
-
-class PauseChannel(_Said, frozen=True, kw_only=True):
-    """`HAIPClient.pause_channel`."""
-
-    channel: Name
-    reason: Text | None = None
-
-
-class ResumeChannel(_Said, frozen=True, kw_only=True):
-    """`HAIPClient.resume_channel`."""
-
-    channel: Name
-    reason: Text | None = None
-
-
-class RequestCredits(_Said, frozen=True, kw_only=True):
-    """`HAIPClient.request_credits`."""
-
-    channel: Name
-    messages: Amount = 0
-    byte_credits: Amount = 0
-    reason: Text | None = None
-
-
-class ClearQueue(_Said, frozen=True, kw_only=True):
-    """`HAIPClient.clear_queue`: what is queued there is taken back and never sent."""
-
-    channel: Name
-    reason: Text | None = None
-
-
-class UseStrategy(_Said, frozen=True, kw_only=True):
-    """`HAIPClient.set_strategy`, with one of the library's own by its name and settings."""
-
-    strategy: Name
-    """manual, threshold, conservative, aggressive or adaptive."""
-    settings: dict[Name, int | float | Name | None] = {}
-    """Arguments of its class, as `message_threshold`; what is left out takes its default."""
-    reason: Text | None = None
-
-
-class SendTestMessage(_Said, frozen=True, kw_only=True):
-    """`HAIPClient.send_text_message`, waiting in line for a second at most."""
-
-    channel: Name
-    text: Text
-    reason: Text | None = None
-
-
-class ExplainChannel(_Said, frozen=True, kw_only=True):
-    """`HAIPClient.explain`; changes nothing."""
-
-    channel: Name
-
-
-class ReadMetrics(_Said, frozen=True, kw_only=True):
-    """`HAIPClient.metrics`; changes nothing."""
-
-
-Question = ExplainChannel | ReadMetrics
-"""Commands that a program carries out for any monitor."""
-Command = PauseChannel | ResumeChannel | RequestCredits | ClearQueue | UseStrategy | SendTestMessage | Question
 
 
 # ---- From the monitor ----------------------------------------------------------------------------------------------------------
 
 
-class Greeting(_Said, frozen=True, kw_only=True):
+class Greeting(Said, frozen=True, kw_only=True):
     """The first message of a monitor."""
 
     version: int
@@ -148,7 +74,7 @@ class Greeting(_Said, frozen=True, kw_only=True):
     """What it calls itself."""
 
 
-class Attach(_Said, frozen=True, kw_only=True):
+class Attach(Said, frozen=True, kw_only=True):
     """Send me this client's past, snapshots and events from now on."""
 
     client: Name
@@ -156,13 +82,13 @@ class Attach(_Said, frozen=True, kw_only=True):
     """Single sends and gauges too (`MARKS` has the others): that costs the senders."""
 
 
-class Detach(_Said, frozen=True, kw_only=True):
+class Detach(Said, frozen=True, kw_only=True):
     """No more of this client."""
 
     client: Name
 
 
-class Ask(_Said, frozen=True, kw_only=True):
+class Ask(Said, frozen=True, kw_only=True):
     """Do this; `Answer` comes with the same number."""
 
     number: int
@@ -197,7 +123,7 @@ class ClientSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One or two sentences: what `HAIPClient.explain` says of the worst channel, or why the connection ended; else empty."""
 
 
-class Welcome(_Said, frozen=True, kw_only=True):
+class Welcome(Said, frozen=True, kw_only=True):
     """The answer to a `Greeting`."""
 
     version: int
@@ -213,13 +139,13 @@ class Welcome(_Said, frozen=True, kw_only=True):
     clients: tuple[ClientSummary, ...]
 
 
-class Refusal(_Said, frozen=True, kw_only=True):
+class Refusal(Said, frozen=True, kw_only=True):
     """Why the program ends this connection."""
 
     text: str
 
 
-class Roster(_Said, frozen=True, kw_only=True):
+class Roster(Said, frozen=True, kw_only=True):
     """The program's clients now; said every second, and when they change."""
 
     clients: tuple[ClientSummary, ...]
@@ -247,7 +173,7 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     channels: dict[str, ChannelSample]
 
 
-class Past(_Said, frozen=True, kw_only=True):
+class Past(Said, frozen=True, kw_only=True):
     """What the program remembers of a client, oldest first: a sample a second. The first thing after `Attach`."""
 
     client: str
@@ -255,7 +181,7 @@ class Past(_Said, frozen=True, kw_only=True):
     samples: tuple[Sample, ...]
 
 
-class Snapshot(_Said, frozen=True, kw_only=True):
+class Snapshot(Said, frozen=True, kw_only=True):
     """A client at this moment."""
 
     client: str
@@ -263,7 +189,7 @@ class Snapshot(_Said, frozen=True, kw_only=True):
     state: ConnectionState
 
 
-class Happened(_Said, frozen=True, kw_only=True):
+class Happened(Said, frozen=True, kw_only=True):
     """Events of a client, in order."""
 
     client: str
@@ -272,7 +198,7 @@ class Happened(_Said, frozen=True, kw_only=True):
     """How many were left out since the last `Happened`, for want of room: never the latest state of anything."""
 
 
-class Answer(_Said, frozen=True, kw_only=True):
+class Answer(Said, frozen=True, kw_only=True):
     """What came of an `Ask`."""
 
     number: int
@@ -296,7 +222,7 @@ class MalformedError(Exception):
     """Bytes that are no message; the text says what is wrong with them."""
 
 
-def encoded(message: _Said) -> bytes:
+def encoded(message: Said) -> bytes:
     """Return the body of a frame."""
     return _ENCODER.encode(message)
 

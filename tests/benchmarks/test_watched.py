@@ -64,9 +64,9 @@ def test_scrape(benchmark: Any, table: Table) -> None:
     registry.register(HaipCollector(clients))
 
     def ours() -> dict[str, float]:
-        begin_s = time.perf_counter()
+        begin_s = time.thread_time()  # what the scrape itself takes: nothing here waits for anybody
         text = generate_latest(registry)
-        cost_s = time.perf_counter() - begin_s
+        cost_s = time.thread_time() - begin_s
         assert text.count(b"haip_credits{") == 250
         return {"scrape of 50 clients x 5 channels": cost_s}
 

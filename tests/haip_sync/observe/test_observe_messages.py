@@ -12,6 +12,9 @@ from support.observed import CONNECTED
 
 from haip_sync.events import ALL_EVENTS, ChannelPaused, CreditGranted, ErrorReported, Event, Message, WarningRaised
 from haip_sync.observe.carried import LONGEST_TEXT, carried, encoded_events, encoded_snapshot
+from haip_sync.observe.command_messages import (
+    RequestCredits,
+)
 from haip_sync.observe.framing import Frames, framed
 from haip_sync.observe.messages import (
     MARKS,
@@ -20,7 +23,6 @@ from haip_sync.observe.messages import (
     Greeting,
     Happened,
     MalformedError,
-    RequestCredits,
     Snapshot,
     encoded,
     from_monitor,

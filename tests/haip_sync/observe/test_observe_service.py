@@ -17,6 +17,17 @@ from support.turnstiles import until
 
 from haip_sync.events import ChannelPaused, ChannelResumed, PongReceived, WarningRaised
 from haip_sync.observe import guests
+from haip_sync.observe.command_messages import (
+    ClearQueue,
+    Command,
+    ExplainChannel,
+    PauseChannel,
+    ReadMetrics,
+    RequestCredits,
+    ResumeChannel,
+    SendTestMessage,
+    UseStrategy,
+)
 from haip_sync.observe.framing import framed
 from haip_sync.observe.guests import MOST_VISITORS
 from haip_sync.observe.messages import (
@@ -25,22 +36,13 @@ from haip_sync.observe.messages import (
     Ask,
     Attach,
     Beat,
-    ClearQueue,
-    Command,
     Detach,
-    ExplainChannel,
     Greeting,
     Happened,
     Past,
-    PauseChannel,
-    ReadMetrics,
     Refusal,
-    RequestCredits,
-    ResumeChannel,
     Roster,
-    SendTestMessage,
     Snapshot,
-    UseStrategy,
     encoded,
 )
 from haip_sync.observe.offer import Offer
