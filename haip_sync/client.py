@@ -70,11 +70,14 @@ _CLOSE_TIMEOUT_S: Final = 5.0
 _OPEN_TIMEOUT_S: Final = 10.0
 
 
-class _Closing(Protocol):
-    """What can be closed."""
+class _Offering(Protocol):
+    """That monitors see the client."""
+
+    def begin(self) -> None:
+        """Let them. Idempotent, never waits."""
 
     def close(self) -> None:
-        """Close it."""
+        """No longer. Idempotent, never waits."""
 
 
 class HAIPClient:
@@ -172,7 +175,7 @@ class HAIPClient:
         self._connection = Connection(self._settings)
         self._conversation = Conversation(self._connection, self, self._settings.address.text, self._timeout)
         self._monitor = monitor_mode(monitor)
-        self._offering: _Closing | None = None
+        self._offering: _Offering | None = None
         self.set_strategy(strategy)
         roster.enter(self)
 
@@ -220,11 +223,12 @@ class HAIPClient:
                 self._offering.close()
 
     def _offer_to_monitors(self) -> None:
-        if self._monitor == "off" or self._offering is not None or self._connection.is_over:
+        if self._monitor == "off" or self._connection.is_over:
             return
-        # Imported here: whoever wants no monitor pays nothing for it.
-        offering = importlib.import_module("haip_sync.observe.offering")
-        self._offering = offering.offer(self, may_steer=self._monitor == "steer")
+        if self._offering is None:  # imported here: whoever wants no monitor pays nothing for it
+            offering = importlib.import_module("haip_sync.observe.offering")
+            self._offering = offering.Offering(self, may_steer=self._monitor == "steer")
+        self._offering.begin()
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything that is queued or admitted is handed to the operating system.

@@ -154,6 +154,8 @@ class _Asked:
 
 def greet(path: Path, peer_of: PeerOf, monitor: str) -> socket.socket:
     """Return a non-blocking socket over which a program was greeted. Raises `AttachError`, with its cause."""
+    if not rendezvous.has_unix_sockets():
+        raise AttachError("not yet on this system: a monitor attaches through Unix-domain sockets, which Python has not here")
     try:
         rendezvous.check_length(path)
         sock = rendezvous.connected(path)

@@ -7,7 +7,7 @@ import weakref
 from typing import Final
 
 from haip_sync.errors import HAIPError
-from haip_sync.observe.carried import LONGEST_TEXT, printable
+from haip_sync.observe.carried import printable
 from haip_sync.observe.feed import Feed
 from haip_sync.observe.messages import ClientSummary
 from haip_sync.observe.ring import Ring
@@ -17,6 +17,7 @@ from haip_sync.state import ConnectionState
 SNAPSHOT_SHARE: Final = 0.01
 """The share of the time that snapshots may take: of 5 channels they are taken at every round, of 1,024 less often."""
 _LONGEST_NAME: Final = 200
+_LONGEST_WHY: Final = 500
 
 
 class Offer:
@@ -89,7 +90,7 @@ class Offer:
             worst=worst,
             cause=cause,
             oldest_wait=oldest_wait,
-            why=printable(why[:LONGEST_TEXT]),
+            why=printable(why[:_LONGEST_WHY]),
         )
 
     def _explained(self, channel: str) -> str:

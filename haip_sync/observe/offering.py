@@ -17,15 +17,35 @@ logger = logging.getLogger("haip_sync.observe")
 
 
 class Offering:
-    """That a client can be seen by monitors, until it is closed."""
+    """That monitors of this user see `client`, and may steer it if `may_steer`: from `begin` to `close`. Thread-safe.
 
-    def __init__(self, service: Service, offer: Offer) -> None:
-        self._service = service
-        self._offer = offer
+    Never waits, and raises nothing: whatever goes wrong is logged, and is not the script's trouble. In a forked child the
+    parent's clients are not offered.
+    """
+
+    def __init__(self, client: Subject, *, may_steer: bool) -> None:
+        self._offer = Offer(client, may_steer=may_steer)
+        self._service: Service | None = None
+        self._pid = os.getpid()
+
+    def begin(self) -> None:
+        """Offer the client. Idempotent; an interrupt in the middle is made good by the next call."""
+        if self._pid != os.getpid():
+            return
+        if not rendezvous.has_unix_sockets():
+            _place.complain()
+            return
+        try:
+            with _place.lock:
+                self._service = _place.current()
+                self._service.add(self._offer)
+        except (OSError, RuntimeError) as exc:  # no more files, no more threads
+            logger.warning("no monitor can attach to this process: %s", exc)
 
     def close(self) -> None:
-        """Offer the client no longer. Idempotent, any thread, never waits; monitors hear of it, and of what came before."""
-        self._service.withdraw(self._offer)
+        """Offer the client no longer. Idempotent; monitors hear of it, and of what came before."""
+        if self._service is not None:
+            self._service.withdraw(self._offer)
 
 
 class _Place:
@@ -45,6 +65,13 @@ class _Place:
         self.service.start()
         return self.service
 
+    def complain(self) -> None:
+        """Say once that this system has not what it takes."""
+        with self.lock:
+            had_complained, self.has_complained = self.has_complained, True
+        if not had_complained:
+            logger.warning("not yet on this system: a monitor attaches through Unix-domain sockets, which Python has not here")
+
     def retire(self, service: Service) -> bool:
         """Let a service end, unless a client was offered meanwhile."""
         with self.lock:
@@ -56,28 +83,6 @@ class _Place:
 
 
 _place: Final = _Place()
-
-
-def offer(client: Subject, *, may_steer: bool) -> Offering | None:
-    """Let monitors of this user see `client`, and steer it if `may_steer`. None where the system cannot, which the log says once.
-
-    Never waits: whatever goes wrong later is logged, and is not the script's trouble.
-    """
-    if not rendezvous.has_unix_sockets():
-        with _place.lock:
-            had_complained, _place.has_complained = _place.has_complained, True
-        if not had_complained:
-            logger.warning("not yet on this system: a monitor attaches through Unix-domain sockets, which Python has not here")
-        return None
-    made = Offer(client, may_steer=may_steer)
-    try:
-        with _place.lock:
-            service = _place.current()
-            service.add(made)
-    except (OSError, RuntimeError) as exc:  # no more files, no more threads
-        logger.warning("no monitor can attach to this process: %s", exc)
-        return None
-    return Offering(service, made)
 
 
 def _begin_anew_in_child() -> None:

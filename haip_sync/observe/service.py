@@ -32,6 +32,8 @@ ROUND_S: Final = 0.05
 """How often those who are attached hear of what happened."""
 SAMPLE_S: Final = 1.0
 """How often every client is looked at, whether somebody is attached or not."""
+_SAMPLE_SHARE: Final = 0.01
+"""The share of the time that this may take at most: a thousand clients are looked at less often."""
 _LAST_WORDS_S: Final = 0.2
 """How long those who are attached may take to read that the last client is closed."""
 
@@ -46,7 +48,6 @@ class Service:
         self._places = places
         self._retire = retire
         self._program = this_program()
-        self._since_s = time.time()
         self._offers: dict[str, Offer] = {}
         # Calls to make on this thread, from any thread: appending and popping are single steps of the interpreter.
         self._calls: deque[Callable[[], None]] = deque()
@@ -130,8 +131,9 @@ class Service:
             self._calls.popleft()()
         now_s = time.monotonic()
         if now_s >= self._next_sample_s:
-            self._next_sample_s = now_s + SAMPLE_S
+            begin_s = time.thread_time()
             self._sample(now_s)
+            self._next_sample_s = now_s + max(SAMPLE_S, (time.thread_time() - begin_s) / _SAMPLE_SHARE)
         if now_s >= self._next_round_s:
             self._next_round_s = now_s + ROUND_S
             for offer in self._offers.values():
@@ -166,6 +168,8 @@ class Service:
     # ---- Clients --------------------------------------------------------------------------------------------------------------
 
     def _add(self, offer: Offer) -> None:
+        if offer in self._offers.values():
+            return
         name, number = offer.name, 1
         while offer.name in self._offers:
             number += 1
@@ -203,7 +207,7 @@ class Service:
             pid=self._program.pid,
             name=self._program.name,
             script=self._program.script,
-            since_s=self._since_s,
+            since_s=self._program.since_s,
             now_s=time.monotonic(),
             clients=self._summaries(),
         )

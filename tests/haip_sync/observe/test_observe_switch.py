@@ -14,7 +14,7 @@ from support.observed import meeting_place
 from support.turnstiles import PATIENCE_S, until
 
 import haip_sync
-from haip_sync import ConfigError, ConnectError, HAIPClient
+from haip_sync import AttachError, ConfigError, ConnectError, HAIPClient
 from haip_sync.observe import ProgramLink, list_programs, offering, rendezvous
 from haip_sync.testing import DevServer
 
@@ -91,8 +91,9 @@ def test_a_client_is_offered_from_connect_to_close(server: DevServer) -> None:
     HAIPClient(server.url, monitor=True)
     assert list_programs() == []
     failing = HAIPClient(URL, name="failing", monitor=True)
-    with pytest.raises(ConnectError):
-        failing.connect()
+    for _ in range(2):
+        with pytest.raises(ConnectError):
+            failing.connect()
     with HAIPClient(server.url, name="first", monitor=True):
         until(lambda: [[line.name for line in info.clients] for info in list_programs()] == [["failing", "first"]])
         failing.close()
@@ -141,6 +142,8 @@ def test_a_system_without_unix_sockets_is_told_not_yet(
     for _ in range(2):
         with HAIPClient(server.url, monitor=True) as client:
             assert client.connection_state().connected
+    with pytest.raises(AttachError, match="not yet on this system"), ProgramLink("/somewhere.sock"):
+        pass
     assert caplog.text.count("not yet on this system") == 1
     assert list_programs() == []
 
