@@ -15,15 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import msgspec
-
 from haip_sync.errors import AttachError, CommandError, HAIPTimeout
 from haip_sync.observe.asks import Asks, settle
 from haip_sync.observe.command_messages import (
     Command,
 )
 from haip_sync.observe.framing import Frames, framed
-from haip_sync.observe.listing import ProgramInfo, greet, info_of, welcome_of
+from haip_sync.observe.heard import Heard
+from haip_sync.observe.listing import ProgramInfo, greet
 from haip_sync.observe.messages import (
     MOST_FROM_PROGRAM_BYTES,
     Answer,
@@ -44,11 +43,9 @@ from haip_sync.observe.messages import (
     from_program,
 )
 from haip_sync.observe.peers import PeerOf, peer_of
-from haip_sync.observe.watched import Offset, Taken, Watched
+from haip_sync.observe.watched import Taken
 from haip_sync.state import ConnectionState
 
-SILENT_S: Final = 0.8
-"""After so long without a word the program counts as silent: it beats every 0.3 s when there is nothing else to say."""
 _BEAT_S: Final = 0.3
 _LOOK_S: Final = 0.1
 _JOIN_S: Final = 1.0
@@ -73,22 +70,18 @@ class ProgramLink:
         self, target: ProgramInfo | str | os.PathLike[str], *, monitor: str = "a script", peer_of: PeerOf = peer_of
     ) -> None:
         path = target.path if isinstance(target, ProgramInfo) else Path(target)
+        self._path = path
         self._monitor = monitor
         self._peer_of = peer_of
-        # Guards everything below it that changes; held for bookkeeping only.
+        self._heard = Heard(target if isinstance(target, ProgramInfo) else ProgramInfo(path=path, pid=None))
+        # Guards what is to be said, and what waits for an answer; held for bookkeeping only.
         self._lock = threading.Lock()
-        self._info = target if isinstance(target, ProgramInfo) else ProgramInfo(path=path, pid=None)
-        self._trouble: str | None = None
-        self._has_ended = False
-        self._watched: dict[str, Watched] = {}
         self._asks = Asks()
         self._unsaid: deque[bytes] = deque()
         # Set once the program has welcomed us, or never will.
         self._settled = threading.Event()
         self._closing = False
-        self._offset = Offset()
         self._heard_s = self._said_s = 0.0
-        self._is_welcome = False
         self._ear, self._mouth = socket.socketpair()
         for end in (self._ear, self._mouth):
             end.settimeout(0.0)
@@ -105,12 +98,9 @@ class ProgramLink:
         """Attach, and wait until the program has answered. Raises `AttachError`, which says why it has not."""
         self.start()
         self._settled.wait(timeout_s)
-        with self._lock:
-            trouble, is_welcome = self._trouble, self._is_welcome
-        if not is_welcome:
-            raise AttachError(
-                trouble or f"{self._info.path}: the program has not answered within {timeout_s:g} s: is it stopped?"
-            )
+        if not self._heard.is_welcome:
+            silence = f"{self._path}: the program has not answered within {timeout_s:g} s: is it stopped?"
+            raise AttachError(self.trouble or silence)
 
     def close(self) -> None:
         """Leave the program alone. Idempotent; commands that are under way end with `AttachError`."""
@@ -139,75 +129,56 @@ class ProgramLink:
     @property
     def program(self) -> ProgramInfo:
         """The program as it was last heard of, its `trouble` included."""
-        with self._lock:
-            return msgspec.structs.replace(self._info, trouble=self._trouble)
+        return self._heard.program
 
     @property
     def trouble(self) -> str | None:
         """Why nothing is heard of the program now, in one sentence: it is silent, and may go on, or it `has_ended`."""
-        with self._lock:
-            return self._trouble
+        return self._heard.program.trouble
 
     @property
     def has_ended(self) -> bool:
         """Whether nothing more will come: the program ended, refused us, or the link was closed."""
-        with self._lock:
-            return self._has_ended
+        return self._heard.has_ended
 
     def clients(self) -> tuple[ClientSummary, ...]:
         """Return the program's clients, as of the last second."""
-        with self._lock:
-            return self._info.clients
+        return self._heard.program.clients
 
     # ---- One client -----------------------------------------------------------------------------------------------------------
 
     def attach(self, client: str, *, every_event: bool = False) -> None:
         """Have the program tell of a client from now on. At any time, before `start` too; idempotent.
 
-        `every_event`: single sends, receipts (without what they hold) and gauges as well, which costs the script's senders.
+        `every_event`: single sends, frames that came (without what they hold) and gauges as well, which costs the script.
         """
         with self._lock:
-            known = self._watched.get(client)
-            if known is not None and known.every_event == every_event:
-                return
-            if known is None:
-                self._watched[client] = Watched(every_event=every_event)
-            else:
-                known.every_event = every_event
-            if self._is_welcome:
+            if self._heard.watch(client, every_event=every_event) and self._heard.is_welcome:
                 self._say(Attach(client=client, every_event=every_event))
         self._wake()
 
     def detach(self, client: str) -> None:
         """Hear no more of a client, and forget what was heard. Idempotent."""
         with self._lock:
-            if self._watched.pop(client, None) is not None and self._is_welcome:
+            if self._heard.unwatch(client) and self._heard.is_welcome:
                 self._say(Detach(client=client))
         self._wake()
 
     def snapshot(self, client: str) -> ConnectionState | None:
         """Return the client as the program last told it; None before that, and for one that is not attached to."""
-        with self._lock:
-            watched = self._watched.get(client)
-            return None if watched is None else watched.state
+        return self._heard.state(client)[0]
 
     def snapshot_time(self, client: str) -> float | None:
         """Return when the client was so, in seconds on our monotonic clock."""
-        with self._lock:
-            watched = self._watched.get(client)
-            return None if watched is None else watched.state_s
+        return self._heard.state(client)[1]
 
     def drain(self, client: str, limit: int) -> Taken:
         """Take at most `limit` events of the client, oldest first."""
-        with self._lock:
-            watched = self._watched.get(client)
-            return Taken((), 0) if watched is None else watched.drain(limit)
+        return self._heard.drain(client, limit)
 
     def take_past(self, client: str) -> Sequence[Sample]:
         """Take what the program remembered of the client as we attached: a sample a second, ten minutes at most. Once."""
-        with self._lock:
-            watched = self._watched.get(client)
-            return () if watched is None else watched.take_past()
+        return self._heard.take_past(client)
 
     # ---- Commands -------------------------------------------------------------------------------------------------------------
 
@@ -237,13 +208,13 @@ class ProgramLink:
         """
         with self._lock:
             body, future = self._asks.add(command, client)
-            has_ended, trouble = self._has_ended, self._trouble
+            has_ended = self._heard.has_ended
             if has_ended:
                 self._asks.all_taken()
             else:
                 self._unsaid.append(framed(body))
         if has_ended:
-            settle(future, AttachError(f"{trouble}. Nothing was asked"))
+            settle(future, AttachError(f"{self.trouble}. Nothing was asked"))
         self._wake()
         return future
 
@@ -252,7 +223,7 @@ class ProgramLink:
     def _run(self) -> None:
         why = "the link is closed"
         try:
-            sock = greet(self._info.path, self._peer_of, self._monitor)
+            sock = greet(self._path, self._peer_of, self._monitor)
         except AttachError as exc:
             self._end(str(exc))
             return
@@ -283,7 +254,7 @@ class ProgramLink:
             self._beat(time.monotonic())
             is_all_said = self._write(sock)
             selector.modify(sock, selectors.EVENT_READ | (0 if is_all_said else selectors.EVENT_WRITE))
-            self._listen_for_silence(time.monotonic())
+            self._heard.listen_for_silence(time.monotonic() - self._heard_s)
 
     def _read(self, sock: socket.socket, frames: Frames) -> None:
         try:
@@ -292,52 +263,33 @@ class ProgramLink:
             return
         self._heard_s = time.monotonic()
         if not data:
-            raise AttachError(self._farewell())
+            raise AttachError(self._heard.farewell())
         frames.add(data)
         while (body := frames.take()) is not None:
             self._take(from_program(body))
 
-    def _farewell(self) -> str:
-        with self._lock:
-            who = f"{self._info.name} (pid {self._info.pid})" if self._is_welcome else "the program"
-            if self._is_welcome and not self._info.clients:
-                return f"{who} has closed its last client"
-            return f"{who} has ended"
-
     def _take(self, said: FromProgram) -> None:
-        if not self._is_welcome:
+        if not self._heard.is_welcome:
             self._take_welcome(said)
             return
         match said:
             case Snapshot() | Happened() | Past():
-                self._take_news(said)
+                self._heard.take_in(said, self._heard_s)
             case Answer(number=number):
                 with self._lock:
                     future = self._asks.taken(number)
                 if future is not None:
                     settle(future, said)
             case Roster(clients=clients):
-                with self._lock:
-                    self._info = msgspec.structs.replace(self._info, clients=clients)
+                self._heard.meet(clients)
             case Refusal(text=text):
                 raise AttachError(f"the program ended the connection: {text}")
 
-    def _take_news(self, said: Snapshot | Happened | Past) -> None:
-        with self._lock:
-            if not isinstance(said, Happened):
-                self._offset.learn(said.now_s, self._heard_s)
-            watched = self._watched.get(said.client)
-            if watched is not None:
-                watched.take_in(said, self._offset)
-
     def _take_welcome(self, said: FromProgram) -> None:
-        welcome = welcome_of(said)
         with self._lock:
-            self._offset.learn(welcome.now_s, self._heard_s)
-            self._info = info_of(self._info.path, welcome)
-            self._is_welcome = True
-            for client, watched in self._watched.items():
-                self._say(Attach(client=client, every_event=watched.every_event))
+            self._heard.welcome(said, self._heard_s)
+            for wish in self._heard.wishes():
+                self._say(wish)
         self._settled.set()
 
     def _beat(self, now_s: float) -> None:
@@ -351,7 +303,7 @@ class ProgramLink:
 
     def _write(self, sock: socket.socket) -> bool:
         """Write what the program takes; return whether that is all."""
-        while self._is_welcome:
+        while self._heard.is_welcome:
             with self._lock:
                 frame = self._unsaid.popleft() if self._unsaid else b""
             if not frame:
@@ -367,13 +319,6 @@ class ProgramLink:
                 return False
         return True
 
-    def _listen_for_silence(self, now_s: float) -> None:
-        silent_s = now_s - self._heard_s
-        with self._lock:
-            self._trouble = None
-            if silent_s > SILENT_S:
-                self._trouble = f"{self._info.name} (pid {self._info.pid}) has not answered for {silent_s:.1f} s: is it stopped?"
-
     def _wake(self) -> None:
         try:
             self._mouth.send(b"\0")
@@ -382,9 +327,8 @@ class ProgramLink:
 
     def _end(self, why: str) -> None:
         with self._lock:
-            if self._has_ended:
+            if not self._heard.end(why):
                 return
-            self._has_ended, self._trouble = True, why
             left = self._asks.all_taken()
         for future in left:
             settle(future, AttachError(f"{why}, before it answered: whether the command was carried out is not known"))
