@@ -21,7 +21,7 @@ from haip_sync.events import (
     HandshakeCompleted,
     Message,
 )
-from haip_sync.observe.messages import Happened, Snapshot, encoded
+from haip_sync.observe.messages import Answer, Happened, Snapshot, encoded
 from haip_sync.state import ConnectionState
 
 LONGEST_TEXT: Final = 2_000
@@ -76,6 +76,14 @@ def encoded_snapshot(client: str, now_s: float, state: ConnectionState) -> bytes
     except _CANNOT:
         channels = {name: _fitting(channel) for name, channel in state.channels.items()}
         return encoded(Snapshot(client=client, now_s=now_s, state=_fitting(msgspec.structs.replace(state, channels=channels))))
+
+
+def encoded_answer(answer: Answer) -> bytes:
+    """Return an `Answer` as bytes; where its figures cannot be written down, it says so."""
+    try:
+        return encoded(answer)
+    except _CANNOT as exc:
+        return encoded(Answer(number=answer.number, ok=False, text=f"what there is to say cannot be written down: {exc}"))
 
 
 def printable(text: str) -> str:

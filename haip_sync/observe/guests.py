@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from haip_sync.observe.carried import encoded_answer
 from haip_sync.observe.command_messages import (
     ExplainChannel,
     ReadMetrics,
@@ -143,6 +144,9 @@ class Guests:
         except MalformedError as exc:
             logger.info("process %s said %s", visitor.peer.pid, exc)
             self._refuse(visitor, f"it cannot be understood: {exc}", now_s)
+        except Exception:  # a fault of ours: it must cost this monitor, not all of them
+            logger.exception("a monitor could not be served")
+            self._drop(visitor)
         else:
             self.flush(visitor)
 
@@ -226,7 +230,7 @@ class Guests:
             self.flush(visitor)
 
     def _answer(self, visitor: Visitor, answer: Answer, now_s: float) -> None:
-        visitor.say(encoded(answer), now_s)
+        visitor.say(encoded_answer(answer), now_s)
 
     # ---- Saying and going -----------------------------------------------------------------------------------------------------
 

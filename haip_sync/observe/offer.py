@@ -48,7 +48,10 @@ class Offer:
             return None
         # What the thread itself spends: waiting for the interpreter's lock costs the script nothing.
         begin_s = time.thread_time()
-        self.state = client.connection_state()
+        try:
+            self.state = client.connection_state()
+        except HAIPError:  # it cannot tell now; what it told last stands
+            return None
         self._cost_s = time.thread_time() - begin_s
         self._next_s = now_s + self._cost_s / SNAPSHOT_SHARE
         return self.state

@@ -10,14 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.observed import CONNECTED
 
+from haip_sync import Explanation
 from haip_sync.events import ALL_EVENTS, ChannelPaused, CreditGranted, ErrorReported, Event, Message, WarningRaised
-from haip_sync.observe.carried import LONGEST_TEXT, carried, encoded_events, encoded_snapshot
+from haip_sync.observe.carried import LONGEST_TEXT, carried, encoded_answer, encoded_events, encoded_snapshot
 from haip_sync.observe.command_messages import (
     RequestCredits,
 )
 from haip_sync.observe.framing import Frames, framed
 from haip_sync.observe.messages import (
     MARKS,
+    Answer,
     AnyEvent,
     Ask,
     Greeting,
@@ -186,3 +188,13 @@ def test_a_huge_length_is_refused_before_anything_is_kept() -> None:
     frames.add(b"\x7f\xff\xff\xff")
     with pytest.raises(MalformedError, match="2,147,483,647"):
         frames.take()
+
+
+def test_an_answer_that_cannot_be_written_down_says_so() -> None:
+    """Whoever asked is not left waiting."""
+    explanation = Explanation(
+        channel="USER", text="", cause=None, likely_cause=None, missing=10**30, waiting=0, oldest_wait=0.0, last_grant_age=None
+    )
+    said = from_program(encoded_answer(Answer(number=7, ok=True, text="", explanation=explanation)))
+    assert isinstance(said, Answer)
+    assert (said.number, said.ok, "cannot be written down" in said.text) == (7, False, True)

@@ -480,3 +480,18 @@ def test_a_service_that_finds_no_place_says_so_and_harms_nobody(place: Path, cap
     assert "no monitor can attach to this process" in caplog.text
     service.withdraw(offer)
     until(lambda: service.has_ended)
+
+
+def test_a_fault_of_ours_costs_one_monitor_and_not_all(running: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """The log has it, and the others are served on."""
+    client = StandIn()
+    running.offer(client)
+    with RudeMonitor(running.path) as polite:
+        polite.greet()
+        running.service._guests._welcome = lambda: 1 / 0
+        with RudeMonitor(running.path) as unlucky:
+            unlucky.say(Greeting(version=VERSION, monitor="unlucky"))
+            assert unlucky.is_sent_away()
+        polite.say(Attach(client="client"))
+        polite.hear(Snapshot)
+    assert "could not be served" in caplog.text
