@@ -14,6 +14,7 @@ import socket
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,8 @@ from typing import Final
 ENVIRONMENT: Final = "HAIP_SYNC_RUNTIME_DIR"
 """The environment variable that names the directory, in place of all others."""
 _SUFFIX: Final = ".sock"
+_UNFINISHED: Final = ".new"
+_LONGEST_MAKING_S: Final = 60.0
 _LONGEST_PATH_BYTES: Final = 107 if sys.platform == "linux" else 103
 """What a Unix socket's address holds, its final zero left out."""
 _BACKLOG: Final = 64
@@ -79,7 +82,7 @@ def listen(places: list[Path]) -> tuple[socket.socket, Path]:
 def _bound(directory: Path) -> tuple[socket.socket, Path]:
     """Return a socket that listens by the time its name ends in .sock: one that refuses then has nobody behind it."""
     name = f"{os.getpid()}-{secrets.token_hex(4)}"
-    path, unfinished = directory / f"{name}{_SUFFIX}", directory / f"{name}.new"
+    path, unfinished = directory / f"{name}{_SUFFIX}", directory / f"{name}{_UNFINISHED}"
     check_length(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -106,14 +109,16 @@ def check_length(path: Path) -> None:
 
 
 def sockets(directory: Path) -> Iterator[Path]:
-    """Yield the sockets in a directory; none where it is not there, or not ours alone."""
+    """Yield the sockets in a directory; none where it is not there, or not ours alone. What was never finished is removed."""
     try:
         check_private(directory)
         names = sorted(os.listdir(directory))
     except (NoRendezvousError, OSError):
         return
     for name in names:
-        if name.endswith(_SUFFIX) and pid_of(directory / name) is not None:
+        if name.endswith(_UNFINISHED):
+            _remove_old(directory / name)
+        elif name.endswith(_SUFFIX) and pid_of(directory / name) is not None:
             yield directory / name
 
 
@@ -138,6 +143,16 @@ def connected(path: Path) -> socket.socket:
 def is_dead(error: OSError) -> bool:
     """Return whether a socket that connecting to ended so has nobody behind it, and never will."""
     return error.errno == errno.ECONNREFUSED
+
+
+def _remove_old(path: Path) -> None:
+    """Remove a socket that a process died over before it had its name: making one takes no minute."""
+    try:
+        is_old = path.lstat().st_mtime < time.time() - _LONGEST_MAKING_S
+    except OSError:
+        return
+    if is_old:
+        remove(path)
 
 
 def remove(path: Path) -> None:

@@ -97,6 +97,17 @@ def test_only_sockets_with_a_pid_are_programs(place: Path) -> None:
     rendezvous.remove(place / "gone.sock")
 
 
+def test_a_socket_that_a_process_died_over_is_removed(place: Path) -> None:
+    """Once it is so old that nobody can still be making it."""
+    old, young = place / "1-old.new", place / "2-young.new"
+    for path in (old, young):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(str(path))
+    os.utime(old, (1.0, 1.0))
+    assert list(rendezvous.sockets(place)) == []
+    assert list(place.iterdir()) == [young]
+
+
 def test_a_socket_refuses_only_when_nobody_is_behind_it(place: Path) -> None:
     """A monitor removes what refuses: a program must never be seen between its socket's name and its readiness."""
     sock, path = rendezvous.listen([place])
@@ -106,4 +117,3 @@ def test_a_socket_refuses_only_when_nobody_is_behind_it(place: Path) -> None:
         rendezvous.connected(path)
     assert rendezvous.is_dead(caught.value)
     assert not rendezvous.is_dead(BlockingIOError())
-    assert socket.AF_UNIX
