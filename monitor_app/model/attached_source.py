@@ -28,7 +28,7 @@ from haip_sync.observe import (
     SendTestMessage,
     UseStrategy,
 )
-from monitor_app.model.failures import failure_of_loss
+from monitor_app.model.failures import failure_of_loss, failure_of_outage
 from monitor_app.model.source import Drained, Failure, Notice
 
 MONITOR: Final = "haip-monitor"
@@ -89,9 +89,7 @@ class AttachedSource:
         if self._link.trouble is not None:
             return False
         state = self._link.snapshot(self._client)
-        if state is None:
-            return not self._is_withdrawn()
-        return state.epoch == 0 and not state.connected and state.last_error is None
+        return not self._is_withdrawn() if state is None else state.phase == "connecting"
 
     @property
     def failure(self) -> Failure | None:
@@ -103,10 +101,7 @@ class AttachedSource:
         if self._is_withdrawn():
             text = f"{self._link.program.name} has no client {self._client} any more."
             return Failure(title="The script has closed this client", text=f"{text} What is shown are the last known values.")
-        state = self._link.snapshot(self._client)
-        if state is None or state.connected or self.connecting:
-            return None
-        return failure_of_loss(self.address, state.last_error, self._goodbye)
+        return self._failure_of(self._link.snapshot(self._client))
 
     @property
     def can_reconnect(self) -> bool:
@@ -192,6 +187,15 @@ class AttachedSource:
         """Return the client's line in the program's list; the last one that there was."""
         self._line = next((line for line in self._link.clients() if line.name == self._client), self._line)
         return self._line
+
+    def _failure_of(self, state: ConnectionState | None) -> Failure | None:
+        if state is None or state.phase in {"connecting", "open"}:
+            return None
+        if state.phase == "new":
+            return Failure(title="Not connected", text="The script has not connected this client yet.")
+        if state.phase == "offline":
+            return failure_of_outage(self.address, state, time.monotonic())
+        return failure_of_loss(self.address, state.last_error, self._goodbye)
 
     def _is_withdrawn(self) -> bool:
         program = self._link.program

@@ -24,11 +24,12 @@ from haip_sync import (
     HandshakeCompleted,
     HeartbeatPolicy,
     PendingSend,
+    ReconnectPolicy,
     Subscription,
     WarningRaised,
 )
 from monitor_app.model.event_buffer import EventBuffer
-from monitor_app.model.failures import complaint_of, failure_of, failure_of_loss
+from monitor_app.model.failures import complaint_of, failure_of, failure_of_loss, failure_of_outage
 from monitor_app.model.source import Drained, Failure, Notice
 from monitor_app.model.units import format_credit
 
@@ -57,8 +58,8 @@ ClientFactory = Callable[[str, str | None], HAIPClient]
 
 def open_client(url: str, token: str | None) -> HAIPClient:
     """Return an unconnected client of the monitor's own, which only listens. Raises `ConfigError` for a wrong URL."""
-    heartbeat = HeartbeatPolicy(interval=HEARTBEAT_S)
-    return HAIPClient(url, token=token, inbox="listeners", name="monitor", heartbeat=heartbeat)
+    heartbeat, once = HeartbeatPolicy(interval=HEARTBEAT_S), ReconnectPolicy(enabled=False)  # the operator tries again
+    return HAIPClient(url, token=token, inbox="listeners", name="monitor", heartbeat=heartbeat, reconnect=once)
 
 
 class ClientSource:
@@ -117,6 +118,8 @@ class ClientSource:
             return None
         if not self._was_connected and state.epoch == 0:
             return None if self._factory else Failure(title="Not connected", text="The script has not connected this client yet.")
+        if state.phase == "offline":
+            return failure_of_outage(self.address, state, time.monotonic())
         return failure_of_loss(self.address, state.last_error, self._goodbye)
 
     @property

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.observed import Script, StandIn, meeting_place, script, served
 from support.turnstiles import until
@@ -184,3 +185,30 @@ def test_a_client_that_is_not_there_is_a_failure_in_words(place: Path, follow: F
         until(lambda: source.failure is not None)
         assert "no client recipient" in source.failure.text
         assert not source.connecting
+
+
+@pytest.mark.parametrize(
+    ("phase", "title"),
+    [
+        ("new", "Not connected"),
+        ("connecting", None),
+        ("open", None),
+        ("offline", "Offline"),
+        ("closed", "The connection is over"),
+    ],
+)
+def test_a_script_without_a_connection_is_a_failure_in_words(place: Path, follow: Follow, phase: str, title: str | None) -> None:
+    """As for a client of our own: why, and when the script tries again; while it connects for the first time none."""
+    client = StandIn("sender")
+    state = {"phase": phase, "connected": phase == "open", "last_loss": "the line broke", "attempt": 3, "next_try_s": 1.0}
+    client.state = msgspec.structs.replace(client.state, **state)
+    with served(place) as service:
+        service.offer(client)
+        source = follow(service.path)
+        until(lambda: source.snapshot() is not None)
+        assert (None if source.failure is None else source.failure.title) == title
+        assert source.connecting is (phase == "connecting")
+        if phase == "offline":
+            assert "the line broke" in source.failure.text
+            assert "Attempt 3" in source.failure.text
+            assert [info.state for info in list_programs()] == ["offline"]
