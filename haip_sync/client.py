@@ -380,7 +380,7 @@ class HAIPClient:
             binary=binary,
             binary_mime=optional_text("binary_mime", binary_mime),
         )
-        named = payload.get("message_id") if isinstance(payload, Mapping) else None
+        named = payload.get("message_id") if type(payload) is dict or isinstance(payload, Mapping) else None
         message_id = named if isinstance(named, str) else frame.id
         if event_type in CONTROL_TYPES:
             return self._connection.post_now(frame, timeout_s).receipt(message_id)

@@ -32,6 +32,7 @@ _OWN_METHODS: Final = {
 }
 _LONGEST_THREAD_ID: Final = 128
 _T = TypeVar("_T")
+_NO_LABELS: Final = Labels(None, None)
 
 
 def optional_text(name: str, value: object) -> str | None:
@@ -56,6 +57,8 @@ def check_thread_id(value: object) -> str | None:
 
 def labels_of(run_id: object, thread_id: object) -> Labels:
     """Return what groups a frame."""
+    if run_id is None and thread_id is None:
+        return _NO_LABELS
     return Labels(optional_text("run_id", run_id), check_thread_id(thread_id))
 
 
@@ -89,7 +92,8 @@ def check_frame(event_type: object, payload: object, binary: object) -> None:
         raise ConfigError(f"event_type must be the name of an event type, not {event_type!r}")
     if event_type in _OWN_METHODS:
         raise ConfigError(f"{event_type} is sent by {_OWN_METHODS[event_type]}, which keeps the books; nothing was sent")
-    if not isinstance(payload, Mapping) and (event_type != MESSAGE or payload is None):
+    # The first question is the cheap one: what Mapping asks of a type costs as much as encoding it.
+    if type(payload) is not dict and not isinstance(payload, Mapping) and (event_type != MESSAGE or payload is None):
         raise ConfigError(f"the payload of {event_type} must be a mapping, not {type(payload).__name__}")
     if binary is not None and not isinstance(binary, bytes):
         raise ConfigError(f"binary must be bytes, not {type(binary).__name__}")

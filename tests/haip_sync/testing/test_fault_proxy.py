@@ -607,7 +607,7 @@ def test_tls_passes_and_hides_its_frames() -> None:
     with (
         DevServer(ssl_context=server_context()) as server,
         FaultProxy(server.url, host="localhost") as proxy,
-        HAIPClient(proxy.url, reconnect=ONE_LINE, ssl=client_context()) as client,
+        HAIPClient(proxy.url, ssl=client_context(), reconnect=ONE_LINE) as client,
     ):
         proxy.set(to_client=Faults(delay_s=0.01), to_server=Faults(jitter_s=0.01))
         client.send_text_message("USER", "hello", timeout=HANG_S)
