@@ -88,6 +88,7 @@ class Dispatcher:
         self._put_bytes = 0
         self._delivered_bytes = 0
         self._queue: SimpleQueue[Event | Callable[[], object] | None] = SimpleQueue()
+        self._ident = 0  # the thread's own store; no thread has this number
         self._thread = threading.Thread(target=self._run, name=f"{name}-dispatch", daemon=True)
 
     def start(self) -> None:
@@ -106,7 +107,7 @@ class Dispatcher:
 
     def is_current(self) -> bool:
         """Return whether the calling thread is the one that runs listeners."""
-        return threading.current_thread() is self._thread
+        return threading.get_ident() == self._ident
 
     # ---- Subscribing ----------------------------------------------------------------------------------------------------------
 
@@ -185,6 +186,7 @@ class Dispatcher:
     # ---- The thread -----------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        self._ident = threading.get_ident()
         while (event := self._queue.get()) is not None:
             if isinstance(event, Event):
                 self._deliver(event)
