@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 import pytest
-from support.lines import AT_ONCE
+from support.lines import AT_ONCE, ONE_LINE
 from support.peers_in_turn import peers_in_turn
 from support.scripted_peer import Peer, peer
 from support.spills import Spills, spilled
@@ -138,7 +138,7 @@ def test_a_token_in_every_member_of_every_frame(caplog: pytest.LogCaptureFixture
                 answers.append(speaker.hears_any())
 
     with spilled(traces=False) as spills, peer(script) as url:
-        client = HAIPClient(url, auth=BearerToken(TOKEN), proxy="")
+        client = HAIPClient(url, auth=BearerToken(TOKEN), proxy="", reconnect=ONE_LINE)
         client.subscribe(lambda event: isinstance(event, Message) or spills.events.append(event))
         client.connect(PATIENCE_S)
         use_everything(client, spills, [])
@@ -320,7 +320,7 @@ def test_wherever_a_secret_was_said_it_is_struck(settings: dict[str, Any]) -> No
 
     with spilled(traces=False) as spills, peer(script) as url:
         logging.getLogger("websockets").setLevel(logging.WARNING)
-        client = HAIPClient(url, **settings)
+        client = HAIPClient(url, reconnect=ONE_LINE, **settings)
         client.subscribe(spills.events.append)
         try:
             client.connect(PATIENCE_S)
