@@ -86,6 +86,7 @@ _TROUBLE: Final = _sign(fill=_ring(5.5), cut=_lines(((4, 4), (8, 8)), ((8, 4), (
 _CHECK: Final = _sign(line=_lines(((1.5, 6.5), (4.5, 9.5), (10.5, 2.5))))
 _GRANT: Final = _sign(fill=_polygon((2, 3), (10, 3), (6, 10)))
 _DOWN: Final = _sign(line=_lines(((6, 1.5), (6, 10.5)), ((2.8, 7.4), (6, 10.6), (9.2, 7.4))))
+_UP: Final = _sign(line=_lines(((6, 10.5), (6, 1.5)), ((2.8, 4.6), (6, 1.4), (9.2, 4.6))))
 _DOT: Final = _sign(fill=_ring(1.8))
 
 STATUS_SIGNS: Final = {
@@ -106,6 +107,7 @@ MARK_SIGNS: Final = {
 }
 TONE_SIGNS: Final = {
     Tone.RECEIVED: _DOWN,
+    Tone.SENT: _UP,
     Tone.OURS: _FLAG,
     Tone.STARVED: _STARVED,
     Tone.PAUSE_BY_US: _PAUSED_BY_US,

@@ -18,7 +18,8 @@ from haip_sync import ChannelState, ConnectionState, Event
 from monitor_app.main_window import MainWindow
 from monitor_app.model.clock import Clock
 from monitor_app.model.ingest import Ingest
-from monitor_app.model.source import Drained, Failure, Notice
+from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
+from monitor_app.model.strategy_plan import StrategyPlan
 from monitor_app.theme import Mode, Theme
 
 CHANNELS = ("USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT")
@@ -87,6 +88,8 @@ class FakeSource:
         self.dropped = 0
         self.notices: deque[Notice] = deque()
         self.calls: list[tuple[object, ...]] = []
+        self.steering_refused: str | None = None
+        self.waiting: dict[str, list[QueuedMessage]] = {}
 
     def change(self, channel: str, **changes: object) -> None:
         """Change one channel."""
@@ -139,6 +142,22 @@ class FakeSource:
     def send_test_message(self, channel: str, text: str) -> None:
         """Note the call."""
         self.calls.append(("send", channel, text))
+
+    def clear_queue(self, channel: str) -> None:
+        """Note the call."""
+        self.calls.append(("clear_queue", channel))
+
+    def use_strategy(self, plan: StrategyPlan) -> None:
+        """Note the call."""
+        self.calls.append(("use_strategy", plan))
+
+    def queued(self, channel: str) -> Sequence[QueuedMessage]:
+        """Return what was put there."""
+        return tuple(self.waiting.get(channel, ()))
+
+    def watch_messages(self, *, wanted: bool) -> None:
+        """Note the call."""
+        self.calls.append(("watch_messages", wanted))
 
     def close(self) -> None:
         """Note the call."""
