@@ -76,7 +76,7 @@ class ClientCommands:
             return (
                 f"{format_messages(count)} taken back unsent; whoever queued them is told “cleared”"
                 if count
-                else "nothing waited"
+                else "nothing waited any longer"
             )
 
         self._command(channel, "clear queue", clear)
