@@ -39,6 +39,7 @@ from monitor_app.model.units import (
 MAX_ROWS: Final = 100_000
 _PREVIEW: Final = 160
 """Characters of a message that stand in its row."""
+_MAX_KINDS: Final = 100
 _SHORT_WAIT_S: Final = 0.05
 """Waits below this read as none."""
 
@@ -80,11 +81,13 @@ class EventLog:
     Attributes:
         rows: Oldest first.
         first: The number of `rows[0]`; how many rows were dropped so far.
+        kinds: Every kind that has occurred, for a filter to offer.
     """
 
     def __init__(self, max_rows: int = MAX_ROWS) -> None:
         self.rows: deque[LogRow] = deque()
         self.first = 0
+        self.kinds: set[str] = set()
         self._max_rows = max_rows
 
     @property
@@ -95,6 +98,8 @@ class EventLog:
     def add(self, row: LogRow) -> None:
         """Append a row; the oldest goes when there are too many."""
         self.rows.append(row)
+        if len(self.kinds) < _MAX_KINDS:  # a peer chooses the codes of its errors
+            self.kinds.add(row.kind)
         if len(self.rows) > self._max_rows:
             self.rows.popleft()
             self.first += 1

@@ -16,7 +16,7 @@ from typing import IO, Any, Final
 
 import msgspec
 
-STEP_ROWS: Final = 2_000
+STEP_ROWS: Final = 500
 """Rows that one step writes."""
 Record = Mapping[str, Any]
 

@@ -38,6 +38,17 @@ def button(text: str, accessible_name: str, look: str = "") -> QPushButton:
     return made
 
 
+def toggle_row(*buttons: QWidget) -> QWidget:
+    """Return buttons side by side without a gap, joined into one control."""
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(0)
+    for made in buttons:
+        layout.addWidget(made)
+    return row
+
+
 def set_tone(widget: QLabel, tone: str) -> None:
     """Give a label another tone. A style sheet looks at properties only when it is told to."""
     if widget.property("tone") != tone:
@@ -100,6 +111,7 @@ class Dock(QDockWidget):
 
     def __init__(self, name: str, content: QWidget, parent: QWidget) -> None:
         super().__init__(name, parent)
+        self.setAccessibleName(name)
         self.setObjectName(f"dock-{name}")
         self.setWidget(content)
         self.bar = TitleBar(name)

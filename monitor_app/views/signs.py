@@ -131,6 +131,16 @@ FROZEN: Final = _sign(
 BUSY: Final = _sign(line=_polygon((2.5, 1), (9.5, 1), (2.5, 11), (9.5, 11)))
 RESUME: Final = _sign(line=_polygon((3, 1.5), (10, 6), (3, 10.5)))
 PAUSE: Final = _sign(fill=_two_bars())
+STARVED: Final = _STARVED
+LOCK: Final = _sign(
+    line=_lines(((3.8, 5.5), (3.8, 3.6), (4.6, 2), (7.4, 2), (8.2, 3.6), (8.2, 5.5))),
+    fill=_polygon((2.2, 5.5), (9.8, 5.5), (9.8, 11), (2.2, 11)),
+)
+UNLOCKED: Final = _sign(
+    line=_lines(
+        ((3.8, 5.5), (3.8, 3.2), (4.6, 1.6), (7.4, 1.6), (8.2, 3.2)), ((2.2, 5.5), (9.8, 5.5), (9.8, 11), (2.2, 11), (2.2, 5.5))
+    )
+)
 CHECK: Final = _CHECK
 TROUBLE: Final = _TROUBLE
 OFFLINE: Final = STATUS_SIGNS[Status.OFFLINE]

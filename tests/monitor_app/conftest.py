@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+# Nothing that a test does is remembered in the settings of whoever runs it, nor in those of another test's process.
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="haip-monitor-tests-")
 
 import msgspec
 import pytest
@@ -205,12 +209,19 @@ def window(qtbot: object, source: FakeSource, clock: StillClock) -> Iterator[Mai
     made = MainWindow(Ingest(source, clock), Theme(Mode.DARK), "test")
     made.resize(1280, 800)
     made.show()
-    made.share_out_space()
+    made.docks.share_out_space()
     QApplication.processEvents()
     made.refresh()
     yield made
     made.close()
     made.deleteLater()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def settings_go() -> Iterator[None]:
+    """Remove the folder of settings of this run."""
+    yield
+    shutil.rmtree(os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
