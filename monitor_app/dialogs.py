@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot, qVersion
-from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtGui import QGuiApplication, QIcon
+from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
 
 from monitor_app.actions import Actions
 from monitor_app.model.diagnostics import report, versions
@@ -104,6 +104,8 @@ class Dialogs(QObject):
         )
         box = QMessageBox(QMessageBox.Icon.NoIcon, "About HAIP Monitor", text, parent=self._window)
         box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setStandardButtons(QMessageBox.StandardButton.Ok)
+        box.button(QMessageBox.StandardButton.Ok).setIcon(QIcon())
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.open()
 
@@ -132,7 +134,7 @@ def _qt_facts(window: QWidget) -> dict[str, str]:
         f"{screen.name()} {screen.size().width()}x{screen.size().height()} at {screen.devicePixelRatio():g}"
         for screen in QGuiApplication.screens()
     ]
-    style = window.style().name()
+    style = QApplication.style().name()
     return {
         "Qt": f"{qVersion()}, platform {QGuiApplication.platformName()}, style {style}",
         "screens": "; ".join(screens),

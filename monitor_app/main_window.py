@@ -7,17 +7,7 @@ from typing import Final
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeyEvent
-from PySide6.QtWidgets import (
-    QComboBox,
-    QDoubleSpinBox,
-    QLineEdit,
-    QMainWindow,
-    QPlainTextEdit,
-    QSpinBox,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from monitor_app.actions import SPAN_NAMES, Actions
 from monitor_app.dialogs import Dialogs
@@ -31,6 +21,7 @@ from monitor_app.views.control_panel import ControlPanel
 from monitor_app.views.flow_view import FlowView
 from monitor_app.views.inspector import Inspector
 from monitor_app.views.log_panel import LogPanel
+from monitor_app.views.parts import dress_fields
 from monitor_app.views.status_line import StatusLine
 from monitor_app.views.trouble import TroubleBanner, TroublePage
 from monitor_app.views.view_bar import ViewBar
@@ -136,7 +127,6 @@ class MainWindow(QMainWindow):
         self.control.channel_chosen.connect(self.table.choose)
         self.log.row_chosen.connect(self.inspector.show_row)
         self.log.follow.toggled.connect(self.actions_.follow.setChecked)
-        self.log_panel.page_changed.connect(self._on_text)
         self.flow.frozen_changed.connect(self._bar.show_frozen)
         self._bar.live_wanted.connect(self.flow.follow)
         self._bar.freeze_wanted.connect(self.flow.freeze)
@@ -212,11 +202,7 @@ class MainWindow(QMainWindow):
     def _dress(self) -> None:
         self.setPalette(self._theme.palette())
         self.setStyleSheet(style_sheet(self._theme.colours))
-        # Below a style sheet palettes are not inherited, and these are better drawn by the style than by a sheet. The
-        # line edits are those within the spin boxes.
-        for kind in (QComboBox, QSpinBox, QDoubleSpinBox, QLineEdit, QPlainTextEdit):
-            for field in self.findChildren(kind):
-                field.setPalette(self._theme.palette())
+        dress_fields(self, self._theme.palette())
         self._on_text()
 
     @Slot()
@@ -237,7 +223,6 @@ class MainWindow(QMainWindow):
         for part in (self.banner, self.page, self.table, self.flow, self.log_panel, self.control):
             part.refresh()
         self._status.refresh(self._pulse.frames_per_s(), self._pulse.lag_s())
-        self.docks.by_name["log"].bar.detail.setText(self.log_panel.words)
         self.docks.by_name["inspector"].bar.detail.setText(self.inspector.detail.text())
         owned = "" if self._source.can_reconnect else "The client belongs to a script; the monitor cannot connect it."
         busy = owned or ("An attempt to connect is under way." if self._source.connecting else "")

@@ -235,7 +235,7 @@ QPushButton[look="ours"]:disabled {{ background: {c.panel}; border-color: {c.inn
 QPushButton[look="danger"] {{ border-color: {c.starved}; color: {c.starved}; }}
 QPushButton[look="danger"]:focus {{ border-width: 2px; }}
 QPushButton[look="danger"]:disabled {{ border-color: {c.inner}; color: {c.disabled}; }}
-QPushButton:default {{ border: 2px solid {c.accent}; font-weight: bold; }}
+QPushButton:default {{ border: 2px solid {c.accent}; padding: 0 7px; }}
 QToolButton[look="fold"] {{ border-color: transparent; background: transparent; padding: 0 4px 0 0; min-height: 18px;
   font-weight: bold; }}
 QToolButton[look="fold"]:hover, QToolButton[look="fold"]:focus {{ border-color: {c.accent}; }}

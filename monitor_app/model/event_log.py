@@ -40,6 +40,8 @@ MAX_ROWS: Final = 100_000
 _PREVIEW: Final = 160
 """Characters of a message that stand in its row."""
 _MAX_KINDS: Final = 100
+_TOLD_OTHERWISE: Final = frozenset({"FLOW_UPDATE", "PAUSE_CHANNEL", "RESUME_CHANNEL", "HAI", "ERROR", "PING", "PONG"})
+"""Frames that are events of their own, or no news."""
 _SHORT_WAIT_S: Final = 0.05
 """Waits below this read as none."""
 
@@ -108,7 +110,7 @@ class EventLog:
 def row_of_event(event: Event) -> LogRow | None:
     """Return the row that stands for `event`; None for events that the log leaves out."""
     if isinstance(event, Message):
-        return _received(event)
+        return None if event.type in _TOLD_OTHERWISE else _received(event)
     row = _row(event)
     return None if row is None else replace(row, detail=event)
 

@@ -11,7 +11,6 @@ from monitor_app.model.audit import AuditEntry, AuditTrail, Outcome
 from monitor_app.model.clock import Clock
 from monitor_app.model.units import format_count
 from monitor_app.theme import Theme
-from monitor_app.views.parts import label
 from monitor_app.views.row_table import RowTable
 
 _HEADINGS: Final = ("Time", "Who", "Channel", "Action", "Why", "What came of it")
@@ -40,6 +39,13 @@ class AuditModel(QAbstractTableModel):
         self.endResetModel()
         return True
 
+    @property
+    def words(self) -> str:
+        """How many entries there are, whose, and how many are gone."""
+        number, dropped = len(self.entries), self._audit.dropped
+        gone = f", {format_count(dropped)} older ones dropped" if dropped else ""
+        return f"{format_count(number)} {'action' if number == 1 else 'actions'} by {self._audit.who}{gone}"
+
     def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: N802, B008 - Qt's name and signature
         """Return the number of entries."""
         return 0 if parent.isValid() else len(self.entries)
@@ -51,7 +57,7 @@ class AuditModel(QAbstractTableModel):
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:  # noqa: N802 - Qt's name
         """Return the heading of a column."""
         if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return _HEADINGS[section]
+            return f"{_HEADINGS[section]}   ({self.words})" if section == _RESULT else _HEADINGS[section]
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         return None
@@ -74,24 +80,15 @@ class AuditModel(QAbstractTableModel):
 
 
 class AuditView(RowTable):
-    """The entries of the trail, the newest in sight.
-
-    Attributes:
-        count: How many, for the title bar of the dock.
-    """
+    """The entries of the trail, the newest in sight."""
 
     def __init__(self, audit: AuditTrail, clock: Clock, theme: Theme) -> None:
         super().__init__("Audit trail", _WIDTHS)
-        self._audit = audit
         self._model = AuditModel(audit, clock, theme, self)
         self.setModel(self._model)
         self.arrange_columns()
-        self.count = label("", "muted")
 
     def refresh(self) -> None:
         """Show what was done. Called at the rate of text."""
         if self._model.refresh():
             self.scrollToBottom()
-        number = len(self._model.entries)
-        dropped = f", {format_count(self._audit.dropped)} older ones dropped" if self._audit.dropped else ""
-        self.count.setText(f"{format_count(number)} {'action' if number == 1 else 'actions'} by {self._audit.who}{dropped}")

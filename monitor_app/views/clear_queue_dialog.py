@@ -11,7 +11,7 @@ from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.units import NONE, format_bytes, format_count, format_duration, format_messages
 from monitor_app.theme import Theme
 from monitor_app.views import signs
-from monitor_app.views.parts import button, label, wrapping_label
+from monitor_app.views.parts import button, dress_fields, label, wrapping_label
 
 _LOSS: Final = (
     "They are lost for the peer and cannot be brought back. Whoever queued them is told “cleared”. What was sent already "
@@ -54,6 +54,7 @@ class ClearQueueDialog(QDialog):
         colours = theme.colours
         self._sign.setPixmap(signs.icon(signs.STARVED, colours.starved, colours.window).pixmap(24, 24))
         self._lay_out()
+        dress_fields(self, parent.palette())
         self.keep.setDefault(True)
         self.keep.setFocus()
         self.export.clicked.connect(self.export_wanted)

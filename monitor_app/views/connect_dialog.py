@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QDialog, QFormLayout, QHBoxLayout, QLin
 from monitor_app.model.addresses import problem_of
 from monitor_app.model.servers import Server
 from monitor_app.model.source import Failure
-from monitor_app.views.parts import FIELD_HEIGHT, button, label, set_tone, wrapping_label
+from monitor_app.views.parts import FIELD_HEIGHT, button, dress_fields, grow, label, set_tone, wrapping_label
 
 _CHOOSE: Final = "Choose a server…"
 _FIRST: Final = "ws://127.0.0.1:8080"
@@ -53,6 +53,7 @@ class ConnectDialog(QDialog):
         self.connect_button = button("&Connect", "Connect to the server", look="main")
         self._cancel = button("Cancel", "Cancel")
         self._lay_out()
+        dress_fields(self, parent.palette())
         self.show_servers(servers)
         self.connect_button.setDefault(True)
         self.url.setFocus()
@@ -87,7 +88,7 @@ class ConnectDialog(QDialog):
             form.addRow(caption, row)
         note = wrapping_label("small")
         note.setText("Name and address are remembered once the connection stands; the token never is.")
-        form.addRow("", note)
+        form.addRow(note)
         form.addRow(self.message)
         form.addRow(buttons)
         self.message.hide()
@@ -119,6 +120,7 @@ class ConnectDialog(QDialog):
         self.message.setText(text)
         set_tone(self.message, tone)
         self.message.setVisible(bool(text))
+        grow(self)
 
     @Slot(int)
     def _on_server_chosen(self, place: int) -> None:

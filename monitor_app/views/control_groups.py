@@ -70,7 +70,8 @@ class RequestGroup(Group):
         """Show the caps of the chosen channel and what came of its last request."""
         self._view = view
         state = view.state
-        self.detail.setText(f"cap {format_count(state.max_credits)} msg · {format_kib(state.max_credit_bytes)} KiB")
+        self.detail.setText(f"cap {format_count(state.max_credits)} · {format_kib(state.max_credit_bytes)} KiB")
+        self.detail.setToolTip("The most credit that may stand here at a time, in messages and bytes")
         allow(self.send, why_not)
         if last is None:
             self._result.setText("Nothing asked for yet.")

@@ -13,7 +13,7 @@ from monitor_app.model.ingest import Ingest
 from monitor_app.model.units import format_count
 from monitor_app.theme import Theme
 from monitor_app.views.log_model import LogModel
-from monitor_app.views.parts import FIELD_HEIGHT, label
+from monitor_app.views.parts import FIELD_HEIGHT
 from monitor_app.views.row_table import RowTable
 
 _ALL: Final = "All channels"
@@ -28,7 +28,6 @@ class EventLogView(RowTable):
     Attributes:
         channel_filter, kind_filter, text_filter: What is shown, for the title bar of the dock.
         follow: Whether the newest row stays in view, for the title bar of the dock.
-        count: How many rows are shown, for the title bar of the dock.
 
     Signals:
         row_chosen: The operator went to another row; the `LogRow`.
@@ -46,7 +45,6 @@ class EventLogView(RowTable):
         self.kind_filter = _chooser(_ALL_KINDS, "Show rows of this type")
         self.text_filter = QLineEdit()
         self.follow = QToolButton()
-        self.count = label("", "muted")
         self._set_up_filters()
         theme.changed.connect(self._model.redraw)
 
@@ -54,7 +52,8 @@ class EventLogView(RowTable):
         self.text_filter.setPlaceholderText("Filter text (Ctrl+F)")
         self.text_filter.setAccessibleName("Show rows that contain this text")
         self.text_filter.setClearButtonEnabled(True)
-        self.text_filter.setFixedWidth(140)
+        self.text_filter.setMinimumWidth(90)
+        self.text_filter.setMaximumWidth(170)
         self.follow.setText("Follow")
         self.follow.setCheckable(True)
         self.follow.setChecked(True)
@@ -91,7 +90,7 @@ class EventLogView(RowTable):
         self.advance()
         self._fill(self.channel_filter, [view.name for view in self._ingest.channels()])
         self._fill(self.kind_filter, sorted(self._ingest.log.kinds))
-        self.count.setText(self._count_text())
+        self._model.say_count(self.words)
 
     def show_only(self, channel: str) -> None:
         """Show only rows of `channel`; those of another if it is filtered already: of all."""
@@ -106,13 +105,15 @@ class EventLogView(RowTable):
         if event.key() == Qt.Key.Key_End:
             self.follow.setChecked(True)
 
-    def _count_text(self) -> str:
+    @property
+    def words(self) -> str:
+        """How many rows are shown, of how many, and how many are gone; it stands in the heading of the last column."""
         log = self._ingest.log
         shown = len(self._model.rows)
         of_all = "" if shown == len(log.rows) else f" of {format_count(len(log.rows))}"
         busy = ", filtering…" if self._model.behind else ""
         dropped = f", {format_count(log.first)} older rows dropped" if log.first else ""
-        return f"{format_count(shown)}{of_all} rows{busy}{dropped}"
+        return f"{format_count(shown)}{of_all} {'row' if shown == 1 and not of_all else 'rows'}{busy}{dropped}"
 
     def _fill(self, chooser: QComboBox, names: list[str]) -> None:
         """Add what is not there yet. What a filter offers never goes away under the hand."""
@@ -152,8 +153,8 @@ def _chooser(first: str, name: str) -> QComboBox:
     made = QComboBox()
     made.addItem(first)
     made.setAccessibleName(name)
-    made.setMinimumWidth(96)
-    made.setMinimumContentsLength(10)
+    made.setMinimumWidth(108)
+    made.setMinimumContentsLength(11)
     made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     made.setFixedHeight(FIELD_HEIGHT - 2)
     return made

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QDialog, QFileDialog, QFormLayout, QHBo
 
 from monitor_app.model.export import Export, ExportError, Format, Table
 from monitor_app.model.units import format_count
-from monitor_app.views.parts import button, label, set_tone, wrapping_label
+from monitor_app.views.parts import button, dress_fields, grow, label, set_tone, wrapping_label
 
 _FORMATS: Final = {"CSV, for spreadsheets": Format.CSV, "JSON lines, with every detail": Format.JSON_LINES}
 
@@ -54,6 +54,7 @@ class ExportDialog(QDialog):
         self._browse = button("&Browse…", "Choose the file")
         self._end = button("Cancel", "Cancel the export")
         self._lay_out()
+        dress_fields(self, parent.palette())
         self.start.clicked.connect(self._on_start)
         self._browse.clicked.connect(self._on_browse)
         self._end.clicked.connect(self.reject)
@@ -136,6 +137,7 @@ class ExportDialog(QDialog):
         self.message.setText(text)
         set_tone(self.message, tone)
         self.message.show()
+        grow(self)
 
     @Slot()
     def _on_browse(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QSpinBox, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from monitor_app.views.parts import FIELD_HEIGHT, label
 
@@ -21,6 +21,8 @@ class Group(QFrame):
         super().__init__()
         self.setProperty("role", "group")
         self.detail = label("", "small")
+        self.detail.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.detail.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.fold = QToolButton()
         self.fold.setText(title)
         self.fold.setCheckable(True)
@@ -29,8 +31,7 @@ class Group(QFrame):
         self.fold.setAccessibleName(f"{title}: fold or unfold")
         head = QHBoxLayout()
         head.addWidget(self.fold)
-        head.addStretch(1)
-        head.addWidget(self.detail)
+        head.addWidget(self.detail, 1)
         self._body = QWidget()
         self.rows = QVBoxLayout(self._body)
         self.rows.setContentsMargins(0, 0, 0, 0)

@@ -13,7 +13,7 @@ from monitor_app.model.event_log import LogRow
 from monitor_app.model.inspection import Node, as_text, plain_row, tree_of
 from monitor_app.views.parts import button, label
 
-_EMPTY: Final = "Choose a row in the event log to see all of it here."
+_EMPTY: Final = "Choose a row of the log."
 
 
 class Inspector(QTreeWidget):
@@ -30,8 +30,9 @@ class Inspector(QTreeWidget):
         self._shown: dict[str, Any] = {}
         self.setAccessibleName("Inspector of the chosen row")
         self.setHeaderLabels(["Member", "Value"])
-        self.setColumnWidth(0, 130)
+        self.header().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         self.header().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setUniformRowHeights(True)
         self.setIndentation(14)
         self.detail = label("", "muted")

@@ -15,6 +15,7 @@ from monitor_app.views import signs
 
 _HEADINGS: Final = ("Time", "Channel", "Type", "What")
 _TYPE: Final = 2
+_WHAT: Final = 3
 _LOUD: Final = frozenset({Tone.OURS, Tone.STARVED, Tone.TROUBLE, Tone.PAUSE_BY_US, Tone.PAUSE_BY_PEER})
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -27,6 +28,7 @@ class LogModel(QAbstractTableModel):
         self._clock = clock
         self._theme = theme
         self._found = FilteredLog(log)
+        self._count_words = ""
 
     @property
     def rows(self) -> list[LogRow]:
@@ -61,6 +63,12 @@ class LogModel(QAbstractTableModel):
             self.endInsertRows()
         return found.gone
 
+    def say_count(self, words: str) -> None:
+        """Show `words` in the heading of the last column, which has the room."""
+        if words != self._count_words:
+            self._count_words = words
+            self.headerDataChanged.emit(Qt.Orientation.Horizontal, _WHAT, _WHAT)
+
     def redraw(self) -> None:
         """Show all rows anew, in the colours of another theme."""
         if self.rows:
@@ -77,7 +85,7 @@ class LogModel(QAbstractTableModel):
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:  # noqa: N802 - Qt's name
         """Return the heading of a column."""
         if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return _HEADINGS[section]
+            return f"{_HEADINGS[section]}   ({self._count_words})" if section == _WHAT else _HEADINGS[section]
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QStackedWidget, QToolButton, QWidget
 
 from monitor_app.model.audit import record_of
@@ -32,12 +32,7 @@ class LogPanel(QStackedWidget):
         tools: What else belongs into the title bar of the dock, from left to right.
         events_tab, audit_tab: The two buttons of `tabs`.
         export: Opens the export.
-
-    Signals:
-        page_changed: Another page is shown.
     """
-
-    page_changed = Signal()
 
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
         super().__init__()
@@ -73,11 +68,6 @@ class LogPanel(QStackedWidget):
     def pages(self) -> tuple[QWidget, QWidget]:
         """Both pages."""
         return self.events, self.audit
-
-    @property
-    def words(self) -> str:
-        """How much is shown, for the title bar."""
-        return (self.events if self.currentWidget() is self.events else self.audit).count.text()
 
     @Slot()
     def show_events(self) -> None:
@@ -140,7 +130,6 @@ class LogPanel(QStackedWidget):
         (self.events_tab if shows_events else self.audit_tab).setChecked(True)
         for tool in self.tools[:-1]:
             tool.setVisible(shows_events)
-        self.page_changed.emit()
 
 
 def _tabs(events: QToolButton, audit: QToolButton) -> QWidget:

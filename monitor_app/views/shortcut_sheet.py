@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from PySide6.QtCore import QEvent, QObject, Qt, Slot
-from PySide6.QtGui import QAction, QKeyEvent
+from PySide6.QtGui import QAction, QKeyEvent, QPalette
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from monitor_app.views.parts import label
+from monitor_app.views.parts import dress_fields, label
 
 Listed = tuple[str, str, str, QAction]
 _HEADINGS: Final = ("Menu", "Command", "Keys")
@@ -52,6 +52,8 @@ class ShortcutSheet(QDialog):
         column.setSpacing(8)
         for part in (self.search, self.table, hint):
             column.addWidget(part)
+        self.setPalette(parent.palette())
+        dress_fields(self, parent.palette())
         self.search.installEventFilter(self)
         self.search.textChanged.connect(self._fill)
         self.search.returnPressed.connect(self._on_chosen)
@@ -74,6 +76,7 @@ class ShortcutSheet(QDialog):
         table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
         table.setColumnWidth(2, 130)
         table.horizontalHeader().setHighlightSections(False)
+        table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Let the arrows move in the table while the search has the focus."""
@@ -90,11 +93,13 @@ class ShortcutSheet(QDialog):
         self.table.setRowCount(len(found))
         self._shown = [action for *_, action in found]
         for place, (*texts, action) in enumerate(found):
+            if not action.isEnabled():
+                texts[1] += f": not now. {action.toolTip()}"
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
+                item.setToolTip(text)
                 if not action.isEnabled():
-                    item.setFlags(Qt.ItemFlag.ItemIsSelectable)
-                    item.setToolTip(action.toolTip())
+                    item.setForeground(self.palette().color(QPalette.ColorGroup.Disabled, QPalette.ColorRole.Text))
                 self.table.setItem(place, column, item)
         if found:
             self.table.selectRow(0)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QHBoxLayou
 from monitor_app.model.source import Notice
 from monitor_app.model.strategy_plan import KINDS, Setting, StrategyPlan, kind_of
 from monitor_app.views.group import Group, allow, spin_box
-from monitor_app.views.parts import FIELD_HEIGHT, button, label, set_tone, wrapping_label
+from monitor_app.views.parts import FIELD_HEIGHT, button, dress_fields, label, set_tone, wrapping_label
 
 _MAX = 10_000_000
 _MAX_S = 3600.0
@@ -93,6 +93,7 @@ class StrategyGroup(Group):
             grid.addWidget(label(setting.words, "muted"), place // 2, place % 2 * 2)
             grid.addWidget(field, place // 2, place % 2 * 2 + 1)
         self.fields = fields
+        dress_fields(self._grid_host, self.chooser.palette())
         self.rows.insertWidget(2, self._grid_host)
         self._say("", "small")
         self._validate()

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
-from monitor_app.views.parts import button, label, wrapping_label
+from monitor_app.views.parts import button, dress_fields, label, wrapping_label
 
 
 class TextDialog(QDialog):
@@ -44,6 +44,8 @@ class TextDialog(QDialog):
         column.addWidget(self._sentence)
         column.addWidget(self.text, 1)
         column.addLayout(self.buttons)
+        if parent is not None:
+            dress_fields(self, parent.palette())
         self.close_button.setDefault(True)
         self.copy.clicked.connect(self._on_copy)
         self.close_button.clicked.connect(self.accept)

@@ -55,7 +55,7 @@ class ViewBar(QToolBar):
         self.steering.setCheckable(True)
         self.steering.setIconSize(QSize(signs.SIZE, signs.SIZE))
         self.steering.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.addWidget(self.steering)
+        self.addWidget(toggle_row(self.steering))
         self.show_read_only(read_only=False)
         self.dress()
         self.live.clicked.connect(self.live_wanted)

@@ -37,7 +37,7 @@ def test_rows_can_be_filtered_by_channel_and_text(window: MainWindow, source: An
     window.log.text_filter.setText("NUMBER 1")
     window.refresh()
     assert texts(window) == [f"number {number}" for number in (1, 11, 13, 15, 17, 19)]
-    assert window.log.count.text() == "6 of 20 rows"
+    assert window.log.words == "6 of 20 rows"
 
 
 def test_a_double_click_on_a_channel_filters_the_log(qtbot: QtBot, window: MainWindow, source: Any) -> None:
