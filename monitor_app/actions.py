@@ -87,7 +87,7 @@ class Actions(QObject):
     Attributes:
         spans: By span in seconds.
         modes: By theme.
-        view_menu: For the docks to add their own entries to.
+        dock_menu: For the docks to add their own entries to.
     """
 
     def __init__(self, bar: QMenuBar, theme: Theme) -> None:
@@ -101,7 +101,6 @@ class Actions(QObject):
         self._check_one(list(self.modes.values()))
         self.modes[theme.mode].setChecked(True)
         self._menus = {title: bar.addMenu(title) for title in MENUS}
-        self.view_menu = self._menus[_VIEW]
         self._fill()
         for action in self.modes.values():
             action.triggered.connect(self._on_mode_chosen)
@@ -131,12 +130,11 @@ class Actions(QObject):
 
     def listed(self) -> list[tuple[str, str, str, QAction]]:
         """Return every command with its menu, words and keys, in the order of the menus."""
-        rows = [
-            (_plain(menu.title()), _plain(action.text()), _keys_of(action), action)
+        return [
+            (_plain(menu.title()), text, _keys_of(action), action)
             for menu in self._menus.values()
-            for action in _leaves(menu)
+            for text, action in _leaves(menu)
         ]
-        return [(menu, text.split("\t")[0], keys, action) for menu, text, keys, action in rows]
 
     def _make(self, spec: Spec) -> QAction:
         action = self._action(f"{spec.text}\t{spec.keys}", "") if spec.is_single else self._action(spec.text, spec.keys)
@@ -158,8 +156,8 @@ class Actions(QObject):
 
     def _fill(self) -> None:
         for title, actions in (("&Theme", self.modes), ("&Span", self.spans)):
-            submenu = self.view_menu.addMenu(title)
-            submenu.addActions(list(actions.values()))
+            self._menus[_VIEW].addMenu(title).addActions(list(actions.values()))
+        self.dock_menu = self._menus[_VIEW].addMenu("&Docks")
         for spec in SPECS:
             menu = self._menus[spec.menu]
             menu.setToolTipsVisible(True)
@@ -177,14 +175,15 @@ def _is_bare(event: QKeyEvent) -> bool:
     return not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
 
 
-def _leaves(menu: QMenu) -> list[QAction]:
-    found: list[QAction] = []
+def _leaves(menu: QMenu, prefix: str = "") -> list[tuple[str, QAction]]:
+    """Return the commands of a menu with their words; those of a menu within it name that menu too."""
+    found: list[tuple[str, QAction]] = []
     for action in menu.actions():
         submenu = action.menu()
         if isinstance(submenu, QMenu):
-            found += _leaves(submenu)
+            found += _leaves(submenu, f"{_plain(submenu.title())}: ")
         elif not action.isSeparator():
-            found.append(action)
+            found.append((f"{prefix}{_plain(action.text())}", action))
     return found
 
 
@@ -195,4 +194,5 @@ def _keys_of(action: QAction) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.replace("&", "")
+    """Return the words of a menu entry, without its mnemonic and its keys."""
+    return text.replace("&", "").split("\t")[0]

@@ -105,7 +105,7 @@ class MainWindow(QMainWindow):
         self.docks = Docks(self, parts, [self.table, self.flow, self.control, *self.log_panel.pages, self.inspector])
         self._fill_title_bars()
         for dock in self.docks.by_name.values():
-            self.actions_.view_menu.addAction(dock.toggleViewAction())
+            self.actions_.dock_menu.addAction(dock.toggleViewAction())
 
     def _fill_title_bars(self) -> None:
         docks = self.docks.by_name
