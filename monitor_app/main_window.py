@@ -7,7 +7,7 @@ from typing import Final
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeyEvent
-from PySide6.QtWidgets import QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from monitor_app.actions import SPAN_NAMES, Actions
 from monitor_app.dialogs import Dialogs
@@ -154,7 +154,7 @@ class MainWindow(QMainWindow):
                 "reset_layout": self._on_reset_layout,
                 "find": self._on_find,
                 "only_channel": self._on_only_channel,
-                "follow": self.log.follow.setChecked,
+                "follow": self.log.let_follow,
                 "messages": self.log_panel.watch_messages,
                 "show_events": self.log_panel.show_events,
                 "show_audit": self.log_panel.show_audit,
@@ -181,6 +181,8 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Stop to beat, leave the screen at once, and only then wait for the source to end."""
         self._pulse.stop()
+        for dialog in self.findChildren(QDialog):
+            dialog.close()
         if self._settings is not None and self.isVisible():
             self.docks.keep(self._settings)
             self._settings.keep_theme(self._theme.mode)

@@ -9,7 +9,7 @@ from PySide6.QtGui import QFont
 
 from monitor_app.model.clock import Clock
 from monitor_app.model.event_log import EventLog, LogRow, Tone
-from monitor_app.model.log_filter import FilteredLog, RowFilter
+from monitor_app.model.log_filter import EVERYTHING, FilteredLog, RowFilter
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 
@@ -34,6 +34,11 @@ class LogModel(QAbstractTableModel):
     def rows(self) -> list[LogRow]:
         """The rows that are shown, oldest first."""
         return self._found.rows
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether a filter is chosen."""
+        return self._found.chosen != EVERYTHING
 
     @property
     def behind(self) -> int:
