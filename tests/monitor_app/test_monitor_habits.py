@@ -259,7 +259,6 @@ def test_buttons_without_words_have_a_name_and_a_tooltip(window: MainWindow) -> 
 # ---- Layout, theme
 
 
-@pytest.mark.qt_log_ignore(r"does not support raise\(\)", extend=True)
 def test_a_layout_comes_back_and_can_be_reset(opened: Callable[[], MainWindow], settings: Settings) -> None:
     """A closed dock is closed tomorrow too, until Reset layout brings everything back to its place."""
     first = opened()
