@@ -161,6 +161,7 @@ class HAIPClient:
 
     def __repr__(self) -> str:
         state = "connected" if self._connection.is_open else "not connected"
+        state = "left in the parent process" if self._connection.home.is_left else state
         return f"<HAIPClient {self._settings.name!r} {self._settings.address.text} {state}>"
 
     # ---- Beginning and end ----------------------------------------------------------------------------------------------------
@@ -211,7 +212,12 @@ class HAIPClient:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Close: after a clean exit with what is queued sent first, as far as the timeout goes; after an exception at once."""
+        """Close: after a clean exit with what is queued sent first, as far as the timeout goes; after an exception at once.
+
+        In a forked child it does nothing: the block is the parent's.
+        """
+        if self._connection.home.is_left:
+            return
         if kind is not None:
             self.close(0.0)
             return
@@ -350,8 +356,9 @@ class HAIPClient:
 
         `payload` is a mapping that JSON can carry (for MESSAGE anything that JSON can carry, but null). That of a type which
         HAIP 1.1.2 lists must have the members that it lists, or `ProtocolError` (local) names the one that is wrong; nothing was
-        sent then. Control types (PING, ERROR and the like) wait for nothing and cost nothing; those that have a method of
-        their own are refused. Otherwise raises as `send_text_message`.
+        sent then. Control types (PING, ERROR and the like) wait for no credit and cost none; `timeout` is then how long to wait
+        for a peer that does not read, after which the frame keeps its place and leaves once the peer does. Those that have a
+        method of their own are refused. Otherwise raises as `send_text_message`.
         """
         timeout_s = self._timeout(timeout)
         checked = check_channel(channel)
@@ -367,7 +374,7 @@ class HAIPClient:
         named = payload.get("message_id") if isinstance(payload, Mapping) else None
         message_id = named if isinstance(named, str) else frame.id
         if event_type in CONTROL_TYPES:
-            return self._connection.post_now(frame).receipt(message_id)
+            return self._connection.post_now(frame, timeout_s).receipt(message_id)
         rooms = self._connection.rooms
         return self._send_parcel(checked, FrameParcel(rooms.outgoing, rooms.session, frame, message_id), timeout_s, message_id)
 
@@ -441,6 +448,7 @@ class HAIPClient:
         runs together (`max_concurrent_runs` in its HAI) is a `ProtocolError` (local, RUN_LIMIT_EXCEEDED) on the way in.
         Otherwise the block raises as `send`; this call `ConfigError` only.
         """
+        self._connection.home.check()
         labels = Labels(None, check_thread_id(thread_id))
         return self._conversation.new_run(labels, optional_mapping("metadata", metadata), check_channel(channel), timeout)
 
@@ -449,6 +457,7 @@ class HAIPClient:
 
         They come there, part by part or whole, and not to `receive()`. Raises `ConfigError`.
         """
+        self._connection.home.check()
         return self._conversation.texts(frozenset(check_channel(channel) for channel in channels))
 
     def ping(self, timeout: float | None = 10.0) -> float:
@@ -489,6 +498,7 @@ class HAIPClient:
         return checked
 
     def _check_open(self) -> None:
+        self._connection.home.check()
         with self._connection.rooms.parking.lock:
             self._connection.check_open()
 

@@ -27,6 +27,7 @@ DEFAULT_MAX_NESTING: Final = 64
 DEFAULT_MAX_CHANNELS: Final = 1_024
 DEFAULT_MAX_UNTAKEN_BYTES: Final = 64 << 20
 DEFAULT_MAX_UNWRITTEN_ANSWERS_BYTES: Final = 16 << 20
+DEFAULT_MAX_REPLAY_BYTES: Final = 16 << 20
 DEFAULT_MAX_LOG_LINES_PER_S: Final = 20
 _MOST_NESTING: Final = 500
 """The JSON decoder itself gives up not far above."""
@@ -226,6 +227,8 @@ class Limits:
     answered with FLOW_CONTROL_VIOLATION, whatever credit there is for it; a single frame is always taken in."""
     max_unwritten_answers_bytes: int = DEFAULT_MAX_UNWRITTEN_ANSWERS_BYTES
     """What may stand unwritten before a peer that asks for answers and reads none is given up."""
+    max_replay_bytes: int = DEFAULT_MAX_REPLAY_BYTES
+    """What is kept of our own frames for a peer that asks for them again or resumes, or the latest frames, if they are larger."""
     max_log_lines_per_s: int = DEFAULT_MAX_LOG_LINES_PER_S
     """Warnings about the peer that are logged in one second; the rest are counted, and their number logged."""
 
@@ -236,6 +239,7 @@ class Limits:
             "max_channels",
             "max_untaken_bytes",
             "max_unwritten_answers_bytes",
+            "max_replay_bytes",
             "max_log_lines_per_s",
         ):
             check_count(f"limits.{name}", getattr(self, name), minimum=1)

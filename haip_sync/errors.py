@@ -13,6 +13,7 @@ HAIPError
 ├── ProtocolError                         a rule of HAIP was broken: by us (local) or by the peer (remote)
 ├── UnsupportedByPeerError                the peer does not accept this type; nothing was sent
 ├── DeadlockError                         a blocking call from a listener, which could never be answered
+├── ForkedError                           a call in a forked child; nothing was done, and the parent's client goes on
 ├── FlowControlError                      no credit, and the caller did not want to wait; nothing was sent
 │   ├── FlowControlTimeout (HAIPTimeout)  no credit within the deadline; nothing was sent
 │   ├── MessageTooLargeError              a frame that no credit could ever cover; nothing was sent
@@ -92,6 +93,13 @@ class UnsupportedByPeerError(HAIPError):
 
 class DeadlockError(HAIPError):
     """A listener made a call that waits for what only later events can bring. Nothing was sent."""
+
+
+class ForkedError(HAIPError):
+    """A call in a child process that was forked from the client's. Nothing was done; the parent's client goes on as before.
+
+    A forked child has none of the client's threads, and shares its socket. Make a client of its own there, or start it by spawn.
+    """
 
 
 class WaitCause(Enum):

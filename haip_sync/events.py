@@ -310,6 +310,14 @@ class ChannelStalled(WarningRaised, frozen=True, kw_only=True):
     """Seconds since anything moved."""
 
 
+class FramesLost(WarningRaised, frozen=True, kw_only=True):
+    """Frames of the peer's never came: a gap in its numbers that no replay has filled. Told once for each gap."""
+
+    first_seq: int
+    last_seq: int
+    """The last of them; both ends belong to it."""
+
+
 EVENTS_BY_NAME: Final[Mapping[str, tuple[type[Event], ...]]] = {
     "connect": (Connected,),
     "disconnect": (Disconnected,),
@@ -351,6 +359,7 @@ ALL_EVENTS: Final[tuple[type[Event], ...]] = (
     PongReceived,
     WarningRaised,
     ChannelStalled,
+    FramesLost,
 )
 
 GAUGES: Final = (CreditChanged, BacklogChanged)

@@ -301,6 +301,22 @@ class Turnstile(Admission[C]):
                 place.wake()
             self.report.backlog(gate)
 
+    def leave(self, error: HAIPError) -> dict[str, int]:
+        """Let nobody through any more because the program ends, and tell the holders of queued messages only. Requires the lock.
+
+        Return how many messages were queued, by channel. Threads that wait sleep on.
+        """
+        left: dict[str, int] = {}
+        self._closed = self._closed or error
+        for gate in self._gates.values():
+            for ticket in tuple(gate.queue):
+                if ticket.pending is not None and not ticket.is_over:
+                    ticket.failure = self._end_of(ticket, error)
+                    ticket.wake()
+                    left[gate.channel] = left.get(gate.channel, 0) + 1
+                gate.leave(ticket)
+        return left
+
     def _end_of(self, ticket: Ticket[C], closed: HAIPError) -> HAIPError:
         return closed if ticket.pending is None else taken_out(ticket, ticket.pending, "closed")
 

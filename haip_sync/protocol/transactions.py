@@ -134,6 +134,13 @@ class TransactionBook:
         self._answers: OrderedDict[str, str] = OrderedDict()
         self._over: OrderedDict[str, None] = OrderedDict()
 
+    def clear(self) -> None:
+        """Forget all: transactions end with their line."""
+        self._asked.clear()
+        self._open.clear()
+        self._answers.clear()
+        self._over.clear()
+
     # ---- Ours -----------------------------------------------------------------------------------------------------------------
 
     def ask(self, state: TransactionState) -> None:

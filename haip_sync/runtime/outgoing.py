@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from haip_sync.config import DEFAULT_MAX_REPLAY_BYTES
 from haip_sync.errors import ConnectionClosedError, HAIPError
 from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.receive_window import ReceiveWindow, WindowBooks
 from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.names import PONG
+from haip_sync.protocol.replay import ReplayWindow, Resend
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import Stage, TransactionState
 from haip_sync.runtime.fates import Fates
@@ -34,9 +38,23 @@ class Entry:
         fate: What becomes of the send that it belongs to; None: control frames of ours.
         is_last: Whether nothing of that send follows.
         stage: A transaction and how far it has come once this has its place.
+        is_again: Whether its numbers were given before.
     """
 
-    __slots__ = ("ack", "end", "fate", "first_seq", "frames", "is_last", "pending", "raw", "stage", "window", "wire_bytes")
+    __slots__ = (
+        "ack",
+        "end",
+        "fate",
+        "first_seq",
+        "frames",
+        "is_again",
+        "is_last",
+        "pending",
+        "raw",
+        "stage",
+        "window",
+        "wire_bytes",
+    )
 
     def __init__(self, frames: Sequence[Frame], first_seq: int, ack: int, raw: bytes, start: int) -> None:
         self.frames = frames
@@ -53,6 +71,7 @@ class Entry:
         self.is_last = True
         self.window: tuple[ReceiveWindow, WindowBooks] | None = None
         self.stage: tuple[TransactionState, Stage] | None = None
+        self.is_again = False
 
     @property
     def last_seq(self) -> int:
@@ -68,11 +87,20 @@ class Outgoing:
     """The write order. Every method requires the connection's lock; `written_end` alone may be read without it.
 
     Attributes:
+        replay: The frames that the peer may ask for again.
         written_end: How many bytes were ever handed to the operating system, on the scale of `Entry.end`.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        max_replay_bytes: int = DEFAULT_MAX_REPLAY_BYTES,
+    ) -> None:
         self._session = session
+        self._clock = clock
+        self.replay = ReplayWindow(max_replay_bytes)
         self._entries: deque[Entry] = deque()
         self._committed_end = 0
         self.written_end = 0
@@ -86,6 +114,17 @@ class Outgoing:
         """Return an entry for a WebSocket control frame, which has no seq. Changes nothing."""
         return Entry((), 0, 0, data, self._committed_end)
 
+    def plan_again(self, resend: Resend) -> Entry | None:
+        """Return what this number is sent again as, with a fresh `ack`; None: a hole that the peer lets nobody fill."""
+        frame = resend.frame
+        if frame is None:
+            if not self._session.accepts(PONG):
+                return None
+            frame = self._session.control_frame(PONG, {})
+        entry = Entry((frame,), resend.seq, self._session.ack, b"", self._committed_end)
+        entry.is_again = True
+        return entry
+
     def has_room(self, wire_bytes: int) -> bool:
         """Return whether so much more may be admitted before what stands here is written."""
         return self.pending_bytes == 0 or self.pending_bytes + wire_bytes <= ROOM_BYTES
@@ -97,10 +136,12 @@ class Outgoing:
 
     def commit(self, cargo: Entry) -> None:
         """Give `cargo` its numbers and its place. Doing it twice changes nothing: every line sets a value or looks first."""
-        if cargo.frames:
+        if cargo.frames and not cargo.is_again:
             self._session.last_seq = cargo.last_seq
             for frame in cargo.frames:
                 self._session.note_sent(frame.id)
+            if self._session.peer_sequences:
+                self.replay.keep(cargo.frames, cargo.first_seq, self._clock(), acknowledged=self._session.acknowledged)
             if cargo.fate is not None:
                 self._fates.note(cargo.fate, [frame.id for frame in cargo.frames], cargo.last_seq if cargo.is_last else None)
         if not self._entries or self._entries[-1] is not cargo:
@@ -148,6 +189,10 @@ class Outgoing:
     def fates(self) -> Fates:
         """What became of the latest sends."""
         return self._fates
+
+    def queued_messages(self) -> int:
+        """Return how many messages that were queued are admitted and not written."""
+        return sum(entry.pending is not None for entry in self._entries)
 
     @property
     def is_empty(self) -> bool:

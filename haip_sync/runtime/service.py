@@ -15,6 +15,7 @@ from haip_sync.protocol.names import PING
 from haip_sync.runtime.asking import Asking
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.outgoing import Entry
+from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.settings import Settings
 from haip_sync.runtime.writer import Writer
@@ -41,11 +42,21 @@ class Host(Protocol):
     def end_left_transactions(self) -> None:
         """End the transactions that their holders have left. Requires the lock."""
 
+    @property
+    def replaying(self) -> Replaying:
+        """What the peer asked for again. Its methods require the lock."""
+
+    def look_for_gaps(self) -> None:
+        """Do what the time has come for in the peer's numbers. Without the lock."""
+
     def look_whether_all_is_sent(self) -> None:
         """Tell those who wait for it if nothing is queued or unwritten. Requires the lock."""
 
     def end(self, failure: HAIPError) -> None:
         """End the connection for this reason. Without the lock."""
+
+    def shut_if_overrun(self) -> None:
+        """End a line whose peer asks for ever more answers and reads none. Without the lock."""
 
     def lost_while_writing(self, exc: OSError) -> HAIPError:
         """End the connection after a failed write. Without the lock."""
@@ -87,6 +98,9 @@ class Service:
             try:
                 now_s = self._clock()
                 self._beat(now_s)
+                if now_s >= self._rooms.session.next_due_s:
+                    self._host.look_for_gaps()
+                self._host.shut_if_overrun()
                 self._asking.run(now_s, self.heartbeat.round_trip_s)
                 is_all_written = self._writer.write_pending(now_s + self._tick_s())
             except OSError as exc:
@@ -97,7 +111,9 @@ class Service:
 
     def _tick_s(self) -> float:
         """Return how long the thread may sleep or write without a look at the clock."""
-        until_beat_s = min(self.heartbeat.next_s(), self._asking.next_s(), self._rooms.turnstile.look_s) - self._clock()
+        rooms = self._rooms
+        looks_s = (self.heartbeat.next_s(), self._asking.next_s(), rooms.turnstile.look_s, rooms.session.next_due_s)
+        until_beat_s = min(looks_s) - self._clock()
         stall_s = self._settings.stall_warning_s
         return max(_SHORTEST_TICK_S, until_beat_s if stall_s is None else min(until_beat_s, stall_s / 2))
 
@@ -114,6 +130,7 @@ class Service:
             self._rooms.turnstile.mend()
             self._rooms.turnstile.serve_all()
             self._host.end_left_transactions()
+            self._host.replaying.go_on()
             if self.heartbeat.is_due(now_s):
                 self._ask(now_s)
             self._host.look_whether_all_is_sent()
@@ -136,6 +153,8 @@ class Service:
     def written(self) -> None:
         """Tell the heartbeat that the peer took something of ours. Requires the lock."""
         self.heartbeat.written(self._clock(), ping_has_left=self._rooms.outgoing.written_end >= self.ping_end)
+        if not self._host.replaying.is_over:
+            self.poke()
 
     def _tell_of_stalls(self, after_s: float) -> None:
         """Tell of channels where nothing moves, of frames nobody takes, of a socket that takes nothing. Requires the lock."""

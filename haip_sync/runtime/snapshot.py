@@ -13,6 +13,7 @@ from haip_sync.state import ChannelState, ConnectionState
 
 def connection_state(connection: Connection, config: FlowControlConfig, now_s: float) -> ConnectionState:
     """Return the connection at this moment. Any thread, without the lock."""
+    connection.home.check()
     rooms = connection.rooms
     is_reentered = rooms.parking.is_held_here()
     with rooms.parking.lock:

@@ -60,14 +60,17 @@ class Writer:
         # the frames to be written, or for the pen.
         self._standing_by: deque[tuple[int, Condition]] = deque()
 
-    def write_through(self, end: int) -> None:
+    def write_through(self, end: int, deadline_s: float | None = None) -> None:
         """Return once everything up to `end` (see `Entry.end`) is handed to the operating system. Blocks; without the lock.
 
-        Raises `OSError` where the line is lost.
+        `deadline_s`, on the monotonic clock: when to leave the rest to the service thread, having tried once. Raises `OSError`
+        where the line is lost.
         """
         while self._outgoing.written_end < end:
-            if not self._write_if_free(None):
-                self._stand_by(end)
+            if not self._write_if_free(deadline_s):
+                self._stand_by(end, deadline_s)
+            if deadline_s is not None and time.monotonic() >= deadline_s:
+                return
 
     def write_pending(self, deadline_s: float) -> bool:
         """Write all that stands here now, until `deadline_s` on the monotonic clock at the latest. Without the lock.
@@ -84,10 +87,13 @@ class Writer:
         """Return whether the calling thread is in the middle of a write: it was interrupted there by a signal handler."""
         return owns(self._pen_probe)
 
-    def retire(self, timeout_s: float) -> bool:
-        """Let nobody write any more; return whether that came about in time. Without the lock, after the line was shut."""
+    def retire(self, timeout_s: float | None) -> bool:
+        """Let nobody write any more; return whether that came about in time (None: for ever).
+
+        Without the lock, after the line was shut.
+        """
         try:
-            if not self._pen.acquire(timeout=timeout_s):
+            if not self._pen.acquire(timeout=-1 if timeout_s is None else timeout_s):
                 return False
             self.line = None
         finally:
@@ -123,15 +129,15 @@ class Writer:
             elif not self._outgoing.is_empty:
                 self._poke()
 
-    def _stand_by(self, end: int) -> None:
-        """Wait until the frames up to `end` are written by somebody else, or the pen is free."""
+    def _stand_by(self, end: int, deadline_s: float | None) -> None:
+        """Wait until the frames up to `end` are written by somebody else, or the pen is free, or until `deadline_s`."""
         mine = (end, self._parking.new_condition())
         try:
             with self._parking.lock:
                 self._standing_by.append(mine)
                 # The pen may have been put down since we looked: whoever puts it down takes this lock next.
                 if self._outgoing.written_end < end and self._is_taken():
-                    self._parking.wait(mine[1], None)
+                    self._parking.wait(mine[1], self._parking.left(deadline_s))
         finally:
             with self._parking.lock:
                 if mine in self._standing_by:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from haip_sync.errors import ProtocolError, UnsupportedByPeerError
+from haip_sync.errors import ConnectionClosedError, HAIPTimeout, ProtocolError, UnsupportedByPeerError
 from haip_sync.protocol.envelope import Frame, encode_json, media_bytes
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import PING, RUN_FINISHED, RUN_STARTED, SYSTEM, TOOL_CALL
@@ -57,6 +57,7 @@ class Conversation:
         binary_mime: str | None = None,
     ) -> Frame:
         """Return one frame, made. Raises `UnsupportedByPeerError`, `ConnectionClosedError`, `ConfigError`."""
+        self._connection.home.check()
         with self._lock:
             self._connection.check_open()
         session, where = self._connection.rooms.session, self._where
@@ -95,7 +96,7 @@ class Conversation:
             channel=channel,
             labels=labels,
         )
-        call.sent(self._open(call, self._parcel(frame), channel, self._resolve(timeout)))
+        call.sent(self._open(call.route, self._parcel(frame), channel, self._resolve(timeout)))
         return call
 
     def new_run(self, labels: Labels, metadata: Mapping[str, Any] | None, channel: str, timeout: Timeout) -> Run:
@@ -135,18 +136,34 @@ class Conversation:
             self._connection.rooms.turnstile.mend()
             self._routes.forget(handle)
 
+    def await_end(self, handle: Handle) -> None:
+        """Tell a handle of the connection's end though it may not have begun. Requires the lock."""
+        if self._connection.is_over:
+            handle.lost(self._connection.failure or ConnectionClosedError(self._connection.ending))
+        self._routes.await_end(handle)
+
+    def await_no_more(self, handle: Handle) -> None:
+        """Undo one `await_end`. Requires the lock."""
+        self._routes.await_no_more(handle)
+
     def ping(self, timeout_s: float | None) -> float:
         """Send a PING and return the seconds until its PONG."""
         self._bench.check()
+        deadline_s = self._bench.deadline(timeout_s)
         nonce = new_id()
         frame = self.frame(SYSTEM, PING, {"nonce": nonce}, Labels())
         ping = Ping(self._bench, nonce, frame.id, time.monotonic())
         try:
             self._begin(ping)
-            self._connection.post_now(frame)
-            return ping.wait(timeout_s)
+            entry = self._connection.post_now(frame, timeout_s)
+            round_trip_s = ping.wait(self._bench.left(deadline_s))
         finally:
             self.forget(ping)
+        if round_trip_s is None:
+            is_sent = self._connection.rooms.outgoing.written_end >= entry.end
+            what = "was sent, and no PONG came" if is_sent else "waits behind what the peer does not read, and could not be sent"
+            raise HAIPTimeout(f"the PING {what} within {timeout_s:g} s")
+        return round_trip_s
 
     def texts(self, channels: frozenset[str]) -> IncomingTexts:
         """Return a subscription to the peer's texts that is not open yet."""

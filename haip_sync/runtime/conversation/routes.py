@@ -39,6 +39,10 @@ class Handle(Route, Protocol):
     """The id of the frame that begins it."""
 
     @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody holds it any more, so that it gives up its place to the next that needs one."""
+
+    @property
     def key(self) -> str:
         """Its kind, a space, and what the peer's frames name it by."""
 
@@ -71,6 +75,9 @@ class TextRoutes(Protocol):
     def find(self, envelope: Envelope) -> Route | None:
         """Return where a frame of a text goes; None: to the inbox."""
 
+    def sweep(self) -> None:
+        """Finish the subscriptions whose holders have left them."""
+
     def lost(self, failure: HAIPError, *, in_good_order: bool) -> None:
         """Note that the connection is over."""
 
@@ -87,14 +94,38 @@ class Routes:
         self._handles: dict[str, Handle] = {}
         # By the id of the frame that began it: what an ERROR names.
         self._begun_by: dict[str, Handle] = {}
+        # Those that somebody waits for who may not have begun; once for each who waits.
+        self._awaited: list[Handle] = []
 
     def add(self, handle: Handle) -> None:
         """Send it the frames that name its key, and the ERROR about its first frame. Raises `ProtocolError` for one too many."""
-        if len(self._handles) >= MOST_OPEN:
+        if len(self._handles) >= MOST_OPEN and not self._make_room():
             text = f"{MOST_OPEN} tool calls, runs and pings are open on this connection already. Nothing was sent"
             raise ProtocolError(text, blame="local")
         self._handles[handle.key] = handle
         self._begun_by[handle.frame_id] = handle
+
+    def _make_room(self) -> bool:
+        """Forget the oldest handle that nobody holds any more; return whether there was one."""
+        for handle in self._handles.values():
+            if handle.is_abandoned:
+                self.forget(handle)
+                return True
+        return False
+
+    def await_end(self, handle: Handle) -> None:
+        """Tell it of the end though it may not have begun, until `await_no_more`."""
+        self._awaited.append(handle)
+
+    def await_no_more(self, handle: Handle) -> None:
+        """Undo one `await_end`."""
+        if handle in self._awaited:
+            self._awaited.remove(handle)
+
+    def sweep(self) -> None:
+        """Finish what its holders have left."""
+        if self.texts is not None:
+            self.texts.sweep()
 
     def forget(self, handle: Handle) -> None:
         """Send it nothing any more. Idempotent."""
@@ -143,7 +174,7 @@ class Routes:
 
     def end(self, failure: HAIPError, *, in_good_order: bool) -> None:
         """Tell every handle that the connection is over. Twice is once."""
-        for handle in tuple(self._handles.values()):
+        for handle in (*self._handles.values(), *self._awaited):
             handle.lost(failure)
         self._handles.clear()
         self._begun_by.clear()
