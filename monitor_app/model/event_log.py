@@ -110,8 +110,8 @@ class EventLog:
 def row_of_event(event: Event) -> LogRow | None:
     """Return the row that stands for `event`; None for events that the log leaves out."""
     match event:
-        case Message():
-            return None if event.type in _TOLD_OTHERWISE else _received(event)
+        case Message() | SendAdmitted():
+            return _row_of_message(event)
         case CreditGranted():
             return LogRow(event.time_s, event.channel, "FLOW_UPDATE", _granted(event), Tone.RECEIVED, event)
         case CreditRequested(gives_back=False):
@@ -121,8 +121,6 @@ def row_of_event(event: Event) -> LogRow | None:
             return _paused(event)
         case ChannelResumed():
             return _resumed(event)
-        case SendAdmitted():
-            return LogRow(event.time_s, event.channel, event.event_type, _admitted(event), Tone.SENT, event)
         case _:
             return _row_of_connection_event(event)
 
@@ -176,8 +174,12 @@ def _handshake(event: HandshakeCompleted) -> str:
     return f"HAIP {event.haip_version}, dialect {event.dialect}, {session}; {first}"
 
 
-def _received(event: Message) -> LogRow:
-    """Return the row of a message. It keeps what is worth showing of the payload, and not the payload."""
+def _row_of_message(event: Message | SendAdmitted) -> LogRow | None:
+    """Return the row of one message. It keeps what is worth showing of the payload, and not the payload."""
+    if isinstance(event, SendAdmitted):
+        return LogRow(event.time_s, event.channel, event.event_type, _admitted(event), Tone.SENT, event)
+    if event.type in _TOLD_OTHERWISE:
+        return None
     detail = {"event": "Message", **cut(msgspec.structs.asdict(event))}
     text = event.payload if isinstance(event.payload, str) else msgspec.json.encode(detail["payload"]).decode()
     return LogRow(event.time_s, event.channel, event.type, one_line(text, _PREVIEW), Tone.RECEIVED, detail)
