@@ -44,7 +44,7 @@ SPECS: Final = (
     Spec("freeze", _VIEW, "&Freeze view", "Space", is_single=True, ends_section=True),
     Spec("next_part", _VIEW, "&Next part", "F6"),
     Spec("last_part", _VIEW, "&Part before", "Shift+F6"),
-    Spec("reset_layout", _VIEW, "&Reset layout", "Ctrl+Alt+0", ends_section=True),
+    Spec("reset_layout", _VIEW, "&Reset layout", "Shift+F7", ends_section=True),
     Spec("next_channel", _CHANNEL, "&Next channel", "Down", is_single=True),
     Spec("last_channel", _CHANNEL, "Channel &before", "Up", is_single=True, ends_section=True),
     Spec("pause", _CHANNEL, "&Pause…", "P", is_single=True),
@@ -66,7 +66,8 @@ SPECS: Final = (
     Spec("diagnostics", _HELP, "&Diagnostics…", "Ctrl+Shift+D", ends_section=True),
     Spec("about", _HELP, "&About HAIP Monitor", "Shift+F1"),
 )
-_MODE_KEYS: Final = {Mode.SYSTEM: "Ctrl+Alt+S", Mode.DARK: "Ctrl+Alt+D", Mode.LIGHT: "Ctrl+Alt+L"}
+# No Ctrl+Alt anywhere: desktops lock the screen with it, and it is AltGr on some keyboards.
+_MODE_KEYS: Final = {Mode.SYSTEM: "Shift+F2", Mode.DARK: "Shift+F3", Mode.LIGHT: "Shift+F4"}
 _ALSO: Final = {"?": "shortcuts"}
 """Single keys that stand for a command beside its own."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeyEvent
 from PySide6.QtWidgets import QDialog, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
@@ -125,6 +125,8 @@ class MainWindow(QMainWindow):
         self.table.channel_chosen.connect(self._on_channel_chosen)
         self.table.channel_filtered.connect(self.log.show_only)
         self.control.channel_chosen.connect(self.table.choose)
+        for table in (self.table, *self.log_panel.pages, self.inspector):
+            table.installEventFilter(self)
         self.log.row_chosen.connect(self.inspector.show_row)
         self.log.follow.toggled.connect(self.actions_.follow.setChecked)
         self.flow.frozen_changed.connect(self._bar.show_frozen)
@@ -191,6 +193,15 @@ class MainWindow(QMainWindow):
         self._source.close()
         event.accept()
         self.closed.emit()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Take single letters from the tables, which would look for a row that begins with them."""
+        if isinstance(event, QKeyEvent) and event.type() is QEvent.Type.KeyPress and event.text():
+            action = self.actions_.of_key(event)
+            if action is not None:
+                action.trigger()
+                return True
+        return super().eventFilter(watched, event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Take single keys that nothing with the focus wanted."""

@@ -186,10 +186,10 @@ def _row_of_message(event: Message | SendAdmitted) -> LogRow | None:
 
 
 def _admitted(event: SendAdmitted) -> str:
-    of_what = f" of {event.message_id}" if event.message_id else ""
+    of_what = f"; id {event.message_id}" if event.message_id else ""
     frames = "1 frame" if event.frames == 1 else f"{format_count(event.frames)} frames"
     waited = f" after {format_duration(event.wait_s)}" if event.wait_s >= _SHORT_WAIT_S else ""
-    return f"sent {frames}{of_what}{waited}; spent {format_messages(event.messages)}, {format_bytes(event.byte_credits)}"
+    return f"sent {frames}{waited}; spent {format_messages(event.messages)}, {format_bytes(event.byte_credits)}{of_what}"
 
 
 def row_of_notice(notice: Notice, entry: AuditEntry | None = None) -> LogRow:

@@ -78,10 +78,11 @@ class EventLogView(RowTable):
 
     def advance(self) -> None:
         """Go on filtering and take in what is new, for a few milliseconds. Called at every frame."""
-        gone = self._model.refresh()
+        gone, came = self._model.refresh()
         bar = self.verticalScrollBar()
         if self.follow.isChecked():
-            self.scrollToBottom()
+            if gone or came:
+                self.scrollToBottom()
         elif gone:  # what somebody reads stays under the eye
             bar.setValue(bar.value() - gone)
 

@@ -54,8 +54,8 @@ class LogModel(QAbstractTableModel):
         self.endResetModel()
         self.refresh()
 
-    def refresh(self) -> int:
-        """Take in what the log gained and lost, for a few milliseconds; return how many rows went from the front."""
+    def refresh(self) -> tuple[int, int]:
+        """Take in what the log gained and lost, for a few milliseconds; return how many rows went, and how many came."""
         found = self._found.look()
         if found.gone:
             self.beginRemoveRows(QModelIndex(), 0, found.gone - 1)
@@ -66,7 +66,7 @@ class LogModel(QAbstractTableModel):
             self.beginInsertRows(QModelIndex(), count, count + len(found.new) - 1)
             self._found.take_new(found)
             self.endInsertRows()
-        return found.gone
+        return found.gone, len(found.new)
 
     def say_count(self, words: str) -> None:
         """Show `words` in the heading of the last column, which has the room."""

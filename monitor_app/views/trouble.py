@@ -12,7 +12,7 @@ from monitor_app.model.servers import Server
 from monitor_app.model.source import Failure
 from monitor_app.theme import Theme
 from monitor_app.views import signs
-from monitor_app.views.parts import button, label, wrapping_label
+from monitor_app.views.parts import button, label, set_look, wrapping_label
 
 _NOTHING_YET = Failure(
     title="Nothing to watch yet",
@@ -61,6 +61,7 @@ class _Notice(QFrame):
         self.text.setText(shown.text)
         self.retry.setVisible(source.can_reconnect and source.failure is not None)
         self.connect_button.setVisible(source.can_reconnect and not source.connecting)
+        set_look(self.connect_button, "" if source.failure is not None else "main")
         colours = self._theme.colours
         sign, colour = (signs.BUSY, colours.low) if source.connecting else (signs.TROUBLE, colours.starved)
         self._sign.setPixmap(signs.icon(sign, colour, colours.panel).pixmap(signs.SIZE, signs.SIZE))

@@ -145,7 +145,7 @@ def test_a_question_mark_opens_the_sheet_and_words_find_commands(qtbot: QtBot, w
     qtbot.keyClick(sheet.search, Qt.Key.Key_Return)
     assert sheet.isVisible()
     sheet.search.clear()
-    qtbot.keyClicks(sheet.search, "docks ctrl+alt")
+    qtbot.keyClicks(sheet.search, "docks")
     texts = [sheet.table.item(row, 1).text() for row in range(sheet.table.rowCount())]
     assert texts == ["Docks: Channels", "Docks: Control", "Docks: Event log", "Docks: Inspector"]
     qtbot.keyClick(sheet.search, Qt.Key.Key_Down)
@@ -157,6 +157,17 @@ def test_a_question_mark_opens_the_sheet_and_words_find_commands(qtbot: QtBot, w
     qtbot.keyClicks(sheet.search, "no such command")
     qtbot.keyClick(sheet.search, Qt.Key.Key_Return)
     sheet.reject()
+
+
+def test_single_letters_are_not_lost_in_tables(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """A table would look for a row that begins with the letter; here every table leaves it to the window."""
+    source.change("USER", paused_by_us=True)
+    window.refresh()
+    for part in (window.table, window.log, window.log_panel.audit, window.inspector):
+        qtbot.keyClick(part, Qt.Key.Key_R)
+    assert source.calls == [("resume", "USER")] * 4
+    qtbot.keyClick(window.inspector, Qt.Key.Key_Down)
+    assert window.table.chosen == "USER"
 
 
 def test_f6_goes_round_all_parts(qtbot: QtBot, window: MainWindow) -> None:

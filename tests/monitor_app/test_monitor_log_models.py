@@ -142,7 +142,7 @@ def test_single_messages_have_rows_and_control_frames_have_none_of_their_own() -
     assert made is not None
     assert (made.kind, made.text, made.tone) == (
         "MESSAGE",
-        "sent 2 frames of m after 1.5 s; spent 2 messages, 99 B",
+        "sent 2 frames after 1.5 s; spent 2 messages, 99 B; id m",
         Tone.SENT,
     )
 
