@@ -207,7 +207,9 @@ class ClientSource:
 
     def queued(self, channel: str) -> Sequence[QueuedMessage]:
         """Return what is known of the messages in the queue of `channel`."""
-        return self._book.of(channel)
+        state = self.snapshot()
+        count = state.channels[channel].queued if state is not None and channel in state.channels else 0
+        return self._book.of(channel, count)
 
     def watch_messages(self, *, wanted: bool) -> None:
         """Listen to single messages, received and sent, or no longer; another client is listened to in the same way."""

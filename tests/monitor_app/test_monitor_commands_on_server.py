@@ -134,7 +134,17 @@ def test_the_book_of_the_queue_is_bounded() -> None:
             time_s=1.0, channel="USER", message_id=str(number), message_bytes=1, queued=number + 1, queued_bytes=number + 1
         )
         book.put(event)
-    assert len(book.of("USER")) == MOST_KNOWN
+    assert len(book.of("USER", MOST_KNOWN + 5)) == MOST_KNOWN
     left = MessageDequeued(time_s=2.0, channel="USER", message_id="0", message_bytes=1, queued=1, queued_bytes=1, wait_s=1.0)
     book.put(left)
-    assert book.of("USER")[0].message_id == "1"
+    assert book.of("USER", MOST_KNOWN)[0].message_id == "1"
+
+
+def test_a_message_whose_end_was_not_told_does_not_stay_in_the_book() -> None:
+    """When the client dropped the event that it left, the count says how many of the newest really stand."""
+    book = QueueBook()
+    for number in range(3):
+        event = MessageQueued(time_s=1.0, channel="USER", message_id=str(number), message_bytes=1, queued=1, queued_bytes=1)
+        book.put(event)
+    assert [known.message_id for known in book.of("USER", 2)] == ["1", "2"]
+    assert book.of("USER", 0) == ()
