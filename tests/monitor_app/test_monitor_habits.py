@@ -254,8 +254,8 @@ def test_every_control_of_every_dialog_has_a_name(window: MainWindow, source: An
         getattr(window.actions_, name).trigger()
         dialog = next(made for made in window.findChildren(QDialog) if made.isVisible())
         assert nameless(dialog) == [], name
-        fields = [field for field in dialog.findChildren(QLineEdit) if field.isVisible()]
-        assert all(field.palette().base().color().lightness() < 80 for field in fields), name
+        fields = [field for kind in (QLineEdit, QComboBox) for field in dialog.findChildren(kind) if field.isVisible()]
+        assert all(field.grab().toImage().pixelColor(field.width() - 24, 6).lightness() < 90 for field in fields), name
         dialog.reject()
         QApplication.sendPostedEvents(None, 52)
 

@@ -51,6 +51,7 @@ def test_no_token_is_ever_in_the_file(path: Path) -> None:
     settings.save()
     assert [server.address for server in settings.servers] == ["ws://b:1", "ws://a:1/x"]
     assert SECRET not in path.read_text()
+    assert SECRET not in to_text([Server("name", f"ws://u:{SECRET}@a:1")])
     assert {name for name in os.listdir(path.parent) if name.startswith("monitor")} == {"monitor.ini"}
 
 
