@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QMenu, QMenuBar
 from monitor_app.model.history import SPANS_S
 from monitor_app.theme import Mode, Theme
 
-SPAN_NAMES = {30.0: "30 s", 120.0: "2 min", 600.0: "10 min"}
+SPAN_NAMES = {30.0: "30 s", 120.0: "2 min", 600.0: "10 min", 3600.0: "1 h"}
 
 
 class Actions(QObject):

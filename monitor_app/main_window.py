@@ -23,10 +23,12 @@ from monitor_app.model.channel_view import useful_request
 from monitor_app.model.ingest import Ingest
 from monitor_app.pulse import Pulse
 from monitor_app.theme import Theme, style_sheet
+from monitor_app.views.answer_strip import AnswerStrip
 from monitor_app.views.channel_table import ChannelTable
 from monitor_app.views.connect_dialog import ConnectDialog
 from monitor_app.views.control_panel import ControlPanel
 from monitor_app.views.event_log import EventLogView
+from monitor_app.views.figures_view import FiguresView
 from monitor_app.views.flow_view import FlowView
 from monitor_app.views.parts import Dock
 from monitor_app.views.status_line import StatusLine
@@ -43,7 +45,8 @@ class MainWindow(QMainWindow):
 
     Attributes:
         ingest: What is known about the source.
-        table, flow, control, log: The four parts.
+        answer: The sentence on top.
+        table, flow, figures, control, log: The parts.
         banner, page: What stands there without a connection.
         actions_: The menus.
 
@@ -63,6 +66,8 @@ class MainWindow(QMainWindow):
         self.setWindowTitle(title)
         self.table = ChannelTable(ingest, theme)
         self.flow = FlowView(ingest, theme)
+        self.figures = FiguresView(ingest, self.flow.picture, theme)
+        self.answer = AnswerStrip(ingest, theme)
         self.control = ControlPanel(ingest, theme)
         self.log = EventLogView(ingest, theme)
         self.banner = TroubleBanner(ingest, theme)
@@ -92,6 +97,8 @@ class MainWindow(QMainWindow):
         column.addWidget(self._centre, 1)
         self.setCentralWidget(centre)
         self.addToolBar(self._bar)
+        self.addToolBarBreak()
+        self.addToolBar(self.answer)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
         self.setStatusBar(self._status)
         self.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
@@ -102,13 +109,16 @@ class MainWindow(QMainWindow):
             "channels": Dock("Channels", self.table, self),
             "control": Dock("Control", self.control, self),
             "log": Dock("Event log", self.log, self),
+            "figures": Dock("Figures", self.figures, self),
         }
-        docks["channels"].bar.detail.setText("sending side")
+        docks["channels"].put(self.table.switch)
+        docks["figures"].bar.row.insertWidget(1, self.figures.which)
         docks["control"].put(self.control.chooser)
         for widget in (self.log.count, self.log.channel_filter, self.log.text_filter, self.log.follow):
             docks["log"].put(widget)
         area = Qt.DockWidgetArea
         self.addDockWidget(area.LeftDockWidgetArea, docks["channels"])
+        self.addDockWidget(area.LeftDockWidgetArea, docks["figures"])
         self.addDockWidget(area.RightDockWidgetArea, docks["control"])
         self.addDockWidget(area.BottomDockWidgetArea, docks["log"])
         # Tab goes from channels to control to log, however the docks lie.
@@ -125,7 +135,13 @@ class MainWindow(QMainWindow):
         self.table.channel_chosen.connect(self._on_channel_chosen)
         self.table.channel_filtered.connect(self.log.show_only)
         self.control.channel_chosen.connect(self.table.choose)
+        self.table.visibility_changed.connect(self.flow.refresh)
+        self.answer.chosen.connect(self.table.choose)
+        self.answer.requested.connect(self._source.request)
+        self.answer.resumed.connect(self._source.resume)
+        self.answer.reconnect_wanted.connect(self._on_retry)
         self.flow.frozen_changed.connect(self._bar.show_frozen)
+        self.flow.span_changed.connect(self._bar.show_span)
         self._bar.live_wanted.connect(self.flow.follow)
         self._bar.freeze_wanted.connect(self.flow.freeze)
         self._bar.span_chosen.connect(self.show_span)
@@ -161,8 +177,9 @@ class MainWindow(QMainWindow):
         """Give each dock the room that it was drawn for."""
         wide = self.width() >= _WIDE
         docks = self._docks
-        self.resizeDocks([docks["channels"], docks["control"]], [432, 296] if wide else [416, 280], Qt.Orientation.Horizontal)
+        self.resizeDocks([docks["channels"], docks["control"]], [440, 296] if wide else [432, 280], Qt.Orientation.Horizontal)
         self.resizeDocks([docks["log"]], [184 if wide else 152], Qt.Orientation.Vertical)
+        self.resizeDocks([docks["channels"], docks["figures"]], [352, 240] if wide else [352, 140], Qt.Orientation.Vertical)
 
     def refresh(self) -> None:
         """Take in and show everything now, text and curves."""
@@ -216,7 +233,7 @@ class MainWindow(QMainWindow):
         self._had_connection = self._had_connection or connected
         self._centre.setCurrentWidget(self.flow if self._had_connection else self.page)
         self.banner.setVisible(self._had_connection and not connected)
-        for part in (self.banner, self.page, self.table, self.flow, self.log, self.control):
+        for part in (self.answer, self.banner, self.page, self.table, self.flow, self.figures, self.log, self.control):
             part.refresh()
         self._status.refresh(self._pulse.frames_per_s(), self._pulse.lag_s())
         self._enable_actions(connected=connected)

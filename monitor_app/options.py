@@ -12,7 +12,7 @@ from typing import Final
 SCREENSHOT_DURATION_S: Final = 20.0
 _SPAN_S: Final = 120
 _DEMO_SPAN_S: Final = 30
-_SPANS_S: Final = (30, 120, 600)
+_SPANS_S: Final = (30, 120, 600, 3600)
 _THEMES: Final = ("system", "dark", "light")
 
 
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--theme", choices=_THEMES, default="system", help="colours (the system's by default)")
     parser.add_argument("--size", type=_size, metavar="WxH", help="size of the window, for example 1280x800")
-    parser.add_argument("--span", type=int, choices=_SPANS_S, metavar="S", help="seconds that are shown: 30, 120 or 600")
+    parser.add_argument("--span", type=int, choices=_SPANS_S, metavar="S", help="seconds that are shown: 30, 120, 600 or 3600")
     return parser
 
 

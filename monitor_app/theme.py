@@ -230,6 +230,7 @@ QPushButton[look="ours"] {{ background: {c.accent_ground}; border-color: {c.acce
   font-weight: bold; }}
 QPushButton[look="ours"]:disabled {{ background: {c.panel}; border-color: {c.inner}; color: {c.disabled};
   font-weight: normal; }}
+QToolButton[look="small"] {{ min-height: 16px; padding: 0 6px; font-size: 11px; }}
 QToolButton[look="bare"] {{ border-color: transparent; background: transparent; padding: 0; min-height: 18px; }}
 QToolButton[look="bare"]:hover, QToolButton[look="bare"]:focus {{ border-color: {c.muted}; }}
 QToolButton[join="left"] {{ border-top-right-radius: 0; border-bottom-right-radius: 0; }}
@@ -241,6 +242,8 @@ QFrame[role="panel"] {{ background: {c.panel}; border: 1px solid {c.border}; }}
 QFrame[role="group"] {{ background: {c.panel}; border: none; border-top: 1px solid {c.inner}; }}
 QFrame[role="header"] {{ background: {c.header}; border: none; border-bottom: 1px solid {c.inner}; }}
 QFrame[role="frozen"] {{ background: {c.button}; border: none; border-bottom: 2px solid {c.muted}; }}
+QFrame[role="back"] {{ background: {c.accent_ground}; border: none; border-bottom: 2px solid {c.accent}; }}
+QLabel#mark-tip {{ background: {c.header}; color: {c.text}; border: 1px solid {c.muted}; padding: 2px 5px; }}
 QFrame[role="dock-title"] {{ background: {c.header}; border: 1px solid {c.border}; }}
 QScrollArea, QScrollArea > QWidget > QWidget {{ background: {c.panel}; border: none; }}
 QTreeView, QTableView {{ background: {c.panel}; alternate-background-color: {c.header}; border: 1px solid {c.border};
@@ -249,6 +252,8 @@ QTreeView, QTableView {{ background: {c.panel}; alternate-background-color: {c.h
 QHeaderView {{ background: {c.panel}; }}
 QHeaderView::section {{ background: {c.panel}; color: {c.muted}; font-size: 11px; border: none;
   border-bottom: 1px solid {c.inner}; border-right: 1px solid {c.inner}; padding: 3px 6px; }}
+QTreeView QHeaderView::section {{ padding: 3px 4px; }}
+QTableView#figures QHeaderView::section {{ padding: 3px 3px; font-size: 10px; }}
 QStatusBar {{ background: {c.header}; border-top: 1px solid {c.border}; }}
 QStatusBar::item {{ border: none; }}
 QStatusBar QLabel {{ padding: 0 4px; }}

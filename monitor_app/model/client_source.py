@@ -24,6 +24,8 @@ from haip_sync import (
     HandshakeCompleted,
     HeartbeatPolicy,
     PendingSend,
+    RequestExpired,
+    SendBlocked,
     Subscription,
     WarningRaised,
 )
@@ -45,12 +47,15 @@ _WATCHED: Final[tuple[type[Event], ...]] = (
     Disconnected,
     CreditGranted,
     CreditRequested,
+    RequestExpired,
+    SendBlocked,
     ChannelPaused,
     ChannelResumed,
     ErrorReported,
     WarningRaised,
 )
-"""Marks and log rows. Gauges are read from the snapshot, and single admissions would cost the senders for nothing."""
+"""Marks, log rows, and the moment at which a sender began to wait. Gauges are read from the snapshot, and single admissions
+would cost the senders for nothing."""
 
 ClientFactory = Callable[[str, str | None], HAIPClient]
 

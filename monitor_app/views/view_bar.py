@@ -61,8 +61,11 @@ class ViewBar(QToolBar):
         self.freeze.setIcon(signs.icon(signs.FROZEN, colours.text, colours.button))
 
     def show_span(self, span_s: float) -> None:
-        """Show which span is chosen."""
-        self._spans[span_s].setChecked(True)
+        """Show which span is chosen; one that has no name leaves none of them pressed."""
+        named = self._spans.get(span_s)
+        self._span_group.setExclusive(named is not None)
+        for made in self._spans.values():
+            made.setChecked(made is named)
 
     def show_frozen(self, frozen: bool) -> None:
         """Show whether the picture stands still."""

@@ -16,7 +16,7 @@ from haip_sync.testing import DevServer, OnRequest, Session
 from monitor_app.main_window import MainWindow
 from monitor_app.model.client_source import ClientSource, open_client
 from monitor_app.model.ingest import Ingest
-from monitor_app.model.lanes import MarkKind
+from monitor_app.model.marks import MarkKind
 from monitor_app.model.status import Status
 from monitor_app.theme import Mode, Theme
 
@@ -75,7 +75,7 @@ def test_pause_stops_the_channel_on_the_wire_and_resume_starts_it(qtbot: QtBot, 
     qtbot.mouseClick(window.control.pause.resume, LEFT)
     session.wait_for(lambda seen: seen.text_count == 1, what="the text")
     assert frames(session, "RESUME_CHANNEL")
-    assert window.ingest.lanes.marks_since(MarkKind.PAUSE_BY_US, "USER", 0.0)
+    assert window.ingest.marks.between(MarkKind.PAUSE_BY_US, "USER", 0.0, float("inf"))
 
 
 def test_a_request_reaches_the_server_and_its_grant_shows(qtbot: QtBot, window: MainWindow, session: Session) -> None:
@@ -89,8 +89,8 @@ def test_a_request_reaches_the_server_and_its_grant_shows(qtbot: QtBot, window: 
     qtbot.waitUntil(lambda: model.index(0, 1).data() == "13 / 100", timeout=TIMEOUT_MS)
     now_s = window.ingest.clock.now_s()
     assert window.ingest.history.window(120.0, now_s).value_at(0, "USER", now_s) == 13.0
-    assert window.ingest.lanes.marks_since(MarkKind.GRANT, "USER", 0.0)
-    assert window.ingest.lanes.marks_since(MarkKind.REQUEST, "USER", 0.0)
+    assert window.ingest.marks.between(MarkKind.GRANT, "USER", 0.0, float("inf"))
+    assert window.ingest.marks.between(MarkKind.REQUEST, "USER", 0.0, float("inf"))
     assert any("grant +7 messages, +2 KiB" in row.text for row in window.ingest.log.rows)
 
 
@@ -121,7 +121,9 @@ def test_a_peers_pause_shows(qtbot: QtBot, window: MainWindow, server: DevServer
     """PAUSE_CHANNEL of the peer's is a state, a mark and a row."""
     server.pause("AGENT")
     qtbot.waitUntil(lambda: status_of(window, "AGENT") is Status.PAUSED_BY_PEER, timeout=TIMEOUT_MS)
-    qtbot.waitUntil(lambda: bool(window.ingest.lanes.marks_since(MarkKind.PAUSE_BY_PEER, "AGENT", 0.0)), timeout=TIMEOUT_MS)
+    qtbot.waitUntil(
+        lambda: bool(window.ingest.marks.between(MarkKind.PAUSE_BY_PEER, "AGENT", 0.0, float("inf"))), timeout=TIMEOUT_MS
+    )
     server.resume("AGENT")
     qtbot.waitUntil(lambda: status_of(window, "AGENT") is Status.IDLE, timeout=TIMEOUT_MS)
 
