@@ -14,6 +14,11 @@ from monitor_app.model.forecast import Books, Forecast, Forecaster, Outlook, Tre
 PLENTY = Books(0.0, 1e9, 1e9)
 
 
+def nothing(_now_s: float) -> float:
+    """Return that nothing went, or came."""
+    return 0.0
+
+
 def run(spend: Callable[[float], float], grant: Callable[[float], float], *, seconds: float, balance: float) -> Forecaster:
     """Let a channel live for a while: `spend` and `grant` return how much has gone and come until a time."""
     forecaster = Forecaster()
@@ -27,7 +32,7 @@ def run(spend: Callable[[float], float], grant: Callable[[float], float], *, sec
 @given(st.floats(0.5, 200.0), st.floats(3.0, 400.0))
 def test_a_steady_fall_ends_where_it_must(per_second: float, lasts_s: float) -> None:
     """Without grants a balance lasts as long as it takes to spend it: that is in the range, and the range is narrow."""
-    forecast = run(lambda t: per_second * t, lambda t: 0.0, seconds=10, balance=per_second * (lasts_s + 10)).forecast(None)
+    forecast = run(lambda t: per_second * t, nothing, seconds=10, balance=per_second * (lasts_s + 10)).forecast(None)
     assert forecast.outlook is Outlook.STARVES
     assert forecast.credit == "messages"
     assert forecast.from_s <= lasts_s * 1.02
@@ -80,8 +85,8 @@ def test_little_that_becomes_more_is_recovering() -> None:
 
 def test_nothing_is_said_too_early() -> None:
     """Before there are a few measurements there is no forecast to speak of; an idle channel never starves."""
-    assert run(lambda t: 50.0 * t, lambda t: 0.0, seconds=1, balance=60.0).forecast(None).outlook is Outlook.STABLE
-    assert run(lambda t: 0.0, lambda t: 0.0, seconds=10, balance=1.0).forecast(None).outlook is Outlook.STABLE
+    assert run(lambda t: 50.0 * t, nothing, seconds=1, balance=60.0).forecast(None).outlook is Outlook.STABLE
+    assert run(nothing, nothing, seconds=10, balance=1.0).forecast(None).outlook is Outlook.STABLE
 
 
 def test_a_new_epoch_begins_anew() -> None:
@@ -115,7 +120,7 @@ def test_a_range_is_in_order_and_grows_with_the_balance(steps: list[tuple[float,
 @pytest.mark.parametrize(
     ("forecast", "text"),
     [
-        (Forecast(Outlook.STARVES, "bytes", 13.6, 20.2), "14–20 s"),
+        (Forecast(Outlook.STARVES, "bytes", 13.6, 20.2), "14\N{EN DASH}20 s"),
         (Forecast(Outlook.STARVES, "bytes", 13.6, 14.4), "14 s"),
         (Forecast(Outlook.STARVES, "bytes", 11.8, math.inf), "12+ s"),
         (Forecast(Outlook.STABLE, "messages"), "stable"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -107,7 +108,7 @@ def test_every_moment_belongs_to_one_state(changes: list[tuple[Light, float]], f
         runs.enter(state, now_s)
         runs.extend(now_s)
     known = [run for run in runs.between(0.0, now_s) if run.end_s > run.start_s]
-    assert all(before.end_s == after.start_s for before, after in zip(known, known[1:], strict=False))
+    assert all(before.end_s == after.start_s for before, after in pairwise(known))
     total_s = sum(runs.seconds(from_s, from_s + span_s).values())
     assert total_s <= max(0.0, min(from_s + span_s, now_s) - from_s) + 1e-3
     if len(changes) < 8:
