@@ -19,26 +19,29 @@ from PySide6.QtCore import (
     QCoreApplication,
     QEvent,
     QEventLoop,
-    QMessageLogContext,
     QObject,
     QTimer,
-    QtMsgType,
     Slot,
     qInstallMessageHandler,
 )
 from PySide6.QtWidgets import QApplication
 
 from haip_sync import HAIPClient
+from monitor_app import qt_messages
+from monitor_app.crash import CrashWatch
 from monitor_app.demo import Demo
 from monitor_app.main_window import MainWindow
 from monitor_app.model.client_source import ClientSource, open_client
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.text_table import render
 from monitor_app.options import Options
+from monitor_app.settings import Settings
 from monitor_app.theme import Mode, Theme
+from monitor_app.views.text_dialog import TextDialog
 
 _TABLE_MS = 1000
 _OK, _FAILED = 0, 1
+_GRAVE = "last-fatal-error.txt"
 
 
 def run(options: Options, *, has_screen: bool) -> int:
@@ -50,7 +53,7 @@ def run(options: Options, *, has_screen: bool) -> int:
         source = ClientSource(demo.start(), name="demo") if demo else ClientSource(factory=open_client, name="monitor")
         session = Session(application, source, options, has_screen=has_screen)
         if options.url is not None:
-            source.connect_to(options.url, options.token)
+            session.connect_to(options.url, options.token)
         return session.run()
     finally:
         if demo is not None:
@@ -112,13 +115,41 @@ class Session(QObject):
         self._ingest = Ingest(source)
         self._code = _OK
         self._loop = QEventLoop(self)
-        self.window = MainWindow(self._ingest, Theme(Mode(options.theme)), _title(source))
+        # A picture is to look the same wherever it is taken.
+        self._settings = None if options.screenshot is not None else Settings()
+        self._ingest.commands.read_only = options.read_only
+        self.window = MainWindow(self._ingest, Theme(self._mode()), _title(source), self._settings)
+        self.window.steering.look_only(read_only=options.read_only)
+        self._crashes = CrashWatch(self.window, self._ingest, has_screen=has_screen)
+        self._crashes.quit_wanted.connect(self.window.close)
         if options.size is not None:
             self.window.resize(*options.size)
         self.window.show_span(options.span_s)
         self.window.closed.connect(self._loop.quit)
         self._table = _timer(self, _TABLE_MS, self._on_table) if not has_screen else None
         self._end = self._end_timer()
+
+    def _mode(self) -> Mode:
+        """Return the theme that was asked for, or else the one that was chosen last."""
+        if self._options.theme is not None:
+            return Mode(self._options.theme)
+        return Mode.SYSTEM if self._settings is None else self._settings.theme
+
+    def connect_to(self, url: str, token: str | None) -> None:
+        """Connect to the server of the command line, and remember it once the connection stands."""
+        self._ingest.commands.connect_to(url, token)
+        self.window.dialogs.expect(url)
+
+    def _tell_of_last_end(self) -> None:
+        """Show what the last run wrote down when Qt ended it: then it could not show anything any more."""
+        if self._settings is None:
+            return
+        path = self._settings.path.with_name(_GRAVE)
+        qt_messages.keep_fatal_in(path)
+        text = qt_messages.take_last_fatal(path)
+        if text:
+            sentence = "The monitor ended with this error when it ran last. Please copy it into a bug report."
+            TextDialog("The last run did not end well", sentence, text, self.window).open()
 
     def _end_timer(self) -> QTimer | None:
         if self._options.duration_s is None:
@@ -131,14 +162,16 @@ class Session(QObject):
         """Show the window and return when it is closed: by hand, by the clock or by Ctrl-C."""
         timers = [timer for timer in (self._table, self._end) if timer is not None]
         try:
-            with _interruptible(self._loop.quit):
+            with _interruptible(self._loop.quit), self._crashes.watching():
                 self.window.start()
+                self._tell_of_last_end()
                 for timer in timers:
                     timer.start()
                 self._loop.exec()
         finally:
             for timer in timers:
                 timer.stop()
+            qt_messages.keep_fatal_in(None)
             self.window.close()
             self.window.deleteLater()
             self._application.processEvents()
@@ -192,14 +225,8 @@ def _new_application() -> QApplication:
     application = QApplication([sys.argv[0] if sys.argv else "haip-monitor"])
     application.setApplicationName("haip-monitor")
     application.setStyle("Fusion")
-    qInstallMessageHandler(_on_qt_message)
+    qInstallMessageHandler(qt_messages.handle)
     return application
-
-
-def _on_qt_message(_kind: QtMsgType, _context: QMessageLogContext, text: str) -> None:
-    """Pass on what Qt says, but for the one remark that the offscreen platform makes about every window."""
-    if "propagateSizeHints" not in text and sys.stderr is not None:
-        sys.stderr.write(f"{text}\n")
 
 
 @contextmanager

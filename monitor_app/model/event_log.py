@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
+
+import msgspec
 
 from haip_sync import (
     ChannelPaused,
@@ -18,18 +20,37 @@ from haip_sync import (
     ErrorReported,
     Event,
     HandshakeCompleted,
+    Message,
+    SendAdmitted,
     WarningRaised,
 )
+from monitor_app.model.audit import AuditEntry
+from monitor_app.model.cutting import cut, one_line
 from monitor_app.model.source import Notice
-from monitor_app.model.units import format_bytes, format_count, format_credit, short_session
+from monitor_app.model.units import (
+    format_bytes,
+    format_count,
+    format_credit,
+    format_duration,
+    format_messages,
+    short_session,
+)
 
-MAX_ROWS: Final = 5_000
+MAX_ROWS: Final = 100_000
+_PREVIEW: Final = 160
+"""Characters of a message that stand in its row."""
+_MAX_KINDS: Final = 100
+_TOLD_OTHERWISE: Final = frozenset({"FLOW_UPDATE", "PAUSE_CHANNEL", "RESUME_CHANNEL", "HAI", "ERROR", "PING", "PONG"})
+"""Frames that are events of their own, or no news."""
+_SHORT_WAIT_S: Final = 0.05
+"""Waits below this read as none."""
 
 
 class Tone(Enum):
     """How a row looks: its sign and colour."""
 
     RECEIVED = "received"
+    SENT = "sent"
     OURS = "ours"
     STARVED = "starved"
     PAUSE_BY_US = "pause by us"
@@ -52,6 +73,8 @@ class LogRow:
     text: str
     """One sentence."""
     tone: Tone
+    detail: object = field(default=None, compare=False, repr=False)
+    """What stands behind it, for the inspector: an event, an action, a notice, or plain data that is cut to size."""
 
 
 class EventLog:
@@ -60,11 +83,13 @@ class EventLog:
     Attributes:
         rows: Oldest first.
         first: The number of `rows[0]`; how many rows were dropped so far.
+        kinds: Every kind that has occurred, for a filter to offer.
     """
 
     def __init__(self, max_rows: int = MAX_ROWS) -> None:
         self.rows: deque[LogRow] = deque()
         self.first = 0
+        self.kinds: set[str] = set()
         self._max_rows = max_rows
 
     @property
@@ -75,6 +100,8 @@ class EventLog:
     def add(self, row: LogRow) -> None:
         """Append a row; the oldest goes when there are too many."""
         self.rows.append(row)
+        if len(self.kinds) < _MAX_KINDS:  # a peer chooses the codes of its errors
+            self.kinds.add(row.kind)
         if len(self.rows) > self._max_rows:
             self.rows.popleft()
             self.first += 1
@@ -82,6 +109,13 @@ class EventLog:
 
 def row_of_event(event: Event) -> LogRow | None:
     """Return the row that stands for `event`; None for events that the log leaves out."""
+    if isinstance(event, Message):
+        return None if event.type in _TOLD_OTHERWISE else _received(event)
+    row = _row(event)
+    return None if row is None else replace(row, detail=event)
+
+
+def _row(event: Event) -> LogRow | None:
     match event:
         case CreditGranted():
             return LogRow(event.time_s, event.channel, "FLOW_UPDATE", _granted(event), Tone.RECEIVED)
@@ -92,6 +126,8 @@ def row_of_event(event: Event) -> LogRow | None:
             return _paused(event)
         case ChannelResumed():
             return _resumed(event)
+        case SendAdmitted():
+            return LogRow(event.time_s, event.channel, event.event_type, _admitted(event), Tone.SENT)
         case _:
             return _row_of_connection_event(event)
 
@@ -145,7 +181,24 @@ def _handshake(event: HandshakeCompleted) -> str:
     return f"HAIP {event.haip_version}, dialect {event.dialect}, {session}; {first}"
 
 
-def row_of_notice(notice: Notice) -> LogRow:
-    """Return the row that stands for the result of a command."""
+def _received(event: Message) -> LogRow:
+    """Return the row of a message. It keeps what is worth showing of the payload, and not the payload."""
+    detail = {"event": "Message", **cut(msgspec.structs.asdict(event))}
+    text = event.payload if isinstance(event.payload, str) else msgspec.json.encode(detail["payload"]).decode()
+    return LogRow(event.time_s, event.channel, event.type, one_line(text, _PREVIEW), Tone.RECEIVED, detail)
+
+
+def _admitted(event: SendAdmitted) -> str:
+    of_what = f" of {event.message_id}" if event.message_id else ""
+    frames = "1 frame" if event.frames == 1 else f"{format_count(event.frames)} frames"
+    waited = f" after {format_duration(event.wait_s)}" if event.wait_s >= _SHORT_WAIT_S else ""
+    return f"sent {frames}{of_what}{waited}; spent {format_messages(event.messages)}, {format_bytes(event.byte_credits)}"
+
+
+def row_of_notice(notice: Notice, entry: AuditEntry | None = None) -> LogRow:
+    """Return the row that stands for the result of a command; with the operator's action that it answers, who and why."""
     tone = Tone.OURS if notice.ok else Tone.TROUBLE
-    return LogRow(notice.time_s, notice.channel, notice.action, notice.result, tone)
+    if entry is None:
+        return LogRow(notice.time_s, notice.channel, notice.action, notice.result, tone, notice)
+    why = f": “{entry.reason}”" if entry.reason and entry.reason not in notice.result else ""
+    return LogRow(notice.time_s, notice.channel, notice.action, f"{notice.result} (by {entry.who}{why})", tone, entry)

@@ -17,6 +17,7 @@ from haip_sync import (
     RequestExpired,
     SendBlocked,
 )
+from monitor_app.model.audit import AuditEntry, sentence_of
 from monitor_app.model.marks import MarkKind, Marks
 from monitor_app.model.source import Notice
 from monitor_app.model.tracker import ChannelTracker
@@ -51,9 +52,11 @@ class Happenings:
             case ErrorReported():
                 self._marks.add(MarkKind.ERROR, event.channel, event.time_s, lambda: f"{event.code}: {event.message}")
 
-    def take_notice(self, notice: Notice) -> None:
-        """Mark what the operator did to a channel."""
-        if notice.channel is not None:
+    def take_notice(self, notice: Notice, entry: AuditEntry | None) -> None:
+        """Mark what an operator did: when it was done, with who, why and what came of it where the audit trail has it."""
+        if entry is not None:
+            self._marks.add(MarkKind.ACTION, entry.channel, entry.time_s, partial(sentence_of, entry))
+        elif notice.channel is not None:
             self._marks.add(MarkKind.ACTION, notice.channel, notice.time_s, lambda: f"{notice.action}: {notice.result}")
 
     def _granted(self, event: CreditGranted) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from haip_sync import ConnectionState, Event
+from monitor_app.model.audit import AuditEntry, AuditTrail
 from monitor_app.model.channel_view import ChannelView, in_order
 from monitor_app.model.clock import Clock
+from monitor_app.model.commands import Commands
 from monitor_app.model.event_log import EventLog, LogRow, Tone, row_of_event, row_of_notice
 from monitor_app.model.explanations import lacks
 from monitor_app.model.happenings import Happenings
@@ -39,6 +41,9 @@ class Ingest:
         dropped: Events that the buffer lost so far.
         lag_s: How old the oldest event of the last tick was when it was taken, 0.0 when there was none.
         answered: By channel and action, what came of the last command.
+        answered_for_all: By action, what came of the last command that concerns the whole connection.
+        audit: What the operator did in this session.
+        commands: The way to the source for everything that an operator does.
     """
 
     def __init__(self, source: Source, clock: Clock | None = None) -> None:
@@ -48,14 +53,17 @@ class Ingest:
         self.lag_s = 0.0
         self.log = EventLog()
         self.visibility = Visibility()
+        self.audit = AuditTrail(self.clock)
+        self.commands = Commands(source, self.audit, self.clock)
         self.reset()
 
     def reset(self) -> None:
-        """Forget what belongs to one address; the log stays."""
+        """Forget what belongs to one address; the log and the audit trail stay."""
         self.history = History()
         self.marks = Marks()
         self.connection: ConnectionState | None = None
         self.answered: dict[tuple[str, str], Notice] = {}
+        self.answered_for_all: dict[str, Notice] = {}
         self._trackers: dict[str, ChannelTracker] = {}
         self._happenings = Happenings(self.marks, self._trackers)
         self._reported_starved: set[str] = set()
@@ -65,7 +73,9 @@ class Ingest:
         now_s = self.clock.now_s()
         self._drain(now_s)
         for notice in self.source.take_notices():
-            self._take_notice(notice)
+            self._take_notice(notice, self.audit.answer(notice))
+        for notice, entry in self.commands.take_refusals():
+            self._take_notice(notice, entry)
         snapshot = self.source.snapshot()
         if snapshot is not None:
             self._take_snapshot(snapshot, now_s)
@@ -109,10 +119,12 @@ class Ingest:
             self.log.add(row)
         self._happenings.take(event)
 
-    def _take_notice(self, notice: Notice) -> None:
-        self.log.add(row_of_notice(notice))
-        self._happenings.take_notice(notice)
-        if notice.channel is not None:
+    def _take_notice(self, notice: Notice, entry: AuditEntry | None) -> None:
+        self.log.add(row_of_notice(notice, entry))
+        self._happenings.take_notice(notice, entry)
+        if notice.channel is None:
+            self.answered_for_all[notice.action] = notice
+        else:
             self.answered[notice.channel, notice.action] = notice
 
     def _take_snapshot(self, snapshot: ConnectionState, now_s: float) -> None:

@@ -27,14 +27,10 @@ class AnswerStrip(QToolBar):
         look: Chooses the channel that the sentence is about.
 
     Signals:
-        requested: Ask for credit: channel, messages, bytes.
-        resumed: Resume a channel.
         reconnect_wanted: Connect again.
         chosen: Look at a channel.
     """
 
-    requested = Signal(str, int, int)
-    resumed = Signal(str)
     reconnect_wanted = Signal()
     chosen = Signal(str)
 
@@ -95,7 +91,10 @@ class AnswerStrip(QToolBar):
         self.action.setVisible(answer.offer.remedy is not Remedy.NONE)
         self.action.setText(answer.offer.text)
         self.action.setAccessibleName(f"{answer.offer.text} for {answer.channel}")
-        self.action.setDisabled(answer.offer.remedy is Remedy.RECONNECT and self._ingest.source.connecting)
+        busy = answer.offer.remedy is Remedy.RECONNECT and self._ingest.source.connecting
+        locked = "" if answer.offer.remedy is Remedy.RECONNECT else self._ingest.commands.locked
+        self.action.setDisabled(busy or bool(locked))
+        self.action.setToolTip(locked)
 
     def _dress(self, answer: Answer) -> None:
         colours = self._theme.colours
@@ -116,9 +115,9 @@ class AnswerStrip(QToolBar):
         offer, channel = self._answer.offer, self._answer.channel or ""
         match offer.remedy:
             case Remedy.REQUEST:
-                self.requested.emit(channel, offer.messages, offer.byte_credits)
+                self._ingest.commands.request(channel, offer.messages, offer.byte_credits)
             case Remedy.RESUME:
-                self.resumed.emit(channel)
+                self._ingest.commands.resume(channel)
             case Remedy.RECONNECT:
                 self.reconnect_wanted.emit()
 

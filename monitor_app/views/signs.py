@@ -96,7 +96,7 @@ _TURN: Final = _sign(line=_turn())
 _CHECK: Final = _sign(line=_lines(((1.5, 6.5), (4.5, 9.5), (10.5, 2.5))))
 _GRANT: Final = _sign(fill=_polygon((2, 3), (10, 3), (6, 10)))
 _DOWN: Final = _sign(line=_lines(((6, 1.5), (6, 10.5)), ((2.8, 7.4), (6, 10.6), (9.2, 7.4))))
-_UP: Final = _sign(line=_lines(((6, 11), (6, 2)), ((2.8, 5.2), (6, 1.9), (9.2, 5.2))))
+_UP: Final = _sign(line=_lines(((6, 10.5), (6, 1.5)), ((2.8, 4.6), (6, 1.4), (9.2, 4.6))))
 _DOT: Final = _sign(fill=_ring(1.8))
 
 STATUS_SIGNS: Final = {
@@ -120,6 +120,7 @@ MARK_SIGNS: Final = {
 }
 TONE_SIGNS: Final = {
     Tone.RECEIVED: _DOWN,
+    Tone.SENT: _UP,
     Tone.OURS: _FLAG,
     Tone.STARVED: _STARVED,
     Tone.PAUSE_BY_US: _PAUSED_BY_US,
@@ -145,6 +146,16 @@ BUSY: Final = _sign(line=_polygon((2.5, 1), (9.5, 1), (2.5, 11), (9.5, 11)))
 RESUME: Final = _sign(line=_polygon((3, 1.5), (10, 6), (3, 10.5)))
 PAUSE: Final = _sign(fill=_two_bars())
 TURN: Final = _TURN
+STARVED: Final = _STARVED
+LOCK: Final = _sign(
+    line=_lines(((3.8, 5.5), (3.8, 3.6), (4.6, 2), (7.4, 2), (8.2, 3.6), (8.2, 5.5))),
+    fill=_polygon((2.2, 5.5), (9.8, 5.5), (9.8, 11), (2.2, 11)),
+)
+UNLOCKED: Final = _sign(
+    line=_lines(
+        ((3.8, 5.5), (3.8, 3.2), (4.6, 1.6), (7.4, 1.6), (8.2, 3.2)), ((2.2, 5.5), (9.8, 5.5), (9.8, 11), (2.2, 11), (2.2, 5.5))
+    )
+)
 CHECK: Final = _CHECK
 TROUBLE: Final = _TROUBLE
 OFFLINE: Final = STATUS_SIGNS[Status.OFFLINE]

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.servers import Server
 from monitor_app.model.source import Failure
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.parts import button, label, wrapping_label
 
-_NOTHING_YET = Failure(title="Nothing to watch yet", text="Connect to a server: File, Connect….")
+_NOTHING_YET = Failure(
+    title="Nothing to watch yet",
+    text="Connect to a server, by its address and, if it asks for one, a token: File, Connect… (Ctrl+N).",
+)
+_MOST_SERVERS = 6
 
 
 class _Notice(QFrame):
@@ -68,7 +75,13 @@ class _Notice(QFrame):
 
 
 class TroublePage(_Notice):
-    """Fills the centre while there was no connection yet."""
+    """Fills the centre while there was no connection yet.
+
+    Signals:
+        server_chosen: Connect to this remembered server; its address.
+    """
+
+    server_chosen = Signal(str)
 
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
         super().__init__(ingest, theme, "page")
@@ -84,7 +97,32 @@ class TroublePage(_Notice):
         layout.addLayout(self._head())
         layout.addWidget(self.text)
         layout.addLayout(buttons)
+        self._heading = label("Servers that you were connected to", "title")
+        layout.addSpacing(12)
+        layout.addWidget(self._heading)
+        self._servers = QVBoxLayout()
+        layout.addLayout(self._servers)
         layout.addStretch(1)
+        self.show_servers(())
+
+    def show_servers(self, servers: Sequence[Server]) -> None:
+        """Offer the remembered servers, the latest first."""
+        while (item := self._servers.takeAt(0)) is not None:
+            gone = item.widget()
+            if gone is not None:
+                gone.deleteLater()
+        self._heading.setVisible(bool(servers))
+        for server in servers[:_MOST_SERVERS]:
+            made = button(f"{server.title}…", f"Connect to {server.title}")
+            made.setProperty("address", server.address)
+            made.clicked.connect(self._on_server_clicked)
+            self._servers.addWidget(made, 0, Qt.AlignmentFlag.AlignLeft)
+
+    @Slot()
+    def _on_server_clicked(self) -> None:
+        clicked = self.sender()
+        if clicked is not None:
+            self.server_chosen.emit(str(clicked.property("address")))
 
 
 class TroubleBanner(_Notice):

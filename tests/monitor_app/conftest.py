@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+# Nothing that a test does is remembered in the settings of whoever runs it, nor in those of another test's process.
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="haip-monitor-tests-")
 
 import msgspec
 import pytest
@@ -18,7 +22,8 @@ from haip_sync import ChannelState, ConnectionState, Event
 from monitor_app.main_window import MainWindow
 from monitor_app.model.clock import Clock
 from monitor_app.model.ingest import Ingest
-from monitor_app.model.source import Drained, Failure, Notice
+from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
+from monitor_app.model.strategy_plan import StrategyPlan
 from monitor_app.theme import Mode, Theme
 
 CHANNELS = ("USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT")
@@ -87,6 +92,8 @@ class FakeSource:
         self.dropped = 0
         self.notices: deque[Notice] = deque()
         self.calls: list[tuple[object, ...]] = []
+        self.steering_refused: str | None = None
+        self.waiting: dict[str, list[QueuedMessage]] = {}
 
     def change(self, channel: str, **changes: object) -> None:
         """Change one channel."""
@@ -140,6 +147,22 @@ class FakeSource:
         """Note the call."""
         self.calls.append(("send", channel, text))
 
+    def clear_queue(self, channel: str) -> None:
+        """Note the call."""
+        self.calls.append(("clear_queue", channel))
+
+    def use_strategy(self, plan: StrategyPlan) -> None:
+        """Note the call."""
+        self.calls.append(("use_strategy", plan))
+
+    def queued(self, channel: str) -> Sequence[QueuedMessage]:
+        """Return what was put there."""
+        return tuple(self.waiting.get(channel, ()))
+
+    def watch_messages(self, *, wanted: bool) -> None:
+        """Note the call."""
+        self.calls.append(("watch_messages", wanted))
+
     def close(self) -> None:
         """Note the call."""
         self.calls.append(("close",))
@@ -186,12 +209,19 @@ def window(qtbot: object, source: FakeSource, clock: StillClock) -> Iterator[Mai
     made = MainWindow(Ingest(source, clock), Theme(Mode.DARK), "test")
     made.resize(1280, 800)
     made.show()
-    made.share_out_space()
+    made.docks.share_out_space()
     QApplication.processEvents()
     made.refresh()
     yield made
     made.close()
     made.deleteLater()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def settings_go() -> Iterator[None]:
+    """Remove the folder of settings of this run."""
+    yield
+    shutil.rmtree(os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -218,9 +218,12 @@ def test_connect_asks_for_an_address_and_a_token(qtbot: QtBot, window: MainWindo
         source.address = url
 
     source.connect_to = move
-    dialog.accept()
+    qtbot.mouseClick(dialog.connect_button, LEFT)
     assert source.calls == [("ws://other:2", "secret")]
     assert window.ingest.history.channels == ()
+    assert dialog.isVisible()
+    window.refresh()
+    assert not dialog.isVisible()
 
 
 def test_space_freezes_and_l_follows(qtbot: QtBot, window: MainWindow, clock: Any) -> None:
@@ -290,8 +293,8 @@ def test_the_span_can_be_chosen_in_bar_and_menu(window: MainWindow) -> None:
 @pytest.mark.parametrize(("mode", "colours"), [(Mode.LIGHT, LIGHT), (Mode.DARK, DARK)])
 def test_the_theme_can_be_chosen(window: MainWindow, mode: Mode, colours: object) -> None:
     """Both themes dress every part without a word of Qt's."""
-    window.actions_._modes[Mode.SYSTEM].trigger()
-    window.actions_._modes[mode].trigger()
+    window.actions_.modes[Mode.SYSTEM].trigger()
+    window.actions_.modes[mode].trigger()
     window.refresh()
     assert window._theme.colours is colours
     assert not window.grab().isNull()
@@ -364,8 +367,8 @@ def test_closing_ends_the_source_and_the_timers(qtbot: QtBot, window: MainWindow
 
 def test_docks_can_be_closed_and_brought_back(window: MainWindow) -> None:
     """A closed dock comes back by its entry in the View menu; P brings the control dock back."""
-    dock = window._docks["control"]
+    dock = window.docks.by_name["control"]
     dock.close()
     assert not dock.isVisible()
-    window._on_pause()
+    window.actions_.pause.trigger()
     assert dock.isVisible()
