@@ -63,7 +63,7 @@ class Docks:
         rest = max(400, self._window.width() - (296 if wide else 280))
         self._window.resizeDocks([docks["log"], docks["inspector"]], [rest * 7 // 10, rest * 3 // 10], sideways)
         self._window.resizeDocks([docks["log"]], [184 if wide else 152], Qt.Orientation.Vertical)
-        self._window.resizeDocks([docks["channels"], docks["figures"]], [352, 240 if wide else 140], Qt.Orientation.Vertical)
+        self._window.resizeDocks([docks["channels"], docks["figures"]], [360, 210 if wide else 140], Qt.Orientation.Vertical)
 
     def reset(self) -> None:
         """Put every dock where it was on the first day."""

@@ -24,6 +24,8 @@ HORIZON_S: Final = 600.0
 VAGUE_HORIZON_S: Final = 30.0
 """The same where nobody can say when it would be at the latest."""
 _LEAST_STEPS: Final = 4
+_SURE: Final = 1.5
+"""How many times its error a fall must be to be one."""
 _SILENT: Final = 2.0
 """A peer that has granted nothing for so many of its usual pauses may never grant again."""
 _LEAST_ERROR: Final = 0.1
@@ -127,7 +129,7 @@ class Trend:
             return None
         weight = self._weight(STEP_S)
         error = max(math.sqrt(self._variance * weight / (2 - weight)), self._fall * _LEAST_ERROR)
-        if self._fall <= error:
+        if self._fall <= _SURE * error:
             return None
         fastest = max(self._fall + error, self._spend) if self._silent else self._fall + error
         from_s, to_s = balance / fastest, balance / (self._fall - error)

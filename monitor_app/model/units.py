@@ -6,6 +6,7 @@ import math
 from typing import Final
 
 KIB: Final = 1024
+MIB: Final = 1024 * 1024
 MINUS: Final = "\N{MINUS SIGN}"
 NONE: Final = "\N{EN DASH}"
 """What stands where there is no value."""
@@ -123,3 +124,9 @@ def format_number(value: float) -> str:
 def format_share(share: float) -> str:
     """Return a part of a whole in percent; what is there and rounds to nothing is less than one."""
     return "<1 %" if 0 < share < _LEAST_PERCENT else f"{share * 100:.0f} %"
+
+
+def format_part(part: int, whole: int) -> tuple[str, str]:
+    """Return bytes and what they are a part of for narrow cells, in one unit that the whole names: `12`, `96 K`."""
+    unit, name = (MIB, "M") if whole >= MIB else (KIB, "K")
+    return format_number(round(part / unit, 1)), f"{format_number(round(whole / unit, 1))} {name}"

@@ -32,8 +32,8 @@ class Column(IntEnum):
 
 
 HEADINGS: Final = {
-    Side.SEND: ("Channel", "Messages", "KiB", "Backlog", "Rate", "Starves in"),
-    Side.RECEIVE: ("Channel", "May send", "KiB", "Used", "Received", "Given back"),
+    Side.SEND: ("Channel", "Messages", "Bytes", "Backlog", "Rate", "Starves in"),
+    Side.RECEIVE: ("Channel", "May send", "Bytes", "Used", "Received", "Given back"),
 }
 
 

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.forecast import Outlook
 from monitor_app.model.status import LOW_SHARE, Status
-from monitor_app.model.units import format_count, plain_kib
+from monitor_app.model.units import format_count, format_part
 from monitor_app.model.visibility import Visibility
 from monitor_app.theme import Theme
 from monitor_app.views.channel_cells import Column, Side, balance, two_lines, why
@@ -82,9 +82,9 @@ class ChannelDelegate(QStyledItemDelegate):
         painter.setFont(sized(option.font, 11))
         if column in {Column.MESSAGES, Column.BYTES}:
             now, cap, peak = balance(view, column, self.side)
-            words = format_count if column is Column.MESSAGES else plain_kib
+            texts = (format_count(now), format_count(cap)) if column is Column.MESSAGES else format_part(now, cap)
             credit = "messages" if column is Column.MESSAGES else "bytes"
-            self._paint_balance(painter, upper, words(now), words(cap), view, credit)
+            self._paint_balance(painter, upper, *texts, view, credit)
             self._paint_bar(painter, lower, view, now, cap, peak, row)
         else:
             self._paint_numbers(painter, upper, lower, view, column)
