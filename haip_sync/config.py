@@ -27,6 +27,7 @@ DEFAULT_MAX_NESTING: Final = 64
 DEFAULT_MAX_CHANNELS: Final = 1_024
 DEFAULT_MAX_UNTAKEN_BYTES: Final = 64 << 20
 DEFAULT_MAX_UNWRITTEN_ANSWERS_BYTES: Final = 16 << 20
+DEFAULT_MAX_REPLAY_BYTES: Final = 16 << 20
 DEFAULT_MAX_LOG_LINES_PER_S: Final = 20
 _MOST_NESTING: Final = 500
 """The JSON decoder itself gives up not far above."""
@@ -170,16 +171,16 @@ class FlowControlConfig:
 
 @dataclass(frozen=True)
 class ReconnectPolicy:
-    """What to do when the line breaks. This version of the client does not reconnect: it accepts `enabled=False` only."""
+    """What to do when a line breaks that has stood; `connect` itself tries once. Which ends count: WIRE.md, "Reconnecting"."""
 
     enabled: bool = True
     """Whether to connect again."""
     initial_delay: float = 0.5
     """Seconds before the first attempt; each further one waits twice as long."""
     max_delay: float = 30.0
-    """Most seconds between two attempts."""
+    """Most seconds to wait before an attempt."""
     max_attempts: int | None = None
-    """How often to try; None: for ever."""
+    """How often to try in one outage, which ends with a handshake; None: for ever."""
     jitter: float = 0.2
     """Part of a delay, 0 to 1, that is left to chance, so that clients do not come back all at once."""
 
@@ -226,6 +227,8 @@ class Limits:
     answered with FLOW_CONTROL_VIOLATION, whatever credit there is for it; a single frame is always taken in."""
     max_unwritten_answers_bytes: int = DEFAULT_MAX_UNWRITTEN_ANSWERS_BYTES
     """What may stand unwritten before a peer that asks for answers and reads none is given up."""
+    max_replay_bytes: int = DEFAULT_MAX_REPLAY_BYTES
+    """What is kept of our own frames for a peer that asks for them again or resumes, or the latest frames, if they are larger."""
     max_log_lines_per_s: int = DEFAULT_MAX_LOG_LINES_PER_S
     """Warnings about the peer that are logged in one second; the rest are counted, and their number logged."""
 
@@ -236,6 +239,7 @@ class Limits:
             "max_channels",
             "max_untaken_bytes",
             "max_unwritten_answers_bytes",
+            "max_replay_bytes",
             "max_log_lines_per_s",
         ):
             check_count(f"limits.{name}", getattr(self, name), minimum=1)

@@ -13,6 +13,7 @@ HAIPError
 ├── ProtocolError                         a rule of HAIP was broken: by us (local) or by the peer (remote)
 ├── UnsupportedByPeerError                the peer does not accept this type; nothing was sent
 ├── DeadlockError                         a blocking call from a listener, which could never be answered
+├── ForkedError                           a call in a forked child; nothing was done, and the parent's client goes on
 ├── FlowControlError                      no credit, and the caller did not want to wait; nothing was sent
 │   ├── FlowControlTimeout (HAIPTimeout)  no credit within the deadline; nothing was sent
 │   ├── MessageTooLargeError              a frame that no credit could ever cover; nothing was sent
@@ -94,6 +95,13 @@ class DeadlockError(HAIPError):
     """A listener made a call that waits for what only later events can bring. Nothing was sent."""
 
 
+class ForkedError(HAIPError):
+    """A call in a child process that was forked from the client's. Nothing was done; the parent's client goes on as before.
+
+    A forked child has none of the client's threads, and shares its socket. Make a client of its own there, or start it by spawn.
+    """
+
+
 class WaitCause(Enum):
     """What a sender waits for."""
 
@@ -155,12 +163,13 @@ class QueueFullError(FlowControlError):
 
 
 class NotSentError(HAIPError):
-    """A queued message that will never be sent, and nothing of it was. `reason`: cleared, cancelled, dropped or closed.
+    """A queued message that will never be sent, and nothing of it was.
 
-    The last where the client was closed, or the message's transaction ended.
+    `reason`: cleared, cancelled or dropped; closed: the client was closed, or the message's transaction ended; lost: its turn had
+    come when the line broke, and the session did not go on; refused: after a reconnect the peer takes no such message.
     """
 
-    def __init__(self, message: str, *, reason: Literal["cleared", "cancelled", "dropped", "closed"]) -> None:
+    def __init__(self, message: str, *, reason: Literal["cleared", "cancelled", "dropped", "closed", "lost", "refused"]) -> None:
         super().__init__(message)
         self.reason = reason
 

@@ -144,6 +144,7 @@ class Outbox:
 
     def length(self, channel: str) -> int:
         """Return how many queued messages of `channel` are not admitted."""
+        self._parking.home.check()
         with self._lock:
             self._turnstile.mend()
             return self._turnstile.gate(channel).queued

@@ -13,6 +13,8 @@ import threading
 import time
 from typing import Protocol
 
+from haip_sync.flow.forking import Home
+
 
 class Condition(Protocol):
     """The part of `threading.Condition` that waking needs."""
@@ -32,10 +34,12 @@ class Parking:
 
     Attributes:
         lock: Guards all of the connection's state: ledgers, queues, seq, the write order, the inbox. Held for arithmetic only.
+        home: The process that it works in; in a forked child the lock must not be touched.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.home = Home()
         # Nobody waits on it: it only tells who holds the lock.
         self._probe = threading.Condition(self.lock)
 

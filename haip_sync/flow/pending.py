@@ -52,6 +52,7 @@ class PendingSend:
 
     def done(self) -> bool:
         """Return whether it is sent, or will never be."""
+        self._parking.home.check()
         return self._outcome is not None
 
     def cancel(self) -> bool:
@@ -70,6 +71,7 @@ class PendingSend:
             DeadlockError: Called by a listener, a callback or a signal handler in mid-work before it is settled.
 
         """
+        self._parking.home.check()
         if self._outcome is None and self._parking.is_held_here():
             raise DeadlockError("called by a signal handler that interrupted another call of this client in the same thread")
         with self._parking.lock:
@@ -94,6 +96,7 @@ class PendingSend:
 
     def add_done_callback(self, callback: DoneCallback) -> None:
         """Have `callback(self)` run on the dispatch thread once it is settled, or soon if it is already."""
+        self._parking.home.check()
         with self._parking.lock:
             if self._outcome is None:
                 self._callbacks.append(callback)

@@ -16,6 +16,29 @@ class Greeted(NamedTuple):
     peer_session_id: str
 
 
+class Resumed(NamedTuple):
+    """The peer's HAI resumes our session: it has everything of ours up to this number. Follows `Greeted`; not on a first line."""
+
+    last_rx_seq: int
+
+
+class NotResumed(NamedTuple):
+    """The peer's HAI does not say what it has of ours: what it has not acknowledged is lost.
+
+    Follows `Greeted`; not on a first line.
+    """
+
+
+class ResumeRefused(NamedTuple):
+    """ERROR RESUME_FAILED or REPLAY_TOO_OLD for our HAI: the peer will not send again what we lack.
+
+    Comes at most once a line, before or after the peer's HAI, which says with `Resumed` or `NotResumed` what it has of ours.
+    """
+
+    code: str
+    message: str
+
+
 class VersionRefused(NamedTuple):
     """No MAJOR in common; the connection cannot go on."""
 
@@ -84,7 +107,23 @@ class Violated(NamedTuple):
 class SequencingStopped(NamedTuple):
     """The peer's `seq` cannot be believed."""
 
-    seq: str
+    seq: str | None
+    """The one that says so; None: they leap, again and again, and nothing ever fills the gaps."""
+
+
+class FramesMissing(NamedTuple):
+    """These numbers of the peer's were waited for and asked for in vain: they are given up. Comes once for each gap."""
+
+    first_seq: int
+    last_seq: int
+
+
+class ReplayAsked(NamedTuple):
+    """REPLAY_REQUEST for numbers of ours that we have used."""
+
+    first_seq: int
+    last_seq: int
+    request_id: str
 
 
 class MajorChanged(NamedTuple):
@@ -99,6 +138,9 @@ class HelloEchoed(NamedTuple):
 
 Happening = (
     Greeted
+    | Resumed
+    | NotResumed
+    | ResumeRefused
     | VersionRefused
     | Granted
     | PauseAsked
@@ -110,6 +152,8 @@ Happening = (
     | UpdateLost
     | Violated
     | SequencingStopped
+    | FramesMissing
+    | ReplayAsked
     | MajorChanged
     | HelloEchoed
     | TransactionHappening

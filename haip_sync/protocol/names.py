@@ -33,6 +33,8 @@ REFUSAL_CODES: Final = frozenset({"INSUFFICIENT_CREDITS", "FLOW_CONTROL_VIOLATIO
 """Codes with which peers refuse a frame for want of credit: published servers say the first, the specification the second."""
 UNSUPPORTED_TYPE: Final = "UNSUPPORTED_TYPE"
 SEQ_VIOLATION: Final = "SEQ_VIOLATION"
+RESUME_FAILED: Final = "RESUME_FAILED"
+REPLAY_TOO_OLD: Final = "REPLAY_TOO_OLD"
 TRANSACTION_NOT_FOUND: Final = "TRANSACTION_NOT_FOUND"
 
 MEDIA_TYPES: Final = frozenset({AUDIO_CHUNK, "AUDIO"})
@@ -66,6 +68,7 @@ ACCEPTED_TYPES: Final = (
     FLOW_UPDATE,
     PAUSE_CHANNEL,
     RESUME_CHANNEL,
+    REPLAY_REQUEST,
     RUN_STARTED,
     RUN_FINISHED,
     RUN_CANCEL,

@@ -1,95 +1,303 @@
-"""The peer's `seq`: what to acknowledge, what is a duplicate, and when to stop believing it (WIRE.md, point 12).
+"""The peer's `seq`: what to acknowledge, what is a duplicate, what is missing, and when to stop believing it (WIRE.md, point 12).
 
 Published servers send `seq` that is not decimal, repeat one, and echo our own envelopes back. The first frame that does not keep
-to the specification switches sequencing off for the connection: from then on everything is delivered and nothing acknowledged.
+to the specification switches sequencing off for the line: from then on everything is delivered and nothing acknowledged.
+
+What comes above a gap is held until the gap is filled or given up; what acts at once (it has no `item`) is only counted.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Iterable
 from enum import Enum
-from typing import Final
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from haip_sync.protocol.gaps import Gap, Gaps, Numbers
+
+T = TypeVar("T")
 
 _DECIMAL = re.compile(r"[1-9][0-9]{0,19}")
-_MOST = 2**64 - 1
+MOST_SEQ: Final = 2**64 - 1
 _REMEMBERED: Final = 1_000
+MOST_HELD: Final = 1_000
+"""Frames that are held above a gap; one more, and the gap is given up."""
+MOST_HELD_BYTES: Final = 16 << 20
+MOST_GAPS: Final = 64
+_MOST_EARLY: Final = 16
+MOST_LEAPS: Final = 5
+"""Gaps one after another of which nothing ever came, before numbers that leap so are no longer believed."""
 
 
 def is_seq(text: str) -> bool:
     """Return whether `text` is a number as HAIP wants them: decimal, 1 to 2^64-1."""
-    return bool(_DECIMAL.fullmatch(text)) and int(text) <= _MOST
+    return bool(_DECIMAL.fullmatch(text)) and int(text) <= MOST_SEQ
 
 
 class Verdict(Enum):
     """What a frame is to its sequence."""
 
     DELIVER = "deliver"
+    HELD = "held"
+    """Something is missing before it: it is among what is released later."""
     DUPLICATE = "duplicate"
     """Seen already, the same id: drop it."""
+    LATE = "late"
+    """It was reported as lost, and what follows it has been delivered: drop it."""
     STOPPED = "stopped"
-    """Deliver it, and report that the peer does not sequence; said once per connection."""
+    """Deliver it after what is released, and report that the peer does not sequence; said once a line."""
 
 
-class InboundSequence:
-    """The numbers of one connection's inbound frames. Not thread-safe.
+class Arrival(NamedTuple, Generic[T]):
+    """A frame, as far as its number goes."""
 
-    A gap is delivered as it stands: the line is ordered, so what is missing will not come by itself. `ack` stays below it.
-    """
+    seq: str
+    id: str
+    is_echo: bool = False
+    """Whether it is our own that came back: its seq is ours, not the peer's."""
+    is_filler: bool = False
+    """Whether it only fills the hole that a control frame left, perhaps under a number that has come."""
+    item: T | None = None
+    """What to hold and release where something is missing before it; None: the frame acts at once."""
+    size: int = 0
+    """How many bytes `item` takes."""
+
+
+class Seen(NamedTuple, Generic[T]):
+    """What a frame comes to."""
+
+    verdict: Verdict
+    lost: tuple[Numbers, ...] = ()
+    """What is given up, to be reported."""
+    released: tuple[T, ...] = ()
+    """What was held and is to be delivered now, in order: after the frame, or before one with `STOPPED`."""
+
+
+class Due(NamedTuple, Generic[T]):
+    """What the time comes to."""
+
+    to_request: tuple[Numbers, ...] = ()
+    """What to ask the peer for."""
+    lost: tuple[Numbers, ...] = ()
+    released: tuple[T, ...] = ()
+    is_stopped: bool = False
+    """Whether sequencing went off: the numbers leap, and no replay brings what they leave out."""
+
+
+_DELIVER: Final[Seen[Any]] = Seen(Verdict.DELIVER)
+_DUPLICATE: Final[Seen[Any]] = Seen(Verdict.DUPLICATE)
+
+
+class InboundSequence(Generic[T]):
+    """The numbers of one session's inbound frames, line after line. Not thread-safe; any thread may read `next_due_s`."""
 
     def __init__(self) -> None:
         self.active = True
-        self._highest_contiguous = 0
+        # The highest number that has come; 0: none has.
+        self._top = 0
+        self._gaps = Gaps()
+        self._held: dict[int, tuple[T, int]] = {}
+        self._held_bytes = 0
         self._ids: OrderedDict[int, str] = OrderedDict()
+        self._given_up: deque[Numbers] = deque(maxlen=MOST_GAPS)
+        self._leaps = 0
+        # On a line after the first the peer's HAI says whether its numbers run on; what came before it is noted until then.
+        self._awaits_hello = False
+        self._early: list[int] = []
 
     @property
     def ack(self) -> int:
-        """The highest contiguous seq received; 0 (to be left out) before the first and once sequencing is off."""
-        return self._highest_contiguous if self.active else 0
+        """The highest contiguous seq received; 0 (to be left out) before the first of a line and once sequencing is off."""
+        return self._contiguous if self.active and not self._awaits_hello else 0
 
-    def observe(self, seq: str, frame_id: str, *, is_echo: bool) -> Verdict:
-        """Take a frame's `seq` in. `is_echo`: the frame carries our own session id, so that its seq is ours, not the peer's."""
+    @property
+    def last_rx_seq(self) -> int:
+        """What a HAI that resumes names: the highest contiguous seq of the earlier lines; 0: there is nothing to resume."""
+        return self._contiguous if self.active and self._awaits_hello else 0
+
+    @property
+    def next_due_s(self) -> float:
+        """When to call `due`; infinite while nothing is missing."""
+        return self._gaps.next_due_s
+
+    @property
+    def _contiguous(self) -> int:
+        gap = self._gaps.first
+        return self._top if gap is None else gap.numbers.first - 1
+
+    # ---- What comes ----------------------------------------------------------------------------------------------------------
+
+    def observe(self, arrival: Arrival[T], now_s: float) -> Seen[T]:
+        """Take a frame in."""
         if not self.active:
-            return Verdict.DELIVER
-        if is_echo or not is_seq(seq):
+            return _DELIVER
+        if arrival.is_echo or not is_seq(arrival.seq):
             return self._stop()
-        number = int(seq)
+        number = int(arrival.seq)
+        if self._awaits_hello:
+            self._early = [*self._early, number][-_MOST_EARLY:]
+            return _DELIVER
         known = self._ids.get(number)
-        if known is not None:
-            return Verdict.DUPLICATE if known == frame_id else self._stop()
-        self._remember(number, frame_id)
-        if not self._highest_contiguous or number == self._highest_contiguous + 1:
-            self._advance(number)
-        return Verdict.DELIVER
+        if known is None:
+            return self._count(number, arrival, now_s)
+        return _DUPLICATE if known == arrival.id or arrival.is_filler else self._stop()
 
-    def _stop(self) -> Verdict:
+    def _count(self, number: int, arrival: Arrival[T], now_s: float) -> Seen[T]:
+        """Take a number in whose frame is not known."""
+        if number <= self._contiguous:
+            return self._late(number, arrival)
+        if number <= self._top and not self._gaps.fill(number, now_s):
+            return _DUPLICATE  # it has come, so long ago that its id is forgotten
+        self._rise(number, now_s)
+        self._remember(number, arrival.id)
+        if arrival.item is not None and number > self._contiguous:
+            return self._hold(number, arrival.item, arrival.size, now_s)
+        return Seen(Verdict.DELIVER, (), self._release()) if self._held else _DELIVER
+
+    def _rise(self, number: int, since_s: float) -> None:
+        """Let the highest number rise to `number`; what lies between is missing."""
+        if number == self._top + 1:
+            self._leaps = 0
+        elif self._top and number > self._top:
+            self._gaps.open(Numbers(self._top + 1, number - 1), since_s)
+        self._top = max(self._top, number)
+
+    def _late(self, number: int, arrival: Arrival[T]) -> Seen[T]:
+        """Take a number below what was delivered in, of an id that is not known: it was given up, or the count begins anew."""
+        if not any(numbers.first <= number <= numbers.last for numbers in self._given_up):
+            return self._stop()
+        self._remember(number, arrival.id)
+        return _DELIVER if arrival.item is None else Seen(Verdict.LATE)
+
+    def _hold(self, number: int, item: T, size: int, now_s: float) -> Seen[T]:
+        self._held[number] = (item, size)
+        self._held_bytes += size
+        self._gaps.begin_patience(now_s)
+        lost: list[Numbers] = []
+        released: list[T] = []
+        while (gap := self._gaps.first) is not None and self._holds_too_much():
+            lost.append(self._give_up(gap))
+            released += self._release()
+        return Seen(Verdict.HELD, tuple(lost), tuple(released))
+
+    def _holds_too_much(self) -> bool:
+        return len(self._held) > MOST_HELD or self._held_bytes > MOST_HELD_BYTES or len(self._gaps) > MOST_GAPS
+
+    def _release(self) -> tuple[T, ...]:
+        """Take out what nothing is missing before any more."""
+        ready = sorted(number for number in self._held if number <= self._contiguous)
+        return tuple(self._let_go(number) for number in ready)
+
+    def _let_go(self, number: int) -> T:
+        item, size = self._held.pop(number)
+        self._held_bytes -= size
+        return item
+
+    def drop(self, seq: str) -> None:
+        """Forget what is held under a number, which stays taken: there was no room for it."""
+        if is_seq(seq) and int(seq) in self._held:
+            self._let_go(int(seq))
+
+    def _stop(self) -> Seen[T]:
         self.active = False
+        lost = tuple(gap.numbers for gap in self._gaps.close_all())
         self._ids.clear()
-        return Verdict.STOPPED
+        return Seen(Verdict.STOPPED, lost, self._release())
 
     def _remember(self, number: int, frame_id: str) -> None:
         self._ids[number] = frame_id
-        if len(self._ids) > _REMEMBERED:
+        while len(self._ids) > _REMEMBERED + len(self._held):
             self._ids.popitem(last=False)
 
-    def _advance(self, number: int) -> None:
-        """Raise the acknowledged number to `number` and on over what arrived early."""
-        while number + 1 in self._ids:
-            number += 1
-        self._highest_contiguous = number
+    # ---- What is missing -----------------------------------------------------------------------------------------------------
 
+    def due(self, now_s: float, *, may_request: bool) -> Due[T]:
+        """Return what the time has come for.
 
-class SentIds:
-    """The ids of our latest frames: an echo is known by them, whatever session the peer puts on it. Not thread-safe."""
+        `may_request`: the peer can be asked to send again; if not, a gap waits half as long.
+        """
+        due = self._gaps.due(now_s)
+        to_request = tuple(gap for gap in due if may_request and not gap.is_requested)
+        for gap in to_request:
+            self._gaps.requested(gap, now_s)
+        found = self._give_up_all(gap for gap in due if gap not in to_request)
+        return found._replace(to_request=tuple(gap.numbers for gap in to_request))
 
-    def __init__(self) -> None:
-        self._ids: OrderedDict[str, None] = OrderedDict()
+    def expire(self, numbers: Numbers) -> None:
+        """Have `due` give these up at once: the peer does not have them any more."""
+        self._gaps.expire(numbers)
 
-    def note(self, frame_id: str) -> None:
-        """Remember a frame of ours. Doing it twice changes nothing."""
-        self._ids[frame_id] = None
-        while len(self._ids) > _REMEMBERED:
-            self._ids.popitem(last=False)
+    def _give_up_all(self, gaps: Iterable[Gap]) -> Due[T]:
+        lost = tuple(map(self._give_up, gaps))
+        released = self._release()
+        if self._leaps < MOST_LEAPS:
+            return Due((), lost, released)
+        stopped = self._stop()
+        return Due((), lost + stopped.lost, released + stopped.released, is_stopped=True)
 
-    def __contains__(self, frame_id: str) -> bool:
-        return frame_id in self._ids
+    def _give_up(self, gap: Gap) -> Numbers:
+        self._gaps.close(gap)
+        self._given_up.append(gap.numbers)
+        self._leaps += gap.is_whole
+        return gap.numbers
+
+    # ---- One line after another ----------------------------------------------------------------------------------------------
+
+    def begin_line(self) -> None:
+        """Begin a new line of the same session. Whether the peer's numbers run on, its HAI says."""
+        if not self.active:
+            self._begin_count()
+        self.active = True
+        self._awaits_hello = self._top > 0
+        self._early = []
+
+    def greet(self, seq: str, *, resumes: bool, now_s: float = 0.0) -> Seen[T]:
+        """Take the number of the peer's HAI in, before it is observed. Where it is above all that has come, the count runs on.
+
+        `resumes`: the peer will send again unasked what we have not received in one piece; what is held comes once more.
+        Otherwise what was missing is lost.
+        """
+        if not (self._awaits_hello and is_seq(seq)):
+            return _DELIVER
+        self._awaits_hello = False
+        number = int(seq)
+        if number <= self._top:
+            return self._end_count()
+        if resumes:
+            self._go_back()
+        ended = _DELIVER if resumes else self._close_gaps()
+        if number > self._top + 1:
+            # What a peer that resumes sends again comes before all that is new: its patience begins when something waits.
+            self._gaps.open(Numbers(self._top + 1, number - 1), math.inf if resumes else now_s)
+        self._top = number - 1
+        for early in self._early:
+            self._gaps.fill(early, now_s)
+        return ended
+
+    def _go_back(self) -> None:
+        """Forget what has come above the first gap."""
+        self._top = self._contiguous
+        self._gaps.close_all()
+        self._held.clear()
+        self._held_bytes = 0
+        for number in [number for number in self._ids if number > self._top]:
+            del self._ids[number]
+
+    def _close_gaps(self) -> Seen[T]:
+        """Give up whatever is missing."""
+        lost = tuple(gap.numbers for gap in self._gaps.close_all())
+        self._given_up.extend(lost)
+        return Seen(Verdict.DELIVER, lost, self._release())
+
+    def _end_count(self) -> Seen[T]:
+        """Give up whatever is missing, and begin to count anew."""
+        ended = self._close_gaps()
+        self._begin_count()
+        return ended
+
+    def _begin_count(self) -> None:
+        self._top = self._leaps = 0
+        self._ids.clear()
+        self._given_up.clear()

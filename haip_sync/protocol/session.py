@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from haip_sync.errors import ProtocolError
 from haip_sync.protocol.dialects import (
@@ -22,17 +22,24 @@ from haip_sync.protocol.dialects import (
     speaks_in_transactions,
 )
 from haip_sync.protocol.envelope import Envelope, FlawedEnvelope, Frame, FrameMaker, encode_json, media_bytes
+from haip_sync.protocol.event_payloads import ReplayRequest
+from haip_sync.protocol.gaps import Numbers
 from haip_sync.protocol.happenings import (
     AskingRefused,
+    FramesMissing,
     Granted,
     Greeted,
     Happening,
     HelloEchoed,
     MajorChanged,
+    NotResumed,
     PauseAsked,
     PeerReported,
     Ponged,
+    ReplayAsked,
     ResumeAsked,
+    Resumed,
+    ResumeRefused,
     SendRefusedByPeer,
     SequencingStopped,
     UpdateLost,
@@ -53,7 +60,10 @@ from haip_sync.protocol.names import (
     PING,
     PONG,
     REFUSAL_CODES,
+    REPLAY_REQUEST,
+    REPLAY_TOO_OLD,
     RESUME_CHANNEL,
+    RESUME_FAILED,
     SEQ_VIOLATION,
     SYSTEM,
     TRANSACTION_END,
@@ -73,27 +83,30 @@ from haip_sync.protocol.payloads import (
     typed,
     unknown_member,
 )
-from haip_sync.protocol.sequencing import InboundSequence, SentIds, Verdict, is_seq
+from haip_sync.protocol.received import Incoming, Received
+from haip_sync.protocol.sent_ids import SentIds
+from haip_sync.protocol.sequencing import MOST_SEQ, Arrival, Due, InboundSequence, Seen, Verdict, is_seq
 from haip_sync.protocol.transactions import Heard, TransactionBook
 
 _ASKINGS_REMEMBERED = 1_024
 """FLOW_UPDATEs whose refusal is still understood."""
+_REQUESTS_REMEMBERED = 64
+_HOLDS_REMEMBERED = 1_024
 _LONGEST_ID = 128
+_AT_ONCE: Final = frozenset({HAI, PING, PONG, ERROR, FLOW_UPDATE, PAUSE_CHANNEL, RESUME_CHANNEL, REPLAY_REQUEST})
+"""Types that do not wait for what is missing before them: who waits for credit or for a sign of life would wait as well."""
 
 
-class Received(NamedTuple):
-    """What one frame of the peer's comes to."""
+class PeerView(NamedTuple):
+    """What the latest peer's HAI says of sending: kept while a line is broken, for what is made meanwhile."""
 
-    happenings: Sequence[Happening]
-    replies: Sequence[Frame]
-    deliver: bool
-    """False for a frame that nobody will be handed: a duplicate, or one that cannot be read."""
-    is_data: bool = False
-    """Whether it is for the application and costs the peer of our grants."""
-    cost_messages: int = 0
-    cost_bytes: int = 0
-    is_echo: bool = False
-    """Whether it is a frame of our own that came back."""
+    hello: Hello
+    dialect: TextDialect | None
+    needs_transaction: bool
+
+    def accepts(self, frame_type: str) -> bool:
+        """Return whether its HAI names `frame_type`."""
+        return frame_type in self.hello.accept_events
 
 
 _Meaning = tuple[tuple[Happening, ...], tuple[Frame, ...]]
@@ -112,7 +125,7 @@ def _check_critical(envelope: Envelope) -> None:
 
 
 class Session:
-    """Our side of one connection's conversation.
+    """Our side of one session's conversation, on one line after another.
 
     Attributes:
         last_seq: The highest number that a frame of ours has taken; assigned by the runtime, under its lock.
@@ -121,6 +134,8 @@ class Session:
         needs_transaction: Whether texts and FLOW_UPDATE travel inside a transaction only.
         transactions: Those of this connection.
         acknowledged: The highest of our numbers that the peer has acknowledged.
+        latest: The latest peer as its HAI described it, on this line or an earlier one; None before the first.
+        resume_from: What the peer's HAI says it has of ours, as `last_rx_seq`; None: it does not resume, or this is a first line.
     """
 
     def __init__(self, session_id: str, *, dialect_choice: str = "auto", text_is_one_message: bool = False) -> None:
@@ -135,12 +150,40 @@ class Session:
         self._choice = dialect_choice
         self._text_is_one_message = text_is_one_message
         self.acknowledged = 0
-        self._inbound = InboundSequence()
+        self._inbound: InboundSequence[Incoming] = InboundSequence()
         self._sent = SentIds()
         self._told_of_ack = False
         self._told_of_major = False
         self._refused_types: set[str] = set()
         self._askings: OrderedDict[str, UpdateLost] = OrderedDict()
+        self.latest: PeerView | None = None
+        self.resume_from: int | None = None
+        self._is_first_line = True
+        # The id of our HAI while an ERROR may still refuse what it asks for: that the peer goes on where we stopped to hear.
+        self._resuming_hello: str | None = None
+        # Our latest REPLAY_REQUESTs, by id.
+        self._requests: OrderedDict[str, Numbers] = OrderedDict()
+        # The number of the latest PAUSE_CHANNEL or RESUME_CHANNEL that has acted, by channel: one below it comes too late.
+        self._holds: OrderedDict[str, int] = OrderedDict()
+
+    def begin_line(self) -> None:
+        """Begin a new line of the same session: what belongs to a line is forgotten, our numbers run on."""
+        self.peer = self.peer_session_id = self.dialect = None
+        self.needs_transaction = False
+        self.transactions.clear()
+        self._told_of_ack = self._told_of_major = False
+        self._refused_types = set()
+        self._askings = OrderedDict()
+        self.resume_from = self._resuming_hello = None
+        self._is_first_line = False
+        self._requests.clear()
+        self._holds.clear()
+        self._inbound.begin_line()
+
+    @property
+    def peer_sequences(self) -> bool:
+        """Whether the peer's numbers are believed; before its first frame they are."""
+        return self._inbound.active
 
     @property
     def ack(self) -> int:
@@ -186,7 +229,10 @@ class Session:
         return self.frames.make(SYSTEM, frame_type, encode_json(payload), transaction=transaction)
 
     def hello(self, initial_messages: int, initial_bytes: int, *, auth: Mapping[str, Any] | None = None) -> Frame:
-        """Return our HAI, which grants the peer these amounts on every channel. `auth` says who we are; it is for no eye."""
+        """Return our HAI, which grants the peer these amounts on every channel. `auth` says who we are; it is for no eye.
+
+        It names `last_rx_seq` where an earlier line has brought something from a peer that sequences.
+        """
         credit = {"initial_credit_messages": initial_messages, "initial_credit_bytes": initial_bytes}
         payload: dict[str, Any] = {
             "haip_version": HAIP_VERSION,
@@ -196,7 +242,12 @@ class Session:
         }
         if auth is not None:
             payload["auth"] = dict(auth)
-        return self.control_frame(HAI, payload)
+        last_rx_seq = self._inbound.last_rx_seq
+        if last_rx_seq:
+            payload["last_rx_seq"] = str(last_rx_seq)
+        frame = self.control_frame(HAI, payload)
+        self._resuming_hello = frame.id if last_rx_seq else None
+        return frame
 
     def error(self, code: str, message: str, related_id: str | None) -> Frame:
         """Return an ERROR frame; a `related_id` that is much longer than a UUID is not sent back."""
@@ -207,62 +258,137 @@ class Session:
         """Remember a frame of ours that takes its place in the write order. Doing it twice changes nothing."""
         self._sent.note(frame_id)
 
-    def receive(self, envelope: Envelope, frame_bytes: int) -> Received:
-        """Take one frame of the peer's in. `frame_bytes`: the text frame's bytes as they came."""
-        is_echo = self._is_echo(envelope)
-        verdict = self._inbound.observe(envelope.seq, envelope.id, is_echo=is_echo)
-        if verdict is Verdict.DUPLICATE:
-            return self._received(envelope, frame_bytes, (), (), deliver=False)
-        noticed: tuple[Happening, ...] = (SequencingStopped(envelope.seq),) if verdict is Verdict.STOPPED else ()
-        if is_echo:
-            return self._take_echo(envelope, frame_bytes, noticed)
-        noticed += self._hear_ack(envelope) + self._look_at_major(envelope)
-        try:
-            happenings, replies = self._understand(envelope)
-        except ProtocolError as exc:
-            return self._violation(envelope, frame_bytes, exc, noticed)
-        return self._received(envelope, frame_bytes, noticed + happenings, replies, deliver=True)
+    def receive(self, envelope: Envelope, frame_bytes: int, now_s: float = 0.0, *, binary: bytes | None = None) -> list[Received]:
+        """Take one frame of the peer's in; return what it comes to, and what was held and comes after it, in order.
 
-    def receive_broken(self, envelope: Envelope, exc: ProtocolError) -> Received:
+        `frame_bytes`: the text frame's bytes as they came. `now_s`: the time on any clock that `due` is given as well.
+        """
+        incoming = Incoming(envelope, frame_bytes, binary)
+        is_echo = self._is_echo(envelope)
+        greeted = self._greet_sequence(envelope, now_s) if envelope.type == HAI and not is_echo else []
+        item = None if envelope.type in _AT_ONCE else incoming
+        arrival = Arrival(
+            envelope.seq,
+            envelope.id,
+            is_echo=is_echo,
+            is_filler=envelope.type == PONG and not envelope.payload,
+            item=item,
+            size=incoming.wire_bytes,
+        )
+        seen = self._inbound.observe(arrival, now_s)
+        match seen.verdict:
+            case Verdict.DUPLICATE:
+                return [Received(incoming=incoming)]
+            case Verdict.LATE:
+                return [self._received(incoming, (), (), deliver=False)]
+            case Verdict.HELD:
+                noticed = self._notice(envelope)
+                held = self._received(incoming, noticed, (), deliver=False)._replace(is_held=True)
+                return [held, *self._let_out(seen.lost, seen.released)]
+            case Verdict.STOPPED:
+                stopped = (SequencingStopped(envelope.seq),)
+                return [*greeted, *self._let_out(seen.lost, seen.released), self._take(incoming, stopped, is_echo=is_echo)]
+        taken = self._take(incoming, (), is_echo=is_echo)
+        return [*greeted, taken, *self._let_out(seen.lost, seen.released)] if greeted or seen.lost or seen.released else [taken]
+
+    def receive_broken(self, envelope: Envelope, exc: ProtocolError, now_s: float = 0.0) -> list[Received]:
         """Take in an envelope whose binary frame did not come: it counts as received, and cost the peer what it announced."""
-        verdict = self._inbound.observe(envelope.seq, envelope.id, is_echo=self._is_echo(envelope))
-        stopped = (SequencingStopped(envelope.seq),) if verdict is Verdict.STOPPED else ()
-        return self._violation(envelope, envelope.bin_len or 0, exc, stopped)
+        seen = self._inbound.observe(Arrival(envelope.seq, envelope.id, is_echo=self._is_echo(envelope)), now_s)
+        stopped = (SequencingStopped(envelope.seq),) if seen.verdict is Verdict.STOPPED else ()
+        broken = self._violation(Incoming(envelope, envelope.bin_len or 0), exc, stopped)
+        return [broken, *self._let_out(seen.lost, seen.released)]
+
+    def due(self, now_s: float) -> list[Received]:
+        """Return what the time has come for: frames to send, losses to report, held frames that wait no longer."""
+        due = self._inbound.due(now_s, may_request=self.accepts(REPLAY_REQUEST))
+        requests = [self._request(numbers) for numbers in due.to_request]
+        return [*([Received(replies=requests)] if requests else []), *self._after(due)]
+
+    @property
+    def next_due_s(self) -> float:
+        """When to call `due`; infinite while nothing is missing. Any thread may look."""
+        return self._inbound.next_due_s
+
+    def drop_held(self, envelope: Envelope) -> None:
+        """Forget a frame that is held: there is no room for it."""
+        self._inbound.drop(envelope.seq)
+
+    def _request(self, numbers: Numbers) -> Frame:
+        frame = self.control_frame(REPLAY_REQUEST, {"from_seq": str(numbers.first), "to_seq": str(numbers.last)})
+        self._requests[frame.id] = numbers
+        while len(self._requests) > _REQUESTS_REMEMBERED:
+            self._requests.popitem(last=False)
+        return frame
+
+    def _after(self, due: Due[Incoming]) -> list[Received]:
+        """Return what follows from gaps that were given up."""
+        stopped = [Received((SequencingStopped(None),))] if due.is_stopped else []
+        return [*self._let_out(due.lost, due.released), *stopped]
+
+    def _let_out(self, lost: Sequence[Numbers], released: Sequence[Incoming]) -> list[Received]:
+        """Return what was held and waits no longer, behind the report of what is lost before it."""
+        told = [Received((FramesMissing(numbers.first, numbers.last),)) for numbers in lost]
+        return [*told, *(self._act(incoming, ())._replace(was_held=True) for incoming in released)]
+
+    def _greet_sequence(self, envelope: Envelope, now_s: float) -> list[Received]:
+        """Say whether the numbers of the peer's HAI run on from the line before; return what is not to be waited for."""
+        payload = envelope.payload
+        resumes = isinstance(payload, dict) and self._resume_point(payload.get("last_rx_seq")) is not None
+        seen: Seen[Incoming] = self._inbound.greet(envelope.seq, resumes=resumes, now_s=now_s)
+        return self._let_out(seen.lost, seen.released)
+
+    def _take(self, incoming: Incoming, noticed: tuple[Happening, ...], *, is_echo: bool) -> Received:
+        if is_echo:
+            return self._take_echo(incoming, noticed)
+        return self._act(incoming, noticed + self._notice(incoming.envelope))
+
+    def _notice(self, envelope: Envelope) -> tuple[Happening, ...]:
+        """Take in what an envelope says whether or not its frame can act already."""
+        return self._hear_ack(envelope) + self._look_at_major(envelope)
+
+    def _act(self, incoming: Incoming, noticed: tuple[Happening, ...]) -> Received:
+        try:
+            happenings, replies = self._understand(incoming.envelope)
+        except ProtocolError as exc:
+            return self._violation(incoming, exc, noticed)
+        return self._received(incoming, noticed + happenings, replies, deliver=True)
 
     def _is_echo(self, envelope: Envelope) -> bool:
         return envelope.session == self.session_id or envelope.id in self._sent
 
-    def _take_echo(self, envelope: Envelope, frame_bytes: int, noticed: tuple[Happening, ...]) -> Received:
+    def _take_echo(self, incoming: Incoming, noticed: tuple[Happening, ...]) -> Received:
         """Deliver what we said ourselves, as what it is: it grants, pauses, greets, refuses, acknowledges and asks nothing."""
         early = () if self.peer else (HelloEchoed(),)
-        return self._received(envelope, frame_bytes, (*noticed, *early), (), deliver=self.peer is not None)._replace(is_echo=True)
+        return self._received(incoming, (*noticed, *early), (), deliver=self.peer is not None)._replace(is_echo=True)
 
     def _received(
-        self, envelope: Envelope, frame_bytes: int, happenings: Sequence[Happening], replies: Sequence[Frame], *, deliver: bool
+        self, incoming: Incoming, happenings: Sequence[Happening], replies: Sequence[Frame], *, deliver: bool
     ) -> Received:
+        envelope = incoming.envelope
         if envelope.type in CONTROL_TYPES:
-            return Received(happenings, replies, deliver)
+            return Received(happenings, replies, deliver, incoming=incoming)
         media = media_bytes(envelope.type, envelope.payload, envelope.bin_len)
-        cost_bytes = frame_bytes if media is None else media
         return Received(
             happenings,
             replies,
             deliver,
             is_data=True,
             cost_messages=self.message_cost(envelope.type),
-            cost_bytes=cost_bytes,
+            cost_bytes=incoming.frame_bytes if media is None else media,
+            incoming=incoming,
         )
 
-    def unreadable(self, exc: ProtocolError) -> Received:
+    def unreadable(self, exc: ProtocolError) -> list[Received]:
         """Answer a frame that is no envelope: it is reported, and costs nobody anything."""
         replies = (self.error(exc.code, str(exc), None),) if self.accepts(ERROR) else ()
-        return Received((Violated(exc, None),), replies, deliver=False)
+        return [Received((Violated(exc, None),), replies)]
 
-    def _violation(self, envelope: Envelope, frame_bytes: int, exc: ProtocolError, stopped: tuple[Happening, ...]) -> Received:
+    def _violation(self, incoming: Incoming, exc: ProtocolError, noticed: tuple[Happening, ...]) -> Received:
+        envelope = incoming.envelope
         # Never an ERROR about an ERROR: two peers that disagree would go on for ever.
         answer = self.accepts(ERROR) and envelope.type != ERROR
         replies = (self.error(exc.code, str(exc), envelope.id),) if answer else ()
-        return self._received(envelope, frame_bytes, (*stopped, Violated(exc, envelope.id)), replies, deliver=False)
+        return self._received(incoming, (*noticed, Violated(exc, envelope.id)), replies, deliver=False)
 
     def _understand(self, envelope: Envelope) -> _Meaning:
         """Return what the frame means and what it is answered with. Raises `ProtocolError`."""
@@ -297,7 +423,28 @@ class Session:
         self.peer_session_id = envelope.session
         self.dialect = choose_dialect(hello.accept_events, self._choice)
         self.needs_transaction = speaks_in_transactions(hello.accept_events, self._choice)
-        return (Greeted(hello, envelope.session),), ()
+        self.latest = PeerView(hello, self.dialect, self.needs_transaction)
+        return (Greeted(hello, envelope.session), *self._hear_resume_point(hello, envelope.id)), ()
+
+    def _hear_resume_point(self, hello: Hello, hello_id: str) -> tuple[Happening, ...]:
+        """Return what the HAI of a later line says of the earlier ones. A number that we never used says nothing."""
+        if self._is_first_line:
+            return ()
+        if hello.last_rx_seq is None:
+            return (NotResumed(),)
+        self.resume_from = self._resume_point(hello.last_rx_seq)
+        if self.resume_from is None:
+            text = f"the peer's HAI says that it has {hello.last_rx_seq!r:.60} of ours, and we have sent 1 to {self.last_seq}"
+            error = ProtocolError(f"{text}: it is taken as one that does not resume", code=SEQ_VIOLATION, blame="remote")
+            return NotResumed(), Violated(error, hello_id)
+        self.acknowledged = max(self.acknowledged, self.resume_from)
+        return (Resumed(self.resume_from),)
+
+    def _resume_point(self, named: Any) -> int | None:
+        """Return the number of ours that a HAI's `last_rx_seq` says the peer has; None: it says nothing that can be."""
+        if type(named) not in (str, int) or not (str(named) == "0" or is_seq(str(named))):
+            return None
+        return int(named) if int(named) <= self.last_seq else None
 
     def _answer_ping(self, envelope: Envelope) -> _Meaning:
         nonce = read_payload(Nonce, PING, envelope.payload).nonce
@@ -312,6 +459,8 @@ class Session:
         """Take the peer's `ack` in while it keeps to the specification; a number that we never used is told of once."""
         if not (envelope.ack and self._inbound.active and is_seq(envelope.ack)):
             return ()
+        if envelope.type == HAI and not self._is_first_line:
+            return ()  # whether it counts what earlier lines carried, its last_rx_seq says
         ack = int(envelope.ack)
         if ack <= self.last_seq:
             self.acknowledged = max(self.acknowledged, ack)
@@ -330,6 +479,8 @@ class Session:
 
     def _hear_error(self, envelope: Envelope) -> _Meaning:
         error = read_payload(PeerError, ERROR, envelope.payload)
+        if error.code in (RESUME_FAILED, REPLAY_TOO_OLD):
+            return (PeerReported(error), *self._hear_no_replay(error)), ()
         refused = self.transactions.hear_error(error, envelope).happenings
         if refused:
             return (PeerReported(error), *refused), ()
@@ -342,6 +493,18 @@ class Session:
             return (PeerReported(error), AskingRefused()), ()
         return (PeerReported(error),), ()
 
+    def _hear_no_replay(self, error: PeerError) -> tuple[Happening, ...]:
+        """Take in that the peer will not send again what we asked for, with a REPLAY_REQUEST or with our HAI."""
+        asked = self._requests.pop(error.related_id or "", None)
+        if asked is not None:
+            self._inbound.expire(asked)
+            return ()
+        if self._resuming_hello is None or error.related_id not in (None, self._resuming_hello):
+            return ()
+        self._resuming_hello = None
+        self._inbound.expire(Numbers(1, MOST_SEQ))
+        return (ResumeRefused(error.code, error.message),)
+
     def _take_grant(self, envelope: Envelope) -> _Meaning:
         update = read_payload(FlowUpdate, FLOW_UPDATE, envelope.payload)
         if not update.messages and not update.add_bytes:
@@ -349,10 +512,32 @@ class Session:
         return (Granted(update.channel, update.messages, update.add_bytes),), ()
 
     def _hear_pause(self, envelope: Envelope) -> _Meaning:
-        return (PauseAsked(read_payload(ChannelName, PAUSE_CHANNEL, envelope.payload).channel),), ()
+        channel = read_payload(ChannelName, PAUSE_CHANNEL, envelope.payload).channel
+        return ((PauseAsked(channel),), ()) if self._is_latest_hold(channel, envelope.seq) else _NOTHING
 
     def _hear_resume(self, envelope: Envelope) -> _Meaning:
-        return (ResumeAsked(read_payload(ChannelName, RESUME_CHANNEL, envelope.payload).channel),), ()
+        channel = read_payload(ChannelName, RESUME_CHANNEL, envelope.payload).channel
+        return ((ResumeAsked(channel),), ()) if self._is_latest_hold(channel, envelope.seq) else _NOTHING
+
+    def _is_latest_hold(self, channel: str, seq: str) -> bool:
+        """Return whether no later PAUSE_CHANNEL or RESUME_CHANNEL has acted before this one, which was missing, came."""
+        if not self._inbound.active:
+            return True
+        number = int(seq)
+        if number < self._holds.get(channel, 0):
+            return False
+        self._holds[channel] = number
+        while len(self._holds) > _HOLDS_REMEMBERED:
+            self._holds.popitem(last=False)
+        return True
+
+    def _hear_replay_request(self, envelope: Envelope) -> _Meaning:
+        asked = read_payload(ReplayRequest, REPLAY_REQUEST, envelope.payload)
+        first, last = int(asked.from_seq), self.last_seq if asked.to_seq is None else int(asked.to_seq)
+        if first > self.last_seq or last < first:
+            text = f"{REPLAY_REQUEST} asks for {first} to {asked.to_seq or 'the last'}, and we have sent 1 to {self.last_seq}"
+            raise ProtocolError(text, blame="remote")
+        return (ReplayAsked(first, min(last, self.last_seq), envelope.id),), ()
 
     def _check_audio(self, envelope: Envelope) -> _Meaning:
         """Look whether base64 is base64: what cannot be played is not delivered."""
@@ -369,6 +554,7 @@ class Session:
         FLOW_UPDATE: _take_grant,
         PAUSE_CHANNEL: _hear_pause,
         RESUME_CHANNEL: _hear_resume,
+        REPLAY_REQUEST: _hear_replay_request,
         AUDIO_CHUNK: _check_audio,
         TRANSACTION_START: _hear_transaction,
         TRANSACTION_END: _hear_transaction,

@@ -59,7 +59,7 @@ class TransactionState:
         self.joins = joins
         self.stage = Stage.NEW
         self.id: str | None = None
-        self.ended_by: Literal["us", "peer"] | None = None
+        self.ended_by: Literal["us", "peer", "loss"] | None = None
         self.is_left = False
         self.channels: set[str] = set()
 
@@ -133,6 +133,13 @@ class TransactionBook:
         self._open: dict[str, TransactionState] = {}
         self._answers: OrderedDict[str, str] = OrderedDict()
         self._over: OrderedDict[str, None] = OrderedDict()
+
+    def clear(self) -> None:
+        """Forget all: transactions end with their line."""
+        self._asked.clear()
+        self._open.clear()
+        self._answers.clear()
+        self._over.clear()
 
     # ---- Ours -----------------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,10 @@ AddressInfo = tuple[Any, ...]
 """As `socket.getaddrinfo` returns them."""
 
 
+class LookupTimeoutError(TimeoutError):
+    """The deadline passed while the system's name service was asked."""
+
+
 class Attempt(Protocol):
     """What can be ended from another thread while a connection opens: a socket, or a lookup."""
 
@@ -50,9 +54,10 @@ class _Lookup(threading.Thread):
 
 
 def dial(host: str, port: int, deadline: Deadline, opening: Opening) -> socket.socket:
-    """Return a socket that is connected to the first address that answers. Raises `OSError`, `TimeoutError` for the deadline.
+    """Return a socket that is connected to the first address that answers.
 
-    Where there are several addresses, each has its share of the time that is left.
+    Where there are several addresses, each has its share of the time that is left. Raises `OSError`; `TimeoutError` for the
+    deadline, `LookupTimeoutError` where the name was not found by then.
     """
     found = _addresses(host, port, deadline, opening)
     failure: OSError = TimeoutError()
@@ -89,7 +94,7 @@ def _addresses(host: str, port: int, deadline: Deadline, opening: Opening) -> li
     try:
         answer = lookup.answers.get(timeout=deadline.left())
     except Empty:
-        raise TimeoutError from None
+        raise LookupTimeoutError from None
     if isinstance(answer, OSError):
         raise answer
     return answer

@@ -25,8 +25,10 @@ from haip_sync.events import (
     HandshakeCompleted,
     Listener,
     Message,
+    Reconnecting,
     WarningRaised,
 )
+from haip_sync.flow.forking import Home
 from haip_sync.protocol.names import CONTROL_TYPES
 
 logger = logging.getLogger("haip_sync.dispatch")
@@ -41,6 +43,7 @@ _STATE_KEYS: Final[dict[type[Event], str]] = {
     BacklogChanged: "backlog",
     Connected: "connection",
     Disconnected: "connection",
+    Reconnecting: "connection",
     HandshakeCompleted: "connection",
 }
 
@@ -73,6 +76,7 @@ class Dispatcher:
         # Guards the subscriptions and what overflowed; held for bookkeeping only. Re-entrant because a signal handler, or a
         # destructor that closes its subscription, may come in the middle of it.
         self._lock = threading.RLock()
+        self._home = Home()
         self._subscriptions: tuple[_Subscription, ...] = ()
         self._wanted: frozenset[type[Event]] = frozenset()
         self._missed = 0
@@ -108,6 +112,7 @@ class Dispatcher:
             if not (isinstance(kind, type) and issubclass(kind, Event)):
                 raise ConfigError(f"{kind!r} is no event type of haip_sync")
         wanted = frozenset(known for known in ALL_EVENTS if not kinds or issubclass(known, kinds))
+        self._home.check()
         subscription = _Subscription(self, listener, wanted)
         with self._lock:
             self._replace((*self._subscriptions, subscription))
@@ -120,6 +125,7 @@ class Dispatcher:
 
     def unsubscribe(self, subscription: _Subscription) -> None:
         """Stop running a listener. Idempotent."""
+        self._home.check()
         with self._lock:
             self._replace(tuple(s for s in self._subscriptions if s is not subscription))
 

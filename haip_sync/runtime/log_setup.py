@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 from typing import Final
 
 ENVIRONMENT: Final = "HAIP_SYNC_LOG"
@@ -14,18 +13,17 @@ ENVIRONMENT: Final = "HAIP_SYNC_LOG"
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 _FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _logger = logging.getLogger("haip_sync")
-# Guards the first look: two clients may be made at once.
-_lock = threading.Lock()
-_looked: list[str] = []
+# Whoever takes the one element looks: two clients may be made at once. No lock, which a fork could leave held in the child.
+_first = [True]
 
 
 def set_up_once() -> None:
     """Log to stderr where the environment asks for it and the application has configured nothing. Any thread."""
-    with _lock:
-        if _looked:
-            return
-        _looked.append(os.environ.get(ENVIRONMENT, "").strip().lower())
-    set_up(_looked[0])
+    try:
+        _first.pop()
+    except IndexError:
+        return
+    set_up(os.environ.get(ENVIRONMENT, "").strip().lower())
 
 
 def set_up(wanted: str) -> None:

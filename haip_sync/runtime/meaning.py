@@ -7,19 +7,25 @@ from typing import Protocol
 
 from haip_sync.config import FlowControlConfig
 from haip_sync.errors import HAIPError, ProtocolError, VersionError
-from haip_sync.events import ErrorReported, HandshakeCompleted, PongReceived, SendRefused, WarningRaised
+from haip_sync.events import ErrorReported, FramesLost, HandshakeCompleted, PongReceived, SendRefused, WarningRaised
+from haip_sync.flow.explain import amount
 from haip_sync.flow.ledger import Cost
 from haip_sync.protocol.happenings import (
     AskingRefused,
+    FramesMissing,
     Granted,
     Greeted,
     Happening,
     HelloEchoed,
     MajorChanged,
+    NotResumed,
     PauseAsked,
     PeerReported,
     Ponged,
+    ReplayAsked,
     ResumeAsked,
+    Resumed,
+    ResumeRefused,
     SendRefusedByPeer,
     SequencingStopped,
     UpdateLost,
@@ -37,6 +43,7 @@ from haip_sync.protocol.transactions import (
 )
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.peer_log import PeerLog
+from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.rooms import Rooms
 
 
@@ -47,8 +54,14 @@ class Host(Protocol):
     def heartbeat(self) -> Heartbeat:
         """The heartbeat of the line."""
 
-    def greeted(self) -> None:
-        """Note that both HAIs were exchanged."""
+    def greeted(self) -> bool:
+        """Note that both HAIs were exchanged; return whether the peer goes on with the session of an earlier line."""
+
+    def online(self) -> None:
+        """Let go who waits: the last step of a handshake."""
+
+    def resume_refused(self, why: str) -> None:
+        """Note that the peer will not send again what we lack of it."""
 
     def without_secrets(self, text: str) -> str:
         """Return what the peer said with what we told it in confidence struck out."""
@@ -68,6 +81,10 @@ class Host(Protocol):
     def send_flow_update(self, channel: str, amount: Cost, *, gives_back: bool) -> None:
         """Grant (and ask for) `amount` on `channel`."""
 
+    @property
+    def replaying(self) -> Replaying:
+        """What the peer asked for again."""
+
 
 class Meaning:
     """Carries out what happened. Every method requires the lock."""
@@ -83,7 +100,7 @@ class Meaning:
         match happening:
             case Granted(channel) | PauseAsked(channel) | ResumeAsked(channel):
                 self._apply_to_channel(happening, channel)
-            case PeerReported() | Violated() | SequencingStopped() | MajorChanged():
+            case PeerReported() | Violated() | SequencingStopped() | MajorChanged() | FramesMissing():
                 self._report(happening, time.monotonic())
             case SendRefusedByPeer(error):
                 self._refused(error, time.monotonic())
@@ -95,10 +112,20 @@ class Meaning:
                 self._warn(f"a FLOW_UPDATE for {channel} came too late for its transaction; what it gave back is still owed")
             case AskingRefused():
                 self._warn("the peer takes no FLOW_UPDATE: nothing more is asked for on this connection, and nothing given back")
+            case Resumed() | NotResumed() | ResumeRefused():
+                self._hear_of_resuming(happening)
+            case ReplayAsked():
+                self._host.replaying.ask(happening)
             case HelloEchoed():
                 self._host.complain("our own HAI came back, as from a server that only echoes")
             case _:
                 self._apply_to_connection(happening, time.monotonic())
+
+    def _hear_of_resuming(self, happening: Resumed | NotResumed | ResumeRefused) -> None:
+        """Take in what the peer does not send again. What it has of ours the session knew when it was greeted."""
+        if isinstance(happening, ResumeRefused):
+            said = f"{happening.code}: {happening.message}"
+            self._host.resume_refused(f"the peer does not send again what was lost of its side: {said}")
 
     def _apply_to_channel(self, happening: Granted | PauseAsked | ResumeAsked, channel: str) -> None:
         turnstile = self._rooms.turnstile
@@ -158,8 +185,8 @@ class Meaning:
         rooms, first = self._rooms, greeted.hello.capabilities.flow_control
         rooms.turnstile.open_epoch(first.initial_credit_messages, first.initial_credit_bytes)
         least = least_window(self._config)
-        rooms.inbox.open_epoch(least)
-        self._host.greeted()
+        rooms.inbox.open_epoch(least, rooms.turnstile.epoch)
+        is_resumed = self._host.greeted()
         spendable = rooms.turnstile.gate("USER").ledger
         rooms.put(
             HandshakeCompleted(
@@ -171,9 +198,11 @@ class Meaning:
                 epoch=rooms.turnstile.epoch,
                 initial_credits=spendable.messages.granted,
                 initial_byte_credits=spendable.byte_credits.granted,
+                resumed=is_resumed,
             )
         )
         self._grant_the_rest(least)
+        self._host.online()
 
     def _grant_the_rest(self, least: Cost) -> None:
         """Grant each channel what its own setting has above the HAI's; where the peer reads no FLOW_UPDATE the HAI stands."""
@@ -185,7 +214,9 @@ class Meaning:
                     self._rooms.inbox.set_window(channel, initial)
                     self._host.send_flow_update(channel, rest, gives_back=False)
 
-    def _report(self, happening: PeerReported | Violated | SequencingStopped | MajorChanged, now_s: float) -> None:
+    def _report(
+        self, happening: PeerReported | Violated | SequencingStopped | MajorChanged | FramesMissing, now_s: float
+    ) -> None:
         if self._rooms.session.peer is None and isinstance(happening, (PeerReported, Violated)):
             said = happening.error
             self._host.complain(
@@ -211,8 +242,14 @@ class Meaning:
                     )
                 )
             case SequencingStopped(seq):
-                seq = self._host.without_secrets(seq)
-                self._warn(f"the peer's seq {seq!r:.60} does not keep to HAIP: nothing is acknowledged on this connection")
+                self._rooms.outgoing.replay.clear()
+                which = "s leap" if seq is None else f" {self._host.without_secrets(seq)!r:.60} does not keep to HAIP"
+                self._warn(f"the peer's seq{which}: nothing is acknowledged on this connection")
+            case FramesMissing(first, last):
+                lost = amount(last - first + 1, "frame")
+                text = f"{lost} of the peer's lost, seq {first} to {last}: nothing has brought what is missing"
+                self._log(text)
+                self._rooms.put(FramesLost(time_s=now_s, text=text, first_seq=first, last_seq=last))
             case MajorChanged(pv):
                 self._warn(f"a frame of the peer's says MAJOR {pv}, and we agreed on 1: such frames are read as MAJOR 1")
 

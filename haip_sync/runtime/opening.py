@@ -6,7 +6,7 @@ import logging
 import ssl
 
 from haip_sync.errors import ConnectError, HAIPTimeout
-from haip_sync.runtime.dial import Opening, dial
+from haip_sync.runtime.dial import LookupTimeoutError, Opening, dial
 from haip_sync.runtime.proxy import Proxy, proxy_for, refused
 from haip_sync.runtime.route import Route
 from haip_sync.runtime.stream import Deadline, PlainStream, Stream
@@ -41,6 +41,10 @@ def _dialled(route: Route, proxy: Proxy | None, deadline: Deadline, opening: Ope
     where, hint = (f"the proxy {proxy.text}", "") if proxy else (route.address.text, " Is a server running there?")
     try:
         return PlainStream(dial(host, port, deadline, opening), deadline)
+    except LookupTimeoutError as exc:
+        raise HAIPTimeout(
+            f"{where} was not reached: the system did not find the name {host} within {deadline.timeout_s:g} s. Nothing was sent"
+        ) from exc
     except TimeoutError as exc:
         raise HAIPTimeout(f"{where} did not answer within {deadline.timeout_s:g} s. Nothing was sent") from exc
     except OSError as exc:

@@ -14,7 +14,8 @@ from haip_sync.flow.ledger import Cost
 from haip_sync.protocol.envelope import Envelope, Frame, decode_envelope
 from haip_sync.protocol.happenings import Violated
 from haip_sync.protocol.names import ERROR, HAI
-from haip_sync.protocol.session import Received, Session
+from haip_sync.protocol.received import Incoming, Received
+from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import transaction_of
 from haip_sync.runtime.discretion import discreet_error
 from haip_sync.runtime.heartbeat import Heartbeat
@@ -30,7 +31,7 @@ _UNMETERED = Cost(10_000, 64 << 20)
 
 
 class Host(Protocol):
-    """What reception asks of the connection. Every method requires the lock."""
+    """What reception asks of the connection. Every method requires the lock, where nothing else is said."""
 
     @property
     def heartbeat(self) -> Heartbeat:
@@ -38,6 +39,9 @@ class Host(Protocol):
 
     def post(self, frame: Frame) -> Entry:
         """Commit a control frame and have it written soon."""
+
+    def poke(self) -> None:
+        """Have the service thread look at the clock. Needs no lock."""
 
     def refuse(self, failure: HAIPError) -> None:
         """End the connection for this reason, once what is posted has left."""
@@ -54,9 +58,12 @@ class Host(Protocol):
     def take_routed(self, message: Message, taker: Taker) -> None:
         """Count a frame that went to a handle as taken, and give credit back where it is time."""
 
+    def shut_if_overrun(self) -> None:
+        """End a line whose peer asks for ever more answers and reads none. Without the lock."""
+
 
 class Reception:
-    """The reader's side of a connection: called by the reader thread, without the lock."""
+    """The reader's side of a connection: called by the reader thread, without the lock, but for `look_for_gaps`."""
 
     def __init__(
         self,
@@ -67,6 +74,7 @@ class Reception:
         keeps_inbox: bool,
         limits: Limits,
         log: PeerLog,
+        clock: Callable[[], float],
     ) -> None:
         self._host = host
         self._rooms = rooms
@@ -74,9 +82,15 @@ class Reception:
         self._keeps_inbox = keeps_inbox
         self._limits = limits
         self._log = log
+        self._clock = clock
         self.wire_log: WireLog | None = None
         self._awaiting: tuple[Envelope, int] | None = None
-        self._wire_bytes = 0
+        # Data that waits for what is missing before it, by id: the epoch in which it was paid, and its bytes on the wire.
+        self._held: dict[str, tuple[int, int]] = {}
+
+    def begin_line(self) -> None:
+        """Forget what an earlier line left half said."""
+        self._awaiting = None
 
     # ---- From the wire --------------------------------------------------------------------------------------------------------
 
@@ -90,7 +104,7 @@ class Reception:
         except ProtocolError as exc:
             if self.wire_log is not None:
                 self.wire_log.received_unreadable(len(data))
-            self._take(partial(Session.unreadable, exc=exc), None, None)
+            self._take(partial(Session.unreadable, exc=exc))
             return
         if envelope.type == ERROR:  # a server may repeat what it refuses
             envelope = discreet_error(envelope, self._host.without_secrets)
@@ -114,35 +128,88 @@ class Reception:
     def _mismatch(self, what: str, announced_by: Envelope | None) -> None:
         error = ProtocolError(what, blame="remote")
         if announced_by is None:
-            self._take(partial(Session.unreadable, exc=error), None, None)
+            self._take(partial(Session.unreadable, exc=error))
         else:
-            self._take(partial(Session.receive_broken, envelope=announced_by, exc=error), announced_by, None)
+            self._take(partial(Session.receive_broken, envelope=announced_by, exc=error, now_s=self._clock()))
 
     def _take_envelope(self, envelope: Envelope, frame_bytes: int, binary: bytes | None) -> None:
-        self._wire_bytes = frame_bytes + len(binary or b"")
-        self._take(partial(Session.receive, envelope=envelope, frame_bytes=frame_bytes), envelope, binary)
+        now_s = self._clock()
+        self._take(partial(Session.receive, envelope=envelope, frame_bytes=frame_bytes, now_s=now_s, binary=binary))
 
-    def _take(self, receive: Callable[[Session], Received], envelope: Envelope | None, binary: bytes | None) -> None:
+    def _take(self, receive: Callable[[Session], list[Received]]) -> None:
         """Do under the lock all that one frame changes."""
         rooms = self._rooms
         with rooms.parking.lock:
             rooms.turnstile.mend()
-            self._host.heartbeat.heard(time.monotonic())
-            received = receive(rooms.session)
-            rooms.outgoing.fates.acknowledged(rooms.session.acknowledged)
-            for reply in received.replies:
-                self._host.post(reply)
-            for happening in received.happenings:
-                self._meaning.apply(happening)
-                if isinstance(happening, Violated) and envelope is not None and not received.is_echo:
-                    rooms.routes.unreadable(envelope, happening.error)
-            if envelope is not None and received.deliver:
-                self._deliver(envelope, received, binary)
-            elif envelope is not None and received.is_data:
-                self._refund(envelope, Cost(received.cost_messages, received.cost_bytes))
-            rooms.audit()
-            if envelope is not None and envelope.type == HAI and rooms.session.peer is None:
-                self._refuse_bad_hello(received)
+            self._host.heartbeat.heard(self._clock())
+            due_s = rooms.session.next_due_s
+            self._apply_all(receive(rooms.session))
+            if rooms.session.next_due_s <= self._clock():
+                self._apply_all(rooms.session.due(self._clock()))
+        if rooms.session.next_due_s < due_s:
+            self._host.poke()
+        self._host.shut_if_overrun()
+
+    def look_for_gaps(self) -> None:
+        """Do what the time has come for in the peer's numbers: ask for what is missing, or give it up. Service thread."""
+        rooms = self._rooms
+        with rooms.parking.lock:
+            rooms.turnstile.mend()
+            self._apply_all(rooms.session.due(self._clock()))
+
+    def _apply_all(self, all_received: list[Received]) -> None:
+        """Carry out what frames come to, in order. Requires the lock."""
+        rooms = self._rooms
+        rooms.outgoing.fates.acknowledged(rooms.session.acknowledged)
+        epoch = rooms.turnstile.epoch
+        for received in all_received:
+            self._apply(received)
+        if self._held and rooms.turnstile.epoch != epoch:
+            self._forget_held()
+        rooms.audit()
+
+    def _apply(self, received: Received) -> None:
+        rooms, incoming = self._rooms, received.incoming
+        for reply in received.replies:
+            self._host.post(reply)
+        for happening in received.happenings:
+            self._meaning.apply(happening)
+            if isinstance(happening, Violated) and incoming is not None and not received.is_echo:
+                rooms.routes.unreadable(incoming.envelope, happening.error)
+        if incoming is None:
+            return
+        if received.is_held:
+            self._hold(incoming, received)
+        elif received.deliver:
+            self._deliver(incoming, received)
+        elif received.was_held and received.is_data:
+            epoch = self._epoch_of(incoming, received)
+            self._host.take_routed(_message(incoming, received, epoch=epoch, is_routed=False), Taker())
+        elif received.is_data:
+            self._refund(incoming.envelope, _cost(received))
+        if incoming.envelope.type == HAI and rooms.session.peer is None:
+            self._refuse_bad_hello(received)
+
+    def _hold(self, incoming: Incoming, received: Received) -> None:
+        """Count a frame that has to wait for what is missing before it: the peer paid for it. Requires the lock."""
+        if not received.is_data:
+            return
+        if self._admit(incoming, _cost(received)):
+            self._held[incoming.envelope.id] = (self._rooms.turnstile.epoch, incoming.wire_bytes)
+        else:
+            self._rooms.session.drop_held(incoming.envelope)
+
+    def _epoch_of(self, incoming: Incoming, received: Received) -> int:
+        """Return the epoch in which a frame counted as received. Requires the lock."""
+        now = self._rooms.turnstile.epoch
+        return self._held.pop(incoming.envelope.id, (now, 0))[0] if received.was_held else now
+
+    def _forget_held(self) -> None:
+        """Give up what an earlier line held and the new one did not let out: the peer sends it once more. Requires the lock."""
+        for frame_id, (epoch, wire_bytes) in tuple(self._held.items()):
+            if epoch != self._rooms.turnstile.epoch:
+                self._rooms.inbox.taken_bytes += wire_bytes
+                del self._held[frame_id]
 
     def _refuse_bad_hello(self, received: Received) -> None:
         """End a handshake whose HAI cannot be read: no other will come. Requires the lock."""
@@ -157,16 +224,16 @@ class Reception:
         if is_metered and rooms.inbox.window(envelope.channel).covers(cost):
             self._host.refund(envelope.channel, cost)
 
-    def _deliver(self, envelope: Envelope, received: Received, binary: bytes | None) -> None:
+    def _deliver(self, incoming: Incoming, received: Received) -> None:
         """Hand the frame to the handle that it belongs to, or to the inbox, and to the listeners. Requires the lock."""
-        rooms = self._rooms
-        if received.is_data and not self._admit(envelope, Cost(received.cost_messages, received.cost_bytes)):
+        rooms, envelope = self._rooms, incoming.envelope
+        if received.is_data and not received.was_held and not self._admit(incoming, _cost(received)):
             return
         if not (received.is_data or rooms.dispatcher.wants(Message)):
             return
         is_echo = envelope.session == rooms.session.session_id
         route = rooms.routes.find(envelope, is_echo=is_echo) if received.is_data else None
-        message = _message(envelope, received, binary, self._wire_bytes, is_routed=route is not None)
+        message = _message(incoming, received, epoch=self._epoch_of(incoming, received), is_routed=route is not None)
         if route is not None:
             route.arrive(message)
             if route.takes_at_once:
@@ -176,14 +243,15 @@ class Reception:
         if rooms.dispatcher.wants(Message):
             rooms.dispatcher.put(message)
 
-    def _admit(self, envelope: Envelope, cost: Cost) -> bool:
+    def _admit(self, incoming: Incoming, cost: Cost) -> bool:
         """Count a data frame, and the breach where the peer had no credit for it; return False for one that is not kept."""
+        envelope = incoming.envelope
         if not self._rooms.turnstile.has_place_for(envelope.channel):
             what = f"{envelope.channel} would be one channel too many; the frame was dropped"
             self._breach(envelope, cost, what, 1, is_kept=False)
             return False
         window, untaken_bytes = self._rooms.inbox.window(envelope.channel), self._rooms.inbox.untaken_bytes
-        if untaken_bytes and untaken_bytes + self._wire_bytes > self._limits.max_untaken_bytes:
+        if untaken_bytes and untaken_bytes + incoming.wire_bytes > self._limits.max_untaken_bytes:
             what = f"{untaken_bytes} bytes wait that nobody takes, on all channels; a frame on {envelope.channel} was dropped"
             self._breach(envelope, cost, what, window.breaches, is_kept=False)
             self._refund(envelope, cost)
@@ -203,7 +271,7 @@ class Reception:
             if not is_kept:
                 return False
         window.receive(cost)
-        self._rooms.inbox.arrived_bytes += self._wire_bytes
+        self._rooms.inbox.arrived_bytes += incoming.wire_bytes
         self._rooms.turnstile.gate(envelope.channel)
         return True
 
@@ -228,7 +296,12 @@ class Reception:
             self._host.post(self._rooms.session.error(_BREACH, what, envelope.id))
 
 
-def _message(envelope: Envelope, received: Received, binary: bytes | None, wire_bytes: int, *, is_routed: bool) -> Message:
+def _cost(received: Received) -> Cost:
+    return Cost(received.cost_messages, received.cost_bytes)
+
+
+def _message(incoming: Incoming, received: Received, *, epoch: int, is_routed: bool) -> Message:
+    envelope = incoming.envelope
     return Message(
         time_s=time.monotonic(),
         channel=envelope.channel,
@@ -240,11 +313,12 @@ def _message(envelope: Envelope, received: Received, binary: bytes | None, wire_
         run_id=envelope.run_id,
         thread_id=envelope.thread_id,
         transaction=transaction_of(envelope),
-        binary=binary,
+        binary=incoming.binary,
         binary_mime=envelope.bin_mime,
         frame_bytes=received.cost_bytes,
-        wire_bytes=wire_bytes,
+        wire_bytes=incoming.wire_bytes,
         message_credits=received.cost_messages,
         is_echo=received.is_echo,
+        epoch=epoch,
         is_routed=is_routed,
     )

@@ -66,6 +66,7 @@ class TextStream:
         """
         if not isinstance(text, str):
             raise ConfigError(f"text must be a string, not {type(text).__name__}. Nothing was sent")
+        self._connection.home.check()
         timeout_s = self._resolve(timeout)
         escaped = escape_text(text)
         if escaped:
@@ -73,6 +74,7 @@ class TextStream:
 
     def close(self, *, timeout: Timeout = SEND_TIMEOUT) -> SendReceipt:
         """Send END and return the receipt of the whole text. A second time it returns the same. Raises as `write`."""
+        self._connection.home.check()
         if not self._ticket.settled:
             self._go_on(self._parcel.close, lambda: self._ticket.settled, self._resolve(timeout))
         self._is_over = True
@@ -81,6 +83,7 @@ class TextStream:
 
     def abandon(self) -> None:
         """End it without END; the next text of the channel may go. Twice is once, and so is after `close`."""
+        self._connection.home.check()
         self._is_over = True
         self._forgotten.detach()
         if not self._ticket.settled:
@@ -107,7 +110,12 @@ class TextStream:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Close after a clean exit; after an exception end it without END."""
+        """Close after a clean exit; after an exception end it without END.
+
+        In a forked child it does nothing: the block is the parent's.
+        """
+        if self._connection.home.is_left:
+            return
         if kind is None and not self._is_over:
             try:
                 self.close()
@@ -119,5 +127,6 @@ class TextStream:
 
 def _forget(connection: Connection, ticket: Ticket[Entry]) -> None:
     """Let the next text go. It runs wherever the last reference was dropped: one store and one C call, and no lock."""
-    ticket.abandoned = True
-    connection.poke()
+    if not connection.home.is_left:
+        ticket.abandoned = True
+        connection.poke()

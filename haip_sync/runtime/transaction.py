@@ -69,7 +69,7 @@ class Transaction:
         self._connection.exchanges.leave(self._exchange)
 
     def __repr__(self) -> str:
-        return f"<Transaction {self.id} {self.tool or 'joined'} {'open' if self.is_open else 'over'}>"
+        return f"<Transaction {self.id} {self.tool or 'joined'} {'open' if self._exchange.state.is_open else 'over'}>"
 
     @property
     def id(self) -> str:
@@ -84,6 +84,7 @@ class Transaction:
     @property
     def is_open(self) -> bool:
         """Whether frames may be sent in it: nobody has ended it, and the connection stands."""
+        self._connection.home.check()
         return self._exchange.state.is_open and self._connection.is_open
 
     @property
@@ -92,6 +93,7 @@ class Transaction:
 
         After `HAIPClient.join_transaction` they begin with what the peer replayed.
         """
+        self._connection.home.check()
         with self._connection.rooms.parking.lock:
             return self._exchange.history()
 
@@ -172,6 +174,7 @@ class Transaction:
         )
 
     def _check_supported(self, event_type: str, binary: bytes | None) -> None:
+        self._connection.home.check()
         session = self._connection.rooms.session
         with self._connection.rooms.parking.lock:
             self._connection.enter()
@@ -227,7 +230,9 @@ class Transaction:
         return self._connection.take_message(timeout_s, self._exchange.box)
 
     def _raise_if_lost(self) -> None:
-        """Raise where it was the connection that ended, not the transaction."""
+        """Raise where it was the connection that ended, or the line, not the transaction."""
+        if self._exchange.failure is not None:
+            raise ConnectionClosedError(str(self._exchange.failure)) from self._exchange.failure
         if self._exchange.state.is_open:
             failure = self._connection.failure
             raise ConnectionClosedError(str(failure or "the connection was closed in good order")) from failure
@@ -241,6 +246,7 @@ class Transaction:
         `TransactionEndedError`, nothing of theirs sent. What was not received is dropped, and its credit given back.
         """
         timeout_s = check_seconds("timeout", timeout)
+        self._connection.home.check()
         if self._connection.is_reentered():  # in a signal handler that interrupted us in mid-work: somebody else has to end it
             self.leave()
             return
@@ -265,8 +271,12 @@ class Transaction:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """End it: after a clean exit with what is queued sent first, as far as the timeout goes; after an exception at once."""
-        self.end(timeout=_END_TIMEOUT_S if kind is None else 0.0)
+        """End it: after a clean exit with what is queued sent first, as far as the timeout goes; after an exception at once.
+
+        In a forked child it does nothing: the block is the parent's.
+        """
+        if not self._connection.home.is_left:
+            self.end(timeout=_END_TIMEOUT_S if kind is None else 0.0)
 
 
 def new_transaction(

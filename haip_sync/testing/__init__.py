@@ -13,8 +13,10 @@ from haip_sync.testing.books import Books, Credit, Tally
 from haip_sync.testing.fault_proxy import FaultProxy
 from haip_sync.testing.fault_rules import Faults, FrameFault
 from haip_sync.testing.fault_views import ProxyConnection
+from haip_sync.testing.history import ClientHistory
 from haip_sync.testing.invocation import ToolInvocation
 from haip_sync.testing.mock_flow_control import Credits, MockFlowControl
+from haip_sync.testing.numbering import Missing
 from haip_sync.testing.pause_script import PauseStep
 from haip_sync.testing.policies import (
     Bursty,
@@ -43,6 +45,7 @@ __all__ = [
     "Breach",
     "Bursty",
     "ChannelPolicy",
+    "ClientHistory",
     "Clock",
     "Credit",
     "CreditPolicy",
@@ -53,6 +56,7 @@ __all__ = [
     "FrameFault",
     "Generous",
     "ManualClock",
+    "Missing",
     "MockFlowControl",
     "Never",
     "OnRequest",

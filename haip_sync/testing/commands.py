@@ -12,6 +12,7 @@ from haip_sync.testing import wire
 from haip_sync.testing.agent import AGENT_NAME
 from haip_sync.testing.books import Credit
 from haip_sync.testing.conversation import Conversation
+from haip_sync.testing.history import ClientHistory
 from haip_sync.testing.outgoing import Draft
 from haip_sync.testing.policies import CreditPolicy
 from haip_sync.testing.policy_names import check_policy
@@ -40,6 +41,14 @@ class ServerCommands:
     def sessions(self) -> tuple[Session, ...]:
         """The sessions in order of arrival, ended ones included; of more than 1,000 the oldest ended ones are forgotten."""
         return tuple(session.view for session in self._sessions.opened())
+
+    def client(self, session_id: str | None = None) -> ClientHistory:
+        """Return one client over all of its connections so far; None: the only one. Raises `ConfigError` where there is none."""
+        sessions = self.sessions
+        known = {session.id for session in sessions}
+        if session_id is None and len(known) != 1:
+            raise ConfigError(f"session_id must say which client is meant: {len(known)} have come")
+        return ClientHistory(tuple(session for session in sessions if session_id in (None, session.id)))
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:

@@ -16,6 +16,7 @@ from haip_sync.config import (
     CreditUnit,
     check_count,
     check_flag,
+    check_seconds,
 )
 from haip_sync.errors import ConfigError
 from haip_sync.testing.commands import ServerCommands
@@ -23,6 +24,7 @@ from haip_sync.testing.gate import Gate
 from haip_sync.testing.listener import Listener
 from haip_sync.testing.pause_script import PauseScript, PauseStep, check_pause_script
 from haip_sync.testing.policies import CreditPolicy
+from haip_sync.testing.postbox import REPLAY_FRAMES
 from haip_sync.testing.quirks import Quirks
 from haip_sync.testing.reception import CLOSE_GOING_AWAY, Reception
 from haip_sync.testing.registry import SessionRegistry
@@ -38,6 +40,7 @@ _STOP_GRACE_S: Final = 1.0
 _MAX_PORT: Final = 65_535
 _KEEP_RECEIVED: Final = 100_000
 _TOOL_THREADS: Final = 8
+_RESUME_LIFETIME_S: Final = 300.0
 
 
 class DevServer(ServerCommands):
@@ -100,6 +103,11 @@ class DevServer(ServerCommands):
         tool_threads: How many calls may run at a time; TOOL_UPDATE tells the others that they are QUEUED.
         max_concurrent_runs: How many runs may be open in a session before RUN_STARTED is answered with RUN_LIMIT_EXCEEDED.
         quirks: How it differs from the specification, `Quirks.published()` for instance; None: not at all.
+        resumes: Whether a client that comes back and names `last_rx_seq` goes on where its last connection stopped: our HAI says
+            what we have, and what the client lacks is said again, within its new credit; its numbers and ours run on, texts under
+            way too. If not, it is answered with RESUME_FAILED and begins anew.
+        resume_lifetime: For how many seconds after the end of a connection that can be.
+        replay_frames: How many of our latest frames are kept to be said again; what is asked for beyond is REPLAY_TOO_OLD.
         clock: What policies and scripts go by; a `ManualClock` makes them testable without waiting.
         name: What its threads are called.
 
@@ -129,6 +137,9 @@ class DevServer(ServerCommands):
         tool_threads: int = _TOOL_THREADS,
         max_concurrent_runs: int = 1,
         quirks: Quirks | None = None,
+        resumes: bool = True,
+        resume_lifetime: float = _RESUME_LIFETIME_S,
+        replay_frames: int = REPLAY_FRAMES,
         clock: Clock | None = None,
         name: str = "haip-devserver",
     ) -> None:
@@ -149,6 +160,8 @@ class DevServer(ServerCommands):
             tools=tools,
             max_concurrent_runs=max_concurrent_runs,
             quirks=quirks,
+            resumes=resumes,
+            replay_frames=replay_frames,
         )
         script = PauseScript(check_pause_script(pause_script), repeat=check_flag("repeat_pauses", repeat_pauses))
         self._name = name
@@ -165,6 +178,7 @@ class DevServer(ServerCommands):
             alarms=self._alarms,
             clock=clock,
             tool_threads=self._tool_threads,
+            resume_lifetime=check_seconds("resume_lifetime", resume_lifetime),
         )
         super().__init__(sessions, reception)
         # Guards the two below.

@@ -61,7 +61,7 @@ class FlowClerk:
             ledger.to_client.withdraw(credit)
         if action in (None, "grant_credits"):
             ledger.to_client.grant(credit)
-            self._voice.speech.pump(ledger)
+            self._voice.pump(ledger)
         if action in (None, "request_credits"):
             self._voice.give(ledger.channel, self._desk.after_request(ledger.channel, credit, now))
 
@@ -76,7 +76,7 @@ class FlowClerk:
         ledger = None if payload is None else self._reader.ledger(payload.channel, arrival)
         if ledger is not None:
             ledger.paused_by_client = paused
-            self._voice.speech.pump(ledger)
+            self._voice.pump(ledger)
 
     def _on_replay_request(self, arrival: Arrival) -> None:
         payload = self._reader.payload(arrival, ReplayPayload)

@@ -18,11 +18,26 @@ from haip_sync.testing.voice import Voice
 _MOST_UNREAD: Final = 1000
 """Frames that may come before a late HAI of ours: memory stays bounded."""
 
+RESUME_WAIT_S: Final = 0.2
+"""How long our HAI waits for that of a client that may resume, so as to say what we have of it."""
+
 
 class Greeting:
-    """The handshake of one connection. `admits(auth)` says whether a HAI shows who it is; None: that is known already."""
+    """The handshake of one connection. `admits(auth)` says whether a HAI shows who it is; None: that is known already.
 
-    def __init__(self, settings: ServerSettings, voice: Voice, reader: Reader, admits: Callable[[Any], bool] | None) -> None:
+    `may_resume`: whether there is a session that the client may go on with.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        voice: Voice,
+        reader: Reader,
+        admits: Callable[[Any], bool] | None,
+        *,
+        may_resume: bool = False,
+    ) -> None:
+        self._may_resume = may_resume
         self._quirks = settings.quirks
         self._admits = admits
         self._voice = voice
@@ -31,9 +46,11 @@ class Greeting:
         self._due: float | None = None
         self._unread: list[str | bytes] = []
 
-    def begin(self) -> None:
-        """Say hello, unless our HAI is to wait."""
-        if self._quirks.hai == "at_once":
+    def begin(self, now: float) -> None:
+        """Say hello, unless our HAI is to wait: for a moment where the client may come back, whose HAI ours answers then."""
+        if self._quirks.hai == "at_once" and self._may_resume:
+            self._due = now + RESUME_WAIT_S
+        elif self._quirks.hai in ("at_once", "before_client"):
             self._voice.hello()
 
     def holds_back(self, data: str | bytes, now: float) -> bool:
@@ -49,14 +66,15 @@ class Greeting:
 
     def due(self) -> float | None:
         """Return when a late HAI is to leave; None: there is none to come."""
-        return self._due
+        return None if self._voice.greeted else self._due
 
     def tick(self, now: float) -> list[str | bytes]:
         """Say hello if it is time, and return what waited for it, in order."""
         if self._due is None or now < self._due:
             return []
         self._due = None
-        self._voice.hello()
+        if not self._voice.greeted:
+            self._voice.hello()
         unread, self._unread = self._unread, []
         return unread
 

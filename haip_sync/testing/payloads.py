@@ -35,6 +35,8 @@ class HaiPayload(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: Capabilities = Capabilities()
     auth: Any = None
     """Who the client is, in the transaction dialect."""
+    last_rx_seq: Decimal | None = None
+    """What it has of ours, where it resumes."""
 
 
 class FlowPayload(msgspec.Struct, frozen=True, kw_only=True):

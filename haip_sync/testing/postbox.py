@@ -11,11 +11,13 @@ from typing import Any, Final, NamedTuple
 
 from haip_sync.testing import wire
 from haip_sync.testing.books import Credit
+from haip_sync.testing.numbering import Sequence
 from haip_sync.testing.outgoing import NO_MEMBERS, Draft
 from haip_sync.testing.quirks import Quirks
 from haip_sync.testing.tariff import Tariff
 
-_REPLAY_FRAMES: Final = 1000
+REPLAY_FRAMES: Final = 1000
+"""How many of our frames are kept for a replay, where nothing else is said."""
 
 
 class Ready(NamedTuple):
@@ -25,35 +27,27 @@ class Ready(NamedTuple):
     binary: bytes | None
     cost: Credit
     """What it takes of the client's grant if it is a data frame."""
+    channel: str
+    is_control: bool
 
 
-class Sequence:
-    """The client's numbers: what to acknowledge, and whether they rise by one as they must."""
+class Sent:
+    """The latest frames that were sent, under their numbers: those of one client, over all of its connections if it resumes."""
 
-    def __init__(self) -> None:
-        self.ack: int | None = None
-        """The highest contiguous number received; None before the first."""
-        self.out_of_order = 0
-        """Frames whose number was not the one after their predecessor's."""
-        self._last: int | None = None
-        self._ahead: set[int] = set()
+    def __init__(self, keep: int) -> None:
+        self.next_seq = 1
+        self._frames: deque[tuple[int, Ready]] = deque(maxlen=keep)
 
-    def saw(self, seq: int) -> None:
-        """Count a frame. The first one sets the count: a client's numbers run on over its connections."""
-        if self._last is not None and seq != self._last + 1:
-            self.out_of_order += 1
-        self._last = seq
-        if self.ack is None or seq == self.ack + 1:
-            self.ack = seq
-            self._catch_up(seq)
-        elif seq > self.ack and len(self._ahead) < _REPLAY_FRAMES:
-            self._ahead.add(seq)
+    def add(self, frame: Ready) -> None:
+        """Keep a frame under the next number."""
+        self._frames.append((self.next_seq, frame))
+        self.next_seq += 1
 
-    def _catch_up(self, ack: int) -> None:
-        while ack + 1 in self._ahead:
-            ack += 1
-            self._ahead.discard(ack)
-        self.ack = ack
+    def between(self, from_seq: int, to_seq: int | None) -> list[tuple[int, Ready]] | None:
+        """Return what has these numbers; None where some of it is no longer there."""
+        last = self.next_seq - 1 if to_seq is None else min(to_seq, self.next_seq - 1)
+        kept = [(seq, frame) for seq, frame in self._frames if from_seq <= seq <= last]
+        return kept if len(kept) == max(0, last - from_seq + 1) else None
 
 
 def _not_decimal(number: int) -> str:
@@ -72,7 +66,9 @@ _NUMBERS: Final[Mapping[str, Callable[[int], str]]] = {"decimal": str, "not_deci
 class Postbox:
     """Writes frames out, numbers them and collects them until they are taken to the socket."""
 
-    def __init__(self, session_id: str, sequence: Sequence, tariff: Tariff, quirks: Quirks) -> None:
+    def __init__(
+        self, session_id: str, sequence: Sequence[Any], tariff: Tariff, quirks: Quirks, replay_frames: int = REPLAY_FRAMES
+    ) -> None:
         self.session_id = session_id
         """The session id that frames carry from now on."""
         self.members: Mapping[str, Any] = NO_MEMBERS
@@ -80,9 +76,8 @@ class Postbox:
         self._tariff = tariff
         self._number = _NUMBERS[quirks.seq]
         self._sequence = sequence
-        self._next_seq = 1
         self._collected: list[str | bytes] = []
-        self._sent: deque[tuple[int, Ready]] = deque(maxlen=_REPLAY_FRAMES)
+        self.sent = Sent(replay_frames)
 
     def write(
         self,
@@ -91,8 +86,10 @@ class Postbox:
         channel: str = wire.SYSTEM,
         binary: bytes | None = None,
         members: Mapping[str, Any] = NO_MEMBERS,
+        *,
+        seq: int | None = None,
     ) -> Ready:
-        """Write one frame out under the number that is next. Send it at once or forget it.
+        """Write one frame out under the number that is next, or `seq`. Send it at once or forget it.
 
         `members` go into the envelope beside HAIP's usual ones; what is None is left out.
         """
@@ -101,7 +98,7 @@ class Postbox:
         given = {name: value for name, value in members.items() if value is not None}
         text = wire.encode(
             session=self.session_id,
-            seq=self._number(self._next_seq),
+            seq=self._number(self.sent.next_seq if seq is None else seq),
             ack=self._sequence.ack,
             event_type=event_type,
             channel=channel,
@@ -109,7 +106,7 @@ class Postbox:
             members={**self.members, **attached, **given},
         )
         cost = self._tariff.data(event_type=event_type, payload=payload, bin_len=bin_len, frame_bytes=len(text.encode()))
-        return Ready(text, binary, cost)
+        return Ready(text, binary, cost, channel, event_type in wire.CONTROL_TYPES)
 
     def write_draft(self, draft: Draft, channel: str) -> Ready:
         """Write one frame out under the number that is next."""
@@ -117,23 +114,32 @@ class Postbox:
 
     def send(self, frame: Ready) -> None:
         """Send a frame: it takes its number and its place."""
-        self._sent.append((self._next_seq, frame))
-        self._next_seq += 1
+        self.sent.add(frame)
         self._collect(frame)
+
+    def send_again(self, frame: Ready) -> None:
+        """Send a frame that has a number: it is kept already."""
+        self._collect(frame)
+
+    def fill(self, seq: int) -> None:
+        """Send an empty PONG under the number of a control frame, which is never sent twice: a grant would count twice."""
+        self._collect(self.write("PONG", {}, seq=seq))
+
+    def write_again(self, frame: Ready) -> Ready:
+        """Return a frame of an earlier connection as it goes out on this one."""
+        text = wire.encode_again(frame.text, session=self.session_id, ack=self._sequence.ack)
+        grown = len(text.encode()) - len(frame.text.encode())
+        is_media = frame.cost.byte_credits != len(frame.text.encode())
+        cost = frame.cost if is_media else Credit(frame.cost.messages, frame.cost.byte_credits + grown)
+        return frame._replace(text=text, cost=cost)
+
+    def go_on(self, sequence: Sequence[Any], sent: Sent) -> None:
+        """Go on counting as an earlier connection of the same client did."""
+        self._sequence, self.sent = sequence, sent
 
     def send_raw(self, data: str | bytes) -> None:
         """Send anything, in its place among the frames, without a number and kept for no replay."""
         self._collected.append(data)
-
-    def replay(self, from_seq: int, to_seq: int | None) -> bool:
-        """Send what was sent under these numbers again, same id, same number; False if it is no longer there."""
-        last = self._next_seq - 1 if to_seq is None else to_seq
-        kept = [(seq, frame) for seq, frame in self._sent if from_seq <= seq <= last]
-        if not kept or kept[0][0] != from_seq:
-            return from_seq >= self._next_seq
-        for _, frame in kept:
-            self._collect(frame)
-        return True
 
     def take(self) -> list[str | bytes]:
         """Return what is to go to the socket, in order, and start afresh."""

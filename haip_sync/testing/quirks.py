@@ -21,9 +21,10 @@ class Quirks:
     echoes: bool = False
     """Send each data frame of the client's that we take back at once as it came, with the client's id, session and seq. It is
     debited from what the client grants us, covered or not."""
-    hai: Literal["at_once", "after_client", "late"] = "at_once"
-    """When our HAI leaves: without waiting for the client's; as the answer to it; or `hai_delay` seconds after the client's
-    first frame, and nothing is read before."""
+    hai: Literal["at_once", "before_client", "after_client", "late"] = "at_once"
+    """When our HAI leaves: without waiting for the client's (but where a client may come back to resume, a moment is left for
+    it to say so); in no case later than the client's, so that nobody can resume; as the answer to it; or `hai_delay` seconds
+    after the client's first frame, and nothing is read before."""
     hai_delay: float = 0.2
     """Seconds for `hai="late"`, on the server's clock."""
     session_in_frames: Literal["own", "client"] = "own"

@@ -16,6 +16,7 @@ from haip_sync.testing.pause_script import PauseScript
 from haip_sync.testing.policies import CreditPolicy
 from haip_sync.testing.records import Refusal
 from haip_sync.testing.registry import SessionRegistry
+from haip_sync.testing.resumption import Lasting, Resumptions
 from haip_sync.testing.server_session import ServerSession
 from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.timers import Alarms, Clock
@@ -43,7 +44,9 @@ class Reception:
         alarms: Alarms,
         clock: Clock,
         tool_threads: ToolThreads,
+        resume_lifetime: float,
     ) -> None:
+        self._resumptions = Resumptions(resume_lifetime)
         self._gate = gate
         self._settings = settings
         # In the transaction dialect a token may stand in the HAI, which is still to come when the WebSocket opens.
@@ -96,11 +99,22 @@ class Reception:
         return any(self._gate.admits("", {"Authorization": _BEARER + token}) for token in tokens)
 
     def _new_session(self, connection: ServerConnection, admits: Callable[[Any], bool] | None) -> ServerSession:
+        holder: list[ServerSession] = []
+
+        def claim(session_id: str, *, wants: bool) -> Lasting | None:
+            return self._resumptions.claim(session_id, holder[0], wants=wants)
+
         with self._lock:
             conversation = Conversation(
-                self._settings, self._policy, self._policy_by_channel, book=self._transactions, admits=admits
+                self._settings,
+                self._policy,
+                self._policy_by_channel,
+                book=self._transactions,
+                admits=admits,
+                claim=claim,
+                may_resume=self._settings.resumes and self._resumptions.any_known(),
             )
-        return ServerSession(
+        session = ServerSession(
             connection,
             conversation,
             alarms=self._alarms,
@@ -108,6 +122,8 @@ class Reception:
             tool_threads=self._tool_threads,
             on_open=self._on_session_open,
         )
+        holder.append(session)
+        return session
 
     def _on_session_open(self, session: ServerSession) -> None:
         self._sessions.open(session)

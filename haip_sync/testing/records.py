@@ -137,6 +137,10 @@ class Archive:
         # Texts whose END is still to come, by channel and message id, the oldest first; bounded, for a client that never ends.
         self._open: OrderedDict[tuple[str, str], tuple[ReceivedText, list[str]]] = OrderedDict()
 
+    def go_on(self, earlier: Archive) -> None:
+        """Take over the texts that an earlier connection of the same client began."""
+        self._open, earlier._open = earlier._open, OrderedDict()
+
     def add_frame(self, frame: ReceivedFrame) -> None:
         """Keep one frame."""
         self.frames.append(frame)

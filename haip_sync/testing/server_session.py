@@ -22,6 +22,7 @@ from websockets.sync.server import ServerConnection
 from haip_sync.testing.call import Call
 from haip_sync.testing.conversation import Conversation
 from haip_sync.testing.invocation import run_tool
+from haip_sync.testing.resumption import Lasting
 from haip_sync.testing.session import Session
 from haip_sync.testing.timers import Alarms, Clock
 from haip_sync.testing.tool_threads import ToolThreads
@@ -85,6 +86,9 @@ class ServerSession:
         # The nearest alarm that is set and has not fired.
         self._alarm: float | None = None
         self._ended = False
+        self._ended_at: float | None = None
+        # Whether another connection goes on with the client's session.
+        self._handed_over = False
         self._close_code: int | None = None
         self._writer = threading.Thread(target=self._write_all, name="haip-devserver-writer", daemon=True)
 
@@ -116,6 +120,8 @@ class ServerSession:
     def perform(self, step: Callable[[Conversation, float], None]) -> None:
         """Take one step in the conversation, then see to what it asks for. `step` is code of ours and waits for nothing."""
         with self._lock:
+            if self._handed_over:
+                return
             step(self._conversation, self._clock.now())
             self._collect()
             alarm = self._new_alarm()
@@ -151,6 +157,19 @@ class ServerSession:
         if not self._tool_threads.run(partial(run_tool, self, call)):
             self.perform(lambda conversation, _: conversation.calls.wait(call))
 
+    def hand_over(self, lifetime: float) -> Lasting | None:
+        """Give up the client's session for another connection; None where it ended more than `lifetime` seconds ago.
+
+        A connection that still stands is cut: what comes over it is not read any more.
+        """
+        with self._lock:
+            if self._handed_over or (self._ended_at is not None and self._clock.now() - self._ended_at > lifetime):
+                return None
+            self._handed_over = True
+            lasting = self._conversation.lasting()
+        self.abort()
+        return lasting
+
     def abort(self) -> None:
         """Cut the connection; what is not yet sent is lost."""
         abort(self._connection)
@@ -177,7 +196,7 @@ class ServerSession:
         """Say hello, then read until the connection ends. Runs on the library's thread for this connection."""
         self._writer.start()
         try:
-            self.perform(lambda conversation, _: conversation.begin())
+            self.perform(lambda conversation, now: conversation.begin(now))
             with suppress(ConnectionClosed):
                 self._read_all()
         except Exception:
@@ -249,7 +268,7 @@ class ServerSession:
 
     def _end(self) -> None:
         with self._lock:
-            self._ended = True
+            self._ended, self._ended_at = True, self._clock.now()
             self._close_code = self._connection.close_code
             self._conversation.abandon()
             self._unsent.clear()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from haip_sync.config import check_channel, check_timeout
 from haip_sync.errors import HAIPTimeout
 from haip_sync.testing.books import Books
+from haip_sync.testing.numbering import Missing
 from haip_sync.testing.records import Breach, ReceivedCall, ReceivedFrame, ReceivedText, Run, Transaction
 
 if TYPE_CHECKING:
@@ -88,8 +89,26 @@ class Session:
 
     @property
     def out_of_order(self) -> int:
-        """How many frames had a `seq` that was not their predecessor's plus one; 0 for a correct client."""
+        """How many frames had a `seq` that was not the next, nor one that we asked for or that a client which resumes owed.
+
+        0 for a correct client.
+        """
         return self._core.read(lambda conversation: conversation.sequence.out_of_order)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether it goes on where an earlier connection of the client stopped."""
+        return self._core.read(lambda conversation: conversation.resumed)
+
+    @property
+    def duplicates(self) -> int:
+        """How many frames came twice, same `seq` and same `id`: dropped, and debited once. Counted over resumed connections."""
+        return self._core.read(lambda conversation: conversation.sequence.duplicates)
+
+    @property
+    def lost(self) -> tuple[Missing, ...]:
+        """The numbers of the client's that never came, though we asked for them. Counted over resumed connections."""
+        return self._core.read(lambda conversation: tuple(conversation.sequence.lost))
 
     @property
     def channels(self) -> tuple[str, ...]:

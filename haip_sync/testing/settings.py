@@ -12,6 +12,7 @@ from haip_sync.errors import ConfigError
 from haip_sync.testing.books import Credit
 from haip_sync.testing.policies import CreditPolicy, Never, RenewAtHalf
 from haip_sync.testing.policy_names import check_policy
+from haip_sync.testing.postbox import REPLAY_FRAMES
 from haip_sync.testing.quirks import Quirks
 from haip_sync.testing.tariff import Tariff
 from haip_sync.testing.tools import DEFAULT_TOOLS, Tool, ToolFunction, check_tools
@@ -36,6 +37,8 @@ class ServerSettings:
     max_concurrent_runs: int = 1
     tariff: Tariff = field(default_factory=Tariff)
     quirks: Quirks = field(default_factory=Quirks)
+    resumes: bool = True
+    replay_frames: int = REPLAY_FRAMES
 
     @cached_property
     def transaction_tools(self) -> Mapping[str, Tool]:
@@ -72,6 +75,8 @@ def check_settings(
     tools: Mapping[str, ToolFunction | Tool] | None,
     max_concurrent_runs: int,
     quirks: Quirks | None,
+    resumes: bool,
+    replay_frames: int,
 ) -> ServerSettings:
     """Return what `DevServer` was given, as sessions want it. Raises `ConfigError` naming what is wrong."""
     check_choice("dialect", dialect, DIALECTS)
@@ -89,6 +94,8 @@ def check_settings(
         max_concurrent_runs=check_count("max_concurrent_runs", max_concurrent_runs),
         tariff=Tariff(credit_unit, counts),
         quirks=quirks,
+        resumes=check_flag("resumes", resumes),
+        replay_frames=check_count("replay_frames", replay_frames, minimum=1),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from haip_sync.testing import wire
-from haip_sync.testing.books import Credit
+from haip_sync.testing.books import ChannelLedger, Credit
 from haip_sync.testing.credit_desk import CreditDesk
 from haip_sync.testing.oddities import Oddities
 from haip_sync.testing.outgoing import NO_MEMBERS, Draft, Outgoing, OutgoingFrame, OutgoingText
@@ -49,8 +49,8 @@ class Voice:
         if settings.dialect == "transaction":
             postbox.members = wire.NO_TRANSACTION
 
-    def hello(self) -> None:
-        """Send our HAI."""
+    def hello(self, last_rx_seq: int | None = None) -> None:
+        """Send our HAI; `last_rx_seq`: what we have of a client that resumes."""
         self.greeted = True
         capabilities: dict[str, Any] = {
             "binary_frames": self._settings.binary_frames,
@@ -68,16 +68,17 @@ class Voice:
                 "accept_major": [wire.MAJOR],
                 "accept_events": sorted(self._settings.announced),
                 "capabilities": capabilities,
+                **({} if last_rx_seq is None else {"last_rx_seq": str(last_rx_seq)}),
             },
         )
 
-    def open(self, peer_id: str, hai: HaiPayload) -> None:
+    def open(self, peer_id: str, hai: HaiPayload, last_rx_seq: int | None = None) -> None:
         """Speak from now on as the client's HAI wants it: only types that it accepts, and the first dialect that fits."""
         peer_accepts = frozenset(hai.accept_events)
         if self._settings.quirks.session_in_frames == "client":
             self._postbox.session_id = peer_id
         if not self.greeted:
-            self.hello()
+            self.hello(last_rx_seq)
         self._peer_accepts = peer_accepts
         self._takes_binary = hai.capabilities.binary_frames
         dialect = self._settings.dialect
@@ -135,7 +136,7 @@ class Voice:
             self.speech.dropped += 1
             return
         self.speech.add(channel, item)
-        self.speech.pump(ledger)
+        self.pump(ledger)
 
     def give(self, channel: str, credit: Credit, *, anyway: bool = False) -> None:
         """Grant `credit` by FLOW_UPDATE; nothing when it is empty or the client accepts no FLOW_UPDATE.
@@ -171,7 +172,7 @@ class Voice:
         if ledger is not None and ledger.paused_by_server != paused:
             ledger.paused_by_server = paused
             self.tell("PAUSE_CHANNEL" if paused else "RESUME_CHANNEL", {"channel": channel})
-            self.speech.pump(ledger)
+            self.pump(ledger)
 
     def send_frame(self, channel: str, draft: Draft) -> None:
         """Send a well-formed frame at once, whatever the client accepts; a data frame is debited, covered or not."""
@@ -213,5 +214,37 @@ class Voice:
             self.close("the first frame must be a good HAI")
 
     def replay(self, from_seq: int, to_seq: int | None) -> bool:
-        """Send what was sent under these numbers again; False if it is no longer there."""
-        return self._postbox.replay(from_seq, to_seq)
+        """Send what was sent under these numbers again; False if it is no longer there.
+
+        Same id, same number, nothing debited: it was paid. What an earlier connection lost is paid when its turn comes.
+        """
+        kept = self._postbox.sent.between(from_seq, to_seq)
+        for seq, frame in kept or ():
+            if self.speech.waits_to_go_again(seq):
+                continue
+            if not frame.is_control:
+                self._postbox.send_again(frame)
+            elif self.accepts("PONG"):
+                self._postbox.fill(seq)
+        return kept is not None
+
+    def go_on(self, earlier: Speech, since: int) -> bool:
+        """Take over what an earlier connection had to say, and say again what followed number `since`; False: that is gone.
+
+        Our HAI, which has the latest number, is not among it.
+        """
+        lost = self._postbox.sent.between(since + 1, self._postbox.sent.next_seq - 2)
+        self.speech.go_on(earlier, lost or ())
+        self._pump_again()
+        return lost is not None
+
+    def pump(self, ledger: ChannelLedger) -> None:
+        """Send what a channel's pauses and the client's credit allow, after what an earlier connection lost."""
+        if self.speech.goes_again:
+            self._pump_again()
+        self.speech.pump(ledger)
+
+    def _pump_again(self) -> None:
+        """Send again what an earlier connection lost, as far as the client's credit goes, and then what waited for that."""
+        for ledger in self.speech.pump_again(self._desk.ledger, fills=self.accepts("PONG")):
+            self.speech.pump(ledger)

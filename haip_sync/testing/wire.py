@@ -163,3 +163,11 @@ def encode(
     frame |= {"ts": str(time.time_ns() // 1_000_000), "channel": channel, "type": event_type, "payload": payload, "pv": MAJOR}
     frame.update(members)
     return bytes(freeze(frame)).decode()
+
+
+def encode_again(text: str, *, session: str, ack: int | None) -> str:
+    """Return a frame as it goes out on another connection: the same, but for `session`, `ack` and `ts`."""
+    frame = {**_decode_any(text), "session": session, "ts": str(time.time_ns() // 1_000_000)}
+    if ack is not None:
+        frame["ack"] = str(ack)
+    return bytes(freeze(frame)).decode()

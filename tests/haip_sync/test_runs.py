@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -134,7 +135,7 @@ def test_an_interrupt_on_the_way_in_ends_the_run(monkeypatch: pytest.MonkeyPatch
     with peer(script) as url, HAIPClient(url) as client:
         write_through = Writer.write_through
 
-        def interrupted(writer: Writer, end: int) -> None:
+        def interrupted(writer: Writer, end: int, deadline_s: float | None) -> None:
             monkeypatch.setattr(Writer, "write_through", write_through)
             raise KeyboardInterrupt
 
@@ -273,6 +274,23 @@ def test_the_end_of_the_connection_ends_the_run() -> None:
             run.wait(0)
         assert run.status == "ERROR"
         client.close()
+
+
+def test_who_waits_for_a_run_that_never_began_hears_of_the_end() -> None:
+    """wait() and `cancelled` on a run that nobody has entered end with the connection, and return at once after it."""
+    with peer(Listening()) as url, ThreadPoolExecutor(2) as pool:
+        client = HAIPClient(url)
+        client.connect(PATIENCE_S)
+        run = client.run()
+        waits = [pool.submit(run.wait), pool.submit(run.cancelled.wait)]
+        until(lambda: len(client._connection.rooms.routes._awaited) == 2)
+        client.close()
+        with pytest.raises(ConnectionClosedError, match="was not begun"):
+            waits[0].result(PATIENCE_S)
+        assert waits[1].result(PATIENCE_S) is False
+        with pytest.raises(ConnectionClosedError, match="was not begun"):
+            client.run().wait()
+        assert not client._connection.rooms.routes._awaited
 
 
 def test_waiting_in_a_listener_is_a_deadlock() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.interrupts import every_interrupt, interrupted_at
 from support.scripted_peer import Peer, peer
 from support.turnstiles import PATIENCE_S, until
 
@@ -377,6 +378,32 @@ def test_waiting_in_a_listener_is_a_deadlock() -> None:
         client.send_text_message("USER", "go")
         until(lambda: len(raised) == 4)
     assert raised == [DeadlockError, DeadlockError, HAIPTimeout, HAIPTimeout]
+
+
+def test_wherever_an_interrupt_strikes_who_leaves_the_rest_is_done() -> None:
+    """Interrupted on the way out of its block, a subscription is finished by the service thread: nothing unread stays owed."""
+
+    def script(speaker: Peer) -> None:
+        speaker.greets(messages=100_000)
+        while True:
+            speaker.hears("MESSAGE_END")
+            whole(speaker, "a", "unread")
+
+    with peer(script) as url, HAIPClient(url) as client:
+        inbox, desk = client._connection.rooms.inbox, client._conversation._desk
+
+        def leave_interrupted(place: int) -> bool:
+            texts = client.texts("AGENT").__enter__()
+            client.send_text_message("USER", "go", timeout=PATIENCE_S)
+            until(lambda: any(text.complete for text in tuple(texts._unread.values())))
+            fired, _ = interrupted_at(place, lambda: texts.__exit__(None, None, None))
+            if not texts.is_left:  # struck before the first line: nobody has left
+                texts.close()
+            client._connection.poke()  # as whatever comes next does
+            until(lambda: not desk._subscriptions and not inbox.untaken_bytes)
+            return fired
+
+        assert len(list(every_interrupt(leave_interrupted))) > 20
 
 
 def test_an_interrupt_while_reading_counts_nothing_twice() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -358,12 +359,56 @@ def test_open_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     with peer(answers(("TOOL_DONE", {"status": "OK"}))) as url, HAIPClient(url) as client:
         first = client.call_tool("AGENT", "x")
         first.result(PATIENCE_S)
-        client.call_tool("AGENT", "x")
-        client.call_tool("AGENT", "x")
+        _held = [client.call_tool("AGENT", "x") for _ in range(2)]
         sent = client.connection_state().channels["AGENT"].sent_messages
         with pytest.raises(ProtocolError, match=r"2 tool calls, runs and pings are open.*Nothing was sent"):
             client.call_tool("AGENT", "x")
         assert client.connection_state().channels["AGENT"].sent_messages == sent
+
+
+def test_a_call_that_nobody_holds_any_more_gives_up_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls whose handles are gone make room for others, the oldest first; those with a callback stay, and call it."""
+    monkeypatch.setattr(routes, "MOST_OPEN", 2)
+    called: SimpleQueue[str] = SimpleQueue()
+
+    def script(speaker: Peer) -> None:
+        speaker.greets(accept_events=TOOL_TYPES)
+        ids = [speaker.hears("TOOL_CALL")["call_id"] for _ in range(5)]
+        for call_id in (ids[0], ids[3], ids[4], ids[1]):
+            speaker.says("TOOL_DONE", {"call_id": call_id, "status": "OK", "result": call_id}, channel="AGENT")
+        speaker.stays()
+
+    with peer(script) as url, HAIPClient(url) as client:
+        with pytest.raises(HAIPTimeout):
+            client.call_tool("AGENT", "never waited for again").result(0)
+        client.call_tool("AGENT", "with a callback").add_done_callback(lambda call: called.put(call.result(0)))
+        for _ in range(2):  # the first takes the place of the one that timed out, the second that of the first
+            client.call_tool("AGENT", "forgotten at once")
+        held = client.call_tool("AGENT", "held")
+        assert held.result(PATIENCE_S) == held.call_id
+        assert called.get(timeout=PATIENCE_S) != held.call_id
+        # Those whose place was needed are nobody's.
+        assert [client.receive(PATIENCE_S).type for _ in range(2)] == ["TOOL_DONE"] * 2
+        assert not client._connection.rooms.routes._handles
+
+
+def test_what_comes_for_an_abandoned_call_fills_no_window() -> None:
+    """As long as its place is not needed, what the peer tells of a call that nobody holds is taken, and goes to nobody."""
+
+    def script(speaker: Peer) -> None:
+        speaker.greets(accept_events=TOOL_TYPES)
+        call_id = speaker.hears("TOOL_CALL")["call_id"]
+        for number in range(30):
+            speaker.says("TOOL_UPDATE", {"call_id": call_id, "status": "RUNNING", "progress": number}, channel="AGENT")
+        speaker.says("TOOL_DONE", {"call_id": call_id, "status": "OK"}, channel="AGENT")
+        speaker.says("INFO", {}, channel="AGENT")
+        speaker.stays()
+
+    with peer(script) as url, HAIPClient(url, flow_control=FlowControlConfig(initial_credits=4)) as client:
+        client.call_tool("AGENT", "forgotten at once")
+        assert client.receive(PATIENCE_S).type == "INFO"
+        assert client.connection_state().channels["AGENT"].receive_breaches == 0
+        assert not client._connection.rooms.routes._handles
 
 
 def test_wrong_arguments_are_told_before_anything_leaves() -> None:

@@ -13,12 +13,14 @@ from haip_sync.flow.receive_window import ReceiveWindow
 from haip_sync.protocol.envelope import Envelope, Frame, decode_envelope, encode_json, media_bytes
 from haip_sync.protocol.happenings import (
     AskingRefused,
+    FramesMissing,
     Granted,
     Greeted,
     Happening,
     MajorChanged,
     PauseAsked,
     PeerReported,
+    ReplayAsked,
     ResumeAsked,
     SendRefusedByPeer,
     SequencingStopped,
@@ -26,7 +28,9 @@ from haip_sync.protocol.happenings import (
     Violated,
 )
 from haip_sync.protocol.payloads import check_outgoing
-from haip_sync.protocol.session import Received, Session
+from haip_sync.protocol.received import Received
+from haip_sync.protocol.replay import ReplayWindow, TooOld
+from haip_sync.protocol.session import Session
 from haip_sync.runtime.fates import Fates
 from haip_sync.runtime.meaning import least_window
 from haip_sync.state import Fate
@@ -57,6 +61,8 @@ class Alone:
         self._fates = Fates()
         self._awaiting: tuple[Envelope, int] | None = None
         self._ended: str | None = None
+        self._now_s = 0.0
+        self._replay_window = ReplayWindow()
         self._send(self._session.hello(*least_window(self._config)))
 
     # ---- What the peer says ------------------------------------------------------------------------------------------------
@@ -66,14 +72,14 @@ class Alone:
         awaiting, self._awaiting = self._awaiting, None
         if awaiting is not None:
             broken = ProtocolError("a binary frame was announced, and a text frame came", blame="remote")
-            self._apply(self._session.receive_broken(awaiting[0], broken), awaiting[0])
+            self._apply(self._session.receive_broken(awaiting[0], broken, self._now_s))
         try:
             envelope = decode_envelope(raw)
         except ProtocolError as exc:
-            self._apply(self._session.unreadable(exc), None)
+            self._apply(self._session.unreadable(exc))
             return
         if envelope.bin_len is None:
-            self._apply(self._session.receive(envelope, len(raw)), envelope)
+            self._apply(self._session.receive(envelope, len(raw), self._now_s))
         else:
             self._awaiting = (envelope, len(raw))
 
@@ -81,25 +87,39 @@ class Alone:
         awaiting, self._awaiting = self._awaiting, None
         wrong = ProtocolError("this binary frame was not announced", blame="remote")
         if awaiting is None:
-            self._apply(self._session.unreadable(wrong), None)
+            self._apply(self._session.unreadable(wrong))
         elif awaiting[0].bin_len != len(data):
-            self._apply(self._session.receive_broken(awaiting[0], wrong), awaiting[0])
+            self._apply(self._session.receive_broken(awaiting[0], wrong, self._now_s))
         else:
-            self._apply(self._session.receive(*awaiting), awaiting[0])
+            self._apply(self._session.receive(*awaiting, self._now_s, binary=data))
 
-    def _apply(self, received: Received, envelope: Envelope | None) -> None:
-        for reply in received.replies:
-            self._send(reply)
-        for happening in received.happenings:
-            self._happen(happening)
-        if envelope is None or not received.is_data or self._session.peer is None:
-            return
+    def _apply(self, all_received: list[Received]) -> None:
+        if self._session.next_due_s <= self._now_s:
+            all_received = [*all_received, *self._session.due(self._now_s)]
+        for received in all_received:
+            for reply in received.replies:
+                self._send(reply)
+            for happening in received.happenings:
+                self._happen(happening)
+            if received.incoming is not None and received.is_data and self._session.peer is not None:
+                self._take(received.incoming.envelope, received)
+
+    def _take(self, envelope: Envelope, received: Received) -> None:
         cost, window = Cost(received.cost_messages, received.cost_bytes), self._channel(envelope.channel).window
-        if not received.deliver:
+        if received.is_held:
+            if self._admits(envelope, window, cost):
+                window.receive(cost)
+            else:
+                self._session.drop_held(envelope)
+        elif received.was_held and not received.deliver:
+            window.waiting, window.frames_waiting, window.books = window.after_taking(cost)
+            self._give_back(envelope.channel)
+        elif not received.deliver:
             window.refund(cost)
             self._give_back(envelope.channel)
-        elif self._admits(envelope, window, cost):
-            window.receive(cost)
+        elif received.was_held or self._admits(envelope, window, cost):
+            if not received.was_held:
+                window.receive(cost)
             self._inbox.append((envelope, cost, received.is_echo))
 
     def _admits(self, envelope: Envelope, window: ReceiveWindow, cost: Cost) -> bool:
@@ -118,6 +138,8 @@ class Alone:
                 self._channel(channel).paused.add("peer")
             case ResumeAsked(channel):
                 self._channel(channel).paused.discard("peer")
+            case ReplayAsked(first, last, request_id):
+                self._replay(first, last, request_id)
             case Greeted(hello):
                 credit = hello.capabilities.flow_control
                 self._first = (credit.initial_credit_messages, credit.initial_credit_bytes)
@@ -129,11 +151,24 @@ class Alone:
                 if isinstance(happening, SendRefusedByPeer):
                     self._forfeit(happening.error.related_id)
 
+    def _replay(self, first: int, last: int, request_id: str) -> None:
+        found = self._replay_window.slice(first, last)
+        if isinstance(found, TooOld):
+            self._send(self._session.error("REPLAY_TOO_OLD", "gone", request_id))
+            return
+        for seq, frame in found:
+            again = self._session.control_frame("PONG", {}) if frame is None else frame
+            self._said.append(json.loads(again.render(seq, self._session.ack, _TS_MS)))
+
     def _forfeit(self, related_id: str | None) -> None:
         fate = self._fates.of(related_id)
         channel = self._fates.only_channel() if fate is None else fate.channel
         if channel is not None:
             self._channel(channel).ledger = self._channel(channel).ledger.forfeit_messages()
+
+    def wait(self, seconds: float) -> None:
+        self._now_s += seconds
+        self._apply([])
 
     # ---- What the application does -----------------------------------------------------------------------------------------
 
@@ -188,6 +223,7 @@ class Alone:
         ack = self._session.ack
         self._session.last_seq += 1
         self._session.note_sent(frame.id)
+        self._replay_window.keep([frame], self._session.last_seq, self._now_s)
         self._said.append(json.loads(frame.render(self._session.last_seq, ack, _TS_MS)))
 
     def _give_back(self, channel: str) -> None:
@@ -254,6 +290,6 @@ def _report(happening: Happening) -> list[str]:
             return [f"us:{error.code}"]
         case PeerReported(said) | SendRefusedByPeer(said):
             return [f"peer:{said.code}"]
-        case AskingRefused() | SequencingStopped() | MajorChanged():
+        case AskingRefused() | SequencingStopped() | MajorChanged() | FramesMissing():
             return ["warning"]
     return []

@@ -30,6 +30,9 @@ class Live:
         self._connecting = connecting
         self._said: list[dict[str, Any]] = []
         self._told: SimpleQueue[str] = SimpleQueue()
+        # The clock by which gaps are waited for stands still but for `wait`.
+        self._now_s = 1e6
+        client._connection._reception._clock = lambda: self._now_s
         client.subscribe(lambda event: self._told.put(f"{event.reported_by}:{event.code}"), ErrorReported)
         client.subscribe(lambda _: self._told.put("warning"), WarningRaised)
 
@@ -54,6 +57,10 @@ class Live:
                 client.resume_channel(channel)
             case _:
                 raise ValueError(command)
+
+    def wait(self, seconds: float) -> None:
+        self._now_s += seconds
+        self._client._connection.look_for_gaps()
 
     def settle(self, *, greeted: bool, ends: str | None) -> None:
         """Wait for the client's answer to a WebSocket ping: it stands behind everything else in the write order."""

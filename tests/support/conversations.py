@@ -14,7 +14,7 @@ from haip_sync.protocol.names import ACCEPTED_TYPES
 THEIRS = "22222222-2222-4222-8222-222222222222"
 OURS = "11111111-1111-4111-8111-111111111111"
 
-_ACTIONS = frozenset({"peer", "greets", "echo", "raw", "raw_hex", "nested", "binary_hex", "we"})
+_ACTIONS = frozenset({"peer", "greets", "echo", "raw", "raw_hex", "nested", "binary_hex", "we", "waits_s"})
 _EXPECTATIONS = frozenset({"hears", "told", "delivered", "credit", "paused", "window", "raises", "match", "ends"})
 
 
@@ -54,6 +54,9 @@ class Side(Protocol):
 
     def do(self, command: list[Any]) -> None:
         """Carry out a command of the application's. Raises what it raises."""
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, as far as gaps in the peer's numbers go."""
 
     def settle(self, *, greeted: bool, ends: str | None) -> None:
         """Return once everything so far has had its effect; `ends`: the error that it ended with."""
@@ -145,6 +148,8 @@ def run(conversation: Conversation, side: Side) -> None:
 def _act(step: dict[str, Any], voice: PeerVoice, side: Side, where: str) -> None:
     if "binary_hex" in step:
         side.hear_binary(bytes.fromhex(step["binary_hex"]))
+    elif "waits_s" in step:
+        side.wait(step["waits_s"])
     elif "we" not in step:
         side.hear(voice.words(step))
     elif "raises" not in step:

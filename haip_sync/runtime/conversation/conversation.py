@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from haip_sync.errors import ProtocolError, UnsupportedByPeerError
+from haip_sync.errors import ConnectionClosedError, HAIPTimeout, ProtocolError, UnsupportedByPeerError
 from haip_sync.protocol.envelope import Frame, encode_json, media_bytes
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import PING, RUN_FINISHED, RUN_STARTED, SYSTEM, TOOL_CALL
@@ -57,10 +57,11 @@ class Conversation:
         binary_mime: str | None = None,
     ) -> Frame:
         """Return one frame, made. Raises `UnsupportedByPeerError`, `ConnectionClosedError`, `ConfigError`."""
+        self._connection.home.check()
         with self._lock:
-            self._connection.check_open()
+            self._connection.check_alive()
         session, where = self._connection.rooms.session, self._where
-        if not session.accepts(event_type):
+        if session.latest is None or not session.latest.accepts(event_type):
             raise UnsupportedByPeerError(f"{where} does not accept {event_type}. Nothing was sent")
         if binary is not None and not self.takes_binary():
             raise UnsupportedByPeerError(f"{where} takes no binary frames. Nothing was sent")
@@ -77,8 +78,8 @@ class Conversation:
 
     def takes_binary(self) -> bool:
         """Return whether the peer's HAI says that it takes binary frames."""
-        peer = self._connection.rooms.session.peer
-        return peer is not None and peer.capabilities.binary_frames
+        peer = self._connection.rooms.session.latest
+        return peer is not None and peer.hello.capabilities.binary_frames
 
     def call_tool(self, channel: str, tool: str, params: Mapping[str, Any] | None, labels: Labels, timeout: Timeout) -> ToolCall:
         """Send TOOL_CALL and return its handle, which hears of answers from before the first byte left."""
@@ -95,7 +96,7 @@ class Conversation:
             channel=channel,
             labels=labels,
         )
-        call.sent(self._open(call, self._parcel(frame), channel, self._resolve(timeout)))
+        call.sent(self._open(call.route, self._parcel(frame), channel, self._resolve(timeout)))
         return call
 
     def new_run(self, labels: Labels, metadata: Mapping[str, Any] | None, channel: str, timeout: Timeout) -> Run:
@@ -135,18 +136,39 @@ class Conversation:
             self._connection.rooms.turnstile.mend()
             self._routes.forget(handle)
 
+    def await_end(self, handle: Handle) -> None:
+        """Tell a handle of the connection's end though it may not have begun. Requires the lock."""
+        if self._connection.is_over:
+            handle.lost(self._connection.failure or ConnectionClosedError(self._connection.ending))
+        self._routes.await_end(handle)
+
+    def await_no_more(self, handle: Handle) -> None:
+        """Undo one `await_end`. Requires the lock."""
+        self._routes.await_no_more(handle)
+
     def ping(self, timeout_s: float | None) -> float:
         """Send a PING and return the seconds until its PONG."""
         self._bench.check()
+        deadline_s = self._bench.deadline(timeout_s)
         nonce = new_id()
         frame = self.frame(SYSTEM, PING, {"nonce": nonce}, Labels())
         ping = Ping(self._bench, nonce, frame.id, time.monotonic())
         try:
-            self._begin(ping)
-            self._connection.post_now(frame)
-            return ping.wait(timeout_s)
+            with self._lock:
+                self._connection.enter()
+                self._routes.add(ping, lambda: True)
+            entry = self._connection.post_now(frame, timeout_s)
+            round_trip_s = ping.wait(self._bench.left(deadline_s))
         finally:
             self.forget(ping)
+        if round_trip_s is None:
+            what = (
+                "was sent, and no PONG came"
+                if entry.is_written
+                else "waits behind what the peer does not read, and could not be sent"
+            )
+            raise HAIPTimeout(f"the PING {what} within {timeout_s:g} s")
+        return round_trip_s
 
     def texts(self, channels: frozenset[str]) -> IncomingTexts:
         """Return a subscription to the peer's texts that is not open yet."""
@@ -159,24 +181,24 @@ class Conversation:
         """Send the frame that begins something, whose handle hears of all that answers it. Not sent: not begun."""
         self._bench.check()
         try:
-            self._begin(handle)
+            self._begin(handle, parcel)
             return self._connection.carry(channel, parcel, timeout_s).receipt(handle.frame_id)
         except BaseException:
             if not parcel.progress.frames:
                 self.forget(handle)
             raise
 
-    def _begin(self, handle: Handle) -> None:
+    def _begin(self, handle: Handle, parcel: FrameParcel) -> None:
         with self._lock:
-            self._connection.enter()
+            self._connection.enter_alive()
             if isinstance(handle, Run):
                 self._check_run_limit()
-            self._routes.add(handle)
+            self._routes.add(handle, lambda: parcel.progress.frames > 0)
 
     def _check_run_limit(self) -> None:
         """Raise `ProtocolError` (local) where the peer's `max_concurrent_runs` are open. Requires the lock."""
-        peer = self._connection.rooms.session.peer
-        limit = None if peer is None else peer.capabilities.max_concurrent_runs
+        peer = self._connection.rooms.session.latest
+        limit = None if peer is None else peer.hello.capabilities.max_concurrent_runs
         if isinstance(limit, int) and self._routes.count(Run) >= limit:
             what = f"{self._where} allows {limit} runs together, and so many of ours are open"
             text = f"{what}. Nothing was sent; end one first"

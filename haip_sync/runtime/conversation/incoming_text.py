@@ -68,6 +68,7 @@ class IncomingText:
     @property
     def complete(self) -> bool:
         """Whether its END has come: all that is left of it can be read without waiting."""
+        self._bench.home.check()
         return self._complete
 
     def __iter__(self) -> Iterator[str]:

@@ -60,6 +60,8 @@ class IncomingTexts:
         # Those of which something is left to read, or to come.
         self._unread: dict[int, IncomingText] = {}
         self._is_over = False
+        # Nobody will read any more of it: a store of whoever leaves it, who may be interrupted before the rest is done.
+        self.is_left = False
         self._ending: _Ending | None = None
         # Waits for a text, or for the end.
         self._arrived = bench.new_condition()
@@ -74,20 +76,19 @@ class IncomingTexts:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Take no more texts."""
-        self.close()
+        """Take no more texts. In a forked child it does nothing: the block is the parent's."""
+        self.is_left = True
+        if not self._bench.home.is_left:
+            self.close()
 
     def close(self) -> None:
         """Take no more texts, discard what was not read, and end every iteration. Idempotent, from any thread."""
         self._bench.check()
+        self.is_left = True
+        self._bench.poke()  # interrupted from here on, the service thread does the rest
         with self._bench.lock:
             self._bench.mend()
-            self._is_over = True
-            self._desk.close(self)
-            self._new.clear()
-            for text in tuple(self._unread.values()):
-                text.give_up()
-            self._arrived.notify_all()
+            self.finish()
 
     def __iter__(self) -> Iterator[IncomingText]:
         """Yield texts as they begin. Ends when closed in good order, raises `ConnectionClosedError` otherwise."""
@@ -126,7 +127,16 @@ class IncomingTexts:
 
     def wants(self, channel: str) -> bool:
         """Return whether a text that begins on `channel` is for it."""
-        return not self.channels or channel in self.channels
+        return not self.is_left and (not self.channels or channel in self.channels)
+
+    def finish(self) -> None:
+        """Be over, and discard what was not read. Interrupted anywhere, it is done again."""
+        self._is_over = True
+        self._new.clear()
+        for text in tuple(self._unread.values()):
+            text.give_up()
+        self._arrived.notify_all()
+        self._desk.close(self)
 
     def begin(self, start: Message, message_id: str) -> IncomingText:
         """Take in a text that has begun."""
@@ -184,6 +194,12 @@ class TextDesk:
         if texts in self._subscriptions:
             self._subscriptions.remove(texts)
 
+    def sweep(self) -> None:
+        """Finish the subscriptions that were left."""
+        for texts in tuple(self._subscriptions):
+            if texts.is_left:
+                texts.finish()
+
     def find(self, envelope: Envelope) -> Route | None:
         """Return where a frame of a text goes; None: to the inbox, as where it began before anybody asked for texts."""
         if self._ending is not None or not (self._subscriptions or self._open):
@@ -213,12 +229,16 @@ class TextDesk:
         """Make a text and hand it to the subscription."""
         self._open[key] = texts.begin(start, key[1])
 
-    def lost(self, failure: HAIPError, *, in_good_order: bool) -> None:
-        """Note that the connection is over."""
-        self._ending = _Ending(failure, in_good_order)
+    def break_off(self, failure: HAIPError) -> None:
+        """Note that nothing more comes of the texts that are open; others may begin."""
         for text in self._open.values():
             text.cut_off(f"has no END: {failure}")
         self._open.clear()
+
+    def lost(self, failure: HAIPError, *, in_good_order: bool) -> None:
+        """Note that the connection is over."""
+        self._ending = _Ending(failure, in_good_order)
+        self.break_off(failure)
         for texts in self._subscriptions:
             texts.end(self._ending)
 

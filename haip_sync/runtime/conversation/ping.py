@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout, ProtocolError
+from haip_sync.errors import ConnectionClosedError, HAIPError, ProtocolError
 from haip_sync.events import Message
 from haip_sync.protocol.payloads import PeerError
 from haip_sync.runtime.conversation.waiting import Bench
@@ -12,6 +12,7 @@ class Ping:
     """Waits for the PONG with its nonce."""
 
     takes_at_once = True
+    is_abandoned = False
 
     def __init__(self, bench: Bench, nonce: str, frame_id: str, began_s: float) -> None:
         self.nonce = nonce
@@ -24,15 +25,13 @@ class Ping:
         # Waits for the answer, or for the end.
         self._told = bench.new_condition()
 
-    def wait(self, timeout_s: float | None) -> float:
-        """Return the round trip in seconds. Raises `HAIPTimeout`, `ConnectionClosedError`, `ProtocolError`."""
+    def wait(self, timeout_s: float | None) -> float | None:
+        """Return the round trip in seconds; None: no answer came in time. Raises `ConnectionClosedError`, `ProtocolError`."""
         with self._bench.lock:
             self._bench.mend()
             self._bench.wait_until(lambda: self._is_over, self._told, timeout_s, "a PONG")
             if self._failure is not None:
                 raise self._failure
-            if self._round_trip_s is None:
-                raise HAIPTimeout(f"the PING was sent, and no PONG came within {timeout_s:g} s")
             return self._round_trip_s
 
     @property

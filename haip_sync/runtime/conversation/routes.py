@@ -39,6 +39,10 @@ class Handle(Route, Protocol):
     """The id of the frame that begins it."""
 
     @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody holds it any more, so that it gives up its place to the next that needs one."""
+
+    @property
     def key(self) -> str:
         """Its kind, a space, and what the peer's frames name it by."""
 
@@ -71,6 +75,12 @@ class TextRoutes(Protocol):
     def find(self, envelope: Envelope) -> Route | None:
         """Return where a frame of a text goes; None: to the inbox."""
 
+    def break_off(self, failure: HAIPError) -> None:
+        """Note that nothing more comes of the texts that are open; others may begin."""
+
+    def sweep(self) -> None:
+        """Finish the subscriptions whose holders have left them."""
+
     def lost(self, failure: HAIPError, *, in_good_order: bool) -> None:
         """Note that the connection is over."""
 
@@ -87,18 +97,49 @@ class Routes:
         self._handles: dict[str, Handle] = {}
         # By the id of the frame that began it: what an ERROR names.
         self._begun_by: dict[str, Handle] = {}
+        # By key: whether the frame that begins it has its place in the write order.
+        self._has_begun: dict[str, Callable[[], bool]] = {}
+        # Those that somebody waits for who may not have begun; once for each who waits.
+        self._awaited: list[Handle] = []
 
-    def add(self, handle: Handle) -> None:
-        """Send it the frames that name its key, and the ERROR about its first frame. Raises `ProtocolError` for one too many."""
-        if len(self._handles) >= MOST_OPEN:
+    def add(self, handle: Handle, has_begun: Callable[[], bool]) -> None:
+        """Send it the frames that name its key, and the ERROR about its first frame. Raises `ProtocolError` for one too many.
+
+        `has_begun`: whether that frame has its place in the write order; until then no broken line can concern it.
+        """
+        if len(self._handles) >= MOST_OPEN and not self._make_room():
             text = f"{MOST_OPEN} tool calls, runs and pings are open on this connection already. Nothing was sent"
             raise ProtocolError(text, blame="local")
+        self._has_begun[handle.key] = has_begun
         self._handles[handle.key] = handle
         self._begun_by[handle.frame_id] = handle
+
+    def _make_room(self) -> bool:
+        """Forget the oldest handle that nobody holds any more; return whether there was one."""
+        for handle in self._handles.values():
+            if handle.is_abandoned:
+                self.forget(handle)
+                return True
+        return False
+
+    def await_end(self, handle: Handle) -> None:
+        """Tell it of the end though it may not have begun, until `await_no_more`."""
+        self._awaited.append(handle)
+
+    def await_no_more(self, handle: Handle) -> None:
+        """Undo one `await_end`."""
+        if handle in self._awaited:
+            self._awaited.remove(handle)
+
+    def sweep(self) -> None:
+        """Finish what its holders have left."""
+        if self.texts is not None:
+            self.texts.sweep()
 
     def forget(self, handle: Handle) -> None:
         """Send it nothing any more. Idempotent."""
         self._handles.pop(handle.key, None)
+        self._has_begun.pop(handle.key, None)
         self._begun_by.pop(handle.frame_id, None)
 
     def count(self, kind: type[Any]) -> int:
@@ -141,11 +182,28 @@ class Routes:
         if envelope.type == TOOL_DONE and isinstance(call, Caller):
             call.unreadable(error)
 
+    def break_off(self, failure: HAIPError) -> None:
+        """Tell what waits for a PONG that the line is lost: a PING is never sent again."""
+        for handle in tuple(self._handles.values()):
+            if isinstance(handle, Pinger):
+                handle.lost(failure)
+                self.forget(handle)
+
+    def lose(self, failure: HAIPError) -> None:
+        """Tell every handle that has begun that the peer says nothing more of it: the session does not go on."""
+        for key, handle in tuple(self._handles.items()):
+            if self._has_begun[key]():
+                handle.lost(failure)
+                self.forget(handle)
+        if self.texts is not None:
+            self.texts.break_off(failure)
+
     def end(self, failure: HAIPError, *, in_good_order: bool) -> None:
         """Tell every handle that the connection is over. Twice is once."""
-        for handle in tuple(self._handles.values()):
+        for handle in (*self._handles.values(), *self._awaited):
             handle.lost(failure)
         self._handles.clear()
+        self._has_begun.clear()
         self._begun_by.clear()
         if self.texts is not None:
             self.texts.lost(failure, in_good_order=in_good_order)

@@ -45,6 +45,12 @@ class Opener(Protocol):
     def forget(self, run: Run) -> None:
         """Count it as open no longer, and send it nothing any more. Idempotent; with or without the lock."""
 
+    def await_end(self, run: Run) -> None:
+        """Tell it of the connection's end though it may not have begun, until `await_no_more`. Requires the lock."""
+
+    def await_no_more(self, run: Run) -> None:
+        """Undo one `await_end`. Requires the lock."""
+
 
 class Cancelled:
     """Whether a run was cancelled, by either side; as `threading.Event`, but that only the run sets it. Thread-safe."""
@@ -56,6 +62,7 @@ class Cancelled:
 
     def is_set(self) -> bool:
         """Return whether it was cancelled."""
+        self._bench.home.check()
         return self._is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -85,6 +92,7 @@ class Run:
     """
 
     takes_at_once = True
+    is_abandoned = False
 
     def __init__(
         self,
@@ -148,7 +156,12 @@ class Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Send RUN_FINISHED, and let an exception go on. After a clean exit raises what ended the run, unless `wait` has."""
+        """Send RUN_FINISHED, and let an exception go on. After a clean exit raises what ended the run, unless `wait` has.
+
+        In a forked child it does nothing: the block is the parent's.
+        """
+        if self._bench.home.is_left:
+            return
         if error is not None:
             self._end_for(error)
             return
@@ -220,6 +233,7 @@ class Run:
 
         It stays open until the peer ends it, or the `with` block does (with status CANCELLED). Raises as `HAIPClient.send`.
         """
+        self._bench.check()
         if self._status != "open" or self._is_cancelled:
             return False
         self.send(self.channel, RUN_CANCEL, {"run_id": self.run_id}, timeout=timeout)
@@ -234,11 +248,13 @@ class Run:
     @property
     def status(self) -> RunStatus:
         """new, open, and in the end OK, CANCELLED or ERROR, whoever ended it: the first end stays."""
+        self._bench.home.check()
         return self._status
 
     @property
     def error(self) -> HAIPError | None:
         """Why it ended as ERROR, where the peer or the connection ended it; None otherwise."""
+        self._bench.home.check()
         return self._error
 
     def wait(self, timeout: float | None = None) -> RunStatus:
@@ -249,7 +265,7 @@ class Run:
         `DeadlockError` on the dispatch thread unless `timeout` is 0.
         """
         timeout_s = check_timeout("timeout", timeout)
-        if not self._wait_until(lambda: self._status not in ("new", "open"), timeout_s):
+        if not self._wait_until(lambda: False, timeout_s):
             raise HAIPTimeout(f"the run {self.run_id} was not ended within {timeout_s:g} s; it is {self._status}")
         if self._error is not None:
             self._is_error_told = True  # a clean exit need not raise it again
@@ -257,13 +273,21 @@ class Run:
         return self._status
 
     def _wait_for_cancel(self, timeout_s: float | None) -> None:
-        self._wait_until(lambda: self._is_cancelled or self._status not in ("new", "open"), timeout_s)
+        self._wait_until(lambda: self._is_cancelled, timeout_s)
 
     def _wait_until(self, is_ready: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Wait until `is_ready`, or the run is over; return whether that came in time."""
         self._bench.check()
         with self._bench.lock:
             self._bench.mend()
-            return self._bench.wait_until(is_ready, self._changed, timeout_s, "the end of a run")
+            try:
+                self._opener.await_end(self)
+                return self._bench.wait_until(lambda: is_ready() or self._is_over(), self._changed, timeout_s, "the end of a run")
+            finally:
+                self._opener.await_no_more(self)
+
+    def _is_over(self) -> bool:
+        return self._is_over_there or self._status not in ("new", "open")
 
     # ---- Sending in it --------------------------------------------------------------------------------------------------------
 
@@ -361,7 +385,9 @@ class Run:
 
     def lost(self, failure: HAIPError) -> None:
         """Note that the connection is over."""
-        lost = ConnectionClosedError(f"the peer was not told that the run {self.run_id} has ended: {failure}")
+        is_new = self._status == "new"
+        what = f"the run {self.run_id} was not begun" if is_new else f"the peer was not told that the run {self.run_id} has ended"
+        lost = ConnectionClosedError(f"{what}: {failure}")
         lost.__cause__ = failure
         self._end_there("ERROR", None if self._is_finishing else lost)
 

@@ -21,6 +21,7 @@ from haip_sync.errors import (
 from haip_sync.events import Message
 from haip_sync.protocol.names import TOOL_CANCEL, TOOL_DONE
 from haip_sync.protocol.payloads import PeerError
+from haip_sync.runtime.conversation.call_route import CallRoute
 from haip_sync.runtime.conversation.sender import Sender
 from haip_sync.runtime.conversation.waiting import Bench
 from haip_sync.runtime.timeouts import SEND_TIMEOUT, Timeout
@@ -47,22 +48,22 @@ class ToolCall:
     """A call of a tool of the peer's, from TOOL_CALL to TOOL_DONE. Thread-safe.
 
     What the peer tells of it comes here and not to `receive()`; listeners for `Message` see it all the same. Of TOOL_UPDATEs the
-    latest is kept. `HAIPClient.call_tool` returns one once its TOOL_CALL is sent.
+    latest is kept. `HAIPClient.call_tool` returns one once its TOOL_CALL is sent. One that nobody holds any more, and that has no
+    callback, gives up its place among the open calls to the next that needs it.
 
     Attributes:
         call_id: Its id on the wire.
         tool: The tool's name.
         channel: Where it was called.
         frame_id: The id of its TOOL_CALL frame: what an ERROR of the peer's names as `related_id`.
+        route: For the connection: where its frames go.
     """
-
-    takes_at_once = True
 
     def __init__(
         self,
         bench: Bench,
         sender: Sender,
-        forget: Callable[[ToolCall], None],
+        forget: Callable[[CallRoute], None],
         *,
         call_id: str,
         frame_id: str,
@@ -77,6 +78,7 @@ class ToolCall:
         self._sender = sender
         self._forget = forget
         self.frame_id = frame_id
+        self.route = CallRoute(self, forget, key=f"call {call_id}", frame_id=frame_id)
         self._labels = labels
         # Guarded by the connection's lock.
         self._receipt: SendReceipt | None = None
@@ -109,20 +111,24 @@ class ToolCall:
 
         ERROR also stands for a call whose outcome is not known, or that the peer refused: `result` says which.
         """
+        self._bench.home.check()
         return self._status
 
     @property
     def progress(self) -> float | None:
         """How far it is, 0 to 100, as the peer last said; None: it has not."""
+        self._bench.home.check()
         return self._progress
 
     @property
     def partial(self) -> Any:
         """The latest partial result; None: none came."""
+        self._bench.home.check()
         return self._partial
 
     def done(self) -> bool:
         """Return whether nothing more will come: `result` returns, or raises, at once."""
+        self._bench.home.check()
         return self._is_done
 
     def result(self, timeout: float | None = None) -> Any:
@@ -198,15 +204,11 @@ class ToolCall:
             self._bench.mend()
             if not self._is_done:
                 self._callbacks.append(callback)
+                self.route.kept = self
                 return
         self._bench.call_soon(callback, self)
 
     # ---- For the connection: all require the lock, but for `sent` --------------------------------------------------------------
-
-    @property
-    def key(self) -> str:
-        """What the peer's frames name it by."""
-        return f"call {self.call_id}"
 
     def sent(self, receipt: SendReceipt) -> None:
         """Note that TOOL_CALL was handed to the operating system. Without the lock."""
@@ -270,7 +272,8 @@ class ToolCall:
         self._told.notify_all()
         for _ in tuple(self._callbacks):
             self._bench.call_soon(ToolCall._call_back, self)
-        self._forget(self)
+        self._forget(self.route)
+        self.route.kept = None
 
     def _call_back(self) -> None:
         """Run one callback. The dispatch thread only; what was asked for twice finds none left the second time."""

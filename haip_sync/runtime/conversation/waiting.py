@@ -23,7 +23,13 @@ class Host(Protocol):
         """The connection's rooms."""
 
     def check_not_reentered(self) -> None:
-        """Raise `DeadlockError` in a signal handler that interrupted another call of this thread's. Without the lock."""
+        """Raise `DeadlockError` in a signal handler that interrupted another call of this thread's, `ForkedError` where forked.
+
+        Without the lock.
+        """
+
+    def poke(self) -> None:
+        """Have the service thread look. Any thread, with or without the lock."""
 
     def take_routed(self, message: Message, taker: Taker) -> None:
         """Count a frame that went to a handle as taken, and give credit back where it is time. Requires the lock."""
@@ -36,14 +42,22 @@ class Bench:
         self._host = host
         self._rooms = host.rooms
         self.lock = host.rooms.parking.lock
+        self.home = host.rooms.parking.home
 
     def new_condition(self) -> Condition:
         """Return a condition over the connection's lock."""
         return self._rooms.parking.new_condition()
 
     def check(self) -> None:
-        """Raise `DeadlockError` where the calling thread is in the middle of another call. Without the lock."""
+        """Raise `DeadlockError` where the calling thread is in the middle of another call, `ForkedError` in a forked child.
+
+        Without the lock.
+        """
         self._host.check_not_reentered()
+
+    def poke(self) -> None:
+        """Have the service thread look. With or without the lock."""
+        self._host.poke()
 
     def mend(self) -> None:
         """Finish what an interrupt left undone. Requires the lock."""

@@ -79,14 +79,14 @@ def session() -> Session:
     return made
 
 
-def take(made: Session, data: bytes) -> Received:
-    """Return what a text frame comes to, as the reader would have it."""
+def take(made: Session, data: bytes, now_s: float = 0.0) -> list[Received]:
+    """Return what a text frame comes to, and the time that has passed, as the reader and the clock would have it."""
     try:
         envelope = decode_envelope(data)
     except ProtocolError as exc:
         assert exc.blame == "remote"  # noqa: PT017 - either outcome is right, and this is one of them
         return made.unreadable(exc)
-    return made.receive(envelope, len(data))
+    return [*made.receive(envelope, len(data), now_s), *made.due(now_s)]
 
 
 def check(received: Received) -> None:
@@ -113,7 +113,8 @@ def test_any_bytes(frames: list[bytes]) -> None:
     """Bytes of chance are events or a ProtocolError."""
     made = session()
     for data in frames:
-        check(take(made, data))
+        for received in take(made, data):
+            check(received)
 
 
 @settings(max_examples=1_000, deadline=None)
@@ -121,8 +122,9 @@ def test_any_bytes(frames: list[bytes]) -> None:
 def test_nearly_right_envelopes(rng: Random) -> None:
     """Envelopes with a member or two changed are understood or refused, and refused ones change nothing."""
     made = session()
-    for _ in range(8):
-        check(take(made, envelope_of_chance(rng)))
+    for number in range(8):
+        for received in take(made, envelope_of_chance(rng), number * rng.choice((0.0, 0.3))):
+            check(received)
 
 
 @settings(max_examples=300, deadline=None)
@@ -132,7 +134,7 @@ def test_nearly_right_envelopes_before_the_handshake(rng: Random) -> None:
     made = Session(OURS)
     for _ in range(8):
         was_greeted = made.peer is not None
-        received = take(made, envelope_of_chance(rng))
-        check(received)
-        if not was_greeted:
-            assert not any(isinstance(happening, (Granted, PauseAsked, ResumeAsked)) for happening in received.happenings)
+        for received in take(made, envelope_of_chance(rng)):
+            check(received)
+            if not was_greeted:
+                assert not any(isinstance(happening, (Granted, PauseAsked, ResumeAsked)) for happening in received.happenings)

@@ -37,7 +37,8 @@ class Peer:
     def says(self, frame_type: str, payload: Any, transaction: str | None = None, **members: Any) -> Received:
         self._seq += 1
         fields = {"id": f"id{self._seq}", "session": "s", "seq": str(self._seq), "channel": "SYSTEM"} | members
-        return self.session.receive(Envelope(type=frame_type, payload=payload, transaction=transaction, **fields), 200)
+        (received,) = self.session.receive(Envelope(type=frame_type, payload=payload, transaction=transaction, **fields), 200)
+        return received
 
     def answers(self, reference: str | None, transaction: str | None) -> Received:
         return self.says("TRANSACTION_START", {"referenceId": reference}, transaction)

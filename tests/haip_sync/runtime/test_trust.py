@@ -135,7 +135,7 @@ def test_close_ends_a_tls_handshake_that_hangs() -> None:
 
         thread = threading.Thread(target=connect)
         thread.start()
-        until(lambda: isinstance(client._connection._opening, socket.socket))
+        until(lambda: isinstance(client._connection.link.opening, socket.socket))
         client.close()
         thread.join(PATIENCE_S)
         assert raised

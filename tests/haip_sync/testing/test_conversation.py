@@ -200,7 +200,7 @@ def test_the_ack_stops_at_a_gap_and_jumps_when_it_is_filled(line: Line) -> None:
         line.send("PING", {}, seq=seq)
         acks += [frame["ack"] for frame in line.get()]
     assert acks == ["2", "2", "2", "5", "6"]
-    assert line.talk.sequence.out_of_order == 3
+    assert line.talk.sequence.out_of_order == 2, "4 came too early and 3 too late"
 
 
 def test_an_unknown_member_is_ignored_unless_the_frame_is_critical(line: Line) -> None:

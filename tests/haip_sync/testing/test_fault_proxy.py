@@ -534,7 +534,7 @@ def test_a_server_that_seems_to_grant_nothing() -> None:
 
 
 def test_a_server_reads_a_garbled_frame_and_goes_on() -> None:
-    """A masked text that is no JSON any more reaches HAIP, which answers ERROR; the connection stands."""
+    """A masked text that is no JSON any more is answered with ERROR; the connection stands, and the frame is asked for again."""
     garbled = FrameFault(action="garble", when=lambda text: '"type":"MESSAGE_START"' in text, times=1)
     with DevServer(agent=False) as server, FaultProxy(server.url, seed=1) as proxy, HAIPClient(proxy.url) as client:
         proxy.set(to_server=Faults(frames=(garbled,)))
@@ -544,7 +544,9 @@ def test_a_server_reads_a_garbled_frame_and_goes_on() -> None:
         assert errors.wait(HANG_S)
         client.send_text_message("USER", "whole", timeout=HANG_S)
         session = server.wait_for_session(timeout=HANG_S)
-        session.wait_for(lambda s: [text.text for text in s.texts("USER")] == ["whole"], timeout=HANG_S, what="a whole text")
+        session.wait_for(lambda s: s.text_count == 2, timeout=HANG_S, what="both texts")
+        assert [text.text for text in session.texts("USER")] == ["garbled", "whole"]
+        assert session.lost == ()
 
 
 def test_a_client_ends_a_connection_whose_frames_are_broken() -> None:

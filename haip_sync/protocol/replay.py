@@ -1,0 +1,119 @@
+"""The replay window: frames of ours that the peer may still ask for again, by `seq` (WIRE.md, "Replay and resume").
+
+Pure: the time is passed in. A frame stays while it is one of the latest 1,000; beyond those, while it is younger than five
+minutes and the peer has not acknowledged it; and in no case beyond so many bytes. What goes is always the oldest, and so what
+was acknowledged goes first.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final, NamedTuple
+
+from haip_sync.config import DEFAULT_MAX_REPLAY_BYTES
+from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.names import CONTROL_TYPES
+
+KEPT_MESSAGES: Final = 1_000
+KEPT_S: Final = 300.0
+"""HAIP 1.1.2: at least 1,000 messages or five minutes."""
+
+
+class Resend(NamedTuple):
+    """One number to send again."""
+
+    seq: int
+    frame: Frame | None
+    """The same frame, id and all; None where a control frame stood, which is never sent again: an empty PONG under this `seq`
+    fills the hole."""
+
+
+class TooOld(NamedTuple):
+    """What was asked for is not kept any more."""
+
+    oldest_seq: int
+    """The lowest number that can still be sent again."""
+
+
+class _Kept(NamedTuple):
+    """Frames that went out together."""
+
+    first_seq: int
+    frames: Sequence[Frame | None]
+    at_s: float
+    end_bytes: int
+    """How many bytes were ever kept, these included."""
+
+    @property
+    def next_seq(self) -> int:
+        return self.first_seq + len(self.frames)
+
+
+class ReplayWindow:
+    """The frames that may be asked for again. Not thread-safe; the runtime holds the connection's lock.
+
+    Its state is one deque: an interrupt strikes before or after something was put in, and doing it twice changes nothing.
+    """
+
+    def __init__(self, max_bytes: int = DEFAULT_MAX_REPLAY_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._kept: deque[_Kept] = deque()
+        # The number after the last that was ever put in: what lies before it and is not kept is gone.
+        self._next_seq = 1
+
+    def keep(self, frames: Sequence[Frame], first_seq: int, now_s: float, *, acknowledged: int = 0) -> None:
+        """Remember frames that have their place in the write order, the first of them under `first_seq`. Twice is once.
+
+        `acknowledged`: the highest number that the peer has. Of control frames only the number is kept. The latest frames are
+        kept whatever their size.
+        """
+        kept = self._kept
+        if kept and first_seq < kept[-1].next_seq:
+            return
+        if kept and first_seq > kept[-1].next_seq:
+            kept.clear()  # what lies between was never put in: nothing before it can be sent in full
+        size = sum(frame.size(seq, 0) + len(frame.binary or b"") for seq, frame in enumerate(frames, first_seq))
+        only_data = [None if frame.type in CONTROL_TYPES else frame for frame in frames]
+        kept.append(_Kept(first_seq, only_data, now_s, size + (kept[-1].end_bytes if kept else 0)))
+        self._next_seq = kept[-1].next_seq
+        while len(kept) > 1 and self._may_go(kept[0], now_s, acknowledged):
+            kept.popleft()
+
+    def _may_go(self, oldest: _Kept, now_s: float, acknowledged: int) -> bool:
+        latest = self._kept[-1]
+        if latest.end_bytes - oldest.end_bytes >= self._max_bytes:
+            return True
+        is_spare = latest.next_seq - oldest.next_seq >= KEPT_MESSAGES
+        return is_spare and (oldest.next_seq - 1 <= acknowledged or now_s - oldest.at_s > KEPT_S)
+
+    def clear(self) -> None:
+        """Forget everything: the peer does not sequence, and will never ask."""
+        self._kept.clear()
+
+    @property
+    def oldest_seq(self) -> int:
+        """The lowest number that can be sent again; the next to be used where there is none."""
+        return self._kept[0].first_seq if self._kept else self._next_seq
+
+    def since(self, last_rx_seq: int) -> tuple[Resend, ...] | TooOld:
+        """Return what a peer lacks that has everything up to `last_rx_seq`, in order; `TooOld` where some of it is gone."""
+        return self.slice(last_rx_seq + 1, None)
+
+    def slice(self, from_seq: int, to_seq: int | None) -> tuple[Resend, ...] | TooOld:
+        """Return the numbers from `from_seq` to `to_seq` (None: to the last), in order; `TooOld` where some of it is gone."""
+        if from_seq < self.oldest_seq:
+            return TooOld(self.oldest_seq)
+        return tuple(self.walk(from_seq, to_seq))
+
+    def walk(self, from_seq: int, to_seq: int | None) -> Iterator[Resend]:
+        """Yield what is kept of these numbers, in order. To be used up before anything is kept or forgotten."""
+        at = max(0, bisect_right(self._kept, from_seq, key=lambda kept: kept.first_seq) - 1)
+        for kept in islice(self._kept, at, None):
+            for seq, frame in enumerate(kept.frames, kept.first_seq):
+                if to_seq is not None and seq > to_seq:
+                    return
+                if seq >= from_seq:
+                    yield Resend(seq, frame)

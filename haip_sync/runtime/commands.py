@@ -1,0 +1,218 @@
+"""What callers ask of a connection: sending, queueing, pausing, asking for credit, taking what has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from weakref import ReferenceType, ref
+
+from haip_sync.errors import ConnectionClosedError, FlowControlError, HAIPError, WaitCause
+from haip_sync.events import Message
+from haip_sync.flow.gates import Ticket
+from haip_sync.flow.ledger import Cost
+from haip_sync.flow.metrics import MetricsRecorder
+from haip_sync.flow.outbox import Outbox
+from haip_sync.flow.pending import DoneCallback, PendingSend
+from haip_sync.flow.strategies import Strategy
+from haip_sync.protocol.envelope import Frame
+from haip_sync.runtime.asking import Watch
+from haip_sync.runtime.exchanges import Exchange
+from haip_sync.runtime.life import Life
+from haip_sync.runtime.mailbox import Mailbox
+from haip_sync.runtime.outgoing import Entry
+from haip_sync.runtime.parcels import FrameParcel, StreamParcel, TextParcel
+
+
+class Commands(Life):
+    """The callers' side of a connection. Any thread, without the lock, where nothing else is said."""
+
+    watch: Watch
+    outbox: Outbox
+
+    def carry(self, channel: str, parcel: TextParcel | FrameParcel, timeout_s: float | None) -> Entry:
+        """Let `parcel` through the turnstile and write it; return its last entry. Blocks; raises as `Turnstile.pass_through`.
+
+        Interrupted after admission it is written all the same, by the service thread.
+        """
+        self.check_not_reentered()
+        is_admitted = False
+        try:
+            self.rooms.turnstile.pass_through(channel, parcel, timeout_s)
+            is_admitted = True
+            self._write_through(f"{parcel.event_type} on {channel}", parcel.last_entry)
+            return parcel.last_entry
+        except BaseException as exc:
+            self.poke()
+            if is_admitted and not isinstance(exc, HAIPError):
+                exc.add_note(f"haip_sync: {parcel.event_type} on {channel} was admitted before the interrupt: it is sent.")
+            raise
+
+    def open_stream(self, channel: str, parcel: StreamParcel, timeout_s: float | None) -> Ticket[Entry]:
+        """Send START of a text that is written piece by piece. Blocks; raises as `Turnstile.open_place`."""
+        self.check_not_reentered()
+        ticket = self.rooms.turnstile.open_place(channel, parcel, timeout_s)
+        self._write_through(f"{parcel.event_type} on {channel}", parcel.last_entry)
+        return ticket
+
+    def go_on_with_stream(
+        self,
+        channel: str,
+        ticket: Ticket[Entry],
+        parcel: StreamParcel,
+        *,
+        begin: Callable[[], None],
+        is_done: Callable[[], bool],
+        timeout_s: float | None,
+    ) -> None:
+        """Send the next piece of a text, or its END. Blocks; raises as `Turnstile.go_on`."""
+        self.check_not_reentered()
+        self.rooms.turnstile.go_on(channel, ticket, begin=begin, is_done=is_done, give_up=parcel.take_back, timeout_s=timeout_s)
+        self._write_through(f"a piece of {parcel.event_type} on {channel}", parcel.last_entry)
+
+    def _write_through(self, what: str, entry: Entry, deadline_s: float | None = None) -> None:
+        """Return once `entry` has left, on this line or a later one. Raises `ConnectionClosedError`, which says what was sent."""
+        self.writer.write_through(entry, deadline_s)
+        cause = entry.failure
+        if cause is None or entry.is_written:
+            return
+        if entry.is_unsent:
+            text = f"{what}: its turn had come, then the line broke. Nothing of it was sent. {cause}"
+        else:
+            text = f"{what} was admitted, then the line broke: whether the peer has it is not known. {cause}"
+        raise ConnectionClosedError(text) from cause
+
+    def enqueue(self, parcel: TextParcel | FrameParcel, channel: str, message_id: str) -> PendingSend:
+        """Put a text into the outbox; raises as `Outbox.enqueue`. Without the lock."""
+        self.check_not_reentered()
+        size = parcel.queued_bytes()
+        pending = PendingSend(self, self.rooms.parking, channel=channel, message_id=message_id, queued_bytes=size)
+        parcel.pending = pending
+        self.outbox.enqueue(parcel, pending)
+        return pending
+
+    def cancel(self, pending: PendingSend) -> bool:
+        """Take a queued message back; return whether nothing of it was admitted. Without the lock."""
+        self.check_not_reentered()
+        return self.outbox.cancel(pending)
+
+    def call_soon(self, callback: DoneCallback, pending: PendingSend) -> None:
+        """Run a handle's callback on the dispatch thread."""
+        self.rooms.dispatcher.call_soon(partial(callback, pending))
+
+    def post_now(self, frame: Frame, timeout_s: float | None) -> Entry:
+        """Commit a control frame of the caller's and write it. Without the lock.
+
+        Where it is not written within `timeout_s`, because the peer does not read, the service thread writes it once that goes.
+        """
+        self.check_not_reentered()
+        deadline_s = self.rooms.parking.deadline(timeout_s)
+        with self._lock:
+            self.enter()
+            entry = self.control.post(frame)
+        self._write_through(f"{frame.type} on {frame.channel}", entry, deadline_s)
+        return entry
+
+    def request(self, channel: str, amount: Cost, *, within: Exchange | None = None) -> None:
+        """Ask for credit, in this transaction if one is named. Without the lock."""
+        self.check_not_reentered()
+        with self._lock:
+            self.rooms.turnstile.mend()
+            self.check_alive()
+            if not self.link.stands:
+                offline = self.rooms.turnstile.offline_text()
+                text = f"{channel} is {offline}. Nothing was asked for; a new line brings new credit"
+                raise FlowControlError(text, cause=WaitCause.OFFLINE, channel=channel)
+            self.rooms.turnstile.check_place_for(channel)
+            over = None if within is None else within.over()
+            if over is not None:
+                raise over
+            self.control.request(channel, amount, within=None if within is None else within.state.id)
+
+    def pause(self, channel: str, reason: str | None) -> None:
+        """Hold `channel` and tell the peer, offline once there is one again. Without the lock."""
+        self.check_not_reentered()
+        with self._lock:
+            self.enter_alive(channel)
+            self.control.pause(channel, reason)
+
+    def resume(self, channel: str) -> None:
+        """Lift our hold on `channel` and tell the peer, if there is one. Without the lock."""
+        self.check_not_reentered()
+        with self._lock:
+            self.enter_alive(channel)
+            self.control.resume(channel)
+
+    def use_strategy(self, strategy: Strategy | None) -> None:
+        """Let `strategy` ask for credit from now on; None: nobody. Without the lock, at any time."""
+        self.check_not_reentered()
+        with self._lock:
+            self.rooms.turnstile.mend()
+            self.watch.use(strategy, self.rooms.turnstile.gates)
+
+    def metrics(self) -> MetricsRecorder:
+        """Return a copy of the figures. Without the lock, at any time."""
+        self.home.check()
+        with self._lock:
+            return self.watch.metrics.copy()
+
+    def reset_metrics(self) -> None:
+        """Begin all figures at zero again. Without the lock, at any time."""
+        self.home.check()
+        with self._lock:
+            self.watch.metrics.reset()
+
+    def enter(self) -> None:
+        """Mend, and raise unless the line stands now. Requires the lock."""
+        self.rooms.turnstile.mend()
+        self.check_open()
+
+    def enter_alive(self, channel: str | None = None) -> None:
+        """Mend, and raise unless the line stands or another is being tried, with a place for `channel`. Requires the lock."""
+        self.rooms.turnstile.mend()
+        self.check_alive()
+        if channel is not None:
+            self.rooms.turnstile.check_place_for(channel)
+
+    def take_message(self, timeout_s: float | None, box: Mailbox | None = None) -> Message | None:
+        """Take the next message of `box` (None: of the inbox) and give credit back; None: it is over. Without the lock.
+
+        Raises `HAIPTimeout`.
+        """
+        self.check_not_reentered()
+        box = self.rooms.inbox if box is None else box
+        try:
+            with self._lock:
+                self.rooms.turnstile.mend()
+                message = box.wait_for_next(timeout_s)
+                if message is not None:
+                    self.control.give_back_for(message, box)
+                    box.pop()
+        except BaseException:
+            with self._lock:
+                box.pass_on()
+            raise
+        return message
+
+    def watch_holder(self, holder: object) -> ReferenceType[object]:
+        """Return a reference to whoever holds a transaction; once it is gone, the service thread looks.
+
+        No code of ours runs then in the thread that let go of it: an interrupt there has nothing to strike.
+        """
+        return ref(holder, self._service.wake)
+
+    def clear_queue(self, channel: str) -> int:
+        """Take back everything queued on `channel` that is not admitted; return how many. Without the lock."""
+        self.check_not_reentered()
+        return self.outbox.clear(channel)
+
+    def wait_until_written(self, timeout_s: float | None) -> bool:
+        """Wait until everything queued and admitted is written; return whether it is. Raises nothing when the line ends."""
+        self.check_not_reentered()
+        deadline_s = float("inf") if timeout_s is None else self._clock() + timeout_s
+        with self._lock:
+            self.rooms.turnstile.mend()
+            self.wait_while(lambda: not self._has_nothing_to_send(), deadline_s)
+            return self._has_nothing_to_send()
+
+    def _has_nothing_to_send(self) -> bool:
+        return self.rooms.outgoing.is_empty and not any(gate.queued for gate in self.rooms.turnstile.gates)

@@ -1,0 +1,136 @@
+"""A session that goes on over a new line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from haip_sync.protocol.envelope import Envelope
+from haip_sync.protocol.happenings import Greeted, Happening, NotResumed, PeerReported, Resumed, ResumeRefused, Violated
+from haip_sync.protocol.names import ACCEPTED_TYPES
+from haip_sync.protocol.session import Session
+
+OURS = "11111111-1111-4111-8111-111111111111"
+
+
+class Line:
+    """One session and what its peer says."""
+
+    def __init__(self) -> None:
+        self.session = Session(OURS)
+        self.hello()
+
+    def hello(self) -> dict[str, Any]:
+        """Send our HAI; return its payload."""
+        frame = self.session.hello(10, 1000)
+        self.session.last_seq += 1
+        self.session.note_sent(frame.id)
+        self.hello_id = frame.id
+        payload: dict[str, Any] = json.loads(frame.render(self.session.last_seq, 0, 0))["payload"]
+        return payload
+
+    def says(self, seq: int, frame_type: str, payload: Any, **members: Any) -> list[Happening]:
+        """Return what comes of a frame of the peer's."""
+        fields = {"id": f"id{seq}", "session": "theirs", "seq": str(seq), "channel": "SYSTEM"} | members
+        received = self.session.receive(Envelope(type=frame_type, payload=payload, **fields), 200)
+        return [happening for one in received for happening in one.happenings]
+
+    def greets(self, seq: int, **members: Any) -> list[Happening]:
+        """Return what comes of the peer's HAI, without the greeting itself."""
+        hello = {"accept_events": list(ACCEPTED_TYPES), **members}
+        found = self.says(seq, "HAI", hello, id=f"hai {seq} of {self.session.last_seq}", ack=str(self.session.last_seq))
+        assert any(isinstance(happening, Greeted) for happening in found)
+        return [happening for happening in found if not isinstance(happening, Greeted)]
+
+
+@pytest.fixture
+def line() -> Line:
+    """Return a session on its second line, before the peer's HAI: 5 frames of the peer's and 9 of ours went over the first."""
+    made = Line()
+    assert made.greets(1) == []
+    for seq in range(2, 6):
+        made.says(seq, "PING", {})
+    made.session.last_seq = 9
+    made.session.begin_line()
+    return made
+
+
+def test_a_first_hello_names_nothing_received() -> None:
+    """A session that has received nothing has nothing to resume, on whatever line."""
+    session = Line()
+    session.session.begin_line()
+    assert "last_rx_seq" not in session.hello()
+
+
+def test_our_hello_names_what_was_received(line: Line) -> None:
+    """The HAI of a later line says up to which number the peer's frames have come, and takes the next number of ours."""
+    assert line.hello()["last_rx_seq"] == "5"
+    assert line.session.last_seq == 10
+    assert line.session.ack == 0
+
+
+def test_what_belongs_to_a_line_is_forgotten(line: Line) -> None:
+    """Peer, dialect and what it accepts are known anew with its next HAI."""
+    assert line.session.peer is None
+    assert line.session.dialect is None
+    assert not line.session.accepts("PING")
+
+
+@pytest.mark.parametrize("named", ["7", 7, "0", "10"])
+def test_a_peer_that_resumes_says_what_it_has(line: Line, named: Any) -> None:
+    """Its HAI's last_rx_seq is what it has of ours, and counts as acknowledged."""
+    line.hello()
+    assert line.greets(6, last_rx_seq=named) == [Resumed(int(named))]
+    assert line.session.resume_from == int(named)
+    assert line.session.acknowledged == max(1, int(named))  # its first HAI acknowledged ours
+    assert line.session.ack == 6
+
+
+def test_a_peer_that_names_nothing_does_not_resume(line: Line) -> None:
+    """Then nothing of the earlier lines is acknowledged, whatever the ack of its HAI says; its numbers begin anew."""
+    line.hello()
+    assert line.greets(1) == [NotResumed()]
+    assert line.session.resume_from is None
+    assert line.session.acknowledged == 1
+    assert line.session.ack == 1
+
+
+@pytest.mark.parametrize("named", ["11", "", [7], -1, "07", True, 1.0])
+def test_a_resume_point_that_cannot_be_is_told(line: Line, named: Any) -> None:
+    """A number that we never used, or that is none, is reported and resumes nothing."""
+    line.hello()
+    unresumed, violated = line.greets(6, last_rx_seq=named)
+    assert unresumed == NotResumed()
+    assert isinstance(violated, Violated)
+    assert violated.error.code == "SEQ_VIOLATION"
+    assert line.session.resume_from is None
+
+
+@pytest.mark.parametrize("code", ["RESUME_FAILED", "REPLAY_TOO_OLD"])
+def test_an_error_refuses_the_resume_once(line: Line, code: str) -> None:
+    """The ERROR that answers our HAI refuses; a second one is an ERROR like any other."""
+    line.hello()
+    _, refused = line.says(6, "ERROR", {"code": code, "message": "no", "related_id": line.hello_id})
+    assert refused == ResumeRefused(code, "no")
+    (reported,) = line.says(7, "ERROR", {"code": code})
+    assert isinstance(reported, PeerReported)
+
+
+def test_an_error_about_another_frame_refuses_no_resume(line: Line) -> None:
+    """REPLAY_TOO_OLD may answer a REPLAY_REQUEST as well."""
+    line.hello()
+    (reported,) = line.says(6, "ERROR", {"code": "REPLAY_TOO_OLD", "related_id": "another"})
+    assert isinstance(reported, PeerReported)
+
+
+def test_a_peer_that_did_not_sequence_is_not_resumed() -> None:
+    """What came without numbers cannot be named, and the next line is believed anew."""
+    line = Line()
+    line.greets(1)
+    line.says(0, "PING", {})
+    assert not line.session.peer_sequences
+    line.session.begin_line()
+    assert "last_rx_seq" not in line.hello()
+    assert line.session.peer_sequences
