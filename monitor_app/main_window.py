@@ -233,7 +233,8 @@ class MainWindow(QMainWindow):
         connected = connection is not None and connection.connected
         self._had_connection = self._had_connection or connected
         self._centre.setCurrentWidget(self.flow if self._had_connection else self.page)
-        self.banner.setVisible(self._had_connection and not connected)
+        mends_itself = connection is not None and connection.phase == "offline"  # which the sentence on top tells
+        self.banner.setVisible(self._had_connection and not connected and not mends_itself)
         for part in (self.answer, self.banner, self.page, self.table, self.flow, self.figures, self.log_panel, self.control):
             part.refresh()
         self._status.refresh(self._pulse.frames_per_s(), self._pulse.lag_s())

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from haip_sync import ConnectionState
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.explanations import explain, lacks
 from monitor_app.model.forecast import Outlook, format_range
 from monitor_app.model.grants import Window, window_hint
+from monitor_app.model.outage import outage_of
 from monitor_app.model.remedies import NO_OFFER, Offer, offer_for
 from monitor_app.model.status import Status
 from monitor_app.model.units import format_bytes, format_credit, format_duration, format_messages
@@ -48,14 +50,21 @@ class Answer:
         return f"{self.title}. {self.evidence}".strip()
 
 
-def answer_of(channels: Sequence[ChannelView], *, can_reconnect: bool, round_trip_s: float | None) -> Answer:
-    """Return what to say of the channel that is worst off, or that none is."""
+def answer_of(
+    channels: Sequence[ChannelView], connection: ConnectionState | None, *, can_reconnect: bool, now_s: float
+) -> Answer:
+    """Return what to say of the channel that is worst off, or that none is; without a connection of the connection."""
     worst = max(channels, key=_badness, default=None)
-    if worst is None:
+    if worst is None or connection is None:
         return Answer("No channels yet", "They show as soon as there is a connection.")
+    outage = outage_of(connection, now_s)
+    if outage is not None:
+        return Answer(outage.title, outage.text, status=Status.OFFLINE)
+    if worst.status is Status.OFFLINE:
+        return _over(worst, connection, can_reconnect=can_reconnect)
     if _badness(worst)[0] <= Status.FLOWING.severity:
         return _calm(channels)
-    hint = window_hint(_window(worst, round_trip_s)) if round_trip_s else None
+    hint = window_hint(_window(worst, connection.round_trip or 0.0))
     evidence = evidence_of(worst)
     return Answer(
         title=title_of(worst),
@@ -64,6 +73,13 @@ def answer_of(channels: Sequence[ChannelView], *, can_reconnect: bool, round_tri
         status=worst.status,
         offer=offer_for(worst, can_reconnect=can_reconnect),
     )
+
+
+def _over(worst: ChannelView, connection: ConnectionState, *, can_reconnect: bool) -> Answer:
+    """Return what to say when nobody tries to come back."""
+    evidence = " ".join(part for part in (connection.last_error, explain(worst)) if part)
+    offer = offer_for(worst, can_reconnect=can_reconnect)
+    return Answer(f"Not connected for {format_duration(worst.status_s)}", evidence, status=Status.OFFLINE, offer=offer)
 
 
 def _badness(view: ChannelView) -> tuple[float, float]:

@@ -24,6 +24,7 @@ from haip_sync import (
     HandshakeCompleted,
     HeartbeatPolicy,
     Message,
+    Reconnecting,
     RequestExpired,
     SendAdmitted,
     SendBlocked,
@@ -47,6 +48,7 @@ _WATCHED: Final[tuple[type[Event], ...]] = (
     Connected,
     HandshakeCompleted,
     Disconnected,
+    Reconnecting,
     CreditGranted,
     CreditRequested,
     RequestExpired,
@@ -122,7 +124,7 @@ class ClientSource:
         if self._failure is not None:
             return replace(self._failure, text=f"{self._failure.text} {self._complaint}".strip())
         state = self.snapshot()
-        if state is None or state.connected:
+        if state is None or state.connected or state.phase == "offline":
             return None
         if not self._was_connected and state.epoch == 0:
             return None if self._factory else Failure(title="Not connected", text="The script has not connected this client yet.")

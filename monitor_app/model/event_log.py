@@ -21,6 +21,7 @@ from haip_sync import (
     Event,
     HandshakeCompleted,
     Message,
+    Reconnecting,
     SendAdmitted,
     WarningRaised,
 )
@@ -134,14 +135,10 @@ def _row(event: Event) -> LogRow | None:
 
 def _row_of_connection_event(event: Event) -> LogRow | None:
     match event:
-        case Connected():
-            return LogRow(event.time_s, None, "CONNECT", f"connected to {event.address}", Tone.PLAIN)
+        case Connected() | Disconnected() | Reconnecting():
+            return _row_of_line(event)
         case HandshakeCompleted():
             return LogRow(event.time_s, None, "HAI", _handshake(event), Tone.GOOD)
-        case Disconnected():
-            tone = Tone.PLAIN if event.in_good_order else Tone.TROUBLE
-            code = "" if event.code is None or str(event.code) in event.reason else f" (code {event.code})"
-            return LogRow(event.time_s, None, "DISCONNECT", f"{event.reason}{code}", tone)
         case ErrorReported():
             text = f"{'from the peer' if event.reported_by == 'peer' else 'found here'}: {event.message}"
             return LogRow(event.time_s, event.channel, event.code, text, Tone.TROUBLE)
@@ -150,6 +147,17 @@ def _row_of_connection_event(event: Event) -> LogRow | None:
             return LogRow(event.time_s, event.channel, kind, event.text, Tone.TROUBLE)
         case _:
             return None
+
+
+def _row_of_line(event: Connected | Disconnected | Reconnecting) -> LogRow:
+    if isinstance(event, Connected):
+        return LogRow(event.time_s, None, "CONNECT", f"connected to {event.address}", Tone.PLAIN)
+    if isinstance(event, Reconnecting):
+        text = f"attempt {event.attempt} in {format_duration(event.delay_s)}: {event.reason}"
+        return LogRow(event.time_s, None, "RECONNECT", text, Tone.TROUBLE)
+    tone = Tone.PLAIN if event.in_good_order else Tone.TROUBLE
+    code = "" if event.code is None or str(event.code) in event.reason else f" (code {event.code})"
+    return LogRow(event.time_s, None, "DISCONNECT", f"{event.reason}{code}", tone)
 
 
 def _granted(event: CreditGranted) -> str:

@@ -14,6 +14,7 @@ from haip_sync import (
     Disconnected,
     ErrorReported,
     Event,
+    Reconnecting,
     RequestExpired,
     SendBlocked,
 )
@@ -47,6 +48,8 @@ class Happenings:
                 self._with_tracker(event.channel, lambda tracker: tracker.activity.resume(event.time_s, by_us=by_us))
             case Connected() | Disconnected():
                 self._connection(event)
+            case Reconnecting():
+                self._marks.add(MarkKind.RECONNECT, None, event.time_s, partial(_attempt, event))
             case RequestExpired():
                 self._marks.add(MarkKind.ERROR, event.channel, event.time_s, partial(_expired, event))
             case ErrorReported():
@@ -91,6 +94,10 @@ class Happenings:
         tracker = self._trackers.get(channel)
         if tracker is not None:
             act(tracker)
+
+
+def _attempt(event: Reconnecting) -> str:
+    return f"attempt {event.attempt} in {format_duration(event.delay_s)}: {event.reason}"
 
 
 def _expired(event: RequestExpired) -> str:

@@ -74,11 +74,11 @@ class AnswerStrip(QToolBar):
     @Slot()
     def refresh(self) -> None:
         """Show the answer as it is now. Called at the rate of text."""
-        connection = self._ingest.connection
         self._answer = answer_of(
             self._ingest.channels(),
+            self._ingest.connection,
             can_reconnect=self._ingest.source.can_reconnect,
-            round_trip_s=connection.round_trip if connection is not None else None,
+            now_s=self._ingest.clock.now_s(),
         )
         answer = self._answer
         self._dress(answer)
@@ -99,8 +99,10 @@ class AnswerStrip(QToolBar):
     def _dress(self, answer: Answer) -> None:
         colours = self._theme.colours
         status = answer.status or Status.IDLE
-        ground, edge = ground_of(status, colours)
+        ground, edge = ground_of(Status.LOW if status is Status.OFFLINE else status, colours)
         colour = signs.status_colour(status, colours).name() if answer.status is not None else colours.text
+        if status is Status.OFFLINE:
+            colour = colours.low
         sheet = (
             f"QFrame#answer-strip {{ background: {ground}; border: 1px solid {colours.border}; border-left: 4px solid {edge}; }}"
         )

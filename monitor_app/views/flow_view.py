@@ -11,6 +11,7 @@ from PySide6.QtCore import QPoint, QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.outage import outage_of
 from monitor_app.model.picture import Frame, Picture
 from monitor_app.model.status import Status
 from monitor_app.model.units import MINUS, format_duration
@@ -251,8 +252,9 @@ class FlowView(QFrame):
             case Mode.LIVE if self._is_connected():
                 self._bar.show_mode(Mode.LIVE, signs.LIVE, colours.good, f"LIVE, {clock.time_of_day(frame.right_s)}")
             case Mode.LIVE:
-                offline = signs.STATUS_SIGNS[Status.OFFLINE]
-                self._bar.show_mode(Mode.LIVE, offline, colours.muted, "OFFLINE, last known values")
+                outage = outage_of(self._ingest.connection, self._now_s())
+                text = "OFFLINE, last known values" if outage is None else f"OFFLINE. {outage.short}"
+                self._bar.show_mode(Mode.LIVE, signs.STATUS_SIGNS[Status.OFFLINE], colours.muted, text)
 
     def _change(self, change: Callable[[], None]) -> None:
         """Change what the viewport shows, and tell what that means for the controls."""
