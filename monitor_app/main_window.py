@@ -98,6 +98,7 @@ class MainWindow(QMainWindow):
         column.addWidget(self.banner)
         column.addWidget(self._centre, 1)
         self.setCentralWidget(centre)
+        self._bar.put(*self.flow.tools)
         self.addToolBar(self._bar)
         self.addToolBarBreak()
         self.addToolBar(self.answer)

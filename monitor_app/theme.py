@@ -268,8 +268,8 @@ QPlainTextEdit:focus {{ border-color: {c.accent}; }}
 QHeaderView {{ background: {c.panel}; }}
 QHeaderView::section {{ background: {c.panel}; color: {c.muted}; font-size: 11px; border: none;
   border-bottom: 1px solid {c.inner}; border-right: 1px solid {c.inner}; padding: 3px 6px; }}
-QTreeView QHeaderView::section {{ padding: 3px 4px; }}
-QTableView#figures QHeaderView::section {{ padding: 3px 3px; font-size: 10px; }}
+QTreeView QHeaderView::section {{ padding: 3px 2px; }}
+QTableView#figures QHeaderView::section {{ padding: 3px 1px; font-size: 10px; }}
 QStatusBar {{ background: {c.header}; border-top: 1px solid {c.border}; }}
 QStatusBar::item {{ border: none; }}
 QStatusBar QLabel {{ padding: 0 4px; }}

@@ -59,7 +59,7 @@ class Docks:
         """Give each dock the room that it was drawn for."""
         wide = self._window.width() >= _WIDE
         docks, sideways = self.by_name, Qt.Orientation.Horizontal
-        self._window.resizeDocks([docks["channels"], docks["control"]], [440, 296] if wide else [432, 280], sideways)
+        self._window.resizeDocks([docks["channels"], docks["control"]], [440, 296] if wide else [440, 280], sideways)
         rest = max(400, self._window.width() - (296 if wide else 280))
         self._window.resizeDocks([docks["log"], docks["inspector"]], [rest * 7 // 10, rest * 3 // 10], sideways)
         self._window.resizeDocks([docks["log"]], [184 if wide else 152], Qt.Orientation.Vertical)

@@ -23,7 +23,7 @@ from monitor_app.views.channel_cells import HEADINGS, Column, Side, cell_text, w
 from monitor_app.views.channel_delegate import VIEW_ROLE, ChannelDelegate
 from monitor_app.views.side_switch import SideSwitch
 
-_WIDTHS: Final = (128, 60, 66, 52, 58, 68)
+_WIDTHS: Final = (136, 64, 64, 52, 54, 68)
 _SWATCH_PX: Final = 22
 _KEYS_OF_THE_WINDOW: Final = frozenset({Qt.Key.Key_Space, Qt.Key.Key_L, Qt.Key.Key_P})
 _Index = QModelIndex | QPersistentModelIndex
@@ -142,7 +142,7 @@ class ChannelTable(QTreeView):
         self._model.modelReset.connect(self._on_rows_changed)
 
     def _set_up_looks(self) -> None:
-        self.setMinimumWidth(432)
+        self.setMinimumWidth(440)
         self.setRootIsDecorated(False)
         self.setIndentation(0)
         self.setItemsExpandable(False)

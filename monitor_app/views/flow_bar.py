@@ -12,7 +12,7 @@ from monitor_app.views.parts import TitleBar, label, set_role
 
 
 class FlowBar(TitleBar):
-    """Name, state and buttons of the plots.
+    """Name and state of the plots, and their buttons: `select` and `fold` are for a toolbar, which has the room.
 
     Attributes:
         live: Follows again; there while the plots do not.
@@ -37,8 +37,10 @@ class FlowBar(TitleBar):
         self.live = _button("Back to live", "Follow what happens (End)")
         self.select = _button("Select span", "Drag over the plots to select a span (Shift+drag does it too)", checkable=True)
         self.fold = _button("", "Fold channels away on which nothing ever happened", checkable=True)
-        for widget in (self._sign, self._text, self.live, self.fold, self.select):
+        for widget in (self._sign, self._text, self.live):
             self.row.addWidget(widget)
+        self.live.setProperty("look", "small")
+        self.live.setFixedHeight(20)
         self.live.hide()
         self.live.clicked.connect(self.live_wanted)
         self.select.toggled.connect(self.select_toggled)
@@ -56,10 +58,10 @@ class FlowBar(TitleBar):
         self.select.setChecked(on)
 
     def show_folding(self, folded: int, *, folds: bool) -> None:
-        """Show how many channels are folded away; without any there is no button."""
-        self.fold.setVisible(bool(folded) or not folds)
-        self.fold.setChecked(folds)
-        self.fold.setText(f"{folded} unused folded" if folds else "Fold unused")
+        """Show how many channels are folded away; without any there is nothing to press."""
+        self.fold.setEnabled(bool(folded) or not folds)
+        self.fold.setChecked(folds and bool(folded))
+        self.fold.setText(f"{folded} unused folded" if folds and folded else "Fold unused")
 
     @Slot(bool)
     def _on_fold_clicked(self, folds: bool) -> None:
@@ -72,6 +74,4 @@ def _button(text: str, tip: str, *, checkable: bool = False) -> QToolButton:
     made.setToolTip(tip)
     made.setAccessibleName(tip)
     made.setCheckable(checkable)
-    made.setFixedHeight(20)
-    made.setProperty("look", "small")
     return made

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout
 
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.outage import outage_of
@@ -113,6 +113,11 @@ class FlowView(QFrame):
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return what the plots need to be readable."""
         return QSize(560, 420)
+
+    @property
+    def tools(self) -> tuple[QToolButton, ...]:
+        """The buttons of the plots for which their own title has no room."""
+        return self._bar.select, self._bar.fold
 
     @property
     def frozen(self) -> bool:

@@ -50,7 +50,7 @@ class ViewBar(QToolBar):
         self.addWidget(toggle_row(*self._spans.values()))
         gap = QWidget()
         gap.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self.addWidget(gap)
+        self._gap = self.addWidget(gap)
         self.steering = QToolButton()
         self.steering.setCheckable(True)
         self.steering.setIconSize(QSize(signs.SIZE, signs.SIZE))
@@ -71,6 +71,12 @@ class ViewBar(QToolBar):
         sign = signs.UNLOCKED if self.steering.isChecked() else signs.LOCK
         self.steering.setIcon(signs.icon(sign, colours.text, colours.button))
         self.freeze.setIcon(signs.icon(signs.FROZEN, colours.text, colours.button))
+
+    def put(self, *buttons: QWidget) -> None:
+        """Put more controls of the picture beside the spans."""
+        self.insertSeparator(self._gap)
+        for button in buttons:
+            self.insertWidget(self._gap, button)
 
     def show_span(self, span_s: float) -> None:
         """Show which span is chosen; one that has no name leaves none of them pressed."""
