@@ -113,12 +113,12 @@ class HAIPClient:
             url: Where the server is: ws://host:port/path, or wss:// for TLS.
             token: Short for `auth=QueryToken(token)`: sent as `?token=` in the URL.
             auth: Who we are: a `QueryToken`, `BearerToken`, `SubprotocolToken` or `HelloAuth` (a mapping is short for that), or a
-                function that returns one. It is called for each connection, by the thread that connects and counting against its
-                timeout, without any lock.
+                function that returns one. It is called for each attempt to connect, by the thread that connects (a thread of the
+                client's own once the line has broken) and counting against its timeout, without any lock.
             session_id: A UUID to keep over several clients; None: a new one.
             flow_control: What we grant, hold and count; see `FlowControlConfig`.
             strategy: Asks the peer for credit by itself; None: nobody does but `request_credits`. See `set_strategy`.
-            reconnect: None, or a policy that is not enabled: this version does not reconnect.
+            reconnect: What to do when the line breaks; see `ReconnectPolicy`. None: connect again, as its defaults say.
             heartbeat: When to look whether the peer is there; see `HeartbeatPolicy`.
             transport: Only "websocket" exists.
             dialect: "auto" takes what the peer accepts, "message" before "text" before "transaction".
@@ -138,8 +138,6 @@ class HAIPClient:
         log_setup.set_up_once()
         check_choice("transport", transport, ("websocket",))
         check_choice("inbox", inbox, get_args(InboxMode))
-        if reconnect is not None and instance_of("reconnect", reconnect, ReconnectPolicy).enabled:
-            raise ConfigError("this version does not reconnect: leave reconnect out, or pass ReconnectPolicy(enabled=False)")
         route = make_route(url, token=token, auth=auth, context=ssl, proxy=proxy, headers=headers)
         self._send_timeout = check_timeout("send_timeout", send_timeout)
         self._config = instance_of("flow_control", flow_control, FlowControlConfig)
@@ -147,6 +145,7 @@ class HAIPClient:
             route=route,
             session_id=check_session_id(session_id),
             flow_control=self._config,
+            reconnect=instance_of("reconnect", reconnect, ReconnectPolicy),
             heartbeat=instance_of("heartbeat", heartbeat, HeartbeatPolicy),
             dialect=check_choice("dialect", dialect, get_args(DialectChoice)),
             keeps_inbox=inbox == "queue",
@@ -203,7 +202,7 @@ class HAIPClient:
         checked = check_timeout("timeout", timeout)
         if self._connection.wait_until_written(checked):
             return
-        self._check_open()
+        self._check_alive()
         raise HAIPTimeout(f"not everything was written within {checked:g} s")
 
     def __enter__(self) -> Self:
@@ -331,14 +330,13 @@ class HAIPClient:
             "run_id": optional_text("run_id", run_id),
             "thread_id": check_thread_id(thread_id),
         }
-        self._check_open()
-        session = self._connection.rooms.session
-        if session.dialect is None:
-            where = (
-                "inside a transaction only: use client.transaction(...)" if session.needs_transaction else "in no dialect of ours"
-            )
+        self._check_alive()
+        peer = self._connection.rooms.session.latest
+        if peer is None or peer.dialect is None:
+            is_elsewhere = peer is not None and peer.needs_transaction
+            where = "inside a transaction only: use client.transaction(...)" if is_elsewhere else "in no dialect of ours"
             raise UnsupportedByPeerError(f"{self.address} accepts texts {where}. Nothing was sent")
-        return members, session.dialect
+        return members, peer.dialect
 
     def send(
         self,
@@ -396,7 +394,7 @@ class HAIPClient:
         of one recording share a `message_id`. Raises as `send_text_message`, but that a chunk is never split.
         """
         named = audio_payload(message_id, mime, data, duration_ms)
-        self._check_open()
+        self._check_alive()
         has_binary = self._conversation.takes_binary()
         return self.send(
             channel,
@@ -497,10 +495,10 @@ class HAIPClient:
             self._connection.check_may_wait()
         return checked
 
-    def _check_open(self) -> None:
+    def _check_alive(self) -> None:
         self._connection.home.check()
         with self._connection.rooms.parking.lock:
-            self._connection.check_open()
+            self._connection.check_alive()
 
     # ---- Transactions ---------------------------------------------------------------------------------------------------------
 

@@ -171,16 +171,16 @@ class FlowControlConfig:
 
 @dataclass(frozen=True)
 class ReconnectPolicy:
-    """What to do when the line breaks. This version of the client does not reconnect: it accepts `enabled=False` only."""
+    """What to do when a line breaks that has stood; `connect` itself tries once. Which ends count: WIRE.md, "Reconnecting"."""
 
     enabled: bool = True
     """Whether to connect again."""
     initial_delay: float = 0.5
     """Seconds before the first attempt; each further one waits twice as long."""
     max_delay: float = 30.0
-    """Most seconds between two attempts."""
+    """Most seconds to wait before an attempt."""
     max_attempts: int | None = None
-    """How often to try; None: for ever."""
+    """How often to try in one outage, which ends with a handshake; None: for ever."""
     jitter: float = 0.2
     """Part of a delay, 0 to 1, that is left to chance, so that clients do not come back all at once."""
 

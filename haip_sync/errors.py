@@ -163,12 +163,13 @@ class QueueFullError(FlowControlError):
 
 
 class NotSentError(HAIPError):
-    """A queued message that will never be sent, and nothing of it was. `reason`: cleared, cancelled, dropped or closed.
+    """A queued message that will never be sent, and nothing of it was.
 
-    The last where the client was closed, or the message's transaction ended.
+    `reason`: cleared, cancelled or dropped; closed: the client was closed, or the message's transaction ended; lost: its turn had
+    come when the line broke, and the session did not go on; refused: after a reconnect the peer takes no such message.
     """
 
-    def __init__(self, message: str, *, reason: Literal["cleared", "cancelled", "dropped", "closed"]) -> None:
+    def __init__(self, message: str, *, reason: Literal["cleared", "cancelled", "dropped", "closed", "lost", "refused"]) -> None:
         super().__init__(message)
         self.reason = reason
 

@@ -40,10 +40,14 @@ class Connected(Event, frozen=True, kw_only=True):
 
     address: str
     """Scheme, host and port; never a token."""
+    epoch: int = 1
+    """The credit epoch that begins: 1 for the first line, one more for each that follows it."""
+    resumed: bool = False
+    """Whether the peer goes on with the session of the line before: nothing was lost."""
 
 
 class Disconnected(Event, frozen=True, kw_only=True):
-    """The connection is over."""
+    """The line has ended; the client is over as well unless it `will_reconnect`."""
 
     reason: str
     """One sentence: why."""
@@ -51,6 +55,33 @@ class Disconnected(Event, frozen=True, kw_only=True):
     """True when we closed it, or the peer did with code 1000 or 1001."""
     code: int | None = None
     """The peer's WebSocket close code, where it sent one."""
+    will_reconnect: bool = False
+    """Whether the client tries to connect again: who waits goes on waiting. `Reconnecting` follows, or a last `Disconnected`."""
+
+
+class Reconnecting(Event, frozen=True, kw_only=True):
+    """The line is broken, and an attempt to connect again is planned."""
+
+    attempt: int
+    """Which it is of this outage, from 1."""
+    delay_s: float
+    """Seconds until then."""
+    next_try_s: float
+    """When that is, in seconds on the monotonic clock."""
+    reason: str
+    """One sentence: why the line is broken, or why the last attempt failed."""
+
+
+class SendUnconfirmed(ChannelEvent, frozen=True, kw_only=True):
+    """A message was sent on a line that broke, and nobody knows whether the peer has it: it did not go on with the session.
+
+    Its receipt's `outcome` is now `"indeterminate"`. Told for each such message.
+    """
+
+    message_id: str | None
+    """The text's id; for a single frame its payload's `message_id`, or else the frame's own id."""
+    seq: int
+    """The seq of its last frame."""
 
 
 class HandshakeCompleted(Event, frozen=True, kw_only=True):
@@ -66,6 +97,8 @@ class HandshakeCompleted(Event, frozen=True, kw_only=True):
     """The first message credit of every channel, as the peer's HAI (or, without one, our configuration for USER) sets it."""
     initial_byte_credits: int
     """The same in bytes."""
+    resumed: bool = False
+    """As in `Connected`."""
 
 
 class Message(ChannelEvent, frozen=True, kw_only=True):
@@ -94,6 +127,8 @@ class Message(ChannelEvent, frozen=True, kw_only=True):
     """What it cost of our grant, in messages: 0 for PART and END of a text with `credit_unit="message"`."""
     is_echo: bool = False
     """Whether it is a frame of our own that the peer sent back: nothing that the peer said itself (WIRE.md, point 20)."""
+    epoch: int = 1
+    """The credit epoch that it came in: what it cost is given back in that one only."""
     is_routed: bool = False
     """Whether it went to a handle (a tool call, a run, a text that somebody reads part by part) and not to `receive()`."""
 
@@ -230,7 +265,7 @@ class MessageDropped(ChannelEvent, frozen=True, kw_only=True):
     message_id: str
     message_bytes: int
     reason: str
-    """cleared, cancelled or dropped; closed where its transaction ended."""
+    """cleared, cancelled or dropped; closed where its transaction ended; lost or refused where a new line could not take it."""
 
 
 class MessageDequeued(ChannelEvent, frozen=True, kw_only=True):
@@ -321,6 +356,7 @@ class FramesLost(WarningRaised, frozen=True, kw_only=True):
 EVENTS_BY_NAME: Final[Mapping[str, tuple[type[Event], ...]]] = {
     "connect": (Connected,),
     "disconnect": (Disconnected,),
+    "reconnecting": (Reconnecting,),
     "handshake": (HandshakeCompleted,),
     "message": (Message,),
     "flow_update": (CreditGranted,),
@@ -330,6 +366,7 @@ EVENTS_BY_NAME: Final[Mapping[str, tuple[type[Event], ...]]] = {
     "blocked": (SendBlocked,),
     "admitted": (SendAdmitted,),
     "queue": (BacklogChanged, MessageQueued, MessageDequeued, MessageDropped),
+    "unconfirmed": (SendUnconfirmed,),
     "error": (ErrorReported,),
     "pong": (PongReceived,),
     "warning": (WarningRaised,),
@@ -339,6 +376,8 @@ EVENTS_BY_NAME: Final[Mapping[str, tuple[type[Event], ...]]] = {
 ALL_EVENTS: Final[tuple[type[Event], ...]] = (
     Connected,
     Disconnected,
+    Reconnecting,
+    SendUnconfirmed,
     HandshakeCompleted,
     Message,
     CreditGranted,

@@ -9,6 +9,10 @@ import msgspec
 
 Outcome = Literal["sent", "acknowledged", "refused", "indeterminate"]
 
+Phase = Literal["new", "connecting", "open", "offline", "closed"]
+"""Where a client stands: not connected yet; about to, for the first time; both HAIs exchanged; the line is broken, and another is
+being tried; over."""
+
 
 class Fate:
     """What became of one send, as far as is known. Written by its connection, under its lock; read by anybody."""
@@ -42,7 +46,8 @@ class SendReceipt:
 
         `"sent"`: its last frame was handed to the operating system. `"acknowledged"`: the peer's `ack` has reached it.
         `"refused"`: the peer answered a frame of it with `INSUFFICIENT_CREDITS` or `FLOW_CONTROL_VIOLATION` (WIRE.md, point 17).
-        `"indeterminate"`: the line was lost before either; nobody knows whether the peer has it.
+        `"indeterminate"`: the line was lost before either, and the peer did not go on with the session; nobody knows whether it
+        has it. While a reconnect may still settle that it stays `"sent"`.
         """
         return self._fate.outcome
 
@@ -180,6 +185,16 @@ class ConnectionState(msgspec.Struct, frozen=True, kw_only=True):
     """Every channel known so far, the well-known five always among them."""
     last_error: str | None
     """Why the connection ended, in one sentence; None while it stands, before it is opened and after a close in good order."""
+    phase: Phase = "new"
+    """Where the client stands; `"open"` means `connected`."""
+    attempt: int = 0
+    """Which attempt to connect again is planned or under way, from 1; 0 while the client is not offline."""
+    next_try_s: float | None = None
+    """When that attempt is made, in seconds on the monotonic clock; None: it is under way, or there is none."""
+    offline_since_s: float | None = None
+    """Since when the client is offline, on the same clock; None: it is not."""
+    last_loss: str | None = None
+    """Why the latest line broke, in one sentence; None: none did."""
 
     @property
     def credits(self) -> dict[str, int]:

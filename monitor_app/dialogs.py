@@ -29,8 +29,10 @@ class Dialogs(QObject):
 
     Signals:
         address_changed: Another server is asked for.
+        changed: An attempt to connect has begun.
     """
 
+    changed = Signal()
     address_changed = Signal()
 
     def __init__(
@@ -47,6 +49,7 @@ class Dialogs(QObject):
         actions.bind(
             {
                 "connect_to": self.open_connect,
+                "retry": self.retry,
                 "shortcuts": self.open_shortcuts,
                 "diagnostics": self.open_diagnostics,
                 "about": self.open_about,
@@ -54,8 +57,12 @@ class Dialogs(QObject):
         )
 
     def refresh(self, *, connected: bool) -> None:
-        """Show how an attempt stands. Called at the rate of text."""
+        """Show how an attempt stands, and whether there can be another. Called at the rate of text."""
         source = self._ingest.source
+        owned = "" if source.can_reconnect else "The client belongs to a script; the monitor cannot connect it."
+        busy = owned or ("An attempt to connect is under way." if source.connecting else "")
+        self._actions.allow("connect_to", busy)
+        self._actions.allow("retry", busy or ("The connection stands." if connected else ""))
         if connected and not source.connecting and self._asked is not None:
             if self._settings is not None:
                 self._settings.remember_server(*self._asked)
@@ -66,6 +73,12 @@ class Dialogs(QObject):
     def expect(self, url: str, name: str = "") -> None:
         """Remember this server if its connection comes to stand."""
         self._asked = (url, name)
+
+    @Slot()
+    def retry(self) -> None:
+        """Try the last address again."""
+        self._ingest.commands.reconnect()
+        self.changed.emit()
 
     @Slot()
     def open_connect(self, address: str = "") -> None:

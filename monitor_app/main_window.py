@@ -16,8 +16,10 @@ from monitor_app.pulse import Pulse
 from monitor_app.settings import Settings
 from monitor_app.steering import Steering
 from monitor_app.theme import Theme, style_sheet
+from monitor_app.views.answer_strip import AnswerStrip
 from monitor_app.views.channel_table import ChannelTable
 from monitor_app.views.control_panel import ControlPanel
+from monitor_app.views.figures_view import FiguresView
 from monitor_app.views.flow_view import FlowView
 from monitor_app.views.inspector import Inspector
 from monitor_app.views.log_panel import LogPanel
@@ -35,7 +37,8 @@ class MainWindow(QMainWindow):
 
     Attributes:
         ingest: What is known about the source.
-        table, flow, control, log, log_panel, inspector: The parts.
+        answer: The sentence on top.
+        table, flow, figures, control, log, log_panel, inspector: The parts.
         banner, page: What stands there without a connection.
         actions_: The commands.
         docks, dialogs, steering: What lies around the centre, what opens, what the Channel menu does.
@@ -73,6 +76,8 @@ class MainWindow(QMainWindow):
         ingest, theme = self.ingest, self._theme
         self.table = ChannelTable(ingest, theme)
         self.flow = FlowView(ingest, theme)
+        self.figures = FiguresView(ingest, self.flow.picture, theme)
+        self.answer = AnswerStrip(ingest, theme)
         self.control = ControlPanel(ingest, theme)
         self.log_panel = LogPanel(ingest, theme)
         self.log = self.log_panel.events
@@ -93,23 +98,29 @@ class MainWindow(QMainWindow):
         column.addWidget(self.banner)
         column.addWidget(self._centre, 1)
         self.setCentralWidget(centre)
+        self._bar.put(*self.flow.tools)
         self.addToolBar(self._bar)
+        self.addToolBarBreak()
+        self.addToolBar(self.answer)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
         self.setStatusBar(self._status)
         parts: dict[str, tuple[str, QWidget]] = {
             "channels": ("Channels", self.table),
+            "figures": ("Figures", self.figures),
             "control": ("Control", self.control),
             "log": ("Event log", self.log_panel),
             "inspector": ("Inspector", self.inspector),
         }
-        self.docks = Docks(self, parts, [self.table, self.flow, self.control, *self.log_panel.pages, self.inspector])
+        order = [self.table, self.flow, self.figures, self.control, *self.log_panel.pages, self.inspector]
+        self.docks = Docks(self, parts, order)
         self._fill_title_bars()
         for dock in self.docks.by_name.values():
             self.actions_.dock_menu.addAction(dock.toggleViewAction())
 
     def _fill_title_bars(self) -> None:
         docks = self.docks.by_name
-        docks["channels"].bar.detail.setText("sending side")
+        docks["channels"].put(self.table.switch)
+        docks["figures"].bar.row.insertWidget(1, self.figures.which)
         docks["control"].put(self.control.chooser)
         for widget in (self.log_panel.tabs, *self.log_panel.tools):
             docks["log"].put(widget)
@@ -125,29 +136,33 @@ class MainWindow(QMainWindow):
         self.table.channel_chosen.connect(self._on_channel_chosen)
         self.table.channel_filtered.connect(self.log.show_only)
         self.control.channel_chosen.connect(self.table.choose)
-        for table in (self.table, *self.log_panel.pages, self.inspector):
+        for table in (self.table, self.figures.table, *self.log_panel.pages, self.inspector):
             table.installEventFilter(self)
+        self.table.visibility_changed.connect(self.flow.refresh)
         self.log.row_chosen.connect(self.inspector.show_row)
         self.log.follow.toggled.connect(self.actions_.follow.setChecked)
+        self.answer.chosen.connect(self.table.choose)
+        self.answer.reconnect_wanted.connect(self.dialogs.retry)
         self.flow.frozen_changed.connect(self._bar.show_frozen)
+        self.flow.span_changed.connect(self._bar.show_span)
         self._bar.live_wanted.connect(self.flow.follow)
         self._bar.freeze_wanted.connect(self.flow.freeze)
         self._bar.span_chosen.connect(self.show_span)
         self.steering.control_wanted.connect(self.docks.by_name["control"].show)
         self.steering.changed.connect(self._on_text)
+        self.dialogs.changed.connect(self._on_text)
         self.dialogs.address_changed.connect(self._on_address_changed)
         self.page.server_chosen.connect(self.dialogs.open_connect)
         for part in (self.banner, self.page):
-            part.retry_wanted.connect(self._on_retry)
+            part.retry_wanted.connect(self.dialogs.retry)
             part.connect_wanted.connect(self.dialogs.open_connect)
 
     def _connect_actions(self) -> None:
         self.steering.connect_actions(self.actions_)
         self.actions_.follow.setChecked(True)
+        self.actions_.bind(self.log_panel.commands)
         self.actions_.bind(
             {
-                "retry": self._on_retry,
-                "export": self.log_panel.open_export,
                 "quit": self.close,
                 "live": self.flow.follow,
                 "freeze": self._on_freeze_toggled,
@@ -156,11 +171,6 @@ class MainWindow(QMainWindow):
                 "reset_layout": self._on_reset_layout,
                 "find": self._on_find,
                 "only_channel": self._on_only_channel,
-                "follow": self.log.let_follow,
-                "messages": self.log_panel.watch_messages,
-                "show_events": self.log_panel.show_events,
-                "show_audit": self.log_panel.show_audit,
-                "copy_rows": self.log_panel.copy_rows,
                 "copy_row_json": self.inspector.copy_row,
             }
         )
@@ -232,15 +242,12 @@ class MainWindow(QMainWindow):
         connected = connection is not None and connection.connected
         self._had_connection = self._had_connection or connected
         self._centre.setCurrentWidget(self.flow if self._had_connection else self.page)
-        self.banner.setVisible(self._had_connection and not connected)
-        for part in (self.banner, self.page, self.table, self.flow, self.log_panel, self.control):
+        mends_itself = connection is not None and connection.phase == "offline"  # which the sentence on top tells
+        self.banner.setVisible(self._had_connection and not connected and not mends_itself)
+        for part in (self.answer, self.banner, self.page, self.table, self.flow, self.figures, self.log_panel, self.control):
             part.refresh()
         self._status.refresh(self._pulse.frames_per_s(), self._pulse.lag_s())
         self.docks.by_name["inspector"].bar.detail.setText(self.inspector.detail.text())
-        owned = "" if self._source.can_reconnect else "The client belongs to a script; the monitor cannot connect it."
-        busy = owned or ("An attempt to connect is under way." if self._source.connecting else "")
-        self.actions_.allow("connect_to", busy)
-        self.actions_.allow("retry", busy or ("The connection stands." if connected else ""))
         self.steering.refresh(self.actions_)
         self.dialogs.refresh(connected=connected)
 
@@ -284,12 +291,6 @@ class MainWindow(QMainWindow):
     @Slot()
     def _on_only_channel(self) -> None:
         self.log.show_only(self.table.chosen)
-
-    @Slot()
-    def _on_retry(self) -> None:
-        if not self._source.connecting:
-            self.ingest.commands.reconnect()
-        self._on_text()
 
     @Slot()
     def _on_address_changed(self) -> None:

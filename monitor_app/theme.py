@@ -232,6 +232,7 @@ QPushButton[look="ours"] {{ background: {c.accent_ground}; border-color: {c.acce
   font-weight: bold; }}
 QPushButton[look="ours"]:disabled {{ background: {c.panel}; border-color: {c.inner}; color: {c.disabled};
   font-weight: normal; }}
+QToolButton[look="small"] {{ min-height: 16px; padding: 0 6px; font-size: 11px; }}
 QPushButton[look="danger"] {{ border-color: {c.starved}; color: {c.starved}; }}
 QPushButton[look="danger"]:focus {{ border-width: 2px; }}
 QPushButton[look="danger"]:disabled {{ border-color: {c.inner}; color: {c.disabled}; }}
@@ -250,6 +251,8 @@ QFrame[role="panel"] {{ background: {c.panel}; border: 1px solid {c.border}; }}
 QFrame[role="group"] {{ background: {c.panel}; border: none; border-top: 1px solid {c.inner}; }}
 QFrame[role="header"] {{ background: {c.header}; border: none; border-bottom: 1px solid {c.inner}; }}
 QFrame[role="frozen"] {{ background: {c.button}; border: none; border-bottom: 2px solid {c.muted}; }}
+QFrame[role="back"] {{ background: {c.accent_ground}; border: none; border-bottom: 2px solid {c.accent}; }}
+QLabel#mark-tip {{ background: {c.header}; color: {c.text}; border: 1px solid {c.muted}; padding: 2px 5px; }}
 QFrame[role="dock-title"] {{ background: {c.header}; border: 1px solid {c.border}; }}
 QScrollArea, QScrollArea > QWidget > QWidget {{ background: {c.panel}; border: none; }}
 QTreeView, QTableView {{ background: {c.panel}; alternate-background-color: {c.header}; border: 1px solid {c.border};
@@ -265,6 +268,8 @@ QPlainTextEdit:focus {{ border-color: {c.accent}; }}
 QHeaderView {{ background: {c.panel}; }}
 QHeaderView::section {{ background: {c.panel}; color: {c.muted}; font-size: 11px; border: none;
   border-bottom: 1px solid {c.inner}; border-right: 1px solid {c.inner}; padding: 3px 6px; }}
+QTreeView QHeaderView::section {{ padding: 3px 2px; }}
+QTableView#figures QHeaderView::section {{ padding: 3px 1px; font-size: 10px; }}
 QStatusBar {{ background: {c.header}; border-top: 1px solid {c.border}; }}
 QStatusBar::item {{ border: none; }}
 QStatusBar QLabel {{ padding: 0 4px; }}

@@ -15,15 +15,16 @@ _STATE_VERSION: Final = 1
 """Grows when docks or toolbars come or go, so that a layout of an older version is not forced upon them."""
 _AREAS: Final = {
     "channels": Qt.DockWidgetArea.LeftDockWidgetArea,
+    "figures": Qt.DockWidgetArea.LeftDockWidgetArea,
     "control": Qt.DockWidgetArea.RightDockWidgetArea,
     "log": Qt.DockWidgetArea.BottomDockWidgetArea,
     "inspector": Qt.DockWidgetArea.BottomDockWidgetArea,
 }
-_KEYS: Final = {"channels": "F2", "control": "F3", "log": "F4", "inspector": "F7"}
+_KEYS: Final = {"channels": "F2", "control": "F3", "log": "F4", "inspector": "F7", "figures": "F8"}
 
 
 class Docks:
-    """The docks by name, in the order of the keys: channels, control, log, inspector.
+    """The docks by name, in the order of the keys: channels, figures, control, log, inspector.
 
     `order` is the way that the keys go from part to part, the centre included.
 
@@ -52,10 +53,11 @@ class Docks:
         """Give each dock the room that it was drawn for."""
         wide = self._window.width() >= _WIDE
         docks, sideways = self.by_name, Qt.Orientation.Horizontal
-        self._window.resizeDocks([docks["channels"], docks["control"]], [432, 296] if wide else [416, 280], sideways)
+        self._window.resizeDocks([docks["channels"], docks["control"]], [440, 296] if wide else [440, 280], sideways)
         rest = max(400, self._window.width() - (296 if wide else 280))
         self._window.resizeDocks([docks["log"], docks["inspector"]], [rest * 7 // 10, rest * 3 // 10], sideways)
         self._window.resizeDocks([docks["log"]], [184 if wide else 152], Qt.Orientation.Vertical)
+        self._window.resizeDocks([docks["channels"], docks["figures"]], [360, 210 if wide else 140], Qt.Orientation.Vertical)
 
     def reset(self) -> None:
         """Put every dock where it was on the first day."""

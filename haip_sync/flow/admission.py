@@ -19,7 +19,7 @@ from haip_sync.errors import (
     WaitCause,
 )
 from haip_sync.flow.audit import audit_credit, audit_gate
-from haip_sync.flow.explain import Standing
+from haip_sync.flow.explain import Offline, Standing
 from haip_sync.flow.gates import C, EventSink, Gate, Outlet, Shortage, Step, Ticket, Unwatched, Watcher
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
 from haip_sync.flow.parking import Parking
@@ -72,6 +72,8 @@ class Admission(Generic[C]):
         self._epoch = 0
         self._initial: tuple[int | None, int | None] = (None, None)
         self._closed: HAIPError | None = None
+        # The line is broken: nobody goes.
+        self._offline: Offline | None = None
         self._redo: _Redo[C] | None = None
         self._unserved: set[Gate[C]] = set()
         self._short_of_room: set[Gate[C]] = set()
@@ -116,6 +118,39 @@ class Admission(Generic[C]):
     def closed(self) -> HAIPError | None:
         """The first cause of the end. Requires the lock."""
         return self._closed
+
+    @property
+    def offline(self) -> Offline | None:
+        """What is known of a broken line; None: it stands, or none was opened yet. Requires the lock."""
+        return self._offline
+
+    def go_offline(self, offline: Offline) -> None:
+        """Let nobody go until `go_online`; also to tell more of the same outage. Requires the lock."""
+        self._offline = offline
+
+    def go_online(self) -> None:
+        """Let everybody go who can. Requires the lock."""
+        self._offline = None
+        self.serve(tuple(self._gates.values()))
+
+    def repeat(self, channel: str, cargo: C, cost: Cost) -> None:
+        """Commit what was admitted on an earlier line before: it waits for nothing, and takes of the credit what there is.
+
+        Its peer counts it in the new epoch. Requires the lock.
+        """
+        self.mend()
+        gate = self.gate(channel)
+        self._redo = _Redo(gate, gate.ledger.lose(cost), cargo, None, None)
+        self._carry_out()
+        self.report.credit(gate)
+
+    def hold_of(self, gate: Gate[C]) -> WaitCause | None:
+        """Return what holds the channel whatever its credit: no line, or a pause flag. Requires the lock."""
+        return WaitCause.OFFLINE if self._offline is not None else gate.hold()
+
+    def offline_text(self) -> str:
+        """Return what is known of a broken line, in words. Requires the lock."""
+        return "" if self._offline is None else self._offline.text(self._clock())
 
     # ---- Steps ---------------------------------------------------------------------------------------------------------------
 
@@ -202,7 +237,7 @@ class Admission(Generic[C]):
         return gate.streams_early
 
     def _next_step(self, gate: Gate[C], ticket: Ticket[C]) -> Step[C] | Shortage:
-        hold = gate.hold()
+        hold = self.hold_of(gate)
         if hold is not None:
             return Shortage(hold, NOTHING)
         step = ticket.parcel.next_step(gate.ledger)
@@ -290,7 +325,7 @@ class Admission(Generic[C]):
     def _why(self, gate: Gate[C], ticket: Ticket[C], standing: list[Ticket[C]]) -> Shortage:
         """Return what `ticket` waits for now."""
         step = self._next_step(gate, ticket)
-        if isinstance(step, Shortage) and standing[0] is ticket:
+        if isinstance(step, Shortage) and (standing[0] is ticket or step.cause is WaitCause.OFFLINE):
             return step
         return Shortage(WaitCause.BEHIND_OTHERS, step.needed if isinstance(step, Shortage) else step.cost)
 
@@ -308,6 +343,7 @@ class Admission(Generic[C]):
             in_line=len(standing),
             wait_s=max(0.0, self._clock() - ticket.since_s),
             last_grant_age_s=self._grant_age_s(gate),
+            offline_text=self.offline_text(),
         )
 
     def _grant_age_s(self, gate: Gate[C]) -> float | None:

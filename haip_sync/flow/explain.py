@@ -48,8 +48,30 @@ _HOLDS: Final = {
     WaitCause.PAUSED_BY_PEER: "{channel} is paused by the peer, until it sends RESUME_CHANNEL",
     WaitCause.SOCKET: "the peer does not read: what was admitted before is not written yet, {channel} has to wait",
     WaitCause.WRITER: "a text that somebody streams holds {channel}: it is open, and nothing more was written to it",
-    WaitCause.OFFLINE: "{channel} has no connection",
 }
+
+
+class Offline(NamedTuple):
+    """A broken line, and what is done about it."""
+
+    since_s: float
+    """When it broke, in seconds on the monotonic clock."""
+    why: str
+    attempt: int = 0
+    """Which attempt to connect again is planned or under way; 0: none yet."""
+    next_try_s: float | None = None
+    """When that is made; None: it is under way."""
+    last_failure: str = ""
+    """Why the last attempt failed; empty: there was none."""
+
+    def text(self, now_s: float) -> str:
+        """Return since when, why, and what comes next."""
+        said = f"offline since {max(0.0, now_s - self.since_s):.1f} s: {self.why}"
+        if not self.attempt:
+            return said
+        when = "is under way" if self.next_try_s is None else f"in {max(0.0, self.next_try_s - now_s):.1f} s"
+        last = f" (the last failed: {self.last_failure})" if self.last_failure else ""
+        return f"{said}; attempt {self.attempt} to connect again {when}{last}"
 
 
 class Standing(NamedTuple):
@@ -68,6 +90,8 @@ class Standing(NamedTuple):
     wait_s: float
     last_grant_age_s: float | None
     """None: the peer has granted nothing since the handshake."""
+    offline_text: str = ""
+    """What is known of a broken line."""
 
 
 def amount(number: int, unit: str) -> str:
@@ -90,6 +114,8 @@ def _held_text(standing: Standing) -> str:
         lack = _credit_text(channel, amount(needed.messages, "message"), has.messages, missing.messages)
     elif cause is WaitCause.BYTES:
         lack = _credit_text(channel, amount(needed.byte_credits, "byte"), has.byte_credits, missing.byte_credits)
+    elif cause is WaitCause.OFFLINE:
+        return f"{channel} is {standing.offline_text or 'offline'}"
     else:
         return _HOLDS.get(cause, "{channel} is being served").format(channel=channel)
     return f"{lack}; {grant_text(standing.last_grant_age_s)}"
@@ -145,11 +171,15 @@ def explanation(standing: Standing) -> Explanation:
     )
 
 
-def nobody_waits(channel: str, ledger: Ledger, hold: WaitCause | None, last_grant_age_s: float | None) -> Explanation:
+def nobody_waits(
+    channel: str, ledger: Ledger, hold: WaitCause | None, last_grant_age_s: float | None, offline_text: str = ""
+) -> Explanation:
     """Return how it stands with a channel on which nobody waits."""
     has = ledger.spendable
     text = f"{channel}: nobody waits; {amount(has.messages, 'message')} and {amount(has.byte_credits, 'byte')} may be sent now."
-    if hold is not None:
+    if hold is WaitCause.OFFLINE:
+        text = f"{channel} is {offline_text}; nobody waits."
+    elif hold is not None:
         text = f"{channel} is {hold.value.replace('_', ' ')}; nobody waits."
     return Explanation(
         channel=channel,

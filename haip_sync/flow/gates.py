@@ -70,6 +70,9 @@ class Parcel(Protocol[C]):
     def refusal(self) -> HAIPError | None:
         """Return why it may not be sent any more; None: it may. Called under the connection's lock."""
 
+    def renew(self) -> None:
+        """Fit it to a new peer's HAI: what has not begun to leave may have to be said otherwise, or be refused. Twice is once."""
+
     def indivisible_bytes(self) -> int:
         """Return the byte cost of its largest frame that cannot be cut smaller."""
 

@@ -13,12 +13,13 @@ from haip_sync.errors import (
     NotSentError,
     PartialSendError,
     TransactionEndedError,
+    UnsupportedByPeerError,
 )
 from haip_sync.flow.explain import Standing, advice_text, lack_text, place_text
 from haip_sync.flow.gates import Parcel, Ticket
 from haip_sync.flow.pending import PendingSend
 
-Reason = Literal["cleared", "cancelled", "dropped", "closed"]
+Reason = Literal["cleared", "cancelled", "dropped", "closed", "lost", "refused"]
 """Why a queued message left the queue unsent."""
 
 
@@ -50,7 +51,7 @@ def cut_short(parcel: Parcel[Any], standing: Standing, waited_s: float, *, is_se
 
 def failed(channel: str, parcel: Parcel[Any], failure: HAIPError) -> HAIPError:
     """Return what a sender gets whose parcel can never go through; `failure` becomes its cause."""
-    if isinstance(failure, (MessageTooLargeError, TransactionEndedError)) and not parcel.progress.frames:
+    if isinstance(failure, (MessageTooLargeError, TransactionEndedError, UnsupportedByPeerError)) and not parcel.progress.frames:
         return failure
     what = f"{parcel.event_type} on {channel}: {failure}"
     error = stopped(parcel, what) if parcel.progress.frames else ConnectionClosedError(f"{what}. Nothing was sent")
@@ -75,10 +76,13 @@ def not_sent(pending: PendingSend, reason: Reason) -> NotSentError:
     return NotSentError(f"the message {pending.message_id} on {pending.channel} was {why}. Nothing of it was sent", reason=reason)
 
 
-def refused_later(pending: PendingSend, refusal: HAIPError) -> NotSentError:
-    """Return what the holder of a queued message is told that may not be sent any more."""
-    text = f"the message {pending.message_id} on {pending.channel} was not sent: {refusal}"
-    error = NotSentError(text, reason="closed")
+def refused_later(parcel: Parcel[Any], pending: PendingSend, refusal: HAIPError, reason: Reason) -> HAIPError:
+    """Return what the holder of a queued message is told that may not be sent any more, or no further."""
+    error: HAIPError
+    if parcel.progress.frames:
+        error = stopped(parcel, f"{parcel.event_type} on {pending.channel}: {refusal}")
+    else:
+        error = NotSentError(f"the message {pending.message_id} on {pending.channel} was not sent: {refusal}", reason=reason)
     error.__cause__ = refusal
     return error
 

@@ -159,12 +159,12 @@ class Reporter:
                 )
             )
 
-    def withdrawn(self, gate: Gate[Any], ticket: Ticket[Any]) -> None:
+    def withdrawn(self, gate: Gate[Any], ticket: Ticket[Any], reason: str) -> None:
         """Report a ticket that was taken out of the line because it may not be sent any more."""
         if ticket.pending is None:
             self.backlog(gate)
         else:
-            self.dropped(gate, ticket.pending, "closed")
+            self.dropped(gate, ticket.pending, reason)
 
     def dropped(self, gate: Gate[Any], pending: PendingSend, reason: str) -> None:
         """Report a queued message that will not be sent."""

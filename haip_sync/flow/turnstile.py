@@ -26,9 +26,9 @@ from haip_sync.errors import (
 from haip_sync.events import ChannelStalled
 from haip_sync.flow.admission import Admission
 from haip_sync.flow.explain import explanation, nobody_waits, over
-from haip_sync.flow.gates import C, Gate, Parcel, Shortage, Ticket
+from haip_sync.flow.gates import C, Gate, Parcel, Shortage, Step, Ticket
 from haip_sync.flow.ledger import NOTHING, Cost
-from haip_sync.flow.outcomes import cut_short, failed, interrupted_note, refused, refused_later, taken_out, timed_out
+from haip_sync.flow.outcomes import Reason, cut_short, failed, interrupted_note, refused, refused_later, taken_out, timed_out
 from haip_sync.state import Explanation
 
 
@@ -153,6 +153,8 @@ class Turnstile(Admission[C]):
             raise ConnectionClosedError(f"{parcel.event_type} on {channel} was not sent: {self._closed}") from self._closed
         if not self._epoch:
             raise ConnectionClosedError(f"{parcel.event_type} on {channel} was not sent: the client is not connected yet")
+        if self._epoch > 1 and self._offline is None:
+            parcel.renew()  # it may have been made for the peer of an earlier line
         refusal = parcel.refusal()
         if refusal is not None:
             raise refusal
@@ -165,7 +167,9 @@ class Turnstile(Admission[C]):
 
     def _pass_now(self, gate: Gate[C], ticket: Ticket[C]) -> None:
         """Admit the whole parcel at once or raise. Requires the lock."""
-        step = self._next_step(gate, ticket) if not gate.standing() else Shortage(WaitCause.BEHIND_OTHERS, NOTHING)
+        step: Step[C] | Shortage = Shortage(WaitCause.BEHIND_OTHERS, NOTHING)
+        if self._offline is not None or not gate.standing():
+            step = self._next_step(gate, ticket)
         if isinstance(step, Shortage):
             raise refused(ticket.parcel, self._standing(gate, ticket, step))
         self._commit(gate, ticket, step)
@@ -276,14 +280,39 @@ class Turnstile(Admission[C]):
             for ticket in tuple(gate.queue):
                 refusal = None if ticket.settled or ticket.abandoned else ticket.parcel.refusal()
                 if refusal is not None:
-                    self._unserved.add(gate)
-                    if ticket.failure is None:
-                        ticket.failure = refusal if ticket.pending is None else refused_later(ticket.pending, refusal)
-                    ticket.wake()
-                    gate.leave(ticket)
-                    self.report.withdrawn(gate, ticket)
-                    self._poke()  # somebody may wait until all is sent
+                    self._take_out(gate, ticket, refusal)
             for place in gate.room:
+                if place.parcel.refusal() is not None:
+                    place.wake()
+        self.mend()
+
+    def _take_out(self, gate: Gate[C], ticket: Ticket[C], why: HAIPError, reason: Reason = "closed") -> None:
+        """Take a ticket out of the line because what it stands for may not be sent any more."""
+        self._unserved.add(gate)
+        if ticket.failure is None:
+            ticket.failure = why if ticket.pending is None else refused_later(ticket.parcel, ticket.pending, why, reason)
+        ticket.wake()
+        gate.leave(ticket)
+        self.report.withdrawn(gate, ticket, reason)
+        self._poke()  # somebody may wait until all is sent
+
+    def renew(self, lost: HAIPError | None) -> None:
+        """Fit what stands in line to the peer of a new line, and take out what that takes no more. Requires the lock.
+
+        `lost`: why a text in mid-stream cannot go on; None: the peer resumes, and it does.
+        """
+        for gate in self._gates.values():
+            for ticket in tuple(gate.queue):
+                if ticket.is_over:
+                    continue
+                ticket.parcel.renew()
+                refusal = ticket.parcel.refusal()
+                if ticket.parcel.progress.frames and lost is not None:
+                    self._take_out(gate, ticket, lost, "lost")
+                elif refusal is not None:
+                    self._take_out(gate, ticket, refusal, "refused")
+            for place in gate.room:
+                place.parcel.renew()
                 if place.parcel.refusal() is not None:
                     place.wake()
         self.mend()
@@ -327,7 +356,8 @@ class Turnstile(Admission[C]):
         if self._closed is not None:
             return over(channel, str(self._closed), self._grant_age_s(gate))
         if not standing:
-            return nobody_waits(channel, gate.ledger, gate.hold(), self._grant_age_s(gate))
+            hold, age_s = self.hold_of(gate), self._grant_age_s(gate)
+            return nobody_waits(channel, gate.ledger, hold, age_s, self.offline_text())
         return explanation(self._standing(gate, standing[0], self._why(gate, standing[0], standing)))
 
     def stalls(self, after_s: float) -> list[ChannelStalled]:

@@ -121,16 +121,24 @@ def media_bytes(frame_type: str, payload: Any, bin_len: int | None) -> int | Non
 class Frame:
     """One outgoing frame but for `seq`, `ack` and `ts`. Immutable after construction.
 
-    `binary` follows it as a WebSocket frame of its own.
+    `binary` follows it as a WebSocket frame of its own. `in_transaction`: it means nothing on another line.
     """
 
-    __slots__ = ("_cost", "_fixed_size", "_head", "_tail", "binary", "channel", "id", "type")
+    __slots__ = ("_cost", "_fixed_size", "_head", "_tail", "binary", "channel", "id", "in_transaction", "type")
 
     def __init__(
-        self, identity: tuple[str, str, str], *, head: bytes, tail: bytes, binary: bytes | None, cost: int | None
+        self,
+        identity: tuple[str, str, str],
+        *,
+        head: bytes,
+        tail: bytes,
+        binary: bytes | None,
+        cost: int | None,
+        in_transaction: bool = False,
     ) -> None:
         self.id, self.type, self.channel = identity
         self.binary = binary
+        self.in_transaction = in_transaction
         self._head = head
         self._tail = tail
         self._cost = cost
@@ -193,4 +201,5 @@ class FrameMaker:
             tail=b'",' + _encoder.encode(members)[1:],
             binary=binary,
             cost=media,
+            in_transaction=transaction is not None,
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from haip_sync.errors import ProtocolError
 from haip_sync.protocol.dialects import (
@@ -97,6 +97,18 @@ _AT_ONCE: Final = frozenset({HAI, PING, PONG, ERROR, FLOW_UPDATE, PAUSE_CHANNEL,
 """Types that do not wait for what is missing before them: who waits for credit or for a sign of life would wait as well."""
 
 
+class PeerView(NamedTuple):
+    """What the latest peer's HAI says of sending: kept while a line is broken, for what is made meanwhile."""
+
+    hello: Hello
+    dialect: TextDialect | None
+    needs_transaction: bool
+
+    def accepts(self, frame_type: str) -> bool:
+        """Return whether its HAI names `frame_type`."""
+        return frame_type in self.hello.accept_events
+
+
 _Meaning = tuple[tuple[Happening, ...], tuple[Frame, ...]]
 _NOTHING: _Meaning = ((), ())
 
@@ -122,6 +134,7 @@ class Session:
         needs_transaction: Whether texts and FLOW_UPDATE travel inside a transaction only.
         transactions: Those of this connection.
         acknowledged: The highest of our numbers that the peer has acknowledged.
+        latest: The latest peer as its HAI described it, on this line or an earlier one; None before the first.
         resume_from: What the peer's HAI says it has of ours, as `last_rx_seq`; None: it does not resume, or this is a first line.
     """
 
@@ -143,6 +156,7 @@ class Session:
         self._told_of_major = False
         self._refused_types: set[str] = set()
         self._askings: OrderedDict[str, UpdateLost] = OrderedDict()
+        self.latest: PeerView | None = None
         self.resume_from: int | None = None
         self._is_first_line = True
         # The id of our HAI while an ERROR may still refuse what it asks for: that the peer goes on where we stopped to hear.
@@ -409,6 +423,7 @@ class Session:
         self.peer_session_id = envelope.session
         self.dialect = choose_dialect(hello.accept_events, self._choice)
         self.needs_transaction = speaks_in_transactions(hello.accept_events, self._choice)
+        self.latest = PeerView(hello, self.dialect, self.needs_transaction)
         return (Greeted(hello, envelope.session), *self._hear_resume_point(hello, envelope.id)), ()
 
     def _hear_resume_point(self, hello: Hello, hello_id: str) -> tuple[Happening, ...]:

@@ -59,7 +59,7 @@ class TransactionState:
         self.joins = joins
         self.stage = Stage.NEW
         self.id: str | None = None
-        self.ended_by: Literal["us", "peer"] | None = None
+        self.ended_by: Literal["us", "peer", "loss"] | None = None
         self.is_left = False
         self.channels: set[str] = set()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from weakref import ReferenceType, ref
 
-from haip_sync.errors import ConnectionClosedError, HAIPError
+from haip_sync.errors import ConnectionClosedError, FlowControlError, HAIPError, WaitCause
 from haip_sync.events import Message
 from haip_sync.flow.gates import Ticket
 from haip_sync.flow.ledger import Cost
@@ -70,12 +70,16 @@ class Commands(Life):
         self._write_through(f"a piece of {parcel.event_type} on {channel}", parcel.last_entry)
 
     def _write_through(self, what: str, entry: Entry, deadline_s: float | None = None) -> None:
-        try:
-            self.writer.write_through(entry.end, deadline_s)
-        except OSError as exc:
-            cause = self.lost_while_writing(exc)
+        """Return once `entry` has left, on this line or a later one. Raises `ConnectionClosedError`, which says what was sent."""
+        self.writer.write_through(entry, deadline_s)
+        cause = entry.failure
+        if cause is None or entry.is_written:
+            return
+        if entry.is_unsent:
+            text = f"{what}: its turn had come, then the line broke. Nothing of it was sent. {cause}"
+        else:
             text = f"{what} was admitted, then the line broke: whether the peer has it is not known. {cause}"
-            raise ConnectionClosedError(text) from cause
+        raise ConnectionClosedError(text) from cause
 
     def enqueue(self, parcel: TextParcel | FrameParcel, channel: str, message_id: str) -> PendingSend:
         """Put a text into the outbox; raises as `Outbox.enqueue`. Without the lock."""
@@ -112,24 +116,30 @@ class Commands(Life):
         """Ask for credit, in this transaction if one is named. Without the lock."""
         self.check_not_reentered()
         with self._lock:
-            self.enter(channel)
+            self.rooms.turnstile.mend()
+            self.check_alive()
+            if not self.link.stands:
+                offline = self.rooms.turnstile.offline_text()
+                text = f"{channel} is {offline}. Nothing was asked for; a new line brings new credit"
+                raise FlowControlError(text, cause=WaitCause.OFFLINE, channel=channel)
+            self.rooms.turnstile.check_place_for(channel)
             over = None if within is None else within.over()
             if over is not None:
                 raise over
             self.control.request(channel, amount, within=None if within is None else within.state.id)
 
     def pause(self, channel: str, reason: str | None) -> None:
-        """Hold `channel` and tell the peer. Without the lock."""
+        """Hold `channel` and tell the peer, offline once there is one again. Without the lock."""
         self.check_not_reentered()
         with self._lock:
-            self.enter(channel)
+            self.enter_alive(channel)
             self.control.pause(channel, reason)
 
     def resume(self, channel: str) -> None:
-        """Lift our hold on `channel` and tell the peer. Without the lock."""
+        """Lift our hold on `channel` and tell the peer, if there is one. Without the lock."""
         self.check_not_reentered()
         with self._lock:
-            self.enter(channel)
+            self.enter_alive(channel)
             self.control.resume(channel)
 
     def use_strategy(self, strategy: Strategy | None) -> None:
@@ -151,10 +161,15 @@ class Commands(Life):
         with self._lock:
             self.watch.metrics.reset()
 
-    def enter(self, channel: str | None = None) -> None:
-        """Mend, and raise unless the line stands and has a place for `channel`. Requires the lock."""
+    def enter(self) -> None:
+        """Mend, and raise unless the line stands now. Requires the lock."""
         self.rooms.turnstile.mend()
         self.check_open()
+
+    def enter_alive(self, channel: str | None = None) -> None:
+        """Mend, and raise unless the line stands or another is being tried, with a place for `channel`. Requires the lock."""
+        self.rooms.turnstile.mend()
+        self.check_alive()
         if channel is not None:
             self.rooms.turnstile.check_place_for(channel)
 

@@ -151,20 +151,37 @@ class Control:
     def _give_back(self, channel: str, within: str | None = None) -> None:
         """Give back what is due, in the transaction `within` if there is one; what cannot travel yet stays owed."""
         due = self._rooms.inbox.window(channel).due()
-        if any(due) and self._rooms.turnstile.closed is None and self._rooms.session.may_update_flow():
+        turnstile = self._rooms.turnstile
+        if any(due) and turnstile.closed is None and turnstile.offline is None and self._rooms.session.may_update_flow():
             self.send_flow_update(channel, due, gives_back=True, within=within)
 
+    def begin_line(self) -> None:
+        """Forget what waited for a transaction of an earlier line: a new epoch grants afresh."""
+        self._kept = {}
+
+    @property
+    def _is_online(self) -> bool:
+        return self._rooms.turnstile.offline is None
+
     def pause(self, channel: str, reason: str | None) -> None:
-        """Hold `channel` and tell the peer. Twice is once."""
+        """Hold `channel` and tell the peer, offline once there is one (`announce_pauses`). Twice is once."""
         if not self._rooms.turnstile.gate(channel).paused_by_us:
-            is_told = self._rooms.session.accepts(PAUSE_CHANNEL)
+            is_told = self._is_online and self._rooms.session.accepts(PAUSE_CHANNEL)
             self._rooms.turnstile.pause(channel, by_us=True, peer_told=is_told, reason=reason)
-            self._tell_peer(PAUSE_CHANNEL, channel)
+            if self._is_online:
+                self._tell_peer(PAUSE_CHANNEL, channel)
+
+    def announce_pauses(self) -> None:
+        """Tell the peer of a new line what we hold."""
+        for gate in tuple(self._rooms.turnstile.gates):
+            if gate.paused_by_us:
+                self._tell_peer(PAUSE_CHANNEL, gate.channel)
 
     def resume(self, channel: str) -> None:
         """Lift our hold on `channel` and tell the peer. Twice is once."""
         if self._rooms.turnstile.gate(channel).paused_by_us:
-            self._tell_peer(RESUME_CHANNEL, channel)
+            if self._is_online:
+                self._tell_peer(RESUME_CHANNEL, channel)
             self._rooms.turnstile.resume(channel, by_us=True)
 
     def _tell_peer(self, frame_type: str, channel: str) -> None:

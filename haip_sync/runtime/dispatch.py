@@ -25,6 +25,7 @@ from haip_sync.events import (
     HandshakeCompleted,
     Listener,
     Message,
+    Reconnecting,
     WarningRaised,
 )
 from haip_sync.flow.forking import Home
@@ -42,6 +43,7 @@ _STATE_KEYS: Final[dict[type[Event], str]] = {
     BacklogChanged: "backlog",
     Connected: "connection",
     Disconnected: "connection",
+    Reconnecting: "connection",
     HandshakeCompleted: "connection",
 }
 

@@ -21,6 +21,7 @@ from haip_sync.protocol.names import TRANSACTION_END
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import (
     Stage,
+    TransactionBook,
     TransactionEnded,
     TransactionHappening,
     TransactionOpened,
@@ -92,6 +93,8 @@ class Exchange:
         """Return that frames may not be sent in it any more, and why; None: they may."""
         if self.state.is_open:
             return None
+        if self.state.ended_by == "loss":
+            return TransactionEndedError(f"{self.state.name} has ended with its line. Nothing was sent")
         who = "the peer" if self.state.ended_by == "peer" else "us"
         return TransactionEndedError(f"{self.state.name} was ended by {who}. Nothing was sent")
 
@@ -105,7 +108,7 @@ class TransactionParcel(FrameParcel):
 
     def refusal(self) -> HAIPError | None:
         """Return why it may not be sent any more."""
-        return self._exchange.over()
+        return self._exchange.over() or super().refusal()
 
 
 class Exchanges:
@@ -115,11 +118,14 @@ class Exchanges:
         self._host = host
         self._rooms = rooms
         self._control = control
-        self._book = rooms.session.transactions
         # Guarded by the connection's lock.
         self._exchanges: dict[TransactionState, Exchange] = {}
         self._late = Mailbox(rooms.parking)
         self._is_over = False
+
+    @property
+    def _book(self) -> TransactionBook:
+        return self._rooms.session.transactions
 
     # ---- For those who hold one: without the lock ------------------------------------------------------------------------------
 
@@ -181,6 +187,18 @@ class Exchanges:
             if exchange.is_left:
                 exchange.state.is_left = True
                 self._finish(exchange)
+
+    def lose(self, failure: HAIPError) -> None:
+        """Note that the line is lost: transactions end with it, even if the session goes on. What has come can be received."""
+        for exchange in self._exchanges.values():
+            state = exchange.state
+            if state.stage is not Stage.ENDED:
+                exchange.failure = ConnectionClosedError(f"{state.name} has ended with its line: {failure}")
+                exchange.failure.__cause__ = failure
+                state.ended_by, state.stage = "loss", Stage.ENDED
+            exchange.box.end()
+            exchange.answered.notify_all()
+        self._rooms.turnstile.withdraw()
 
     def end(self) -> None:
         """Wake everyone who waits: the connection is over. Interrupted anywhere, it is done again."""

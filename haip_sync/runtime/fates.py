@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from haip_sync.state import Fate
@@ -45,8 +45,12 @@ class Fates:
         channels = {fate.channel for fate in self._by_frame.values()}
         return channels.pop() if len(channels) == 1 else None
 
-    def lose(self) -> None:
-        """Note that the line was lost: of what was not acknowledged nobody knows whether the peer has it."""
-        for _, fate in self._unacknowledged:
-            if fate.outcome == "sent":
-                fate.outcome = "indeterminate"
+    def lose(self, unsent: Collection[Fate] = ()) -> list[tuple[int, Fate]]:
+        """Note that nobody will know whether the peer has what was not acknowledged; return those sends, by their last seq.
+
+        `unsent`: those of which nothing has left; they have no outcome.
+        """
+        lost = [(seq, fate) for seq, fate in self._unacknowledged if fate.outcome == "sent" and fate not in unsent]
+        for _, fate in lost:
+            fate.outcome = "indeterminate"
+        return lost

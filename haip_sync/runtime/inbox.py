@@ -35,6 +35,7 @@ class Inbox(Mailbox):
         self.taken_bytes = 0
         self._looks: dict[str, _Look] = {}
         self._first_window = NOTHING
+        self._epoch = 1
         self._windows: dict[str, ReceiveWindow] = {}
 
     @property
@@ -42,9 +43,13 @@ class Inbox(Mailbox):
         """What waits to be taken, on all channels and in all handles together."""
         return self.arrived_bytes - self.taken_bytes
 
-    def open_epoch(self, first_window: Cost) -> None:
-        """Begin a credit epoch in which our HAI grants `first_window` on every channel."""
+    def open_epoch(self, first_window: Cost, epoch: int = 1) -> None:
+        """Begin a credit epoch in which our HAI grants `first_window` on every channel.
+
+        What is untaken of an earlier one stays here, but gives no credit back: our new HAI has granted all of it afresh.
+        """
         self._first_window = first_window
+        self._epoch = epoch
         self._windows = {}
         self._looks = {}
 
@@ -69,6 +74,11 @@ class Inbox(Mailbox):
         `taker`: who takes it, where it is not this inbox's first message.
         """
         taker = taker or self
+        if taker.counted is not message and message.epoch != self._epoch:
+            taken_bytes = self.taken_bytes + message.wire_bytes
+            # Two stores and no call: no interrupt can come between.
+            self.taken_bytes = taken_bytes
+            taker.counted = message
         if taker.counted is not message:
             window = self.window(message.channel)
             waiting, frames, books = window.after_taking(Cost(message.message_credits, message.frame_bytes))

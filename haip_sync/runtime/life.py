@@ -1,4 +1,4 @@
-"""Whether a connection stands, and its end: who is told, and how `close` gets back in time."""
+"""How a connection stands: on a line, between two, or at its end; who is told, and how `close` gets back in time."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from haip_sync.flow.forking import Home
 from haip_sync.flow.parking import Condition
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.exchanges import Exchanges
+from haip_sync.runtime.line import Line
 from haip_sync.runtime.link import Link, close_frame
 from haip_sync.runtime.peer_log import PeerLog
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.service import Service
 from haip_sync.runtime.settings import Settings
 from haip_sync.runtime.writer import Writer
+from haip_sync.state import Phase
 
 log = logging.getLogger("haip_sync.connection")
 
@@ -26,7 +28,7 @@ _CLOSE_ANSWER_S: Final = 1.0
 """How long to wait for the peer's close frame after ours, within close's own timeout."""
 _LAST_JOIN_S: Final = 0.1
 """How long to wait for our threads when close's timeout is used up already: all that blocks them has been ended."""
-_GOOD_CODES: Final = (1000, 1001)
+GOOD_CODES: Final = (1000, 1001)
 
 
 class _Ending(NamedTuple):
@@ -59,6 +61,8 @@ class Life:
         # Guarded by the lock.
         self._threads: tuple[threading.Thread, ...] = ()
         self._begun = False
+        self._has_had_line = False
+        self._last_loss: str | None = None
         self._closing = False
         # The program ends, and nobody is to be woken.
         self._is_leaving = False
@@ -74,7 +78,23 @@ class Life:
     @property
     def is_open(self) -> bool:
         """Whether both HAIs were exchanged and the line stands."""
-        return self.link.is_greeted and not self._ended and not self._closing
+        return self.link.stands and not self._ended and not self._closing
+
+    @property
+    def phase(self) -> Phase:
+        """Where it stands, in a word."""
+        if self._ending is not None or self._closing:
+            return "closed"
+        if self.link.stands:
+            return "open"
+        if self.rooms.turnstile.epoch:
+            return "offline"
+        return "connecting" if self._begun else "new"
+
+    @property
+    def last_loss(self) -> str | None:
+        """Why the latest line broke; None: none did."""
+        return self._last_loss
 
     @property
     def is_over(self) -> bool:
@@ -93,14 +113,20 @@ class Life:
 
     @property
     def is_closing(self) -> bool:
-        """Whether `close` was called."""
-        return self._closing
+        """Whether `close` was called, or the connection is over."""
+        return self._closing or self._ending is not None
 
     def check_open(self) -> None:
-        """Raise `ConnectionClosedError` unless the line stands. Requires the lock."""
+        """Raise `ConnectionClosedError` unless the line stands now. Requires the lock."""
+        self.check_alive()
+        if not self.link.stands:
+            raise ConnectionClosedError(f"the client is {self.rooms.turnstile.offline_text()}. Nothing was sent")
+
+    def check_alive(self) -> None:
+        """Raise `ConnectionClosedError` unless the line stands, or another is being tried. Requires the lock."""
         if self._ended or self._closing:
             raise ConnectionClosedError(f"{self._told or 'the client is closed'}. Nothing was sent") from self._failure
-        if not self.link.is_greeted:
+        if not self.rooms.turnstile.epoch:
             raise ConnectionClosedError("the client is not connected yet. Nothing was sent")
 
     def check_not_reentered(self) -> None:
@@ -141,18 +167,21 @@ class Life:
             self.rooms.parking.wait(self._changed, left_s)
 
     def look_whether_all_is_sent(self) -> None:
-        """Tell those who wait for it if nothing is unwritten. Requires the lock."""
-        if self.rooms.outgoing.is_empty:
+        """Tell those who wait for it if nothing stands unwritten. Requires the lock."""
+        if not self.rooms.outgoing.has_entries:
             self._changed.notify_all()
 
     # ---- The end ---------------------------------------------------------------------------------------------------------------
 
-    def lost_while_writing(self, exc: OSError) -> HAIPError:
-        """End the connection after a failed write and return why."""
-        lost = ConnectionClosedError(f"the connection was lost while it was written to: {exc.strerror or exc}")
-        self.end(self.link.refusal or lost)
-        with self._lock:
-            return self._told or ConnectionClosedError("the client is closed")
+    def lose(self, failure: HAIPError) -> None:
+        """Have the line end because it is lost: the reader brings another, or the end. Any thread, with or without the lock."""
+        self.link.note_loss(failure)
+
+    def lost_while_writing(self, line: Line, exc: OSError) -> None:
+        """Have a line end after a failed write. Any thread, without the lock."""
+        link = self.link
+        if link.line is line:
+            link.note_loss(ConnectionClosedError(f"the connection was lost while it was written to: {exc.strerror or exc}"))
 
     def end(self, failure: HAIPError | None, *, code: int | None = None) -> None:
         """Be over, for this reason (None: in good order); the first reason wins. Wakes everyone. Any thread, without the lock."""
@@ -160,7 +189,7 @@ class Life:
             with self._lock:
                 self.rooms.turnstile.mend()
                 if self._ending is None:
-                    in_good_order = self._closing or (code in _GOOD_CODES and self.link.is_greeted)
+                    in_good_order = self._closing or (code in GOOD_CODES and self.link.is_greeted)
                     if failure is None or self._closing:
                         failure = ConnectionClosedError("the client was closed")
                     self._ending = _Ending(failure, in_good_order, code)
@@ -168,6 +197,7 @@ class Life:
         finally:
             # After an interrupt as well: the service thread, or the reader whose line ends, goes on where it struck.
             self.poke()
+            self.link.stop_opening()
             self.link.shut()
 
     def _finish(self, ending: _Ending) -> None:
@@ -183,11 +213,12 @@ class Life:
         self._ended = True
         self.rooms.turnstile.close(failure)
         self.rooms.outgoing.abandon(failure, in_good_order=in_good_order)
+        self.writer.wake_over()
         self.rooms.inbox.end()
         self.rooms.routes.end(failure, in_good_order=in_good_order)
         self.exchanges.end()
         self._changed.notify_all()
-        if self.link.line is not None:
+        if self._has_had_line:
             self._peer_log.flush()
             self.rooms.dispatcher.log(log, logging.INFO if in_good_order else logging.WARNING, str(failure))
             self.rooms.put(Disconnected(time_s=self._clock(), reason=str(failure), in_good_order=in_good_order, code=code))
@@ -236,7 +267,7 @@ class Life:
         with self._lock:
             self.wait_while(lambda: not self.rooms.outgoing.is_empty, deadline_s)
             if self.rooms.outgoing.is_empty and not self._ended:
-                self.control.post_raw(close_frame(_GOOD_CODES[0]))
+                self.control.post_raw(close_frame(GOOD_CODES[0]))
                 self.wait_while(lambda: not self.is_over, min(deadline_s, self._clock() + _CLOSE_ANSWER_S))
 
     def give_up_queue(self) -> str | None:
@@ -264,7 +295,8 @@ class Life:
     def leave(self, deadline_s: float) -> None:
         """Say goodbye, and let listeners and callbacks hear what waits for them, until `deadline_s`. After `give_up_queue`."""
         if self._is_leaving:
-            self._say_goodbye(deadline_s)
+            if self.link.stands:
+                self._say_goodbye(deadline_s)
             self.rooms.dispatcher.finish()
             self.rooms.dispatcher.join(max(0.0, deadline_s - self._clock()))
 

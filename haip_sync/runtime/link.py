@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import socket
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
-from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout
+from haip_sync.errors import AuthError, ConnectionClosedError, HAIPError, HAIPTimeout, HandshakeError
 from haip_sync.flow.parking import Condition
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.names import ERROR
@@ -16,7 +17,7 @@ from haip_sync.runtime.dial import Attempt
 from haip_sync.runtime.frame_limit import BrokenStreamError
 from haip_sync.runtime.line import OPCODE_CLOSE, Line, encode, is_close
 from haip_sync.runtime.outgoing import Entry
-from haip_sync.runtime.reading import POLICY_VIOLATION, loss, read_until_goodbye
+from haip_sync.runtime.reading import POLICY_VIOLATION, is_loss, loss, read_until_goodbye
 from haip_sync.runtime.reception import Reception
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.settings import Settings
@@ -28,12 +29,18 @@ LAST_WORDS_S: Final = 0.5
 _LONGEST_COMPLAINT: Final = 300
 
 
+LASTING_CODES: Final = frozenset({1000, 1002, 1003, 1007, 1008, 1009, 1010, 3000, 3003})
+"""Close codes after which nobody connects again: the peer is done in good order, or would refuse the same once more."""
+
+
 class LineEnd(NamedTuple):
     """How a line ended."""
 
     failure: HAIPError
     code: int | None = None
     """The code of the peer's close frame, if there was one."""
+    may_mend: bool = True
+    """Whether another line may go better."""
 
 
 class Host(Protocol):
@@ -53,7 +60,7 @@ class Host(Protocol):
 
 
 class Link:
-    """A line from the first attempt to reach the server to its end. Guarded by the connection's lock, but for `line`.
+    """A line from the first attempt to reach the server to its end. Guarded by the connection's lock, but for `line` and `cause`.
 
     Attributes:
         line: The WebSocket, once it is open.
@@ -62,6 +69,12 @@ class Link:
         refusal: Why we end it, once what is posted has left.
         complaint: What came in place of the peer's HAI, for the error of a handshake that fails.
         is_overrun: The peer asks for ever more answers and reads none: it is to be shut, by who does not hold the lock.
+        cause: Why it is lost, noted by whoever else than the reader found out first. One store.
+        timeout_s: What opening it and the handshake may take.
+        greet_by_s: When the peer's HAI must have come, on the monotonic clock.
+        is_over: It has stood, and the connection has left it.
+        is_resumed: The peer goes on with the session of the line before.
+        is_resume_refused: The peer will not send again what we lack of it.
     """
 
     def __init__(self, host: Host, rooms: Rooms, settings: Settings, clock: Callable[[], float], changed: Condition) -> None:
@@ -77,11 +90,23 @@ class Link:
         self.refusal: HAIPError | None = None
         self.complaint = ""
         self.is_overrun = False
+        self.cause: HAIPError | None = None
+        self.timeout_s = math.inf
+        self.greet_by_s = math.inf
+        self.is_over = False
+        self.is_resumed = False
+        self.is_resume_refused = False
+
+    @property
+    def stands(self) -> bool:
+        """Whether both HAIs were exchanged, and it is not left yet."""
+        return self.is_greeted and not self.is_over
 
     # ---- Its beginning: the connecting thread, without the lock ----------------------------------------------------------------
 
     def open(self, timeout_s: float) -> Line:
         """Reach the server and open the WebSocket. Raises what `Line` raises, and `ConnectionClosedError`."""
+        self.timeout_s = timeout_s
         try:
             line = Line(self._settings.route, timeout_s=timeout_s, opening=self._note_opening)
         except HAIPError as exc:
@@ -109,10 +134,10 @@ class Link:
             except OSError:
                 return
 
-    def greeting_is_late(self, timeout_s: float) -> HAIPTimeout:
+    def greeting_is_late(self) -> HAIPTimeout:
         """Return that the peer has sent no HAI, and what it sent instead."""
         instead = f"; what it sent instead: {self.complaint}" if self.complaint else ""
-        return HAIPTimeout(f"{self._settings.address.text} sent no HAI within {timeout_s:g} s{instead}")
+        return HAIPTimeout(f"{self._settings.address.text} sent no HAI within {self.timeout_s:g} s{instead}")
 
     # ---- While it stands: all require the lock ---------------------------------------------------------------------------------
 
@@ -149,18 +174,30 @@ class Link:
 
     def read(self, line: Line, reception: Reception) -> LineEnd:
         """Take frames in until the line ends, and return why it did. Reader thread, without the lock."""
+        try:
+            return self._read(line, reception)
+        finally:
+            self.greet_by_s = math.inf
+
+    def _read(self, line: Line, reception: Reception) -> LineEnd:
         where = self._settings.address.text
         try:
             goodbye = read_until_goodbye(line, reception)
         except BrokenStreamError as exc:
             self._give_up(exc)
-            return LineEnd(self.refusal or loss(where, exc))
+            return self._end(loss(where, exc))
         except Exception as exc:
             log.debug("the line ended", exc_info=exc)
-            return LineEnd(self.refusal or loss(where, exc))
+            return self._end(self.cause or loss(where, exc), is_ours=not is_loss(exc))
         with self._rooms.parking.lock:  # the answer to its close frame
             self._let_go_out()
-        return LineEnd(self.refusal or goodbye.failure(where, greeted=self.is_greeted), goodbye.code)
+        return self._end(goodbye.failure(where, greeted=self.is_greeted), goodbye.code)
+
+    def _end(self, failure: HAIPError, code: int | None = None, *, is_ours: bool = False) -> LineEnd:
+        """Return how it ended; a refusal of ours comes before all else."""
+        failure = self.refusal or failure
+        may_mend = code not in LASTING_CODES and not is_ours and not isinstance(self.refusal, HandshakeError)
+        return LineEnd(failure, code, may_mend or isinstance(failure, AuthError))
 
     def _give_up(self, broken: BrokenStreamError) -> None:
         """Tell a peer whose stream cannot be read on why we leave, and let that go out."""
@@ -172,7 +209,12 @@ class Link:
             self._let_go_out()
 
     def _let_go_out(self) -> None:
-        self._host.wait_while(lambda: not self._rooms.outgoing.is_empty, self._clock() + LAST_WORDS_S)
+        self._host.wait_while(lambda: self._rooms.outgoing.has_entries, self._clock() + LAST_WORDS_S)
+
+    def note_loss(self, failure: HAIPError) -> None:
+        """Have it end because it is lost; the first reason counts. Any thread, with or without the lock."""
+        self.cause = self.cause or failure
+        self.shut()
 
     def shut_if_overrun(self) -> None:
         """End the line where that was decided under the lock. The reader and the service thread, without it."""

@@ -54,8 +54,14 @@ class Host(Protocol):
     def heartbeat(self) -> Heartbeat:
         """The heartbeat of the line."""
 
-    def greeted(self) -> None:
-        """Note that both HAIs were exchanged."""
+    def greeted(self) -> bool:
+        """Note that both HAIs were exchanged; return whether the peer goes on with the session of an earlier line."""
+
+    def online(self) -> None:
+        """Let go who waits: the last step of a handshake."""
+
+    def resume_refused(self, why: str) -> None:
+        """Note that the peer will not send again what we lack of it."""
 
     def without_secrets(self, text: str) -> str:
         """Return what the peer said with what we told it in confidence struck out."""
@@ -107,13 +113,19 @@ class Meaning:
             case AskingRefused():
                 self._warn("the peer takes no FLOW_UPDATE: nothing more is asked for on this connection, and nothing given back")
             case Resumed() | NotResumed() | ResumeRefused():
-                pass  # this version of the client opens one line only
+                self._hear_of_resuming(happening)
             case ReplayAsked():
                 self._host.replaying.ask(happening)
             case HelloEchoed():
                 self._host.complain("our own HAI came back, as from a server that only echoes")
             case _:
                 self._apply_to_connection(happening, time.monotonic())
+
+    def _hear_of_resuming(self, happening: Resumed | NotResumed | ResumeRefused) -> None:
+        """Take in what the peer does not send again. What it has of ours the session knew when it was greeted."""
+        if isinstance(happening, ResumeRefused):
+            said = f"{happening.code}: {happening.message}"
+            self._host.resume_refused(f"the peer does not send again what was lost of its side: {said}")
 
     def _apply_to_channel(self, happening: Granted | PauseAsked | ResumeAsked, channel: str) -> None:
         turnstile = self._rooms.turnstile
@@ -173,8 +185,8 @@ class Meaning:
         rooms, first = self._rooms, greeted.hello.capabilities.flow_control
         rooms.turnstile.open_epoch(first.initial_credit_messages, first.initial_credit_bytes)
         least = least_window(self._config)
-        rooms.inbox.open_epoch(least)
-        self._host.greeted()
+        rooms.inbox.open_epoch(least, rooms.turnstile.epoch)
+        is_resumed = self._host.greeted()
         spendable = rooms.turnstile.gate("USER").ledger
         rooms.put(
             HandshakeCompleted(
@@ -186,9 +198,11 @@ class Meaning:
                 epoch=rooms.turnstile.epoch,
                 initial_credits=spendable.messages.granted,
                 initial_byte_credits=spendable.byte_credits.granted,
+                resumed=is_resumed,
             )
         )
         self._grant_the_rest(least)
+        self._host.online()
 
     def _grant_the_rest(self, least: Cost) -> None:
         """Grant each channel what its own setting has above the HAI's; where the peer reads no FLOW_UPDATE the HAI stands."""

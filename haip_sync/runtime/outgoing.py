@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from haip_sync.config import DEFAULT_MAX_REPLAY_BYTES
-from haip_sync.errors import ConnectionClosedError, HAIPError
+from haip_sync.errors import ConnectionClosedError, HAIPError, NotSentError
 from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.receive_window import ReceiveWindow, WindowBooks
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.names import PONG
-from haip_sync.protocol.replay import ReplayWindow, Resend
+from haip_sync.protocol.replay import ReplayWindow, Resend, TooOld
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import Stage, TransactionState
 from haip_sync.runtime.fates import Fates
@@ -38,19 +38,29 @@ class Entry:
         fate: What becomes of the send that it belongs to; None: control frames of ours.
         is_last: Whether nothing of that send follows.
         stage: A transaction and how far it has come once this has its place.
-        is_again: Whether its numbers were given before.
+        repeats: The entry of a broken line that this one takes the place of; None: this is the first time.
+        is_again: Whether its numbers were given on an earlier line.
+        is_whole: Whether the send that it belongs to is all in it.
+        is_taken: Whether bytes of it may have been given to the operating system, on this line or an earlier one.
+        is_written: Whether all of it was.
+        failure: Why it never will be.
     """
 
     __slots__ = (
         "ack",
         "end",
+        "failure",
         "fate",
         "first_seq",
         "frames",
         "is_again",
         "is_last",
+        "is_taken",
+        "is_whole",
+        "is_written",
         "pending",
         "raw",
+        "repeats",
         "stage",
         "window",
         "wire_bytes",
@@ -71,7 +81,48 @@ class Entry:
         self.is_last = True
         self.window: tuple[ReceiveWindow, WindowBooks] | None = None
         self.stage: tuple[TransactionState, Stage] | None = None
+        self.repeats: Entry | None = None
         self.is_again = False
+        self.is_whole = False
+        self.is_taken = False
+        self.is_written = False
+        self.failure: HAIPError | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is written, or never will be."""
+        return self.is_written or self.failure is not None
+
+    @property
+    def is_unsent(self) -> bool:
+        """Whether nothing of the send that it belongs to has left."""
+        return self.is_whole and not self.is_taken
+
+    @property
+    def origin(self) -> Entry:
+        """The entry whose sender waits: this one, or that of a broken line."""
+        return self if self.repeats is None else self.repeats
+
+    def settle(self) -> None:
+        """Note that it is written, and tell the handle. Twice is once."""
+        if self.pending is not None:
+            self.pending.settle(self.receipt(self.pending.message_id))
+        self.is_written = True
+
+    def give_up(self, what: str, failure: HAIPError) -> None:
+        """Note that it never will be, because of `what` and `failure`, and tell the handle. Twice is once."""
+        is_known = self.is_unsent
+        if self.fate is not None and not is_known:
+            self.fate.outcome = "indeterminate"
+        if self.pending is not None:
+            named = f"the message {self.pending.message_id}"
+            if is_known:
+                text = f"{named} was not sent: its turn had come, then {what}. Nothing of it was sent. {failure}"
+                self.pending.settle(NotSentError(text, reason="lost"))
+            else:
+                text = f"{named} was admitted, then {what}: whether the peer has it is not known. {failure}"
+                self.pending.settle(ConnectionClosedError(text))
+        self.failure = self.failure or failure
 
     @property
     def last_seq(self) -> int:
@@ -102,6 +153,10 @@ class Outgoing:
         self._clock = clock
         self.replay = ReplayWindow(max_replay_bytes)
         self._entries: deque[Entry] = deque()
+        # Of broken lines: data that was admitted and not wholly written, until a new peer says what it has.
+        self._suspended: deque[Entry] = deque()
+        # The seq of our HAI on this line: what comes before it belongs to earlier ones.
+        self._line_seq = 1
         self._committed_end = 0
         self.written_end = 0
         self._fates = Fates()
@@ -169,21 +224,64 @@ class Outgoing:
         """Take out what was handed to the operating system, and settle its handles. Doing it twice changes nothing."""
         while self._entries and self._entries[0].end <= end:
             entry = self._entries[0]
-            if entry.pending is not None:
-                entry.pending.settle(entry.receipt(entry.pending.message_id))
+            entry.is_written = True
+            entry.origin.settle()
             self._entries.popleft()
         self.written_end = end
 
     def abandon(self, failure: HAIPError, *, in_good_order: bool) -> None:
         """Settle the handles of what was admitted and will not be written; of what was, nobody knows after a loss."""
+        left = [entry.origin for entry in (*self._suspended, *self._entries)]
         if not in_good_order:
-            self._fates.lose()
+            self._fates.lose([entry.fate for entry in left if entry.fate is not None and entry.is_unsent])
+        for entry in left:
+            entry.give_up("the connection ended", failure)
+
+    # ---- From one line to the next ---------------------------------------------------------------------------------------------
+
+    def suspend(self, failure: HAIPError) -> None:
+        """Take out what the broken line has not written. Data stands by; control frames are over: what they said is past."""
         for entry in self._entries:
-            if entry.fate is not None:
-                entry.fate.outcome = "indeterminate"
-            if entry.pending is not None:
-                what = f"the message {entry.pending.message_id} was admitted, then the connection ended"
-                entry.pending.settle(ConnectionClosedError(f"{what}: whether the peer has it is not known. {failure}"))
+            origin = entry.origin
+            if origin.fate is None:
+                origin.give_up("the line broke", failure)
+            elif origin not in self._suspended:
+                self._suspended.append(origin)
+        self._entries.clear()
+        self.written_end = self._committed_end
+
+    def begin_line(self) -> None:
+        """Begin a new line: the next frame is its HAI."""
+        self._line_seq = self._session.last_seq + 1
+
+    def repeats_above(self, last_rx_seq: int, failure: HAIPError) -> list[tuple[Resend, Entry | None]] | None:
+        """Return what a peer lacks of the earlier lines that has all up to `last_rx_seq`, and who waits; None: it is not kept.
+
+        A frame of a transaction, which ended with its line, leaves a hole. What the peer has is settled as written.
+        """
+        again = self.replay.slice(last_rx_seq + 1, self._line_seq - 1) if last_rx_seq + 1 < self._line_seq else ()
+        if isinstance(again, TooOld):
+            return None
+        for entry in self._suspended:
+            if entry.frames[-1].in_transaction:
+                entry.give_up("the line broke, and its transaction ended with it", failure)
+        origins = {entry.last_seq: entry for entry in self._suspended if not entry.is_over}
+        lacking = {resend.seq for resend in again}
+        for seq, entry in origins.items():
+            if seq not in lacking:
+                entry.settle()
+        self._suspended.clear()
+        without = [resend._replace(frame=None) if resend.frame and resend.frame.in_transaction else resend for resend in again]
+        return [(resend, origins.get(resend.seq)) for resend in without]
+
+    def give_up_earlier(self, what: str, failure: HAIPError) -> list[tuple[int, Fate]]:
+        """Give up what earlier lines may not have brought over; return the sends of which nobody knows, by their last seq."""
+        unsent = [entry.fate for entry in self._suspended if entry.fate is not None and entry.is_unsent]
+        lost = self._fates.lose(unsent)
+        for entry in self._suspended:
+            entry.give_up(what, failure)
+        self._suspended.clear()
+        return lost
 
     @property
     def fates(self) -> Fates:
@@ -192,9 +290,14 @@ class Outgoing:
 
     def queued_messages(self) -> int:
         """Return how many messages that were queued are admitted and not written."""
-        return sum(entry.pending is not None for entry in self._entries)
+        return sum(entry.origin.pending is not None for entry in (*self._suspended, *self._entries))
+
+    @property
+    def has_entries(self) -> bool:
+        """Whether something stands here that this line can write."""
+        return bool(self._entries)
 
     @property
     def is_empty(self) -> bool:
         """Whether everything that was admitted is written."""
-        return not self._entries
+        return not (self._entries or self._suspended)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from haip_sync.errors import HAIPError, WaitCause
+from haip_sync.errors import HAIPError, UnsupportedByPeerError, WaitCause
 from haip_sync.flow.gates import Progress, Shortage, Step
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
 from haip_sync.flow.pending import PendingSend
@@ -39,10 +39,11 @@ class _FramesParcel:
         self._entry: Entry | None = None
         self.pending: PendingSend | None = None
         """The handle of a queued message, which its last entry settles."""
+        self._refusal: HAIPError | None = None
 
     def refusal(self) -> HAIPError | None:
-        """Return that it may be sent."""
-        return None
+        """Return why the peer of a new line takes it no more; None: it does."""
+        return self._refusal
 
     @property
     def last_entry(self) -> Entry:
@@ -61,6 +62,7 @@ class _FramesParcel:
         entry = self._outgoing.plan(frames)
         self._entry = entry
         entry.fate, entry.is_last = self._fate, last
+        entry.is_whole = last and not self.progress.frames
         if last:
             entry.pending = self.pending
         return Step(cost, entry, entry.wire_bytes, after, last)
@@ -83,6 +85,13 @@ class FrameParcel(_FramesParcel):
     def message_id(self) -> str | None:
         """The payload's `message_id`, or else the frame's own id."""
         return self._message_id
+
+    def renew(self) -> None:
+        """Look whether the peer takes such a frame."""
+        if not self._session.accepts(self._frame.type):
+            self._refusal = UnsupportedByPeerError(
+                f"after a reconnect the peer does not accept {self._frame.type}. Nothing was sent"
+            )
 
     def indivisible_bytes(self) -> int:
         """Return what the frame costs."""
@@ -126,18 +135,34 @@ class TextParcel(_FramesParcel):
         may_stream: bool,
     ) -> None:
         super().__init__(outgoing, session, Fate(channel, members["message_id"]))
-        self._dialect = dialect
         self._channel = channel
         self._ids = {"run_id": members["run_id"], "thread_id": members["thread_id"]}
         self._message_id: str = members["message_id"]
+        self._author = {} if members["author"] is None else {"author": members["author"]}
         self._escaped = escape_text(text)
         self._may_stream = may_stream
         self._waits_for_whole = True
-        self._later_frames_cost = session.message_cost(dialect.part)
-        author = {} if members["author"] is None else {"author": members["author"]}
-        self._start = self._frame(dialect.start, encode_json({"message_id": self._message_id, **author}))
+        self._speak(dialect)
+
+    def _speak(self, dialect: TextDialect) -> None:
+        """Make its frames, in this dialect."""
+        self._dialect = dialect
+        self._later_frames_cost = self._session.message_cost(dialect.part)
+        self._start = self._frame(dialect.start, encode_json({"message_id": self._message_id, **self._author}))
         self._end = self._frame(dialect.end, encode_json({"message_id": self._message_id}))
         self._whole_part = self._part(0, len(self._escaped)) if self._escaped else None
+
+    def renew(self) -> None:
+        """Take on the dialect of a new line, or be refused where that has none; in mid-stream there is no other."""
+        dialect = self._session.dialect
+        if dialect is None or (self.progress.frames and dialect != self._dialect):
+            self._refusal = UnsupportedByPeerError(
+                "after a reconnect the peer accepts texts in another dialect, or in none of ours"
+            )
+        else:
+            self._waits_for_whole = True
+            if dialect != self._dialect:
+                self._speak(dialect)
 
     @property
     def event_type(self) -> str:
@@ -275,6 +300,9 @@ class WaitParcel:
 
     def refusal(self) -> None:
         """Return that it may stand in line."""
+
+    def renew(self) -> None:
+        """Do nothing: credit is credit."""
 
     def indivisible_bytes(self) -> int:
         """Return the bytes that must be spendable at once."""

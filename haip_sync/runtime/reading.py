@@ -49,13 +49,18 @@ def read_until_goodbye(line: Line, reception: Reception) -> Goodbye:
 
 def loss(where: str, exc: Exception) -> ConnectionClosedError:
     """Return what the end of a line without a close frame means; `exc` becomes its cause."""
-    if isinstance(exc, (OSError, websocket.WebSocketException, ProtocolError)):
+    if is_loss(exc):
         failure = ConnectionClosedError(f"the connection to {where} was lost: {_loss_text(exc)}")
     else:
         log.error("the reader failed", exc_info=exc)
         failure = ConnectionClosedError(f"the connection was ended by an error in haip_sync: {exc!r}")
     failure.__cause__ = exc
     return failure
+
+
+def is_loss(exc: Exception) -> bool:
+    """Return whether this is how lines end, and no error of our own."""
+    return isinstance(exc, (OSError, websocket.WebSocketException, ProtocolError))
 
 
 def _loss_text(exc: Exception) -> str:

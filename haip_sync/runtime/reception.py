@@ -85,6 +85,12 @@ class Reception:
         self._clock = clock
         self.wire_log: WireLog | None = None
         self._awaiting: tuple[Envelope, int] | None = None
+        # Data that waits for what is missing before it, by id: the epoch in which it was paid, and its bytes on the wire.
+        self._held: dict[str, tuple[int, int]] = {}
+
+    def begin_line(self) -> None:
+        """Forget what an earlier line left half said."""
+        self._awaiting = None
 
     # ---- From the wire --------------------------------------------------------------------------------------------------------
 
@@ -155,8 +161,11 @@ class Reception:
         """Carry out what frames come to, in order. Requires the lock."""
         rooms = self._rooms
         rooms.outgoing.fates.acknowledged(rooms.session.acknowledged)
+        epoch = rooms.turnstile.epoch
         for received in all_received:
             self._apply(received)
+        if self._held and rooms.turnstile.epoch != epoch:
+            self._forget_held()
         rooms.audit()
 
     def _apply(self, received: Received) -> None:
@@ -174,7 +183,8 @@ class Reception:
         elif received.deliver:
             self._deliver(incoming, received)
         elif received.was_held and received.is_data:
-            self._host.take_routed(_message(incoming, received, is_routed=False), Taker())
+            epoch = self._epoch_of(incoming, received)
+            self._host.take_routed(_message(incoming, received, epoch=epoch, is_routed=False), Taker())
         elif received.is_data:
             self._refund(incoming.envelope, _cost(received))
         if incoming.envelope.type == HAI and rooms.session.peer is None:
@@ -182,8 +192,24 @@ class Reception:
 
     def _hold(self, incoming: Incoming, received: Received) -> None:
         """Count a frame that has to wait for what is missing before it: the peer paid for it. Requires the lock."""
-        if received.is_data and not self._admit(incoming, _cost(received)):
+        if not received.is_data:
+            return
+        if self._admit(incoming, _cost(received)):
+            self._held[incoming.envelope.id] = (self._rooms.turnstile.epoch, incoming.wire_bytes)
+        else:
             self._rooms.session.drop_held(incoming.envelope)
+
+    def _epoch_of(self, incoming: Incoming, received: Received) -> int:
+        """Return the epoch in which a frame counted as received. Requires the lock."""
+        now = self._rooms.turnstile.epoch
+        return self._held.pop(incoming.envelope.id, (now, 0))[0] if received.was_held else now
+
+    def _forget_held(self) -> None:
+        """Give up what an earlier line held and the new one did not let out: the peer sends it once more. Requires the lock."""
+        for frame_id, (epoch, wire_bytes) in tuple(self._held.items()):
+            if epoch != self._rooms.turnstile.epoch:
+                self._rooms.inbox.taken_bytes += wire_bytes
+                del self._held[frame_id]
 
     def _refuse_bad_hello(self, received: Received) -> None:
         """End a handshake whose HAI cannot be read: no other will come. Requires the lock."""
@@ -207,7 +233,7 @@ class Reception:
             return
         is_echo = envelope.session == rooms.session.session_id
         route = rooms.routes.find(envelope, is_echo=is_echo) if received.is_data else None
-        message = _message(incoming, received, is_routed=route is not None)
+        message = _message(incoming, received, epoch=self._epoch_of(incoming, received), is_routed=route is not None)
         if route is not None:
             route.arrive(message)
             if route.takes_at_once:
@@ -274,7 +300,7 @@ def _cost(received: Received) -> Cost:
     return Cost(received.cost_messages, received.cost_bytes)
 
 
-def _message(incoming: Incoming, received: Received, *, is_routed: bool) -> Message:
+def _message(incoming: Incoming, received: Received, *, epoch: int, is_routed: bool) -> Message:
     envelope = incoming.envelope
     return Message(
         time_s=time.monotonic(),
@@ -293,5 +319,6 @@ def _message(incoming: Incoming, received: Received, *, is_routed: bool) -> Mess
         wire_bytes=incoming.wire_bytes,
         message_credits=received.cost_messages,
         is_echo=received.is_echo,
+        epoch=epoch,
         is_routed=is_routed,
     )

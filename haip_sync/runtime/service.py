@@ -14,6 +14,7 @@ from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import PING
 from haip_sync.runtime.asking import Asking
 from haip_sync.runtime.heartbeat import Heartbeat
+from haip_sync.runtime.link import Link
 from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.rooms import Rooms
@@ -23,6 +24,7 @@ from haip_sync.runtime.writer import Writer
 log = logging.getLogger("haip_sync.connection")
 
 _SHORTEST_TICK_S = 0.01
+_LONGEST_TICK_S = 3_600.0
 
 
 class Host(Protocol):
@@ -52,14 +54,18 @@ class Host(Protocol):
     def look_whether_all_is_sent(self) -> None:
         """Tell those who wait for it if nothing is queued or unwritten. Requires the lock."""
 
+    @property
+    def link(self) -> Link:
+        """The line, or the place of the next one."""
+
+    def lose(self, failure: HAIPError) -> None:
+        """Have the line end because it is lost. With or without the lock."""
+
     def end(self, failure: HAIPError) -> None:
         """End the connection for this reason. Without the lock."""
 
     def shut_if_overrun(self) -> None:
         """End a line whose peer asks for ever more answers and reads none. Without the lock."""
-
-    def lost_while_writing(self, exc: OSError) -> HAIPError:
-        """End the connection after a failed write. Without the lock."""
 
 
 class Service:
@@ -85,6 +91,11 @@ class Service:
         # Guarded by the connection's lock: the last PING's place in the write order.
         self.ping_end = 0
 
+    def begin_line(self, now_s: float) -> None:
+        """Begin the heartbeat of a new line. Requires the lock."""
+        self.heartbeat = Heartbeat(self._settings.heartbeat, now_s)
+        self.ping_end = 0
+
     def poke(self) -> None:
         """Have the thread mend and write what is there. One C call, so that an interrupt cannot split it."""
         self._pokes.put(None)
@@ -98,22 +109,23 @@ class Service:
             try:
                 now_s = self._clock()
                 self._beat(now_s)
-                if now_s >= self._rooms.session.next_due_s:
+                if self._host.link.stands and now_s >= self._rooms.session.next_due_s:
                     self._host.look_for_gaps()
                 self._host.shut_if_overrun()
                 self._asking.run(now_s, self.heartbeat.round_trip_s)
                 is_all_written = self._writer.write_pending(now_s + self._tick_s())
-            except OSError as exc:
-                self._host.lost_while_writing(exc)
             except Exception as exc:
                 log.exception("the service thread failed")
                 self._host.end(ConnectionClosedError(f"the connection was ended by an error in haip_sync: {exc!r}"))
 
     def _tick_s(self) -> float:
         """Return how long the thread may sleep or write without a look at the clock."""
-        rooms = self._rooms
-        looks_s = (self.heartbeat.next_s(), self._asking.next_s(), rooms.turnstile.look_s, rooms.session.next_due_s)
-        until_beat_s = min(looks_s) - self._clock()
+        link, rooms = self._host.link, self._rooms
+        looks_s = [self._asking.next_s(), rooms.turnstile.look_s]
+        # Of a line that is lost nothing is due: its reader sees to it.
+        if link.cause is None:
+            looks_s += [self.heartbeat.next_s(), rooms.session.next_due_s] if link.stands else [link.greet_by_s]
+        until_beat_s = min(min(looks_s) - self._clock(), _LONGEST_TICK_S)
         stall_s = self._settings.stall_warning_s
         return max(_SHORTEST_TICK_S, until_beat_s if stall_s is None else min(until_beat_s, stall_s / 2))
 
@@ -130,16 +142,25 @@ class Service:
             self._rooms.turnstile.mend()
             self._rooms.turnstile.serve_all()
             self._host.end_left_transactions()
-            self._host.replaying.go_on()
-            if self.heartbeat.is_due(now_s):
-                self._ask(now_s)
+            if self._host.link.stands:
+                self._host.replaying.go_on()
+                if self.heartbeat.is_due(now_s):
+                    self._ask(now_s)
             self._host.look_whether_all_is_sent()
-            is_lost = self.heartbeat.is_lost(now_s)
+            self._look_at_line(now_s)
             if self._settings.stall_warning_s is not None:
                 self._tell_of_stalls(self._settings.stall_warning_s)
-        if is_lost:
+
+    def _look_at_line(self, now_s: float) -> None:
+        """Give up a line whose peer says nothing any more, or never has. Requires the lock."""
+        link = self._host.link
+        if link.cause is not None:
+            return
+        if link.stands and self.heartbeat.is_lost(now_s):
             timeout_s = self._settings.heartbeat.timeout
-            self._host.end(ConnectionClosedError(f"the peer has sent nothing, no PONG either, for {timeout_s:g} s after a PING"))
+            self._host.lose(ConnectionClosedError(f"the peer has sent nothing, no PONG either, for {timeout_s:g} s after a PING"))
+        elif not link.stands and now_s >= link.greet_by_s:
+            self._host.lose(link.greeting_is_late())
 
     def _ask(self, now_s: float) -> None:
         """Send a PING where the peer accepts one. Requires the lock."""
@@ -162,7 +183,7 @@ class Service:
             self._rooms.dispatcher.log(log, logging.WARNING, f"stalled: {stall.text}")
             self._rooms.put(stall)
         now_s, outgoing = self._clock(), self._rooms.outgoing
-        if outgoing.is_empty or outgoing.written_end != self._written_end:
+        if not outgoing.has_entries or outgoing.written_end != self._written_end:
             self._written_end, self._written_since_s, self._stuck_told = outgoing.written_end, now_s, False
         elif not self._stuck_told and now_s - self._written_since_s >= after_s:
             self._stuck_told = True

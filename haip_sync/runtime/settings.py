@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from haip_sync.config import DEFAULT_MAX_FRAME_BYTES, FlowControlConfig, HeartbeatPolicy, Limits
+from haip_sync.config import DEFAULT_MAX_FRAME_BYTES, FlowControlConfig, HeartbeatPolicy, Limits, ReconnectPolicy
 from haip_sync.runtime.address import Address
 from haip_sync.runtime.route import Route
 
@@ -16,6 +16,7 @@ class Settings:
     route: Route
     session_id: str
     flow_control: FlowControlConfig
+    reconnect: ReconnectPolicy
     heartbeat: HeartbeatPolicy
     dialect: str
     keeps_inbox: bool

@@ -19,7 +19,9 @@ def connection_state(connection: Connection, config: FlowControlConfig, now_s: f
     with rooms.parking.lock:
         if not is_reentered:  # in a signal handler: somebody is in the middle of it
             rooms.turnstile.mend()
-        failure = connection.failure
+        failure, offline = connection.failure, rooms.turnstile.offline
+        phase = connection.phase
+        is_offline = phase == "offline" and offline is not None
         return ConnectionState(
             connected=connection.is_open,
             session_id=rooms.session.session_id,
@@ -29,6 +31,11 @@ def connection_state(connection: Connection, config: FlowControlConfig, now_s: f
             round_trip=connection.heartbeat.round_trip_s,
             channels={gate.channel: _channel_state(rooms, gate, config, now_s) for gate in rooms.turnstile.gates},
             last_error=None if failure is None else str(failure),
+            phase=phase,
+            attempt=offline.attempt if is_offline and offline else 0,
+            next_try_s=offline.next_try_s if is_offline and offline else None,
+            offline_since_s=offline.since_s if is_offline and offline else None,
+            last_loss=connection.last_loss,
         )
 
 

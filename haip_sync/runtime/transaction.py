@@ -230,7 +230,9 @@ class Transaction:
         return self._connection.take_message(timeout_s, self._exchange.box)
 
     def _raise_if_lost(self) -> None:
-        """Raise where it was the connection that ended, not the transaction."""
+        """Raise where it was the connection that ended, or the line, not the transaction."""
+        if self._exchange.failure is not None:
+            raise ConnectionClosedError(str(self._exchange.failure)) from self._exchange.failure
         if self._exchange.state.is_open:
             failure = self._connection.failure
             raise ConnectionClosedError(str(failure or "the connection was closed in good order")) from failure

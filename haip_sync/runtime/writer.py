@@ -29,7 +29,7 @@ class _Batch:
 
 
 class Writer:
-    """Writes what was admitted, in order. Any thread may write; one at a time does.
+    """Writes what was admitted, in order, to one line after another. Any thread may write; one at a time does.
 
     An interrupt in the middle of a write loses nothing: the batch in hand and how much of it has left stay here, and the next
     to take the pen goes on in the same place.
@@ -43,12 +43,14 @@ class Writer:
         after_write: Callable[[], None],
         mend: Callable[[], None],
         poke: Callable[[], None],
+        on_loss: Callable[[Line, OSError], None],
     ) -> None:
         self._parking = parking
         self._outgoing = outgoing
         self._after_write = after_write
         self._mend = mend
         self._poke = poke
+        self._on_loss = on_loss
         self.line: Line | None = None
         self.wire_log: WireLog | None = None
         # Guards the socket's writing side and `_in_hand`: whoever holds it writes. Taken before the connection's lock, never
@@ -58,44 +60,50 @@ class Writer:
         self._in_hand: _Batch | None = None
         # Guarded by the connection's lock: senders whose frames somebody else writes, in write order. Each condition waits for
         # the frames to be written, or for the pen.
-        self._standing_by: deque[tuple[int, Condition]] = deque()
+        self._standing_by: deque[tuple[Entry, Condition]] = deque()
 
-    def write_through(self, end: int, deadline_s: float | None = None) -> None:
-        """Return once everything up to `end` (see `Entry.end`) is handed to the operating system. Blocks; without the lock.
+    def write_through(self, entry: Entry, deadline_s: float | None = None) -> None:
+        """Return once `entry` is handed to the operating system, or never will be: `Entry.failure`. Blocks; without the lock.
 
-        `deadline_s`, on the monotonic clock: when to leave the rest to the service thread, having tried once. Raises `OSError`
-        where the line is lost.
+        Where the line is lost it waits for the next one. `deadline_s`, on the monotonic clock: when to leave the rest to the
+        service thread, having tried once.
         """
-        while self._outgoing.written_end < end:
-            if not self._write_if_free(deadline_s):
-                self._stand_by(end, deadline_s)
+        while not entry.is_over:
+            if self.line is None or not self._write_if_free(deadline_s):
+                self._stand_by(entry, deadline_s)
             if deadline_s is not None and time.monotonic() >= deadline_s:
                 return
 
     def write_pending(self, deadline_s: float) -> bool:
         """Write all that stands here now, until `deadline_s` on the monotonic clock at the latest. Without the lock.
 
-        Return False where the deadline came first: call again. Where somebody else writes it returns at once, True: who
-        writes pokes when something is left. Raises `OSError` where the line is lost.
+        Return False where the deadline came first: call again. Where somebody else writes, or there is no line, it returns at
+        once, True: who writes pokes when something is left, and so does a new line.
         """
-        while (not self._outgoing.is_empty or self._in_hand is not None) and time.monotonic() < deadline_s:
-            if not self._write_if_free(deadline_s):
+        while (self._outgoing.has_entries or self._in_hand is not None) and time.monotonic() < deadline_s:
+            if self.line is None or not self._write_if_free(deadline_s):
                 return True
-        return self._outgoing.is_empty
+        return not self._outgoing.has_entries
+
+    def use(self, line: Line) -> None:
+        """Write to `line` from now on, after `retire`. Requires the lock."""
+        self.line = line
+        self._poke()
 
     def is_writing_here(self) -> bool:
         """Return whether the calling thread is in the middle of a write: it was interrupted there by a signal handler."""
         return owns(self._pen_probe)
 
     def retire(self, timeout_s: float | None) -> bool:
-        """Let nobody write any more; return whether that came about in time (None: for ever).
+        """Let nobody write until `use`; return whether that came about in time (None: for ever). Without the lock.
 
-        Without the lock, after the line was shut.
+        The line was shut before. What was half written is forgotten: a new line begins with whole frames.
         """
         try:
             if not self._pen.acquire(timeout=-1 if timeout_s is None else timeout_s):
                 return False
             self.line = None
+            self._in_hand = None
         finally:
             try:  # noqa: SIM105 - as in `_is_taken`: interrupted, the pen must not stay in our hand
                 self._pen.release()
@@ -126,17 +134,17 @@ class Writer:
         with self._parking.lock:
             if self._standing_by:
                 self._wake_next()
-            elif not self._outgoing.is_empty:
+            elif self._outgoing.has_entries:
                 self._poke()
 
-    def _stand_by(self, end: int, deadline_s: float | None) -> None:
-        """Wait until the frames up to `end` are written by somebody else, or the pen is free, or until `deadline_s`."""
-        mine = (end, self._parking.new_condition())
+    def _stand_by(self, entry: Entry, deadline_s: float | None) -> None:
+        """Wait until `entry` is written by somebody else, or never will be, or the pen is free, or until `deadline_s`."""
+        mine = (entry, self._parking.new_condition())
         try:
             with self._parking.lock:
                 self._standing_by.append(mine)
                 # The pen may have been put down since we looked: whoever puts it down takes this lock next.
-                if self._outgoing.written_end < end and self._is_taken():
+                if not entry.is_over and (self.line is None or self._is_taken()):
                     self._parking.wait(mine[1], self._parking.left(deadline_s))
         finally:
             with self._parking.lock:
@@ -152,19 +160,33 @@ class Writer:
             except RuntimeError:
                 pass  # it was never ours
 
+    def wake_over(self) -> None:
+        """Wake those whose frames are written, or never will be. Requires the lock."""
+        for entry, condition in tuple(self._standing_by):
+            if entry.is_over:
+                condition.notify()
+
     def _wake_next(self) -> None:
         """Wake those whose frames are written, and the first of the others: the pen may be free. Requires the lock."""
-        done, has_next = self._outgoing.written_end, False
-        for end, condition in tuple(self._standing_by):
-            if end <= done or not has_next:
+        has_next = False
+        for entry, condition in tuple(self._standing_by):
+            if entry.is_over or not has_next:
                 condition.notify()
-                has_next = has_next or end > done
+                has_next = has_next or not entry.is_over
 
     def _write_batch(self, deadline_s: float | None) -> None:
         """Write one batch, or the rest of one that was left; give up at `deadline_s`. Requires the pen, not the lock."""
         line = self.line
         if line is None:
-            raise ConnectionError("the line is closed")
+            return
+        try:
+            self._write_some(line, deadline_s)
+        except OSError as exc:
+            self._on_loss(line, exc)
+            # Not before: interrupted between, the next to write finds out for itself. The reader brings another line, or the end.
+            self.line = None
+
+    def _write_some(self, line: Line, deadline_s: float | None) -> None:
         if self._in_hand is None and not self._take_batch():
             return
         batch = self._in_hand
@@ -180,6 +202,8 @@ class Writer:
         with self._parking.lock:
             self._mend()
             entries = self._outgoing.first(_BATCH_BYTES)
+            for entry in entries:
+                entry.origin.is_taken = True
         if entries:
             self._in_hand = _Batch(_render(entries), entries[-1].end)
             if self.wire_log is not None:

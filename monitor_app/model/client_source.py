@@ -24,7 +24,10 @@ from haip_sync import (
     HandshakeCompleted,
     HeartbeatPolicy,
     Message,
+    Reconnecting,
+    RequestExpired,
     SendAdmitted,
+    SendBlocked,
     Subscription,
     WarningRaised,
 )
@@ -45,14 +48,18 @@ _WATCHED: Final[tuple[type[Event], ...]] = (
     Connected,
     HandshakeCompleted,
     Disconnected,
+    Reconnecting,
     CreditGranted,
     CreditRequested,
+    RequestExpired,
+    SendBlocked,
     ChannelPaused,
     ChannelResumed,
     ErrorReported,
     WarningRaised,
 )
-"""Marks and log rows. Gauges are read from the snapshot, and single admissions would cost the senders for nothing."""
+"""Marks, log rows, and the moment at which a sender began to wait. Gauges are read from the snapshot, and single admissions
+would cost the senders for nothing."""
 
 ClientFactory = Callable[[str, str | None], HAIPClient]
 
@@ -117,7 +124,7 @@ class ClientSource:
         if self._failure is not None:
             return replace(self._failure, text=f"{self._failure.text} {self._complaint}".strip())
         state = self.snapshot()
-        if state is None or state.connected:
+        if state is None or state.connected or state.phase == "offline":
             return None
         if not self._was_connected and state.epoch == 0:
             return None if self._factory else Failure(title="Not connected", text="The script has not connected this client yet.")

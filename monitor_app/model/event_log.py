@@ -21,6 +21,7 @@ from haip_sync import (
     Event,
     HandshakeCompleted,
     Message,
+    Reconnecting,
     SendAdmitted,
     WarningRaised,
 )
@@ -127,14 +128,10 @@ def row_of_event(event: Event) -> LogRow | None:
 
 def _row_of_connection_event(event: Event) -> LogRow | None:
     match event:
-        case Connected():
-            return LogRow(event.time_s, None, "CONNECT", f"connected to {event.address}", Tone.PLAIN, event)
+        case Connected() | Disconnected() | Reconnecting():
+            return _row_of_line(event)
         case HandshakeCompleted():
             return LogRow(event.time_s, None, "HAI", _handshake(event), Tone.GOOD, event)
-        case Disconnected():
-            tone = Tone.PLAIN if event.in_good_order else Tone.TROUBLE
-            code = "" if event.code is None or str(event.code) in event.reason else f" (code {event.code})"
-            return LogRow(event.time_s, None, "DISCONNECT", f"{event.reason}{code}", tone, event)
         case ErrorReported():
             text = f"{'from the peer' if event.reported_by == 'peer' else 'found here'}: {event.message}"
             return LogRow(event.time_s, event.channel, event.code, text, Tone.TROUBLE, event)
@@ -143,6 +140,17 @@ def _row_of_connection_event(event: Event) -> LogRow | None:
             return LogRow(event.time_s, event.channel, kind, event.text, Tone.TROUBLE, event)
         case _:
             return None
+
+
+def _row_of_line(event: Connected | Disconnected | Reconnecting) -> LogRow:
+    if isinstance(event, Connected):
+        return LogRow(event.time_s, None, "CONNECT", f"connected to {event.address}", Tone.PLAIN, event)
+    if isinstance(event, Reconnecting):
+        text = f"attempt {event.attempt} in {format_duration(event.delay_s)}: {event.reason}"
+        return LogRow(event.time_s, None, "RECONNECT", text, Tone.TROUBLE, event)
+    tone = Tone.PLAIN if event.in_good_order else Tone.TROUBLE
+    code = "" if event.code is None or str(event.code) in event.reason else f" (code {event.code})"
+    return LogRow(event.time_s, None, "DISCONNECT", f"{event.reason}{code}", tone, event)
 
 
 def _granted(event: CreditGranted) -> str:

@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPainterPath, QPen, QPixmap
 
 from monitor_app.model.event_log import Tone
-from monitor_app.model.lanes import MarkKind
+from monitor_app.model.marks import MarkKind
 from monitor_app.model.status import Status
 from monitor_app.theme import Colours
 
@@ -73,6 +73,15 @@ def _exclamation() -> QPainterPath:
     return path
 
 
+def _turn() -> QPainterPath:
+    """Return most of a circle with a point at its end."""
+    path = QPainterPath()
+    path.arcMoveTo(QRectF(1.5, 1.5, 9, 9), 60)
+    path.arcTo(QRectF(1.5, 1.5, 9, 9), 60, 290)
+    path.addPath(_lines(((8.2, 0.6), (8.4, 2.6), (10.4, 2.0))))
+    return path
+
+
 def _sign(fill: QPainterPath | None = None, line: QPainterPath | None = None, cut: QPainterPath | None = None) -> Sign:
     return Sign(fill or QPainterPath(), line or QPainterPath(), cut or QPainterPath())
 
@@ -83,6 +92,7 @@ _PAUSED_BY_US: Final = _sign(fill=_square(0.5), cut=_two_bars())
 _PAUSED_BY_PEER: Final = _sign(line=_square(1.2), fill=_two_bars())
 _FLAG: Final = _sign(line=_lines(((2.5, 11.5), (2.5, 1))), fill=_polygon((2.5, 1), (10.5, 3.6), (2.5, 6.6)))
 _TROUBLE: Final = _sign(fill=_ring(5.5), cut=_lines(((4, 4), (8, 8)), ((8, 4), (4, 8))))
+_TURN: Final = _sign(line=_turn())
 _CHECK: Final = _sign(line=_lines(((1.5, 6.5), (4.5, 9.5), (10.5, 2.5))))
 _GRANT: Final = _sign(fill=_polygon((2, 3), (10, 3), (6, 10)))
 _DOWN: Final = _sign(line=_lines(((6, 1.5), (6, 10.5)), ((2.8, 7.4), (6, 10.6), (9.2, 7.4))))
@@ -103,7 +113,10 @@ MARK_SIGNS: Final = {
     MarkKind.STARVATION: _STARVED,
     MarkKind.PAUSE_BY_US: _PAUSED_BY_US,
     MarkKind.PAUSE_BY_PEER: _PAUSED_BY_PEER,
-    MarkKind.REQUEST: _FLAG,
+    MarkKind.REQUEST: _UP,
+    MarkKind.ACTION: _FLAG,
+    MarkKind.RECONNECT: _TURN,
+    MarkKind.ERROR: _TROUBLE,
 }
 TONE_SIGNS: Final = {
     Tone.RECEIVED: _DOWN,
@@ -128,9 +141,11 @@ FROZEN: Final = _sign(
         )
     )
 )
+BACK: Final = _sign(line=_lines(((10.5, 2), (6.5, 6), (10.5, 10)), ((5.5, 2), (1.5, 6), (5.5, 10))))
 BUSY: Final = _sign(line=_polygon((2.5, 1), (9.5, 1), (2.5, 11), (9.5, 11)))
 RESUME: Final = _sign(line=_polygon((3, 1.5), (10, 6), (3, 10.5)))
 PAUSE: Final = _sign(fill=_two_bars())
+TURN: Final = _TURN
 STARVED: Final = _STARVED
 LOCK: Final = _sign(
     line=_lines(((3.8, 5.5), (3.8, 3.6), (4.6, 2), (7.4, 2), (8.2, 3.6), (8.2, 5.5))),
@@ -184,6 +199,9 @@ def mark_colour(kind: MarkKind, colours: Colours) -> QColor:
             MarkKind.PAUSE_BY_US: colours.accent,
             MarkKind.PAUSE_BY_PEER: colours.text,
             MarkKind.REQUEST: colours.accent,
+            MarkKind.ACTION: colours.accent,
+            MarkKind.RECONNECT: colours.text,
+            MarkKind.ERROR: colours.starved,
         }[kind]
     )
 

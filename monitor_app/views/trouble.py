@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.outage import outage_of
 from monitor_app.model.servers import Server
 from monitor_app.model.source import Failure
 from monitor_app.theme import Theme
@@ -54,8 +55,11 @@ class _Notice(QFrame):
         """Show how the connection stands."""
         source = self._ingest.source
         failure = source.failure
+        outage = outage_of(self._ingest.connection, self._ingest.clock.now_s())
         if source.connecting:
             failure = Failure(title=f"Connecting to {source.address}", text="Waiting for the server's answer.")
+        elif outage is not None:
+            failure = Failure(title=outage.title, text=outage.text)
         shown = failure or _NOTHING_YET
         self.title.setText(shown.title)
         self.text.setText(shown.text)
@@ -63,7 +67,8 @@ class _Notice(QFrame):
         self.connect_button.setVisible(source.can_reconnect and not source.connecting)
         set_look(self.connect_button, "" if source.failure is not None else "main")
         colours = self._theme.colours
-        sign, colour = (signs.BUSY, colours.low) if source.connecting else (signs.TROUBLE, colours.starved)
+        tries = source.connecting or outage is not None
+        sign, colour = (signs.TURN if outage else signs.BUSY, colours.low) if tries else (signs.TROUBLE, colours.starved)
         self._sign.setPixmap(signs.icon(sign, colour, colours.panel).pixmap(signs.SIZE, signs.SIZE))
         self._sign.setVisible(failure is not None)
 

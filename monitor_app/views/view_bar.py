@@ -50,7 +50,7 @@ class ViewBar(QToolBar):
         self.addWidget(toggle_row(*self._spans.values()))
         gap = QWidget()
         gap.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self.addWidget(gap)
+        self._gap = self.addWidget(gap)
         self.steering = QToolButton()
         self.steering.setCheckable(True)
         self.steering.setIconSize(QSize(signs.SIZE, signs.SIZE))
@@ -72,9 +72,18 @@ class ViewBar(QToolBar):
         self.steering.setIcon(signs.icon(sign, colours.text, colours.button))
         self.freeze.setIcon(signs.icon(signs.FROZEN, colours.text, colours.button))
 
+    def put(self, *buttons: QWidget) -> None:
+        """Put more controls of the picture beside the spans."""
+        self.insertSeparator(self._gap)
+        for button in buttons:
+            self.insertWidget(self._gap, button)
+
     def show_span(self, span_s: float) -> None:
-        """Show which span is chosen."""
-        self._spans[span_s].setChecked(True)
+        """Show which span is chosen; one that has no name leaves none of them pressed."""
+        named = self._spans.get(span_s)
+        self._span_group.setExclusive(named is not None)
+        for made in self._spans.values():
+            made.setChecked(made is named)
 
     def show_frozen(self, frozen: bool) -> None:
         """Show whether the picture stands still."""

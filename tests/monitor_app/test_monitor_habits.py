@@ -147,11 +147,11 @@ def test_a_question_mark_opens_the_sheet_and_words_find_commands(qtbot: QtBot, w
     sheet.search.clear()
     qtbot.keyClicks(sheet.search, "docks")
     texts = [sheet.table.item(row, 1).text() for row in range(sheet.table.rowCount())]
-    assert texts == ["Docks: Channels", "Docks: Control", "Docks: Event log", "Docks: Inspector"]
+    assert texts == [f"Docks: {name}" for name in ("Channels", "Figures", "Control", "Event log", "Inspector")]
     qtbot.keyClick(sheet.search, Qt.Key.Key_Down)
     qtbot.keyClick(sheet.search, Qt.Key.Key_Return)
     assert not sheet.isVisible()
-    assert not window.docks.by_name["control"].isVisible()
+    assert not window.docks.by_name["figures"].isVisible()
     window.actions_.shortcuts.trigger()
     sheet = the(window, ShortcutSheet)
     qtbot.keyClicks(sheet.search, "no such command")
@@ -163,9 +163,9 @@ def test_single_letters_are_not_lost_in_tables(qtbot: QtBot, window: MainWindow,
     """A table would look for a row that begins with the letter; here every table leaves it to the window."""
     source.change("USER", paused_by_us=True)
     window.refresh()
-    for part in (window.table, window.log, window.log_panel.audit, window.inspector):
+    for part in (window.table, window.figures.table, window.log, window.log_panel.audit, window.inspector):
         qtbot.keyClick(part, Qt.Key.Key_R)
-    assert source.calls == [("resume", "USER")] * 4
+    assert source.calls == [("resume", "USER")] * 5
     qtbot.keyClick(window.inspector, Qt.Key.Key_Down)
     assert window.table.chosen == "USER"
 
@@ -176,10 +176,10 @@ def test_f6_goes_round_all_parts(qtbot: QtBot, window: MainWindow) -> None:
     qtbot.waitUntil(window.isActiveWindow)
     window.table.setFocus()
     seen: list[QWidget | None] = []
-    for _ in range(5):
+    for _ in range(6):
         window.actions_.next_part.trigger()
         seen.append(window.focusWidget())
-    parts = [window.flow, window.control, window.log, window.inspector, window.table]
+    parts = [window.flow, window.figures, window.control, window.log, window.inspector, window.table]
     for focus, part in zip(seen, parts, strict=True):
         assert focus is not None
         assert focus is part or part.isAncestorOf(focus)
@@ -263,7 +263,7 @@ def test_every_control_of_every_dialog_has_a_name(window: MainWindow, source: An
 def test_buttons_without_words_have_a_name_and_a_tooltip(window: MainWindow) -> None:
     """The two small buttons of a dock say what they do."""
     small = [made for made in window.findChildren(QToolButton) if made.text() in {"❐", "✕"}]
-    assert len(small) == 8
+    assert len(small) == 2 * len(window.docks.by_name)
     assert all(made.accessibleName() and made.toolTip() for made in small)
 
 

@@ -344,7 +344,7 @@ def test_the_picture_has_every_state_and_mark(window: MainWindow, source: Any, c
     source.state, source.failure = connection, None
     clock.time_s += 1.0
     window.refresh()
-    window.flow._plots.cursor_moved.emit(-3.0)
+    window.flow._plots.hands.pointed.emit(0.9)
     window.refresh()
     image = window.grab().toImage()
     assert not image.isNull()
@@ -352,18 +352,6 @@ def test_the_picture_has_every_state_and_mark(window: MainWindow, source: Any, c
     assert DARK.starved.lower() in colours
     assert DARK.accent.lower() in colours
     assert len(window.ingest.history.gaps) == 1
-
-
-def test_zooming_stops_the_picture_and_live_returns(qtbot: QtBot, window: MainWindow) -> None:
-    """What the hand moved stays where it was put until Live."""
-    window.flow._plots._plots[-1].item.setXRange(-20.0, -10.0, padding=0)
-    window.flow._plots.moved_by_hand.emit()
-    assert window.flow.frozen
-    assert window._bar.freeze.isChecked()
-    window.refresh()
-    qtbot.mouseClick(window._bar.live, LEFT)
-    assert window.flow._plots.x_range() == pytest.approx((-120.0, 0.0))
-    assert not window.flow.frozen
 
 
 def test_closing_ends_the_source_and_the_timers(qtbot: QtBot, window: MainWindow, source: Any) -> None:

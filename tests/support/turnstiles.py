@@ -90,6 +90,9 @@ class Parcel:
     def may_stream_early(self) -> bool:
         return False
 
+    def renew(self) -> None:
+        """Do nothing: every peer takes it."""
+
     def stream_early(self) -> None:
         raise AssertionError("it may not")
 

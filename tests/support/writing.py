@@ -6,7 +6,7 @@ from typing import Any
 
 from haip_sync.flow.parking import Parking
 from haip_sync.protocol.session import Session
-from haip_sync.runtime.outgoing import Outgoing
+from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.runtime.writer import Writer
 
 
@@ -19,7 +19,15 @@ class Desk:
         self.outgoing = Outgoing(self.session)
         self.written = 0
         self.pokes = 0
-        self.writer = Writer(self.parking, self.outgoing, after_write=self._after_write, mend=lambda: None, poke=self._poke)
+        self.losses: list[OSError] = []
+        self.writer = Writer(
+            self.parking,
+            self.outgoing,
+            after_write=self._after_write,
+            mend=lambda: None,
+            poke=self._poke,
+            on_loss=lambda _line, exc: self.losses.append(exc),
+        )
         self.writer.line = line
 
     def _after_write(self) -> None:
@@ -28,8 +36,8 @@ class Desk:
     def _poke(self) -> None:
         self.pokes += 1
 
-    def commit(self, data: bytes) -> int:
+    def commit(self, data: bytes) -> Entry:
         with self.parking.lock:
             entry = self.outgoing.plan_raw(data)
             self.outgoing.commit(entry)
-        return entry.end
+        return entry

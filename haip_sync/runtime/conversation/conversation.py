@@ -59,9 +59,9 @@ class Conversation:
         """Return one frame, made. Raises `UnsupportedByPeerError`, `ConnectionClosedError`, `ConfigError`."""
         self._connection.home.check()
         with self._lock:
-            self._connection.check_open()
+            self._connection.check_alive()
         session, where = self._connection.rooms.session, self._where
-        if not session.accepts(event_type):
+        if session.latest is None or not session.latest.accepts(event_type):
             raise UnsupportedByPeerError(f"{where} does not accept {event_type}. Nothing was sent")
         if binary is not None and not self.takes_binary():
             raise UnsupportedByPeerError(f"{where} takes no binary frames. Nothing was sent")
@@ -78,8 +78,8 @@ class Conversation:
 
     def takes_binary(self) -> bool:
         """Return whether the peer's HAI says that it takes binary frames."""
-        peer = self._connection.rooms.session.peer
-        return peer is not None and peer.capabilities.binary_frames
+        peer = self._connection.rooms.session.latest
+        return peer is not None and peer.hello.capabilities.binary_frames
 
     def call_tool(self, channel: str, tool: str, params: Mapping[str, Any] | None, labels: Labels, timeout: Timeout) -> ToolCall:
         """Send TOOL_CALL and return its handle, which hears of answers from before the first byte left."""
@@ -154,14 +154,19 @@ class Conversation:
         frame = self.frame(SYSTEM, PING, {"nonce": nonce}, Labels())
         ping = Ping(self._bench, nonce, frame.id, time.monotonic())
         try:
-            self._begin(ping)
+            with self._lock:
+                self._connection.enter()
+                self._routes.add(ping, lambda: True)
             entry = self._connection.post_now(frame, timeout_s)
             round_trip_s = ping.wait(self._bench.left(deadline_s))
         finally:
             self.forget(ping)
         if round_trip_s is None:
-            is_sent = self._connection.rooms.outgoing.written_end >= entry.end
-            what = "was sent, and no PONG came" if is_sent else "waits behind what the peer does not read, and could not be sent"
+            what = (
+                "was sent, and no PONG came"
+                if entry.is_written
+                else "waits behind what the peer does not read, and could not be sent"
+            )
             raise HAIPTimeout(f"the PING {what} within {timeout_s:g} s")
         return round_trip_s
 
@@ -176,24 +181,24 @@ class Conversation:
         """Send the frame that begins something, whose handle hears of all that answers it. Not sent: not begun."""
         self._bench.check()
         try:
-            self._begin(handle)
+            self._begin(handle, parcel)
             return self._connection.carry(channel, parcel, timeout_s).receipt(handle.frame_id)
         except BaseException:
             if not parcel.progress.frames:
                 self.forget(handle)
             raise
 
-    def _begin(self, handle: Handle) -> None:
+    def _begin(self, handle: Handle, parcel: FrameParcel) -> None:
         with self._lock:
-            self._connection.enter()
+            self._connection.enter_alive()
             if isinstance(handle, Run):
                 self._check_run_limit()
-            self._routes.add(handle)
+            self._routes.add(handle, lambda: parcel.progress.frames > 0)
 
     def _check_run_limit(self) -> None:
         """Raise `ProtocolError` (local) where the peer's `max_concurrent_runs` are open. Requires the lock."""
-        peer = self._connection.rooms.session.peer
-        limit = None if peer is None else peer.capabilities.max_concurrent_runs
+        peer = self._connection.rooms.session.latest
+        limit = None if peer is None else peer.hello.capabilities.max_concurrent_runs
         if isinstance(limit, int) and self._routes.count(Run) >= limit:
             what = f"{self._where} allows {limit} runs together, and so many of ours are open"
             text = f"{what}. Nothing was sent; end one first"

@@ -229,12 +229,16 @@ class TextDesk:
         """Make a text and hand it to the subscription."""
         self._open[key] = texts.begin(start, key[1])
 
-    def lost(self, failure: HAIPError, *, in_good_order: bool) -> None:
-        """Note that the connection is over."""
-        self._ending = _Ending(failure, in_good_order)
+    def break_off(self, failure: HAIPError) -> None:
+        """Note that nothing more comes of the texts that are open; others may begin."""
         for text in self._open.values():
             text.cut_off(f"has no END: {failure}")
         self._open.clear()
+
+    def lost(self, failure: HAIPError, *, in_good_order: bool) -> None:
+        """Note that the connection is over."""
+        self._ending = _Ending(failure, in_good_order)
+        self.break_off(failure)
         for texts in self._subscriptions:
             texts.end(self._ending)
 

@@ -75,6 +75,9 @@ class TextRoutes(Protocol):
     def find(self, envelope: Envelope) -> Route | None:
         """Return where a frame of a text goes; None: to the inbox."""
 
+    def break_off(self, failure: HAIPError) -> None:
+        """Note that nothing more comes of the texts that are open; others may begin."""
+
     def sweep(self) -> None:
         """Finish the subscriptions whose holders have left them."""
 
@@ -94,14 +97,20 @@ class Routes:
         self._handles: dict[str, Handle] = {}
         # By the id of the frame that began it: what an ERROR names.
         self._begun_by: dict[str, Handle] = {}
+        # By key: whether the frame that begins it has its place in the write order.
+        self._has_begun: dict[str, Callable[[], bool]] = {}
         # Those that somebody waits for who may not have begun; once for each who waits.
         self._awaited: list[Handle] = []
 
-    def add(self, handle: Handle) -> None:
-        """Send it the frames that name its key, and the ERROR about its first frame. Raises `ProtocolError` for one too many."""
+    def add(self, handle: Handle, has_begun: Callable[[], bool]) -> None:
+        """Send it the frames that name its key, and the ERROR about its first frame. Raises `ProtocolError` for one too many.
+
+        `has_begun`: whether that frame has its place in the write order; until then no broken line can concern it.
+        """
         if len(self._handles) >= MOST_OPEN and not self._make_room():
             text = f"{MOST_OPEN} tool calls, runs and pings are open on this connection already. Nothing was sent"
             raise ProtocolError(text, blame="local")
+        self._has_begun[handle.key] = has_begun
         self._handles[handle.key] = handle
         self._begun_by[handle.frame_id] = handle
 
@@ -130,6 +139,7 @@ class Routes:
     def forget(self, handle: Handle) -> None:
         """Send it nothing any more. Idempotent."""
         self._handles.pop(handle.key, None)
+        self._has_begun.pop(handle.key, None)
         self._begun_by.pop(handle.frame_id, None)
 
     def count(self, kind: type[Any]) -> int:
@@ -172,11 +182,28 @@ class Routes:
         if envelope.type == TOOL_DONE and isinstance(call, Caller):
             call.unreadable(error)
 
+    def break_off(self, failure: HAIPError) -> None:
+        """Tell what waits for a PONG that the line is lost: a PING is never sent again."""
+        for handle in tuple(self._handles.values()):
+            if isinstance(handle, Pinger):
+                handle.lost(failure)
+                self.forget(handle)
+
+    def lose(self, failure: HAIPError) -> None:
+        """Tell every handle that has begun that the peer says nothing more of it: the session does not go on."""
+        for key, handle in tuple(self._handles.items()):
+            if self._has_begun[key]():
+                handle.lost(failure)
+                self.forget(handle)
+        if self.texts is not None:
+            self.texts.break_off(failure)
+
     def end(self, failure: HAIPError, *, in_good_order: bool) -> None:
         """Tell every handle that the connection is over. Twice is once."""
         for handle in (*self._handles.values(), *self._awaited):
             handle.lost(failure)
         self._handles.clear()
+        self._has_begun.clear()
         self._begun_by.clear()
         if self.texts is not None:
             self.texts.lost(failure, in_good_order=in_good_order)

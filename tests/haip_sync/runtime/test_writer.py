@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from support.interrupts import every_interrupt, interrupted_at
 from support.turnstiles import PATIENCE_S, until
 from support.writing import Desk
 
-from haip_sync import FlowControlTimeout, HAIPClient, HeartbeatPolicy
+from haip_sync import ConnectionClosedError, FlowControlTimeout, HAIPClient, HeartbeatPolicy
 from haip_sync.runtime.outgoing import ROOM_BYTES
 from haip_sync.testing import DevServer, Generous
 
@@ -286,17 +287,10 @@ class SlowPen:
 
 
 def test_who_comes_while_the_writer_retires_is_told() -> None:
-    """A sender that found the pen in the hand that closes the line is not left standing by for ever."""
+    """A sender that found the pen in the hand that leaves the line is told when its frame has gone on the next, or never will."""
     desk = Desk(None)
-    raised: list[BaseException] = []
-
-    def write() -> None:
-        try:
-            desk.writer.write_through(desk.commit(b"late"))
-        except OSError as exc:
-            raised.append(exc)
-
-    late = threading.Thread(target=write)
+    entry = desk.commit(b"late")
+    late = threading.Thread(target=desk.writer.write_through, args=(entry,))
 
     def come() -> None:
         late.start()
@@ -304,6 +298,37 @@ def test_who_comes_while_the_writer_retires_is_told() -> None:
 
     desk.writer._pen = SlowPen(desk.writer._pen, come)
     assert desk.writer.retire(PATIENCE_S)
+    assert late.is_alive()
+    over = ConnectionClosedError("there is no next line")
+    with desk.parking.lock:
+        desk.outgoing.abandon(over, in_good_order=False)
+        desk.writer.wake_over()
     late.join(PATIENCE_S)
     assert not late.is_alive()
-    assert "the line is closed" in str(raised[0])
+    assert (entry.failure, entry.is_written) == (over, False)
+
+
+def test_what_a_lost_line_left_half_written_is_begun_anew_on_the_next() -> None:
+    """A new line begins with whole frames: the rest of a batch that was half written is forgotten with its line."""
+
+    class Torn(FakeLine):
+        def send_some(self, piece: memoryview, sent: list[int], *, blocking: bool) -> None:
+            if self.taken:
+                raise ConnectionResetError("torn")
+            super().send_some(piece, sent, blocking=blocking)
+
+    torn, whole = Torn(), FakeLine()
+    desk = Desk(torn)
+    with desk.parking.lock:
+        desk.outgoing.commit(entry := desk.outgoing.plan_raw(b"0123456789"))
+    thread = threading.Thread(target=desk.writer.write_through, args=(entry,))
+    thread.start()
+    until(lambda: bool(desk.losses))
+    assert (bytes(torn.taken), entry.is_taken, entry.is_over) == (b"0123456", True, False)
+    assert desk.writer.retire(PATIENCE_S)
+    with desk.parking.lock:
+        desk.writer.use(whole)  # type: ignore[arg-type]
+    assert desk.writer.write_pending(time.monotonic() + PATIENCE_S)
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    assert (bytes(whole.taken), entry.is_written) == (b"0123456789", True)

@@ -35,7 +35,7 @@ def test_the_fixtures_serve_a_test(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
         import pytest
-        from haip_sync import AuthError, ConnectionClosedError, HAIPClient
+        from haip_sync import AuthError, ConnectionClosedError, HAIPClient, ReconnectPolicy
         from haip_sync.testing import Never
 
         def test_a_text_arrives(haip_server, haip_client):
@@ -54,7 +54,7 @@ def test_the_fixtures_serve_a_test(project: pytest.Pytester) -> None:
 
         def test_a_line_that_breaks(haip_server, haip_fault_proxy_factory):
             proxy = haip_fault_proxy_factory(haip_server.url, seed=1)
-            with HAIPClient(proxy.url) as client:
+            with HAIPClient(proxy.url, reconnect=ReconnectPolicy(enabled=False)) as client:
                 assert proxy.cut() == 1
                 with pytest.raises(ConnectionClosedError):
                     client.receive(timeout=5)

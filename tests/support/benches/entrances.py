@@ -147,6 +147,9 @@ class _Message:
     def refusal(self) -> None:
         return
 
+    def renew(self) -> None:
+        """Do nothing: every peer takes it."""
+
     def stream_early(self) -> None:
         raise AssertionError("it is one frame")
 

@@ -1,0 +1,69 @@
+"""What becomes of earlier lines once the peer of a new one has said what it has of ours (WIRE.md, "Replay and resume")."""
+
+from __future__ import annotations
+
+import time
+
+from haip_sync.errors import ConnectionClosedError, HAIPError
+from haip_sync.events import SendUnconfirmed
+from haip_sync.flow.ledger import Cost
+from haip_sync.protocol.replay import Resend
+from haip_sync.runtime.outgoing import Entry
+from haip_sync.runtime.peer_log import PeerLog
+from haip_sync.runtime.rooms import Rooms
+
+
+class Resumption:
+    """Sends again what the peer lacks, or says of what nobody knows whether it has it. Every method requires the lock."""
+
+    def __init__(self, rooms: Rooms, log: PeerLog) -> None:
+        self._rooms = rooms
+        self._log = log.warn
+
+    def settle(self, loss: str | None, *, may_resume: bool) -> bool:
+        """Settle what earlier lines have left over, before anybody else sends; return whether the session goes on.
+
+        `loss`: why the latest line broke. `may_resume`: the peer has not refused to send again what we lack.
+        """
+        rooms = self._rooms
+        if rooms.turnstile.epoch <= 1:
+            return False
+        named = rooms.session.resume_from
+        loss = loss or "the line was lost"
+        again = None if named is None else rooms.outgoing.repeats_above(named, ConnectionClosedError(loss))
+        failure = ConnectionClosedError(f"{loss}; the peer of the new line does not go on with the session")
+        if again is None:
+            self._give_up(failure)
+        else:
+            for resend, origin in again:
+                self._send_again(resend, origin)
+        is_resumed = again is not None and may_resume
+        if not is_resumed:
+            self.forget_theirs(failure)
+        rooms.turnstile.renew(failure if again is None else None)
+        return is_resumed
+
+    def _send_again(self, resend: Resend, origin: Entry | None) -> None:
+        """Commit one frame of an earlier line, under its old seq; the peer counts it in the new epoch."""
+        rooms, frame = self._rooms, resend.frame
+        entry = rooms.outgoing.plan_again(resend)
+        if entry is None:
+            return  # a hole that this peer lets nobody fill
+        entry.repeats = origin
+        if frame is None:
+            rooms.turnstile.post(entry)
+        else:
+            cost = Cost(rooms.session.message_cost(frame.type), frame.cost(entry.first_seq, entry.ack))
+            rooms.turnstile.repeat(frame.channel, entry, cost)
+
+    def _give_up(self, failure: HAIPError) -> None:
+        """Report message by message what the peer may or may not have."""
+        for seq, fate in self._rooms.outgoing.give_up_earlier("the line broke", failure):
+            named = f"{fate.message_id or 'a message'} on {fate.channel}"
+            self._log(f"{named} was sent before the line broke, and whether the peer has it is not known")
+            event = SendUnconfirmed(time_s=time.monotonic(), channel=fate.channel, message_id=fate.message_id, seq=seq)
+            self._rooms.put(event)
+
+    def forget_theirs(self, failure: HAIPError) -> None:
+        """Tell calls, runs and half-read texts that the peer says nothing more of them."""
+        self._rooms.routes.lose(failure)

@@ -1,0 +1,412 @@
+"""From one line to the next: what is sent again, what is given up, and who is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from support.lines import AT_ONCE
+from support.peers_in_turn import Script, Told, cut, greets_and_cuts, peers_in_turn
+from support.scripted_peer import TYPES, Peer
+from support.turnstiles import PATIENCE_S, until
+
+from haip_sync import (
+    Connected,
+    ConnectionClosedError,
+    HAIPClient,
+    IncompleteTextError,
+    NotSentError,
+    PartialSendError,
+    SendUnconfirmed,
+    TransactionEndedError,
+    UnsupportedByPeerError,
+)
+
+MANY = [*TYPES, "TOOL_CALL", "TOOL_UPDATE", "TOOL_DONE", "TOOL_LIST", "RUN_STARTED", "RUN_FINISHED", "REPLAY_REQUEST"]
+OTHER_DIALECT = ["HAI", "PING", "PONG", "ERROR", "TEXT_MESSAGE_START", "TEXT_MESSAGE_PART", "TEXT_MESSAGE_END"]
+
+
+def hears_text(talk: Peer) -> list[Any]:
+    """Return the frames of the next text; a HAI before it is passed over."""
+    frames = [talk.hears_any()]
+    while not frames[-1]["type"].endswith("_END"):
+        frames.append(talk.hears_any())
+    return [frame for frame in frames if frame["type"] != "HAI"]
+
+
+def resumes(talk: Peer, last_rx_seq: int, **changes: Any) -> Any:
+    """Hear the client's HAI and answer with one that says what is here; return the client's."""
+    hello = talk.hears_frame("HAI")
+    talk.greets(last_rx_seq=str(last_rx_seq), accept_events=MANY, **changes)
+    return hello
+
+
+def greets_many(talk: Peer) -> None:
+    """Greet with a HAI that accepts calls and runs too, and hear the client's."""
+    talk.greets(accept_events=MANY)
+    talk.hears("HAI")
+
+
+def in_thread(call: Callable[[], Any]) -> Future[Any]:
+    """Run `call` on a thread of its own and return what will come of it."""
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(call)
+    pool.shutdown(wait=False)
+    return future
+
+
+# ---- A peer that goes on with the session ------------------------------------------------------------------------------------
+
+
+def test_what_the_peer_lacks_is_sent_again_first_with_the_same_ids_and_numbers() -> None:
+    """Frames above the peer's `last_rx_seq` come again, data as it was and an empty PONG for a control frame, then who waited."""
+    told, go_on = Told(), threading.Event()
+
+    def first(talk: Peer) -> None:
+        talk.greets(accept_events=MANY, messages=3)
+        talk.hears("HAI")
+        talk.says("PING", {"nonce": "n"})
+        told.put([talk.hears_any() for _ in range(4)])
+        assert go_on.wait(PATIENCE_S)
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        told.put(resumes(talk, 1, messages=4))
+        told.put([talk.hears_any() for _ in range(5)])
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        lines: list[Any] = []
+        client.subscribe(lines.append, Connected)
+        until(lambda: client._connection.rooms.session.last_seq == 2)
+        receipts = [client.send("USER", "TOOL_LIST", {"tools": [], "number": number}) for number in range(3)]
+        waiting = in_thread(lambda: client.send("USER", "TOOL_LIST", {"tools": [], "number": 3}, timeout=PATIENCE_S))
+        until(lambda: client.connection_state().channels["USER"].waiting == 1)
+        sent = told.get()
+        go_on.set()
+        hello, again = told.get(), told.get()
+        assert hello["payload"]["last_rx_seq"] == "2"
+        assert [frame["type"] for frame in sent] == ["PONG", "TOOL_LIST", "TOOL_LIST", "TOOL_LIST"]
+        assert [frame["seq"] for frame in again] == ["2", "3", "4", "5", "7"]
+        assert [frame["seq"] for frame in sent] == ["2", "3", "4", "5"]
+        assert [frame["id"] for frame in again[1:4]] == [frame["id"] for frame in sent[1:]]
+        assert (again[0]["type"], again[0]["payload"], again[0]["id"] != sent[0]["id"]) == ("PONG", {}, True)
+        assert (hello["seq"], again[4]["payload"]["number"], waiting.result(PATIENCE_S).seq) == ("6", 3, 7)
+        until(lambda: bool(lines) and lines[-1].epoch == 2)
+        assert lines[-1].resumed
+        assert {receipt.outcome for receipt in receipts} == {"sent"}
+        state = client.connection_state().channels["USER"]
+        assert (state.credits, state.sent_messages, state.is_conserved) == (0, 4, True)
+
+
+def test_what_the_peer_has_is_not_sent_again_and_counts_as_acknowledged() -> None:
+    """A peer that names all that was sent gets nothing twice."""
+    told = Told()
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        told.put(hears_text(talk))
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        resumes(talk, 4)
+        told.put(hears_text(talk))
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        receipt = client.send_text_message("USER", "arrived", timeout=PATIENCE_S)
+        told.get()
+        until(lambda: client.connection_state().epoch == 2)
+        assert receipt.outcome == "acknowledged"
+        client.send_text_message("USER", "next", timeout=PATIENCE_S)
+        assert [frame["seq"] for frame in told.get()] == ["6", "7", "8"]
+
+
+def test_a_call_and_a_run_outlive_a_line_whose_session_goes_on() -> None:
+    """The result of a tool that was called on one line may come on the next; a run is ended there."""
+    told = Told()
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        talk.hears("RUN_STARTED")
+        call = talk.hears("TOOL_CALL")
+        told.put(call["call_id"])
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        resumes(talk, 3)
+        talk.says("TOOL_DONE", {"call_id": told.get(), "status": "OK", "result": 42}, channel="AGENT")
+        told.put(talk.hears("RUN_FINISHED")["status"])
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        with client.run() as run:
+            assert run.call_tool("AGENT", "sum", timeout=PATIENCE_S).result(PATIENCE_S) == 42
+        assert run.status == "OK"
+        until(lambda: client.connection_state().epoch == 2)
+        assert told.get() == "OK"
+
+
+def test_a_text_of_the_peers_goes_on_with_its_session() -> None:
+    """A text that was half read is read to its end on the next line."""
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        talk.says("MESSAGE_START", {"message_id": "m"}, channel="AGENT")
+        talk.says("MESSAGE_PART", {"message_id": "m", "text": "one "}, channel="AGENT")
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        talk._seq = 3
+        resumes(talk, 1)
+        talk.says("MESSAGE_PART", {"message_id": "m", "text": "two"}, channel="AGENT")
+        talk.says("MESSAGE_END", {"message_id": "m"}, channel="AGENT")
+        talk.stays()
+
+    with peers_in_turn(first, second) as url:
+        client = HAIPClient(url, reconnect=AT_ONCE)
+        with client.texts("AGENT") as texts, client:
+            assert texts.receive(PATIENCE_S).text(PATIENCE_S) == "one two"
+
+
+def test_a_peer_that_does_not_send_again_what_we_lack_ends_calls_and_texts() -> None:
+    """With RESUME_FAILED ours is sent again all the same, but what we waited for is told that it will not come."""
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        talk.hears("TOOL_CALL")
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        hello = resumes(talk, 2)
+        talk.says("ERROR", {"code": "RESUME_FAILED", "message": "too long ago", "related_id": hello["id"]})
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        call = client.call_tool("AGENT", "sum", timeout=PATIENCE_S)
+        with pytest.raises(ConnectionClosedError, match="RESUME_FAILED: too long ago"):
+            call.result(PATIENCE_S)
+        assert client.connection_state().phase == "open"
+
+
+# ---- A peer that does not ----------------------------------------------------------------------------------------------------
+
+
+def forgetful(told: Told, heard: Callable[[Peer], Any]) -> tuple[Script, Script]:
+    """Return two scripts: the first tells what it heard and breaks the line, the second knows nothing of it."""
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        told.put(heard(talk))
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        talk.greets(accept_events=MANY)
+        told.put(hears_text(talk))
+        talk.stays()
+
+    return first, second
+
+
+def test_what_may_or_may_not_have_arrived_is_reported_message_by_message() -> None:
+    """Sends that were not acknowledged get the outcome indeterminate, an event each and a log line; nothing is sent twice."""
+    told = Told()
+    with peers_in_turn(*forgetful(told, lambda talk: [hears_text(talk) for _ in range(2)])) as url:
+        client = HAIPClient(url, reconnect=AT_ONCE)
+        reports: list[Any] = []
+        client.on("unconfirmed", reports.append)
+        with client:
+            receipts = [client.send_text_message("USER", f"text {number}", timeout=PATIENCE_S) for number in range(2)]
+            until(lambda: client.connection_state().epoch == 2)
+            assert [receipt.outcome for receipt in receipts] == ["indeterminate", "indeterminate"]
+            until(lambda: len(reports) == 2)
+            assert [(report.message_id, report.seq, report.channel) for report in reports] == [
+                (receipt.message_id, receipt.seq, "USER") for receipt in receipts
+            ]
+            told.get()
+            later = client.send_text_message("USER", "later", timeout=PATIENCE_S)
+            assert [frame["payload"].get("text") for frame in told.get()] == [None, "later", None]
+            assert later.outcome == "sent"
+    assert all(isinstance(report, SendUnconfirmed) for report in reports)
+
+
+def test_a_call_is_told_that_nobody_knows_of_it_any_more() -> None:
+    """Without the session a tool call cannot end: it raises, and the client goes on."""
+    told = Told()
+    first, second = forgetful(told, lambda talk: talk.hears("TOOL_CALL"))
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        call = client.call_tool("AGENT", "sum", timeout=PATIENCE_S)
+        with pytest.raises(ConnectionClosedError, match=r"its outcome is not known.*does not go on with the session"):
+            call.result(PATIENCE_S)
+        client.send_text_message("USER", "still here", timeout=PATIENCE_S)
+
+
+def test_a_half_read_text_is_told_that_it_stays_half() -> None:
+    """Without the session a text of the peer's has no END; the subscription goes on with those of the next line."""
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        talk.says("MESSAGE_START", {"message_id": "m"}, channel="AGENT")
+        talk.says("MESSAGE_PART", {"message_id": "m", "text": "one "}, channel="AGENT")
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        greets_many(talk)
+        talk.says("MESSAGE_START", {"message_id": "n"}, channel="AGENT")
+        talk.says("MESSAGE_END", {"message_id": "n"}, channel="AGENT")
+        talk.stays()
+
+    with peers_in_turn(first, second) as url:
+        client = HAIPClient(url, reconnect=AT_ONCE)
+        with client.texts("AGENT") as texts, client:
+            with pytest.raises(IncompleteTextError, match="does not go on with the session") as caught:
+                texts.receive(PATIENCE_S).text(PATIENCE_S)
+            assert caught.value.text == "one "
+            assert texts.receive(PATIENCE_S).text(PATIENCE_S) == ""
+
+
+def test_a_text_that_was_being_written_stops() -> None:
+    """Without the session the writer of an open text gets `PartialSendError`, and the next text of the channel goes."""
+    told = Told()
+    first, second = forgetful(told, lambda talk: talk.hears("MESSAGE_PART"))
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        stream = client.text_stream("USER", timeout=PATIENCE_S)
+        stream.write("half of it", timeout=PATIENCE_S)
+        until(lambda: client.connection_state().epoch == 2)
+        with pytest.raises(PartialSendError, match="does not go on with the session"):
+            stream.write("the other half", timeout=PATIENCE_S)
+        client.send_text_message("USER", "next", timeout=PATIENCE_S)
+        told.get()
+        assert told.get()[1]["payload"]["text"] == "next"
+
+
+def test_what_had_its_turn_and_did_not_leave_is_told_that_nothing_was_sent() -> None:
+    """Of a message that was admitted while nobody could write, it is known that the peer cannot have it."""
+    cut_now = threading.Event()
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        assert cut_now.wait(PATIENCE_S)
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        greets_many(talk)
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        connection = client._connection
+        with connection.writer._pen:
+            sending = in_thread(lambda: client.send_text_message("USER", "held up", timeout=PATIENCE_S))
+            until(lambda: connection.rooms.session.last_seq == 4)
+            queueing = in_thread(lambda: client.enqueue_text_message("USER", "held up too"))
+            until(lambda: connection.rooms.session.last_seq == 7)
+            cut_now.set()
+            until(lambda: client.connection_state().phase == "offline")
+        with pytest.raises(ConnectionClosedError, match="Nothing of it was sent"):
+            sending.result(PATIENCE_S)
+        with pytest.raises(NotSentError, match="Nothing of it was sent") as caught:
+            queueing.result(PATIENCE_S).result(PATIENCE_S)
+        assert caught.value.reason == "lost"
+        assert client.connection_state().epoch == 2
+
+
+def test_what_had_its_turn_and_did_not_leave_goes_with_a_session_that_goes_on() -> None:
+    """The same, where the peer resumes: the sender waits through the outage, and returns once it is sent."""
+    cut_now, told = threading.Event(), Told()
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        assert cut_now.wait(PATIENCE_S)
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        resumes(talk, 1)
+        told.put(hears_text(talk) + hears_text(talk))
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        connection = client._connection
+        with connection.writer._pen:
+            sending = in_thread(lambda: client.send_text_message("USER", "held up", timeout=PATIENCE_S))
+            until(lambda: connection.rooms.session.last_seq == 4)
+            queueing = in_thread(lambda: client.enqueue_text_message("USER", "held up too"))
+            until(lambda: connection.rooms.session.last_seq == 7)
+            cut_now.set()
+            until(lambda: client.connection_state().phase == "offline")
+        assert sending.result(PATIENCE_S).seq == 4
+        assert queueing.result(PATIENCE_S).result(PATIENCE_S).seq == 7
+        assert [frame["seq"] for frame in told.get()] == ["2", "3", "4", "5", "6", "7"]
+
+
+def test_a_transaction_ends_with_its_line() -> None:
+    """Whoever holds one is told so, before and after the next line; another can be opened there."""
+    types = [*TYPES, "TRANSACTION_START", "TRANSACTION_END", "MESSAGE"]
+
+    def opens(talk: Peer) -> None:
+        talk.greets(accept_events=types)
+        frame = talk.hears_frame("TRANSACTION_START")
+        talk.says("TRANSACTION_START", {"referenceId": frame["transaction"]}, transaction="real")
+
+    def first(talk: Peer) -> None:
+        opens(talk)
+        talk.hears("MESSAGE")
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        opens(talk)
+        talk.hears("MESSAGE")
+        talk.says("TOOL_LIST", {"tools": []}, channel="AGENT")
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        with client.transaction("echo") as tx:
+            tx.send_text_message("USER", "in the first", timeout=PATIENCE_S)
+            with pytest.raises(ConnectionClosedError, match="has ended with its line"):
+                tx.receive(PATIENCE_S)
+            until(lambda: client.connection_state().epoch == 2)
+            with pytest.raises(TransactionEndedError, match="Nothing was sent"):
+                tx.send_text_message("USER", "too late", timeout=PATIENCE_S)
+        with client.transaction("echo") as tx:
+            tx.send_text_message("USER", "in the second", timeout=PATIENCE_S)
+            assert client.receive(PATIENCE_S).type == "TOOL_LIST"
+
+
+def test_a_queued_text_is_said_in_the_dialect_of_the_new_line() -> None:
+    """A text that was queued for one dialect leaves in that of the next peer; what has no word there is refused by name."""
+    told = Told()
+
+    def second(talk: Peer) -> None:
+        talk.greets(accept_events=OTHER_DIALECT)
+        told.put(hears_text(talk))
+        talk.stays()
+
+    def first(talk: Peer) -> None:
+        talk.greets(accept_events=MANY, messages=0)
+        talk.hears("PAUSE_CHANNEL")
+        cut(talk)
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        text = client.enqueue_text_message("USER", "in any dialect")
+        refused = in_thread(lambda: client.send("AGENT", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S))
+        until(lambda: client.connection_state().channels["AGENT"].waiting == 1)
+        client.pause_channel("AUDIO_IN")
+        assert [frame["type"] for frame in told.get()] == OTHER_DIALECT[4:]
+        assert text.result(PATIENCE_S).message_id == text.message_id
+        with pytest.raises(UnsupportedByPeerError, match=r"does not accept TOOL_LIST\. Nothing was sent"):
+            refused.result(PATIENCE_S)
+
+
+def test_greeting_twice_as_often_costs_no_credit_and_no_seq() -> None:
+    """Our `seq` runs on from line to line: each HAI takes the next number."""
+    told = Told()
+
+    def tells(talk: Peer) -> None:
+        talk.greets()
+        told.put(talk.hears_frame("HAI")["seq"])
+        cut(talk)
+
+    with peers_in_turn(greets_and_cuts, tells, tells, tells) as url, HAIPClient(url, reconnect=AT_ONCE):
+        assert [told.get() for _ in range(3)] == ["2", "3", "4"]
