@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -37,7 +37,6 @@ from monitor_app.model.event_buffer import EventBuffer
 from monitor_app.model.failures import complaint_of, failure_of, failure_of_loss
 from monitor_app.model.queue_book import QUEUE_EVENTS, QueueBook
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
-from monitor_app.model.strategy_plan import StrategyPlan
 
 CONNECT_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 1.0
@@ -204,13 +203,15 @@ class ClientSource:
         """Queue `text`: it waits for credit in line like anybody, and is taken back when the window closes first."""
         self._commands.send_test_message(channel, text)
 
-    def clear_queue(self, channel: str) -> None:
+    def clear_queue(self, channel: str, reason: str | None) -> None:
         """Take back what is queued in `channel`."""
+        del reason  # the audit trail has it
         self._commands.clear_queue(channel)
 
-    def use_strategy(self, plan: StrategyPlan) -> None:
+    def use_strategy(self, strategy: str, settings: Mapping[str, int | float], reason: str | None) -> None:
         """Let a strategy ask for credit."""
-        self._commands.use_strategy(plan)
+        del reason  # the audit trail has it
+        self._commands.use_strategy(strategy, settings)
 
     def queued(self, channel: str) -> Sequence[QueuedMessage]:
         """Return what is known of the messages in the queue of `channel`."""

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -23,7 +23,6 @@ from monitor_app.main_window import MainWindow
 from monitor_app.model.clock import Clock
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
-from monitor_app.model.strategy_plan import StrategyPlan
 from monitor_app.theme import Mode, Theme
 
 CHANNELS = ("USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT")
@@ -147,13 +146,13 @@ class FakeSource:
         """Note the call."""
         self.calls.append(("send", channel, text))
 
-    def clear_queue(self, channel: str) -> None:
+    def clear_queue(self, channel: str, reason: str | None) -> None:
         """Note the call."""
-        self.calls.append(("clear_queue", channel))
+        self.calls.append(("clear_queue", channel, reason))
 
-    def use_strategy(self, plan: StrategyPlan) -> None:
+    def use_strategy(self, strategy: str, settings: Mapping[str, int | float], reason: str | None) -> None:
         """Note the call."""
-        self.calls.append(("use_strategy", plan))
+        self.calls.append(("use_strategy", strategy, dict(settings)))
 
     def queued(self, channel: str) -> Sequence[QueuedMessage]:
         """Return what was put there."""

@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from monitor_app.main_window import MainWindow
 from monitor_app.model.source import Notice, QueuedMessage
-from monitor_app.model.strategy_plan import KINDS, StrategyPlan
+from monitor_app.model.strategy_plan import KINDS
 from monitor_app.views.clear_queue_dialog import ClearQueueDialog
 from monitor_app.views.export_dialog import ExportDialog
 
@@ -119,11 +119,9 @@ def test_a_strategy_and_its_thresholds_can_be_set(qtbot: QtBot, window: MainWind
     group.fields["message_threshold"].setValue(9)
     group.fields["byte_threshold"].setValue(64)
     qtbot.mouseClick(group.apply, LEFT)
-    plan = StrategyPlan(
-        "threshold", {"message_threshold": 9, "byte_threshold": 64, "request_messages": 10, "request_bytes": 1024}
-    )
-    assert source.calls == [("use_strategy", plan)]
-    answer(window, source, "strategy", f"{plan} is in use on every channel", channel=None)
+    settings = {"message_threshold": 9, "byte_threshold": 64 << 10, "request_messages": 10, "request_bytes": 1 << 20}
+    assert source.calls == [("use_strategy", "threshold", settings)]
+    answer(window, source, "strategy", "In use.", channel=None)
     assert group.detail.text() == "threshold, every channel"
     [entry] = window.ingest.audit.entries
     assert entry.details.startswith("threshold: below 9 msg")
@@ -177,7 +175,7 @@ def test_discarding_takes_the_reason_along(qtbot: QtBot, window: MainWindow, sou
     assert "5 messages" in dialog.discard.text()
     dialog.reason.setText("stale")
     qtbot.mouseClick(dialog.discard, LEFT)
-    assert source.calls == [("clear_queue", "USER")]
+    assert source.calls == [("clear_queue", "USER", "stale")]
     [entry] = window.ingest.audit.entries
     assert (entry.action, entry.reason, entry.details) == ("clear queue", "stale", "5 messages, 500 B")
 
