@@ -40,6 +40,7 @@ QUEUE = "3. Queue and forget"
 CONVERSATION = "4. An agent conversation"
 WATCH = "5. Watch your own credit"
 STREAMS = "Tools, runs and streams"
+RECONNECT = "When the line breaks"
 MONITOR = "The monitor on your own server"
 RUNNING = "Watch a script that is already running"
 PROMETHEUS = "Prometheus"
@@ -51,7 +52,7 @@ ADVICE = "The peer may grant only when it is asked: request_credits asks it, and
 TIMED_OUT = re.compile(
     rf"FLOW_CONTROL: MESSAGE_START waited \d+\.\d s, alone in line: {re.escape(NO_CREDIT)}\. {ADVICE}\. Nothing was sent"
 )
-HUNG_UP = "closed the connection with code 1001 (dropped)"
+HUNG_UP = "closed the connection with code 1000 (dropped)"
 
 Process = subprocess.Popen[str]
 Launch = Callable[..., Process]
@@ -125,10 +126,10 @@ def ended_session(server: DevServer) -> Session:
 
 
 def hang_up_after(server: DevServer, count: int) -> None:
-    """Close the connection once so many texts arrived; with the window spent, the program waits for credit or for an answer."""
+    """Close the connection for good once so many texts came; with the window spent, the program waits for credit or an answer."""
     session = server.wait_for_session(timeout=HANG_S)
     session.wait_for(lambda s: s.text_count == count, timeout=HANG_S, what="the last text")
-    assert server.drop(code=1001) == 1
+    assert server.drop(code=1000) == 1
 
 
 def texts(session: Session) -> list[str]:
@@ -153,7 +154,8 @@ def lived_on_grants(session: Session) -> bool:
 
 def test_the_readme_holds_these_programs_and_no_others() -> None:
     """A program that is missing, doubled or new is noticed: each has its test here."""
-    expected = [FIRST, FILE, THREADS, QUEUE, CONVERSATION, WATCH, STREAMS, MONITOR, RUNNING, PROMETHEUS, IN_A_TEST, BROKEN_LINE]
+    headings = [FIRST, FILE, THREADS, QUEUE, CONVERSATION, WATCH, STREAMS, RECONNECT]
+    expected = [*headings, MONITOR, RUNNING, PROMETHEUS, IN_A_TEST, BROKEN_LINE]
     assert [heading for heading, _ in python_blocks()] == expected
     assert len(re.findall(r"^[ \t]*[`~]{3,}[ \t]*py", README, re.MULTILINE)) == len(expected)
 
@@ -470,3 +472,17 @@ def test_the_line_that_breaks(launch: Launch) -> None:
     lost = r"the connection .*was lost.*"
     (told,) = output(launch(BROKEN_LINE), complaint=lost + "\n")
     assert re.fullmatch(lost, told)
+
+
+def test_the_line_that_is_followed_by_another(launch: Launch) -> None:
+    """The client tells of the loss and of the next line, goes on with its session, and gets its answer there."""
+    printed = output(launch(RECONNECT), complaint="offline: the connection .*was lost.*\n")
+    (answered,) = [line for line in printed if line.startswith("AGENT")]  # by another thread than what listeners print
+    lost, *told = [line for line in printed if line != answered]
+    assert re.fullmatch("lost: the connection .*was lost.* - will reconnect: True", lost)
+    assert told == [
+        "attempt 1 in 0.1 s",
+        "line 2 stands; the session goes on: True",
+        "lost: the client was closed - will reconnect: False",
+    ]
+    assert re.match("AGENT open after: the connection .*was lost", answered)

@@ -29,7 +29,7 @@ from haip_sync.observe import (
     UseStrategy,
 )
 from monitor_app.model.failures import failure_of_loss
-from monitor_app.model.source import Drained, Failure, Notice
+from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
 
 MONITOR: Final = "haip-monitor"
 """What the script's log calls us."""
@@ -64,6 +64,13 @@ class AttachedSource:
     def program(self) -> ProgramInfo:
         """The program as it was last heard of."""
         return self._link.program
+
+    @property
+    def steering_refused(self) -> str | None:
+        """Why commands are refused, in one sentence; None where the script lets a monitor steer this client."""
+        if self.may_steer:
+            return None
+        return f"{self._link.program.name} lets monitors look only; HAIP_SYNC_MONITOR=steer would let them steer."
 
     @property
     def may_steer(self) -> bool:
@@ -104,7 +111,7 @@ class AttachedSource:
             text = f"{self._link.program.name} has no client {self._client} any more."
             return Failure(title="The script has closed this client", text=f"{text} What is shown are the last known values.")
         state = self._link.snapshot(self._client)
-        if state is None or state.connected or self.connecting:
+        if state is None or state.connected or state.phase == "offline" or self.connecting:
             return None
         return failure_of_loss(self.address, state.last_error, self._goodbye)
 
@@ -179,6 +186,16 @@ class AttachedSource:
     def use_strategy(self, strategy: str, settings: Mapping[str, int | float | str | None], reason: str | None = None) -> None:
         """Have the script ask for credit by one of the library's strategies, with these settings."""
         self._command("strategy", None, UseStrategy(strategy=strategy, settings=dict(settings), reason=reason))
+
+    def queued(self, channel: str) -> Sequence[QueuedMessage]:
+        """Return none: a script tells how much it has queued, and not which messages."""
+        del channel
+        return ()
+
+    def watch_messages(self, *, wanted: bool) -> None:
+        """Refuse: what messages hold never leaves the script."""
+        if wanted:
+            self._note(None, "messages", "What messages hold never leaves the script.", ok=False)
 
     def close(self) -> None:
         """Leave the program alone. Idempotent, bounded."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from haip_sync.observe import list_programs
 from haip_sync.testing import DevServer, OnRequest
 from monitor_app.model.attached_source import AttachedSource
 from monitor_app.model.ingest import Ingest
-from monitor_app.model.lanes import MarkKind
+from monitor_app.model.marks import MarkKind
 from monitor_app.model.source import Notice, Source
 from monitor_app.model.status import Status
 
@@ -91,8 +92,8 @@ def test_a_blocked_script_is_seen_through_the_same_models_as_any_client(running:
     until(lambda: status() is not Status.STARVED)
     assert [running.line() for _ in range(8)] == [str(number) for number in range(8)]
     assert ingest.history.channels
-    until(lambda: status() and ingest.lanes.marks[MarkKind.GRANT, "USER"])
-    assert ingest.lanes.marks[MarkKind.REQUEST, "USER"]
+    until(lambda: status() and ingest.marks.between(MarkKind.GRANT, "USER", 0.0, inf))
+    assert ingest.marks.between(MarkKind.REQUEST, "USER", 0.0, inf)
 
 
 def test_every_command_comes_back_as_a_notice(running: Script, follow: Follow) -> None:
