@@ -37,6 +37,7 @@ _FILE, _VIEW, _CHANNEL, _LOG, _HELP = "&File", "&View", "&Channel", "&Log", "&He
 MENUS: Final = (_FILE, _VIEW, _CHANNEL, _LOG, _HELP)
 SPECS: Final = (
     Spec("connect_to", _FILE, "&Connect…", "Ctrl+N"),
+    Spec("attach", _FILE, "&Attach to a script…", "Ctrl+O"),
     Spec("retry", _FILE, "&Try again", "F5", ends_section=True),
     Spec("export", _FILE, "&Export the log…", "Ctrl+E", ends_section=True),
     Spec("quit", _FILE, "&Quit", "Ctrl+Q"),

@@ -54,7 +54,6 @@ class MainWindow(QMainWindow):
         self.ingest = ingest
         self._theme = theme
         self._settings = settings
-        self._source = ingest.source
         self._had_connection = False
         theme.setParent(self)
         self.setWindowTitle(title)
@@ -152,6 +151,7 @@ class MainWindow(QMainWindow):
         self.steering.changed.connect(self._on_text)
         self.dialogs.changed.connect(self._on_text)
         self.dialogs.address_changed.connect(self._on_address_changed)
+        self.page.attach_wanted.connect(self.dialogs.open_attach)
         self.page.server_chosen.connect(self.dialogs.open_connect)
         for part in (self.banner, self.page):
             part.retry_wanted.connect(self.dialogs.retry)
@@ -200,7 +200,7 @@ class MainWindow(QMainWindow):
             self._settings.keep_theme(self._theme.mode)
             self._settings.save()
         self.hide()
-        self._source.close()
+        self.ingest.source.close()
         event.accept()
         self.closed.emit()
 

@@ -147,6 +147,10 @@ class ClientSource:
         self._was_connected = self._was_connected or state.connected
         return state
 
+    def take_past(self) -> Sequence[tuple[float, ConnectionState]]:
+        """Return nothing: a client remembers no past."""
+        return ()
+
     def drain(self, limit: int) -> Drained:
         """Take at most `limit` events out of the buffer."""
         drained = self._buffer.drain(limit)
@@ -238,10 +242,6 @@ class ClientSource:
             _close(left)
         for thread in self._threads:
             thread.join(CLOSE_TIMEOUT_S)
-
-    def note(self, action: str, result: str, *, ok: bool) -> None:
-        """Put a notice of somebody else's into the stream of notices. From any thread."""
-        self.note_result(None, action, result, ok=ok)
 
     def _follow(self, client: HAIPClient) -> None:
         self._buffer, self._book = EventBuffer(), QueueBook()

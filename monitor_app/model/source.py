@@ -93,6 +93,9 @@ class Source(Protocol):
     def snapshot(self) -> ConnectionState | None:
         """Return the client at this moment; None while there is no client."""
 
+    def take_past(self) -> Sequence[tuple[float, ConnectionState]]:
+        """Take what was before this source was looked at, where that is remembered: monotonic times, the oldest first. Once."""
+
     def drain(self, limit: int) -> Drained:
         """Take at most `limit` events out of the buffer."""
 

@@ -92,6 +92,7 @@ class FakeSource:
         self.notices: deque[Notice] = deque()
         self.calls: list[tuple[object, ...]] = []
         self.steering_refused: str | None = None
+        self.past: list[tuple[float, ConnectionState]] = []
         self.waiting: dict[str, list[QueuedMessage]] = {}
 
     def change(self, channel: str, **changes: object) -> None:
@@ -109,6 +110,11 @@ class FakeSource:
     def snapshot(self) -> ConnectionState | None:
         """Return what was set."""
         return self.state
+
+    def take_past(self) -> Sequence[tuple[float, ConnectionState]]:
+        """Hand out the past that was put in, once."""
+        taken, self.past = self.past, []
+        return taken
 
     def drain(self, limit: int) -> Drained:
         """Hand out the events that were put in."""
