@@ -38,7 +38,7 @@ MOST_CHANNELS: Final = 32
 """Channels that are recorded; later ones are in the table and not in the plots."""
 _SLACK: Final = 1.25
 _MAX_GAPS: Final = 200
-BYTES_PER_CHANNEL: Final = int(sum(columns for _, columns in LEVELS) * 2 * _SLACK * len(ROWS) * 8)
+BYTES_PER_CHANNEL: Final = sum(int(columns * _SLACK) for _, columns in LEVELS) * 2 * len(ROWS) * 8
 """What the history of a channel takes, in bytes."""
 
 
