@@ -4,7 +4,9 @@ from haip_sync.auth import Auth, BearerToken, HelloAuth, QueryToken, Subprotocol
 from haip_sync.client import HAIPClient, connect
 from haip_sync.config import FlowControlConfig, HeartbeatPolicy, Limits, ReconnectPolicy
 from haip_sync.errors import (
+    AttachError,
     AuthError,
+    CommandError,
     ConfigError,
     ConnectError,
     ConnectionClosedError,
@@ -58,7 +60,7 @@ from haip_sync.events import (
     WarningRaised,
     WindowOverrun,
 )
-from haip_sync.flow.metrics import ChannelMetrics, FlowControlMetrics, WaitStatistics
+from haip_sync.flow.metrics import WAIT_EDGES_S, ChannelMetrics, FlowControlMetrics, WaitStatistics
 from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.strategies import (
     AdaptiveStrategy,
@@ -80,8 +82,10 @@ from haip_sync.runtime.transaction import Transaction
 from haip_sync.state import ChannelState, ConnectionState, Explanation, SendReceipt
 
 __all__ = [
+    "WAIT_EDGES_S",
     "AdaptiveStrategy",
     "AggressiveStrategy",
+    "AttachError",
     "Auth",
     "AuthError",
     "BacklogChanged",
@@ -93,6 +97,7 @@ __all__ = [
     "ChannelStalled",
     "ChannelState",
     "ChannelView",
+    "CommandError",
     "ConfigError",
     "ConnectError",
     "Connected",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import time
 from collections.abc import Iterator, Mapping
 from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Final, Literal, Self, get_args
+from typing import Any, Final, Literal, Protocol, Self, get_args
 
+from haip_sync import roster
 from haip_sync.auth import AuthSource
 from haip_sync.config import (
     DialectChoice,
@@ -43,6 +45,7 @@ from haip_sync.runtime.arguments import (
     check_thread_id,
     instance_of,
     labels_of,
+    monitor_mode,
     opening_timeout,
     optional_mapping,
     optional_text,
@@ -67,12 +70,29 @@ _CLOSE_TIMEOUT_S: Final = 5.0
 _OPEN_TIMEOUT_S: Final = 10.0
 
 
+class _Offering(Protocol):
+    """That monitors see the client."""
+
+    def begin(self) -> None:
+        """Let them. Idempotent, never waits."""
+
+    def close(self) -> None:
+        """No longer. Idempotent, never waits."""
+
+
 class HAIPClient:
     """A blocking HAIP 1.1.2 client, for any number of threads at once.
 
     Every method may be called from any thread. Sends on one channel are served in order of arrival; they wait until the
     peer has granted credit for them, or their timeout has passed. Times are seconds; a timeout of None waits for ever, 0 never
     waits.
+
+    A line that breaks is followed by another (`ReconnectPolicy`). Until that stands the client is offline: sends wait, keeping
+    their place and deadline, messages are queued, `receive` waits; what needs the peer at once raises. WIRE.md, "Reconnecting".
+
+    A child process that is forked from the client's must make one of its own: there every call raises `ForkedError`. Close it,
+    or use it in a `with` block; a program that ends without has up to two seconds longer for what is queued, and tells in one
+    line of the log what did not leave.
 
     Raises `ConfigError` for a wrong argument, before anything is opened. What `token`, `auth`, `proxy` and `headers` hold appears
     in no log, error, event or repr.
@@ -106,6 +126,7 @@ class HAIPClient:
         headers: Mapping[str, str] | None = None,
         name: str | None = None,
         limits: Limits | None = None,
+        monitor: Literal["steer"] | bool | None = None,
     ) -> None:
         """Check the settings; nothing is opened before `connect`.
 
@@ -133,6 +154,9 @@ class HAIPClient:
             headers: Sent with the WebSocket's HTTP request. Host may be among them, what the WebSocket itself needs may not.
             name: For threads, logs and windows.
             limits: What a peer may cost at most; see `Limits`.
+            monitor: True: from `connect` to `close`, monitors in other processes of the same user may watch this client (see
+                `haip_sync.observe`); "steer": they may also pause, resume, ask for credit, clear queues, change the strategy and
+                send test messages, each of which is logged. None: what HAIP_SYNC_MONITOR says (1, steer, or nothing: False).
 
         """
         log_setup.set_up_once()
@@ -156,7 +180,10 @@ class HAIPClient:
         self._settings.limits.check_channels(self._config)
         self._connection = Connection(self._settings)
         self._conversation = Conversation(self._connection, self, self._settings.address.text, self._timeout)
+        self._monitor = monitor_mode(monitor)
+        self._offering: _Offering | None = None
         self.set_strategy(strategy)
+        roster.enter(self)
 
     def __repr__(self) -> str:
         state = "connected" if self._connection.is_open else "not connected"
@@ -179,23 +206,40 @@ class HAIPClient:
         """Open the connection; returns after both HAIs.
 
         `timeout` bounds everything: looking the name up, a proxy, TLS, the handshakes. After a `ConnectError` it may be called
-        again; after anything later the client is over. Raises `ConnectError` (not reached, or not trusted; it says why),
+        again; after anything later the client is over. It tries once; each attempt to connect again, once a line has stood and
+        broken, has the same time. Raises `ConnectError` (not reached, or not trusted; it says why),
         `AuthError` (token refused), `VersionError`, `HandshakeError`, `HAIPTimeout`, `ConnectionClosedError` (closed meanwhile,
         or connected before), `ConfigError` (what the environment or `auth` says cannot be used).
         """
-        self._connection.open(check_seconds("timeout", timeout, positive=True))
+        timeout_s = check_seconds("timeout", timeout, positive=True)
+        self._offer_to_monitors()  # first: a script that is stuck here is one that people look for
+        self._connection.open(timeout_s)
 
     def close(self, timeout: float = _CLOSE_TIMEOUT_S) -> None:
         """End the connection. Idempotent.
 
         What was admitted is written first, as far as `timeout` goes; whoever waits gets `ConnectionClosedError`, nothing of
         theirs sent.
-        Always back within `timeout` and 0.2 s, whatever other threads, listeners or the peer do. Raises `ConfigError`.
+        Always back within `timeout` and 0.2 s, whatever other threads, listeners or the peer do. Raises `ConfigError`, and
+        `ForkedError` in a forked child, whose parent's connection goes on.
         """
-        self._connection.close(check_seconds("timeout", timeout))
+        timeout_s = check_seconds("timeout", timeout)
+        try:
+            self._connection.close(timeout_s)
+        finally:
+            if self._offering is not None:
+                self._offering.close()
+
+    def _offer_to_monitors(self) -> None:
+        if self._monitor == "off" or self._connection.is_over:
+            return
+        if self._offering is None:  # imported here: whoever wants no monitor pays nothing for it
+            offering = importlib.import_module("haip_sync.observe.offering")
+            self._offering = offering.Offering(self, may_steer=self._monitor == "steer")
+        self._offering.begin()
 
     def flush(self, timeout: float | None = None) -> None:
-        """Wait until everything that is queued or admitted is handed to the operating system.
+        """Wait until everything that is queued or admitted is handed to the operating system; offline, for the next line too.
 
         Raises `HAIPTimeout`, `ConnectionClosedError`, `ConfigError`.
         """
@@ -243,11 +287,13 @@ class HAIPClient:
 
         Raises:
             FlowControlError: With timeout 0: it cannot go now. Nothing was sent.
-            FlowControlTimeout: Not admitted in time. Nothing was sent; `cause` says what was missing.
-            PartialSendError: Stopped in mid-stream; says how many parts were sent.
+            FlowControlTimeout: Not admitted in time. Nothing was sent; `cause` says what was missing: credit, or a line.
+            PartialSendError: Stopped in mid-stream, by the deadline or by a loss after which the session did not go on; says how
+                many parts were sent.
             MessageTooLargeError: Not even one character of it fits `max_credit_bytes`. Nothing was sent.
             UnsupportedByPeerError: The peer accepts texts in no dialect of ours, or in a `transaction` only. Nothing was sent.
-            ConnectionClosedError: Not connected, closed, or lost; says whether anything was sent.
+            ConnectionClosedError: Not connected, closed, or lost; says whether anything was sent. A line that is lost while the
+                client reconnects is none as long as the text can still be sent: then the call goes on waiting.
             DeadlockError: Called from a listener with a timeout other than 0, or by a signal handler in the middle of another
                 call of the same thread. Nothing was sent.
             ConfigError: A wrong argument. Nothing was sent.
@@ -461,8 +507,8 @@ class HAIPClient:
     def ping(self, timeout: float | None = 10.0) -> float:
         """Send a PING and return the seconds until its PONG; waits for no credit.
 
-        Raises `HAIPTimeout`; `ConnectionClosedError`; `UnsupportedByPeerError`; `ProtocolError` (local: 10,000 calls, runs and
-        pings are open; remote: the peer's ERROR about it); `DeadlockError` in a listener; `ConfigError`.
+        Raises `HAIPTimeout`; `ConnectionClosedError` (offline too); `UnsupportedByPeerError`; `ProtocolError` (local: 10,000
+        calls, runs and pings are open; remote: the peer's ERROR about it); `DeadlockError` in a listener; `ConfigError`.
         """
         timeout_s = check_timeout("timeout", timeout)
         if self._connection.rooms.dispatcher.is_current():
@@ -513,7 +559,7 @@ class HAIPClient:
             HAIPTimeout: No answer in time; should one come later, the transaction is ended at once.
             ProtocolError: The peer refused it, with this `code`.
             UnsupportedByPeerError: The peer has no transactions. Nothing was sent.
-            ConnectionClosedError: Not connected, closed, or lost before the answer.
+            ConnectionClosedError: Not connected, offline, closed, or lost before the answer. A transaction ends with its line.
             DeadlockError: Called from a listener. Nothing was sent.
             ConfigError: A wrong argument. Nothing was sent.
 
@@ -542,8 +588,9 @@ class HAIPClient:
         """Ask the peer for more credit on `channel`; returns at once.
 
         The FLOW_UPDATE that asks also grants the peer as much, because the wire does not tell the two apart (WIRE.md, point 4).
-        At least one amount must be positive, or it is a `ConfigError`. Raises `UnsupportedByPeerError` where the peer accepts no
-        FLOW_UPDATE, or one inside a transaction only and none is open; `ConnectionClosedError`; nothing was sent then.
+        At least one amount must be positive, or it is a `ConfigError`. Raises `FlowControlError` while the client is offline (a
+        new line brings new credit), `UnsupportedByPeerError` where the peer accepts no FLOW_UPDATE, or one inside a transaction
+        only and none is open; `ConnectionClosedError`; nothing was sent then.
         """
         amount = Cost(check_count("messages", messages), check_count("byte_credits", byte_credits))
         if not any(amount):
@@ -557,6 +604,7 @@ class HAIPClient:
     def pause_channel(self, channel: str, *, reason: str | None = None) -> None:
         """Hold our sends on `channel` from now on, and tell the peer to hold its own; returns at once. Idempotent.
 
+        It stands until `resume_channel`, over broken lines too: each new peer is told.
         Where the peer accepts no PAUSE_CHANNEL it holds ours only, and a warning says so. `reason` is for logs and events. Raises
         `ConnectionClosedError`, `ConfigError`.
         """
@@ -605,7 +653,7 @@ class HAIPClient:
     # ---- Receiving and listening ----------------------------------------------------------------------------------------------
 
     def receive(self, timeout: float | None = None) -> Message:
-        """Return the next data frame and give its credit back to the peer when it is time.
+        """Return the next data frame and give its credit back to the peer when it is time; offline it waits for the next line.
 
         Frames that had arrived are still returned after the end. Raises `HAIPTimeout`; `ConnectionClosedError` once nothing is
         left; `ConfigError` with `inbox="listeners"`; `DeadlockError` in a listener unless `timeout` is 0.

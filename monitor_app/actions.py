@@ -37,6 +37,7 @@ _FILE, _VIEW, _CHANNEL, _LOG, _HELP = "&File", "&View", "&Channel", "&Log", "&He
 MENUS: Final = (_FILE, _VIEW, _CHANNEL, _LOG, _HELP)
 SPECS: Final = (
     Spec("connect_to", _FILE, "&Connect…", "Ctrl+N"),
+    Spec("attach", _FILE, "&Attach to a script…", "Ctrl+O"),
     Spec("retry", _FILE, "&Try again", "F5", ends_section=True),
     Spec("export", _FILE, "&Export the log…", "Ctrl+E", ends_section=True),
     Spec("quit", _FILE, "&Quit", "Ctrl+Q"),
@@ -44,7 +45,7 @@ SPECS: Final = (
     Spec("freeze", _VIEW, "&Freeze view", "Space", is_single=True, ends_section=True),
     Spec("next_part", _VIEW, "&Next part", "F6"),
     Spec("last_part", _VIEW, "&Part before", "Shift+F6"),
-    Spec("reset_layout", _VIEW, "&Reset layout", "Ctrl+Alt+0", ends_section=True),
+    Spec("reset_layout", _VIEW, "&Reset layout", "Shift+F7", ends_section=True),
     Spec("next_channel", _CHANNEL, "&Next channel", "Down", is_single=True),
     Spec("last_channel", _CHANNEL, "Channel &before", "Up", is_single=True, ends_section=True),
     Spec("pause", _CHANNEL, "&Pause…", "P", is_single=True),
@@ -66,7 +67,8 @@ SPECS: Final = (
     Spec("diagnostics", _HELP, "&Diagnostics…", "Ctrl+Shift+D", ends_section=True),
     Spec("about", _HELP, "&About HAIP Monitor", "Shift+F1"),
 )
-_MODE_KEYS: Final = {Mode.SYSTEM: "Ctrl+Alt+S", Mode.DARK: "Ctrl+Alt+D", Mode.LIGHT: "Ctrl+Alt+L"}
+# No Ctrl+Alt anywhere: desktops lock the screen with it, and it is AltGr on some keyboards.
+_MODE_KEYS: Final = {Mode.SYSTEM: "Shift+F2", Mode.DARK: "Shift+F3", Mode.LIGHT: "Shift+F4"}
 _ALSO: Final = {"?": "shortcuts"}
 """Single keys that stand for a command beside its own."""
 
@@ -87,7 +89,7 @@ class Actions(QObject):
     Attributes:
         spans: By span in seconds.
         modes: By theme.
-        view_menu: For the docks to add their own entries to.
+        dock_menu: For the docks to add their own entries to.
     """
 
     def __init__(self, bar: QMenuBar, theme: Theme) -> None:
@@ -101,7 +103,6 @@ class Actions(QObject):
         self._check_one(list(self.modes.values()))
         self.modes[theme.mode].setChecked(True)
         self._menus = {title: bar.addMenu(title) for title in MENUS}
-        self.view_menu = self._menus[_VIEW]
         self._fill()
         for action in self.modes.values():
             action.triggered.connect(self._on_mode_chosen)
@@ -131,12 +132,11 @@ class Actions(QObject):
 
     def listed(self) -> list[tuple[str, str, str, QAction]]:
         """Return every command with its menu, words and keys, in the order of the menus."""
-        rows = [
-            (_plain(menu.title()), _plain(action.text()), _keys_of(action), action)
+        return [
+            (_plain(menu.title()), text, _keys_of(action), action)
             for menu in self._menus.values()
-            for action in _leaves(menu)
+            for text, action in _leaves(menu)
         ]
-        return [(menu, text.split("\t")[0], keys, action) for menu, text, keys, action in rows]
 
     def _make(self, spec: Spec) -> QAction:
         action = self._action(f"{spec.text}\t{spec.keys}", "") if spec.is_single else self._action(spec.text, spec.keys)
@@ -158,8 +158,8 @@ class Actions(QObject):
 
     def _fill(self) -> None:
         for title, actions in (("&Theme", self.modes), ("&Span", self.spans)):
-            submenu = self.view_menu.addMenu(title)
-            submenu.addActions(list(actions.values()))
+            self._menus[_VIEW].addMenu(title).addActions(list(actions.values()))
+        self.dock_menu = self._menus[_VIEW].addMenu("&Docks")
         for spec in SPECS:
             menu = self._menus[spec.menu]
             menu.setToolTipsVisible(True)
@@ -177,14 +177,15 @@ def _is_bare(event: QKeyEvent) -> bool:
     return not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
 
 
-def _leaves(menu: QMenu) -> list[QAction]:
-    found: list[QAction] = []
+def _leaves(menu: QMenu, prefix: str = "") -> list[tuple[str, QAction]]:
+    """Return the commands of a menu with their words; those of a menu within it name that menu too."""
+    found: list[tuple[str, QAction]] = []
     for action in menu.actions():
         submenu = action.menu()
         if isinstance(submenu, QMenu):
-            found += _leaves(submenu)
+            found += _leaves(submenu, f"{_plain(submenu.title())}: ")
         elif not action.isSeparator():
-            found.append(action)
+            found.append((f"{prefix}{_plain(action.text())}", action))
     return found
 
 
@@ -195,4 +196,5 @@ def _keys_of(action: QAction) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.replace("&", "")
+    """Return the words of a menu entry, without its mnemonic and its keys."""
+    return text.replace("&", "").split("\t")[0]

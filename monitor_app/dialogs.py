@@ -11,8 +11,11 @@ from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
 from monitor_app.actions import Actions
 from monitor_app.model.diagnostics import report, versions
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.program_rows import rows_of
+from monitor_app.model.programs import Programs
 from monitor_app.qt_messages import recent
 from monitor_app.settings import Settings
+from monitor_app.views.attach_dialog import AttachDialog
 from monitor_app.views.connect_dialog import ConnectDialog
 from monitor_app.views.shortcut_sheet import ShortcutSheet
 from monitor_app.views.text_dialog import TextDialog
@@ -29,8 +32,12 @@ class Dialogs(QObject):
 
     Signals:
         address_changed: Another server is asked for.
+        attach_wanted: Open a window on this `ProgramRow`.
+        changed: An attempt to connect has begun.
     """
 
+    changed = Signal()
+    attach_wanted = Signal(object)
     address_changed = Signal()
 
     def __init__(
@@ -44,9 +51,13 @@ class Dialogs(QObject):
         self._window = window
         self._connect_dialog: ConnectDialog | None = None
         self._asked: tuple[str, str] | None = None
+        self._attach_dialog: AttachDialog | None = None
+        self._programs: Programs | None = None
         actions.bind(
             {
                 "connect_to": self.open_connect,
+                "retry": self.retry,
+                "attach": self.open_attach,
                 "shortcuts": self.open_shortcuts,
                 "diagnostics": self.open_diagnostics,
                 "about": self.open_about,
@@ -54,18 +65,30 @@ class Dialogs(QObject):
         )
 
     def refresh(self, *, connected: bool) -> None:
-        """Show how an attempt stands. Called at the rate of text."""
+        """Show how an attempt stands, and whether there can be another. Called at the rate of text."""
         source = self._ingest.source
+        owned = "" if source.can_reconnect else "The client belongs to a script; the monitor cannot connect it."
+        busy = owned or ("An attempt to connect is under way." if source.connecting else "")
+        self._actions.allow("connect_to", busy)
+        self._actions.allow("retry", busy or ("The connection stands." if connected else ""))
         if connected and not source.connecting and self._asked is not None:
             if self._settings is not None:
                 self._settings.remember_server(*self._asked)
             self._asked = None
+        if self._attach_dialog is not None and self._programs is not None:
+            self._attach_dialog.show_rows(rows_of(self._programs.current()))
         if self._connect_dialog is not None:
             self._connect_dialog.refresh(source.address, source.failure, connecting=source.connecting, connected=connected)
 
     def expect(self, url: str, name: str = "") -> None:
         """Remember this server if its connection comes to stand."""
         self._asked = (url, name)
+
+    @Slot()
+    def retry(self) -> None:
+        """Try the last address again."""
+        self._ingest.commands.reconnect()
+        self.changed.emit()
 
     @Slot()
     def open_connect(self, address: str = "") -> None:
@@ -78,6 +101,18 @@ class Dialogs(QObject):
         dialog.connect_wanted.connect(self._on_connect_wanted)
         dialog.forget_wanted.connect(self._on_forget_wanted)
         dialog.finished.connect(self._on_connect_finished)
+        dialog.open()
+
+    @Slot()
+    def open_attach(self) -> None:
+        """List the scripts that can be attached to, for as long as the dialog is open."""
+        if self._attach_dialog is not None:
+            return
+        self._programs = Programs()
+        self._programs.start()
+        dialog = self._attach_dialog = AttachDialog(self._window)
+        dialog.attach_wanted.connect(self.attach_wanted)
+        dialog.finished.connect(self._on_attach_finished)
         dialog.open()
 
     @Slot()
@@ -123,6 +158,12 @@ class Dialogs(QObject):
         if self._settings is not None and self._connect_dialog is not None:
             self._settings.forget_server(address)
             self._connect_dialog.show_servers(self._settings.servers)
+
+    @Slot()
+    def _on_attach_finished(self) -> None:
+        programs, self._programs, self._attach_dialog = self._programs, None, None
+        if programs is not None:
+            programs.close()
 
     @Slot()
     def _on_connect_finished(self) -> None:

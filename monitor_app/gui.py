@@ -31,8 +31,11 @@ from monitor_app import qt_messages
 from monitor_app.crash import CrashWatch
 from monitor_app.demo import Demo
 from monitor_app.main_window import MainWindow
+from monitor_app.model.attached_source import AttachedSource
 from monitor_app.model.client_source import ClientSource, open_client
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.program_rows import ProgramRow
+from monitor_app.model.source import Source
 from monitor_app.model.text_table import render
 from monitor_app.options import Options
 from monitor_app.settings import Settings
@@ -96,16 +99,16 @@ class Script:
             self._function()
         except BaseException as error:  # noqa: BLE001 - raised again on the caller's thread
             self._error = error
-            self._source.note("script", f"{type(error).__name__}: {error}", ok=False)
+            self._source.note_result(None, "script", f"{type(error).__name__}: {error}", ok=False)
         else:
-            self._source.note("script", "The script has ended.", ok=True)
+            self._source.note_result(None, "script", "The script has ended.", ok=True)
 
 
 class Session(QObject):
-    """One window from opening to closing.
+    """The windows from the opening of the first to the closing of the last.
 
     Attributes:
-        window: The window.
+        window: The first window.
     """
 
     def __init__(self, application: QApplication, source: ClientSource, options: Options, *, has_screen: bool) -> None:
@@ -121,13 +124,43 @@ class Session(QObject):
         self.window = MainWindow(self._ingest, Theme(self._mode()), _title(source), self._settings)
         self.window.steering.look_only(read_only=options.read_only)
         self._crashes = CrashWatch(self.window, self._ingest, has_screen=has_screen)
-        self._crashes.quit_wanted.connect(self.window.close)
+        self._crashes.quit_wanted.connect(self.close_all)
         if options.size is not None:
             self.window.resize(*options.size)
         self.window.show_span(options.span_s)
-        self.window.closed.connect(self._loop.quit)
+        self._windows: list[MainWindow] = []
+        self._admit(self.window)
         self._table = _timer(self, _TABLE_MS, self._on_table) if not has_screen else None
         self._end = self._end_timer()
+
+    def _admit(self, window: MainWindow) -> None:
+        """Let a window open others, and end the session with the last of them."""
+        self._windows.append(window)
+        window.closed.connect(self._on_closed)
+        window.dialogs.attach_wanted.connect(self._on_attach_wanted)
+
+    @Slot()
+    def close_all(self) -> None:
+        """Close every window."""
+        for window in self._windows:
+            window.close()
+
+    @Slot()
+    def _on_closed(self) -> None:
+        if not any(window.isVisible() for window in self._windows):
+            self._loop.quit()
+
+    @Slot(object)
+    def _on_attach_wanted(self, row: ProgramRow) -> None:
+        """Open a window on a client of a running script. The first window goes, if it had nothing to show."""
+        source = AttachedSource(row.path, row.client)
+        window = MainWindow(Ingest(source), Theme(self._mode()), _title(source), self._settings)
+        window.steering.look_only(read_only=self._options.read_only)
+        window.show_span(self._options.span_s)
+        self._admit(window)
+        window.start()
+        if self.window.ingest.connection is None and not self.window.ingest.source.connecting:
+            self.window.close()
 
     def _mode(self) -> Mode:
         """Return the theme that was asked for, or else the one that was chosen last."""
@@ -172,8 +205,9 @@ class Session(QObject):
             for timer in timers:
                 timer.stop()
             qt_messages.keep_fatal_in(None)
-            self.window.close()
-            self.window.deleteLater()
+            for window in self._windows:
+                window.close()
+                window.deleteLater()
             self._application.processEvents()
             QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
         return self._code
@@ -187,7 +221,7 @@ class Session(QObject):
             sys.stdout.flush()
         except (BrokenPipeError, ValueError, AttributeError):  # a pipe that ended, a closed stream, none at all
             sys.stdout = None
-            self.window.close()
+            self.close_all()
 
     @Slot()
     def _on_end(self) -> None:
@@ -197,10 +231,10 @@ class Session(QObject):
             if not self.window.grab().save(str(path)):
                 sys.stderr.write(f"haip-monitor: {path} could not be written\n")
                 self._code = _FAILED
-        self.window.close()
+        self.close_all()
 
 
-def _title(source: ClientSource) -> str:
+def _title(source: Source) -> str:
     return f"{source.name} - HAIP Monitor" if source.name else "HAIP Monitor"
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeyEvent
-from PySide6.QtWidgets import QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from monitor_app.actions import SPAN_NAMES, Actions
 from monitor_app.dialogs import Dialogs
@@ -54,7 +54,6 @@ class MainWindow(QMainWindow):
         self.ingest = ingest
         self._theme = theme
         self._settings = settings
-        self._source = ingest.source
         self._had_connection = False
         theme.setParent(self)
         self.setWindowTitle(title)
@@ -115,7 +114,7 @@ class MainWindow(QMainWindow):
         self.docks = Docks(self, parts, order)
         self._fill_title_bars()
         for dock in self.docks.by_name.values():
-            self.actions_.view_menu.addAction(dock.toggleViewAction())
+            self.actions_.dock_menu.addAction(dock.toggleViewAction())
 
     def _fill_title_bars(self) -> None:
         docks = self.docks.by_name
@@ -136,11 +135,13 @@ class MainWindow(QMainWindow):
         self.table.channel_chosen.connect(self._on_channel_chosen)
         self.table.channel_filtered.connect(self.log.show_only)
         self.control.channel_chosen.connect(self.table.choose)
+        for table in (self.table, self.figures.table, *self.log_panel.pages, self.inspector):
+            table.installEventFilter(self)
         self.table.visibility_changed.connect(self.flow.refresh)
         self.log.row_chosen.connect(self.inspector.show_row)
         self.log.follow.toggled.connect(self.actions_.follow.setChecked)
         self.answer.chosen.connect(self.table.choose)
-        self.answer.reconnect_wanted.connect(self._on_retry)
+        self.answer.reconnect_wanted.connect(self.dialogs.retry)
         self.flow.frozen_changed.connect(self._bar.show_frozen)
         self.flow.span_changed.connect(self._bar.show_span)
         self._bar.live_wanted.connect(self.flow.follow)
@@ -148,19 +149,20 @@ class MainWindow(QMainWindow):
         self._bar.span_chosen.connect(self.show_span)
         self.steering.control_wanted.connect(self.docks.by_name["control"].show)
         self.steering.changed.connect(self._on_text)
+        self.dialogs.changed.connect(self._on_text)
         self.dialogs.address_changed.connect(self._on_address_changed)
+        self.page.attach_wanted.connect(self.dialogs.open_attach)
         self.page.server_chosen.connect(self.dialogs.open_connect)
         for part in (self.banner, self.page):
-            part.retry_wanted.connect(self._on_retry)
+            part.retry_wanted.connect(self.dialogs.retry)
             part.connect_wanted.connect(self.dialogs.open_connect)
 
     def _connect_actions(self) -> None:
         self.steering.connect_actions(self.actions_)
         self.actions_.follow.setChecked(True)
+        self.actions_.bind(self.log_panel.commands)
         self.actions_.bind(
             {
-                "retry": self._on_retry,
-                "export": self.log_panel.open_export,
                 "quit": self.close,
                 "live": self.flow.follow,
                 "freeze": self._on_freeze_toggled,
@@ -169,11 +171,6 @@ class MainWindow(QMainWindow):
                 "reset_layout": self._on_reset_layout,
                 "find": self._on_find,
                 "only_channel": self._on_only_channel,
-                "follow": self.log.follow.setChecked,
-                "messages": self.log_panel.watch_messages,
-                "show_events": self.log_panel.show_events,
-                "show_audit": self.log_panel.show_audit,
-                "copy_rows": self.log_panel.copy_rows,
                 "copy_row_json": self.inspector.copy_row,
             }
         )
@@ -196,14 +193,25 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Stop to beat, leave the screen at once, and only then wait for the source to end."""
         self._pulse.stop()
+        for dialog in self.findChildren(QDialog):
+            dialog.close()
         if self._settings is not None and self.isVisible():
             self.docks.keep(self._settings)
             self._settings.keep_theme(self._theme.mode)
             self._settings.save()
         self.hide()
-        self._source.close()
+        self.ingest.source.close()
         event.accept()
         self.closed.emit()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Take single letters from the tables, which would look for a row that begins with them."""
+        if isinstance(event, QKeyEvent) and event.type() is QEvent.Type.KeyPress and event.text():
+            action = self.actions_.of_key(event)
+            if action is not None:
+                action.trigger()
+                return True
+        return super().eventFilter(watched, event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Take single keys that nothing with the focus wanted."""
@@ -240,10 +248,6 @@ class MainWindow(QMainWindow):
             part.refresh()
         self._status.refresh(self._pulse.frames_per_s(), self._pulse.lag_s())
         self.docks.by_name["inspector"].bar.detail.setText(self.inspector.detail.text())
-        owned = "" if self._source.can_reconnect else "The client belongs to a script; the monitor cannot connect it."
-        busy = owned or ("An attempt to connect is under way." if self._source.connecting else "")
-        self.actions_.allow("connect_to", busy)
-        self.actions_.allow("retry", busy or ("The connection stands." if connected else ""))
         self.steering.refresh(self.actions_)
         self.dialogs.refresh(connected=connected)
 
@@ -287,12 +291,6 @@ class MainWindow(QMainWindow):
     @Slot()
     def _on_only_channel(self) -> None:
         self.log.show_only(self.table.chosen)
-
-    @Slot()
-    def _on_retry(self) -> None:
-        if not self._source.connecting:
-            self.ingest.commands.reconnect()
-        self._on_text()
 
     @Slot()
     def _on_address_changed(self) -> None:

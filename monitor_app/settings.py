@@ -57,7 +57,12 @@ class Settings:
         if not data:
             return "" if data == b"" else "is too large for a settings file"
         # Every file that we write has this line; one that was cut off in the middle may lack it.
-        if b"\0" in data or f"[haip-monitor]\nformat={_FORMAT}\n".encode() not in data.replace(b"\r\n", b"\n"):
+        # We write texts only: no serialized object, and no zero byte.
+        if (
+            b"\0" in data
+            or b"@Variant(" in data
+            or f"[haip-monitor]\nformat={_FORMAT}\n".encode() not in data.replace(b"\r\n", b"\n")
+        ):
             return "is damaged or not of this program"
         return ""
 

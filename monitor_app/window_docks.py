@@ -20,13 +20,7 @@ _AREAS: Final = {
     "log": Qt.DockWidgetArea.BottomDockWidgetArea,
     "inspector": Qt.DockWidgetArea.BottomDockWidgetArea,
 }
-_KEYS: Final = {
-    "channels": "Ctrl+Alt+C",
-    "figures": "Ctrl+Alt+G",
-    "control": "Ctrl+Alt+O",
-    "log": "Ctrl+Alt+E",
-    "inspector": "Ctrl+Alt+I",
-}
+_KEYS: Final = {"channels": "F2", "control": "F3", "log": "F4", "inspector": "F7", "figures": "F8"}
 
 
 class Docks:

@@ -20,6 +20,7 @@ from haip_sync.protocol.names import CONTROL_TYPES
 KEPT_MESSAGES: Final = 1_000
 KEPT_S: Final = 300.0
 """HAIP 1.1.2: at least 1,000 messages or five minutes."""
+_ONE_HOLE: Final = (None,)
 
 
 class Resend(NamedTuple):
@@ -38,18 +39,17 @@ class TooOld(NamedTuple):
     """The lowest number that can still be sent again."""
 
 
-class _Kept(NamedTuple):
-    """Frames that went out together."""
+class _Kept:
+    """Frames that went out together. Immutable; `end_bytes`: how many bytes were ever kept, these included."""
 
-    first_seq: int
-    frames: Sequence[Frame | None]
-    at_s: float
-    end_bytes: int
-    """How many bytes were ever kept, these included."""
+    __slots__ = ("at_s", "end_bytes", "first_seq", "frames", "next_seq")
 
-    @property
-    def next_seq(self) -> int:
-        return self.first_seq + len(self.frames)
+    def __init__(self, first_seq: int, frames: Sequence[Frame | None], at_s: float, end_bytes: int) -> None:
+        self.first_seq = first_seq
+        self.next_seq = first_seq + len(frames)
+        self.frames = frames
+        self.at_s = at_s
+        self.end_bytes = end_bytes
 
 
 class ReplayWindow:
@@ -67,23 +67,28 @@ class ReplayWindow:
     def keep(self, frames: Sequence[Frame], first_seq: int, now_s: float, *, acknowledged: int = 0) -> None:
         """Remember frames that have their place in the write order, the first of them under `first_seq`. Twice is once.
 
-        `acknowledged`: the highest number that the peer has. Of control frames only the number is kept. The latest frames are
-        kept whatever their size.
+        `acknowledged`: the highest number that the peer has. Of a control frame, which comes alone, only the number is kept. The
+        latest frames are kept whatever their size.
         """
         kept = self._kept
-        if kept and first_seq < kept[-1].next_seq:
+        last = kept[-1] if kept else None
+        if last is not None and first_seq < last.next_seq:
             return
-        if kept and first_seq > kept[-1].next_seq:
+        if last is not None and first_seq > last.next_seq:
             kept.clear()  # what lies between was never put in: nothing before it can be sent in full
-        size = sum(frame.size(seq, 0) + len(frame.binary or b"") for seq, frame in enumerate(frames, first_seq))
-        only_data = [None if frame.type in CONTROL_TYPES else frame for frame in frames]
-        kept.append(_Kept(first_seq, only_data, now_s, size + (kept[-1].end_bytes if kept else 0)))
-        self._next_seq = kept[-1].next_seq
-        while len(kept) > 1 and self._may_go(kept[0], now_s, acknowledged):
+        size = 0
+        for seq, frame in enumerate(frames, first_seq):
+            size += frame.size(seq, 0) + len(frame.binary or b"")
+        stored = _ONE_HOLE if frames[0].type in CONTROL_TYPES else frames
+        latest = _Kept(first_seq, stored, now_s, size if last is None else last.end_bytes + size)
+        kept.append(latest)
+        self._next_seq = latest.next_seq
+        while self._may_go(kept[0], latest, now_s, acknowledged):
             kept.popleft()
 
-    def _may_go(self, oldest: _Kept, now_s: float, acknowledged: int) -> bool:
-        latest = self._kept[-1]
+    def _may_go(self, oldest: _Kept, latest: _Kept, now_s: float, acknowledged: int) -> bool:
+        if latest is oldest:
+            return False
         if latest.end_bytes - oldest.end_bytes >= self._max_bytes:
             return True
         is_spare = latest.next_seq - oldest.next_seq >= KEPT_MESSAGES

@@ -119,8 +119,8 @@ class InboundSequence(Generic[T]):
 
     @property
     def next_due_s(self) -> float:
-        """When to call `due`; infinite while nothing is missing."""
-        return self._gaps.next_due_s
+        """When to call `due`; infinite while nothing is missing, and while the peer's HAI may still say that it will come."""
+        return math.inf if self._awaits_hello else self._gaps.next_due_s
 
     @property
     def _contiguous(self) -> int:
@@ -128,6 +128,18 @@ class InboundSequence(Generic[T]):
         return self._top if gap is None else gap.numbers.first - 1
 
     # ---- What comes ----------------------------------------------------------------------------------------------------------
+
+    def follows(self, seq: str, frame_id: str) -> bool:
+        """Take a frame in that simply follows its predecessor, nothing being missing: nearly all do. Return whether it does."""
+        number = self._top + 1
+        if seq != str(number) or not self._top or self._gaps or self._awaits_hello or not self.active or number > MOST_SEQ:
+            return False
+        self._top = number
+        self._leaps = 0
+        self._ids[number] = frame_id
+        if len(self._ids) > _REMEMBERED:
+            self._ids.popitem(last=False)
+        return True
 
     def observe(self, arrival: Arrival[T], now_s: float) -> Seen[T]:
         """Take a frame in."""
@@ -218,7 +230,7 @@ class InboundSequence(Generic[T]):
 
         `may_request`: the peer can be asked to send again; if not, a gap waits half as long.
         """
-        due = self._gaps.due(now_s)
+        due = [] if self._awaits_hello else self._gaps.due(now_s)
         to_request = tuple(gap for gap in due if may_request and not gap.is_requested)
         for gap in to_request:
             self._gaps.requested(gap, now_s)
@@ -275,6 +287,10 @@ class InboundSequence(Generic[T]):
         for early in self._early:
             self._gaps.fill(early, now_s)
         return ended
+
+    def end(self) -> Seen[T]:
+        """Give up whatever is missing: no other line will follow."""
+        return self._close_gaps()
 
     def _go_back(self) -> None:
         """Forget what has come above the first gap."""

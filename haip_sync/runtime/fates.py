@@ -45,6 +45,10 @@ class Fates:
         channels = {fate.channel for fate in self._by_frame.values()}
         return channels.pop() if len(channels) == 1 else None
 
+    def unknown(self) -> int:
+        """Return of how many sends the peer has not said that it has them."""
+        return sum(fate.outcome == "sent" for _, fate in self._unacknowledged)
+
     def lose(self, unsent: Collection[Fate] = ()) -> list[tuple[int, Fate]]:
         """Note that nobody will know whether the peer has what was not acknowledged; return those sends, by their last seq.
 
@@ -53,4 +57,5 @@ class Fates:
         lost = [(seq, fate) for seq, fate in self._unacknowledged if fate.outcome == "sent" and fate not in unsent]
         for _, fate in lost:
             fate.outcome = "indeterminate"
+        self._unacknowledged.clear()
         return lost

@@ -10,6 +10,7 @@ import atexit
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from haip_sync.flow.forking import Home
@@ -53,6 +54,20 @@ def arrived(stayer: Stayer) -> None:
 def left(stayer: Stayer) -> None:
     """Note that its threads end: its service thread's last word."""
     _stayers.pop(stayer, None)
+
+
+def unsent_text(name: str, left: Mapping[str, int], unknown: int) -> str | None:
+    """Return what is to be told of a client; None: nothing was lost.
+
+    `left`: how many messages were queued and not admitted, by channel; `unknown`: of how many nobody knows what became of them.
+    """
+    where = ", ".join(f"{count} on {channel}" for channel, count in left.items())
+    unsent = [f"{sum(left.values())} queued messages were not sent ({where})"] if left else []
+    if unknown:
+        unsent.append(f"of {unknown} {'more ' if left else ''}messages nobody knows whether the peer has them")
+    if not unsent:
+        return None
+    return f"{name} was still open when the program ended: {', and '.join(unsent)}. Close clients before that"
 
 
 def leave_all() -> None:

@@ -13,6 +13,7 @@ from haip_sync.flow.forking import Home
 from haip_sync.flow.parking import Condition
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.exchanges import Exchanges
+from haip_sync.runtime.leaving import unsent_text
 from haip_sync.runtime.line import Line
 from haip_sync.runtime.link import Link, close_frame
 from haip_sync.runtime.peer_log import PeerLog
@@ -282,21 +283,18 @@ class Life:
                 return None
             self._closing = self._is_leaving = True
             left = self.rooms.turnstile.leave(ConnectionClosedError("the program ended"))
-            unwritten = self.rooms.outgoing.queued_messages()
-        where = ", ".join(f"{count} on {channel}" for channel, count in left.items())
-        unsent = [f"{sum(left.values())} queued messages were not sent ({where})"] if left else []
-        if unwritten:
-            unsent.append(f"of {unwritten} more nobody knows whether the peer has them: it does not read")
-        if not unsent:
-            return None
-        what = ", and ".join(unsent)
-        return f"{self._settings.name} was still open when the program ended: {what}. Close clients before that"
+            unknown = self.rooms.outgoing.queued_messages()
+            if not self.link.stands and self.rooms.session.peer_sequences:  # what was written may have been lost on the way
+                unknown = self.rooms.outgoing.fates.unknown()
+        return unsent_text(self._settings.name, left, unknown)
 
     def leave(self, deadline_s: float) -> None:
         """Say goodbye, and let listeners and callbacks hear what waits for them, until `deadline_s`. After `give_up_queue`."""
         if self._is_leaving:
             if self.link.stands:
                 self._say_goodbye(deadline_s)
+            with self._lock:
+                self.rooms.outgoing.abandon(ConnectionClosedError("the program ended"), in_good_order=True)
             self.rooms.dispatcher.finish()
             self.rooms.dispatcher.join(max(0.0, deadline_s - self._clock()))
 

@@ -24,7 +24,7 @@ ROOM_BYTES: Final = 256 << 10
 
 
 class Entry:
-    """Frames that go out together, with the numbers they were given. Immutable once committed.
+    """Frames that go out together, with the numbers they were given.
 
     Attributes:
         frames: HAIP frames in order; empty for `raw`.
@@ -83,7 +83,7 @@ class Entry:
         self.stage: tuple[TransactionState, Stage] | None = None
         self.repeats: Entry | None = None
         self.is_again = False
-        self.is_whole = False
+        self.is_whole = True
         self.is_taken = False
         self.is_written = False
         self.failure: HAIPError | None = None
@@ -274,14 +274,24 @@ class Outgoing:
         without = [resend._replace(frame=None) if resend.frame and resend.frame.in_transaction else resend for resend in again]
         return [(resend, origins.get(resend.seq)) for resend in without]
 
-    def give_up_earlier(self, what: str, failure: HAIPError) -> list[tuple[int, Fate]]:
-        """Give up what earlier lines may not have brought over; return the sends of which nobody knows, by their last seq."""
-        unsent = [entry.fate for entry in self._suspended if entry.fate is not None and entry.is_unsent]
-        lost = self._fates.lose(unsent)
+    def give_up_earlier(self, failure: HAIPError) -> tuple[list[tuple[int, Fate]], list[Entry]]:
+        """Give up what earlier lines may not have brought over, and may have.
+
+        Return the sends of which nobody knows whether the peer has them, by their last seq; and those of which nothing has left.
+        """
+        unsent = [entry for entry in self._suspended if entry.is_unsent]
+        lost = self._fates.lose([entry.fate for entry in unsent if entry.fate is not None])
         for entry in self._suspended:
-            entry.give_up(what, failure)
+            if not entry.is_unsent:
+                entry.give_up("the line broke", failure)
         self._suspended.clear()
-        return lost
+        return lost, unsent
+
+    def plan_anew(self, unsent: Entry) -> Entry:
+        """Return what a send of which nothing has left would be if it were committed now, under new numbers. Changes nothing."""
+        entry = self.plan(unsent.frames)
+        entry.fate, entry.repeats = unsent.fate, unsent
+        return entry
 
     @property
     def fates(self) -> Fates:

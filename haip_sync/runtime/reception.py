@@ -157,6 +157,12 @@ class Reception:
             rooms.turnstile.mend()
             self._apply_all(rooms.session.due(self._clock()))
 
+    def let_out(self) -> None:
+        """Hand out what waits for frames that will not come any more: the last line is over. Reader thread, without the lock."""
+        with self._rooms.parking.lock:
+            self._rooms.turnstile.mend()
+            self._apply_all(self._rooms.session.end())
+
     def _apply_all(self, all_received: list[Received]) -> None:
         """Carry out what frames come to, in order. Requires the lock."""
         rooms = self._rooms

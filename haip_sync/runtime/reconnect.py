@@ -74,8 +74,8 @@ class Lines:
 
     def run(self, link: Link, line: Line, timeout_s: float) -> None:
         """Read `line`, and those that follow it, to the last one's end. `timeout_s`: what each attempt to connect may take."""
-        how = link.read(line, self._reception)
         try:
+            how = link.read(line, self._reception)
             while self._goes_on(link, how):
                 self._host.break_off(how)
                 if not self._host.leave_line(link):
@@ -84,10 +84,10 @@ class Lines:
                 if found is None:
                     return
                 link, how = found
-        except Exception as exc:
+        except BaseException as exc:  # SystemExit too, from a function for `auth`: nobody else would tell of the end
             log.exception("the reader failed")
             how = LineEnd(ConnectionClosedError(f"the connection was ended by an error in haip_sync: {exc!r}"))
-        self._host.end(how.failure, code=how.code)
+        self._end(how.failure, how.code)
 
     def _goes_on(self, link: Link, how: LineEnd) -> bool:
         return self._settings.reconnect.enabled and link.is_greeted and how.may_mend and not self._host.is_closing
@@ -108,8 +108,15 @@ class Lines:
             refusals = refusals + 1 if isinstance(last.failure, AuthError) else 0
             if not last.may_mend or (refusals and not self._may_ask_again(refusals)):
                 break
-        self._host.end(_given_up(lost.failure, last.failure, backoff.attempts))
+        self._end(_given_up(lost.failure, last.failure, backoff.attempts))
         return None
+
+    def _end(self, failure: HAIPError, code: int | None = None) -> None:
+        """Have the connection end; what was held for want of what will not come any more is handed out before."""
+        try:
+            self._reception.let_out()
+        finally:
+            self._host.end(failure, code=code)
 
     def _may_ask_again(self, refusals: int) -> bool:
         return callable(self._settings.route.auth) and refusals < _MOST_REFUSALS

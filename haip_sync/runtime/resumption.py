@@ -58,11 +58,34 @@ class Resumption:
 
     def _give_up(self, failure: HAIPError) -> None:
         """Report message by message what the peer may or may not have."""
-        for seq, fate in self._rooms.outgoing.give_up_earlier("the line broke", failure):
+        lost, unsent = self._rooms.outgoing.give_up_earlier(failure)
+        for entry in unsent:
+            if not self._send_anew(entry):
+                entry.give_up("the line broke", failure)
+        for seq, fate in lost:
             named = f"{fate.message_id or 'a message'} on {fate.channel}"
             self._log(f"{named} was sent before the line broke, and whether the peer has it is not known")
             event = SendUnconfirmed(time_s=time.monotonic(), channel=fate.channel, message_id=fate.message_id, seq=seq)
             self._rooms.put(event)
+
+    def _send_anew(self, unsent: Entry) -> bool:
+        """Commit a send of which nothing has left under new numbers, where it could go at once; return whether it could."""
+        rooms, channel = self._rooms, unsent.frames[0].channel
+        gate = rooms.turnstile.gate(channel)
+        is_welcome = all(rooms.session.accepts(frame.type) and not frame.in_transaction for frame in unsent.frames)
+        if not is_welcome or gate.paused_by_us:
+            return False
+        entry = rooms.outgoing.plan_anew(unsent)
+        costs = [
+            Cost(rooms.session.message_cost(frame.type), frame.cost(seq, entry.ack))
+            for seq, frame in enumerate(entry.frames, entry.first_seq)
+        ]
+        cost = Cost(sum(one.messages for one in costs), sum(one.byte_credits for one in costs))
+        if not gate.ledger.covers(cost):
+            return False
+        unsent.first_seq = entry.first_seq  # what its sender is told
+        rooms.turnstile.repeat(channel, entry, cost)
+        return True
 
     def forget_theirs(self, failure: HAIPError) -> None:
         """Tell calls, runs and half-read texts that the peer says nothing more of them."""

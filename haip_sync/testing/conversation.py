@@ -62,6 +62,8 @@ class Conversation:
         self.peer_id: str | None = None
         self.sequence: Sequence[Arrival] = Sequence()
         self.resumed = False
+        # The number of a resuming client's HAI: what is below it is said again.
+        self._hai_seq = 0
         self._claim = claim
         self.archive = Archive(settings.keep_received)
         self.desk = CreditDesk(settings.initial, policy, by_channel)
@@ -207,7 +209,7 @@ class Conversation:
         lasting = None if self._claim is None else self._claim(session_id, wants=wants)
         if lasting is None or lasting.sequence.ack is None:
             return None
-        self.resumed, self.sequence = True, lasting.sequence
+        self.resumed, self.sequence, self._hai_seq = True, lasting.sequence, seq
         self.sequence.go_on(seq)
         self._postbox.go_on(lasting.sequence, lasting.sent)
         self.archive.go_on(lasting.archive)
@@ -253,7 +255,9 @@ class Conversation:
             bin_len=envelope.bin_len,
             frame_bytes=arrival.frame_bytes,
         )
-        if not ledger.take(cost):
+        if int(envelope.seq) < self._hai_seq:
+            ledger.from_client.lose(cost)  # said again: it waits for no credit, and takes what there is
+        elif not ledger.take(cost):
             self._refuse(arrival, ledger, cost)
             return
         # A type that we do not take was sent and paid for all the same; otherwise the two ledgers would part.

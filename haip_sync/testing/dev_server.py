@@ -105,7 +105,8 @@ class DevServer(ServerCommands):
         quirks: How it differs from the specification, `Quirks.published()` for instance; None: not at all.
         resumes: Whether a client that comes back and names `last_rx_seq` goes on where its last connection stopped: our HAI says
             what we have, and what the client lacks is said again, within its new credit; its numbers and ours run on, texts under
-            way too. If not, it is answered with RESUME_FAILED and begins anew.
+            way too. What the client says again takes of its credit what there is, and is no breach. If not, it is answered with
+            RESUME_FAILED and begins anew.
         resume_lifetime: For how many seconds after the end of a connection that can be.
         replay_frames: How many of our latest frames are kept to be said again; what is asked for beyond is REPLAY_TOO_OLD.
         clock: What policies and scripts go by; a `ManualClock` makes them testable without waiting.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from haip_sync import HAIPClient, HAIPError, PendingSend
-from monitor_app.model.strategy_plan import StrategyPlan
+from monitor_app.model.strategy_plan import build_strategy
 from monitor_app.model.units import format_credit, format_messages
 
 _MOST_TESTS: Final = 1_000
@@ -81,12 +81,12 @@ class ClientCommands:
 
         self._command(channel, "clear queue", clear)
 
-    def use_strategy(self, plan: StrategyPlan) -> None:
+    def use_strategy(self, strategy: str, settings: Mapping[str, int | float]) -> None:
         """Let a strategy ask for credit."""
 
         def use(client: HAIPClient) -> str:
-            client.set_strategy(plan.build())
-            return f"{plan} is in use on every channel"
+            client.set_strategy(build_strategy(strategy, settings))
+            return f"{strategy} is in use on every channel"
 
         self._command(None, "strategy", use)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -37,7 +37,6 @@ from monitor_app.model.event_buffer import EventBuffer
 from monitor_app.model.failures import complaint_of, failure_of, failure_of_loss
 from monitor_app.model.queue_book import QUEUE_EVENTS, QueueBook
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
-from monitor_app.model.strategy_plan import StrategyPlan
 
 CONNECT_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 1.0
@@ -148,6 +147,10 @@ class ClientSource:
         self._was_connected = self._was_connected or state.connected
         return state
 
+    def take_past(self) -> Sequence[tuple[float, ConnectionState]]:
+        """Return nothing: a client remembers no past."""
+        return ()
+
     def drain(self, limit: int) -> Drained:
         """Take at most `limit` events out of the buffer."""
         drained = self._buffer.drain(limit)
@@ -204,17 +207,21 @@ class ClientSource:
         """Queue `text`: it waits for credit in line like anybody, and is taken back when the window closes first."""
         self._commands.send_test_message(channel, text)
 
-    def clear_queue(self, channel: str) -> None:
+    def clear_queue(self, channel: str, reason: str | None) -> None:
         """Take back what is queued in `channel`."""
+        del reason  # the audit trail has it
         self._commands.clear_queue(channel)
 
-    def use_strategy(self, plan: StrategyPlan) -> None:
+    def use_strategy(self, strategy: str, settings: Mapping[str, int | float], reason: str | None) -> None:
         """Let a strategy ask for credit."""
-        self._commands.use_strategy(plan)
+        del reason  # the audit trail has it
+        self._commands.use_strategy(strategy, settings)
 
     def queued(self, channel: str) -> Sequence[QueuedMessage]:
         """Return what is known of the messages in the queue of `channel`."""
-        return self._book.of(channel)
+        state = self.snapshot()
+        count = state.channels[channel].queued if state is not None and channel in state.channels else 0
+        return self._book.of(channel, count)
 
     def watch_messages(self, *, wanted: bool) -> None:
         """Listen to single messages, received and sent, or no longer; another client is listened to in the same way."""
@@ -235,10 +242,6 @@ class ClientSource:
             _close(left)
         for thread in self._threads:
             thread.join(CLOSE_TIMEOUT_S)
-
-    def note(self, action: str, result: str, *, ok: bool) -> None:
-        """Put a notice of somebody else's into the stream of notices. From any thread."""
-        self.note_result(None, action, result, ok=ok)
 
     def _follow(self, client: HAIPClient) -> None:
         self._buffer, self._book = EventBuffer(), QueueBook()

@@ -61,21 +61,30 @@ class Commands:
     def clear_queue(self, channel: str, reason: str | None, *, messages: int, byte_count: int) -> None:
         """Take back what is queued in `channel`; `messages` and `byte_count` are what the operator saw when confirming."""
         details = f"{format_messages(messages)}, {format_bytes(byte_count)}"
-        self._do("clear queue", channel, lambda: self._source.clear_queue(channel), details=details, reason=reason)
+        self._do("clear queue", channel, lambda: self._source.clear_queue(channel, reason), details=details, reason=reason)
 
     def use_strategy(self, plan: StrategyPlan) -> None:
         """Let a strategy ask for credit, on every channel of the connection."""
-        self._do("strategy", None, lambda: self._source.use_strategy(plan), details=str(plan))
+        self._do("strategy", None, lambda: self._source.use_strategy(plan.name, plan.settings(), None), details=str(plan))
 
     def connect_to(self, url: str, token: str | None) -> None:
         """Connect the monitor's own client elsewhere. That steers nobody, so it is allowed in read-only mode too."""
+        if not self._may_connect:
+            return
         self._audit.begin("connect", None, details=f"to {without_secrets(url)}")
         self._source.connect_to(url, token)
 
     def reconnect(self) -> None:
         """Try the last address again."""
+        if not self._may_connect:
+            return
         self._audit.begin("connect", None, details=f"again to {self._source.address}")
         self._source.reconnect()
+
+    @property
+    def _may_connect(self) -> bool:
+        """Whether the source will answer: one that is at it already, or never does, ignores the call."""
+        return self._source.can_reconnect and not self._source.connecting
 
     def take_refusals(self) -> Sequence[tuple[Notice, AuditEntry]]:
         """Take what was refused here since the last call: a notice for the log, and the entry that it answers."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -61,7 +61,7 @@ class Tone(Enum):
     PLAIN = "plain"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LogRow:
     """One line of the log."""
 
@@ -110,25 +110,18 @@ class EventLog:
 
 def row_of_event(event: Event) -> LogRow | None:
     """Return the row that stands for `event`; None for events that the log leaves out."""
-    if isinstance(event, Message):
-        return None if event.type in _TOLD_OTHERWISE else _received(event)
-    row = _row(event)
-    return None if row is None else replace(row, detail=event)
-
-
-def _row(event: Event) -> LogRow | None:
     match event:
+        case Message() | SendAdmitted():
+            return _row_of_message(event)
         case CreditGranted():
-            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", _granted(event), Tone.RECEIVED)
+            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", _granted(event), Tone.RECEIVED, event)
         case CreditRequested(gives_back=False):
             asked = format_credit(event.add_messages, event.add_bytes)
-            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", f"our request: {asked}", Tone.OURS)
+            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", f"our request: {asked}", Tone.OURS, event)
         case ChannelPaused():
             return _paused(event)
         case ChannelResumed():
             return _resumed(event)
-        case SendAdmitted():
-            return LogRow(event.time_s, event.channel, event.event_type, _admitted(event), Tone.SENT)
         case _:
             return _row_of_connection_event(event)
 
@@ -138,26 +131,26 @@ def _row_of_connection_event(event: Event) -> LogRow | None:
         case Connected() | Disconnected() | Reconnecting():
             return _row_of_line(event)
         case HandshakeCompleted():
-            return LogRow(event.time_s, None, "HAI", _handshake(event), Tone.GOOD)
+            return LogRow(event.time_s, None, "HAI", _handshake(event), Tone.GOOD, event)
         case ErrorReported():
             text = f"{'from the peer' if event.reported_by == 'peer' else 'found here'}: {event.message}"
-            return LogRow(event.time_s, event.channel, event.code, text, Tone.TROUBLE)
+            return LogRow(event.time_s, event.channel, event.code, text, Tone.TROUBLE, event)
         case WarningRaised():
             kind = "STALLED" if isinstance(event, ChannelStalled) else "WARNING"
-            return LogRow(event.time_s, event.channel, kind, event.text, Tone.TROUBLE)
+            return LogRow(event.time_s, event.channel, kind, event.text, Tone.TROUBLE, event)
         case _:
             return None
 
 
 def _row_of_line(event: Connected | Disconnected | Reconnecting) -> LogRow:
     if isinstance(event, Connected):
-        return LogRow(event.time_s, None, "CONNECT", f"connected to {event.address}", Tone.PLAIN)
+        return LogRow(event.time_s, None, "CONNECT", f"connected to {event.address}", Tone.PLAIN, event)
     if isinstance(event, Reconnecting):
         text = f"attempt {event.attempt} in {format_duration(event.delay_s)}: {event.reason}"
-        return LogRow(event.time_s, None, "RECONNECT", text, Tone.TROUBLE)
+        return LogRow(event.time_s, None, "RECONNECT", text, Tone.TROUBLE, event)
     tone = Tone.PLAIN if event.in_good_order else Tone.TROUBLE
     code = "" if event.code is None or str(event.code) in event.reason else f" (code {event.code})"
-    return LogRow(event.time_s, None, "DISCONNECT", f"{event.reason}{code}", tone)
+    return LogRow(event.time_s, None, "DISCONNECT", f"{event.reason}{code}", tone, event)
 
 
 def _granted(event: CreditGranted) -> str:
@@ -173,14 +166,14 @@ def _paused(event: ChannelPaused) -> LogRow:
     told = "" if event.peer_told else "; the peer does not accept PAUSE_CHANNEL and was not told"
     text = f"paused by {'us' if by_us else 'the peer'}{reason}{told}"
     tone = Tone.PAUSE_BY_US if by_us else Tone.PAUSE_BY_PEER
-    return LogRow(event.time_s, event.channel, "PAUSE_CHANNEL", text, tone)
+    return LogRow(event.time_s, event.channel, "PAUSE_CHANNEL", text, tone, event)
 
 
 def _resumed(event: ChannelResumed) -> LogRow:
     by_us = event.by == "us"
     still = f"; {'the peer' if by_us else 'our pause'} still holds it" if event.still_paused else ""
     text = f"resumed by {'us' if by_us else 'the peer'}{still}"
-    return LogRow(event.time_s, event.channel, "RESUME_CHANNEL", text, Tone.OURS if by_us else Tone.RECEIVED)
+    return LogRow(event.time_s, event.channel, "RESUME_CHANNEL", text, Tone.OURS if by_us else Tone.RECEIVED, event)
 
 
 def _handshake(event: HandshakeCompleted) -> str:
@@ -189,18 +182,22 @@ def _handshake(event: HandshakeCompleted) -> str:
     return f"HAIP {event.haip_version}, dialect {event.dialect}, {session}; {first}"
 
 
-def _received(event: Message) -> LogRow:
-    """Return the row of a message. It keeps what is worth showing of the payload, and not the payload."""
+def _row_of_message(event: Message | SendAdmitted) -> LogRow | None:
+    """Return the row of one message. It keeps what is worth showing of the payload, and not the payload."""
+    if isinstance(event, SendAdmitted):
+        return LogRow(event.time_s, event.channel, event.event_type, _admitted(event), Tone.SENT, event)
+    if event.type in _TOLD_OTHERWISE:
+        return None
     detail = {"event": "Message", **cut(msgspec.structs.asdict(event))}
     text = event.payload if isinstance(event.payload, str) else msgspec.json.encode(detail["payload"]).decode()
     return LogRow(event.time_s, event.channel, event.type, one_line(text, _PREVIEW), Tone.RECEIVED, detail)
 
 
 def _admitted(event: SendAdmitted) -> str:
-    of_what = f" of {event.message_id}" if event.message_id else ""
+    of_what = f"; id {event.message_id}" if event.message_id else ""
     frames = "1 frame" if event.frames == 1 else f"{format_count(event.frames)} frames"
     waited = f" after {format_duration(event.wait_s)}" if event.wait_s >= _SHORT_WAIT_S else ""
-    return f"sent {frames}{of_what}{waited}; spent {format_messages(event.messages)}, {format_bytes(event.byte_credits)}"
+    return f"sent {frames}{waited}; spent {format_messages(event.messages)}, {format_bytes(event.byte_credits)}{of_what}"
 
 
 def row_of_notice(notice: Notice, entry: AuditEntry | None = None) -> LogRow:

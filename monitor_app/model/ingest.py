@@ -128,6 +128,9 @@ class Ingest:
             self.answered[notice.channel, notice.action] = notice
 
     def _take_snapshot(self, snapshot: ConnectionState, now_s: float) -> None:
+        if self.connection is None:
+            for time_s, past in self.source.take_past():
+                self.history.append(time_s, past)
         self.connection = snapshot
         self.history.append(now_s, snapshot)
         for name in in_order(snapshot.channels):

@@ -12,7 +12,7 @@ from monitor_app.model.event_log import EventLog, LogRow
 
 BUDGET_S: Final = 0.006
 """How long one look may take."""
-_SLICE: Final = 2_000
+_SLICE: Final = 1_000
 
 
 @dataclass(frozen=True)

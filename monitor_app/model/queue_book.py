@@ -37,7 +37,13 @@ class QueueBook:
         if len(known) < MOST_KNOWN:
             known[event.message_id] = QueuedMessage(event.message_id, event.message_bytes, event.time_s)
 
-    def of(self, channel: str) -> Sequence[QueuedMessage]:
-        """Return what is known to stand in `channel`, oldest first."""
+    def of(self, channel: str, count: int) -> Sequence[QueuedMessage]:
+        """Return what is known of the `count` messages that stand in `channel`, oldest first.
+
+        A busy client may drop the event that one has left; the queue is in order, so the newest are those that stand.
+        """
         with self._lock:
-            return tuple(self._known[channel].values()) if channel in self._known else ()
+            known = self._known[channel]
+            for message_id in list(known)[: max(0, len(known) - count)]:
+                del known[message_id]
+            return tuple(known.values())

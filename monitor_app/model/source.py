@@ -6,12 +6,11 @@ A source is an object with a snapshot, a stream of events and the commands. The 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from haip_sync import ConnectionState, Event
-from monitor_app.model.strategy_plan import StrategyPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +93,9 @@ class Source(Protocol):
     def snapshot(self) -> ConnectionState | None:
         """Return the client at this moment; None while there is no client."""
 
+    def take_past(self) -> Sequence[tuple[float, ConnectionState]]:
+        """Take what was before this source was looked at, where that is remembered: monotonic times, the oldest first. Once."""
+
     def drain(self, limit: int) -> Drained:
         """Take at most `limit` events out of the buffer."""
 
@@ -118,11 +120,14 @@ class Source(Protocol):
     def send_test_message(self, channel: str, text: str) -> None:
         """Send `text`, waiting in line like anybody; the result comes as a notice."""
 
-    def clear_queue(self, channel: str) -> None:
+    def clear_queue(self, channel: str, reason: str | None) -> None:
         """Take back what is queued in `channel` and not admitted; how much that was comes as a notice."""
 
-    def use_strategy(self, plan: StrategyPlan) -> None:
-        """Let a strategy ask for credit from now on, on every channel; the result comes as a notice with channel None."""
+    def use_strategy(self, strategy: str, settings: Mapping[str, int | float], reason: str | None) -> None:
+        """Let a strategy of the library's ask for credit from now on, on every channel, with its settings by their names there.
+
+        The result comes as a notice with channel None.
+        """
 
     def queued(self, channel: str) -> Sequence[QueuedMessage]:
         """Return what is known of the messages in the queue of `channel`, oldest first.

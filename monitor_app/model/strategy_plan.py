@@ -97,21 +97,15 @@ class StrategyPlan:
     name: str
     values: Mapping[str, Number] = field(default_factory=dict)
 
-    def build(self) -> Strategy:
-        """Return a new strategy. Raises `ConfigError` that names the unknown strategy or the setting that cannot be."""
-        made = _CLASSES.get(self.name)
-        if made is None:
-            raise ConfigError(f"there is no strategy {self.name!r}; there are {', '.join(_CLASSES)}")
-        known = {setting.name: setting for setting in kind_of(self.name).settings}
-        strange = sorted(set(self.values) - set(known))
-        if strange:
-            raise ConfigError(f"the strategy {self.name} has no setting {', '.join(strange)}")
-        return made(**{name: _in_bytes(value, known[name]) for name, value in self.values.items()})
+    def settings(self) -> dict[str, Number]:
+        """Return the numbers as the library takes them: in messages, bytes and seconds."""
+        in_kib = {setting.name for setting in kind_of(self.name).settings if setting.unit == "KiB"}
+        return {name: value * KIB if name in in_kib else value for name, value in self.values.items()}
 
     def problem(self) -> str:
         """Return why it cannot be built, in a sentence; empty when it can."""
         try:
-            self.build()
+            build_strategy(self.name, self.settings())
         except ConfigError as error:
             return str(error)
         return ""
@@ -122,13 +116,20 @@ class StrategyPlan:
         return f"{self.name}: {', '.join(said)}".replace(" kib", " KiB") if said else self.name
 
 
+def build_strategy(name: str, settings: Mapping[str, Number]) -> Strategy:
+    """Return a new strategy. Raises `ConfigError` that names the unknown strategy or the setting that cannot be."""
+    made = _CLASSES.get(name)
+    if made is None:
+        raise ConfigError(f"there is no strategy {name!r}; there are {', '.join(_CLASSES)}")
+    strange = sorted(set(settings) - {setting.name for setting in kind_of(name).settings})
+    if strange:
+        raise ConfigError(f"the strategy {name} has no setting {', '.join(strange)}")
+    return made(**settings)
+
+
 def kind_of(name: str) -> StrategyKind:
     """Return the strategy of that name; one without settings for a name that is not known."""
     return next((kind for kind in KINDS if kind.name == name), StrategyKind(name=name, words="", settings=()))
-
-
-def _in_bytes(value: Number, setting: Setting) -> Number:
-    return value * KIB if setting.unit == "KiB" else value
 
 
 def _said(value: Number, setting: Setting) -> str:

@@ -58,6 +58,9 @@ class ControlPanel(QScrollArea):
         self.queue = QueueGroup()
         self.test_message = TestMessageGroup()
         self._why_not = wrapping_label("why-not")
+        self._nothing = wrapping_label("muted")
+        self._nothing.setText("Once there is a connection, its channels can be steered from here.")
+        self._nothing.setContentsMargins(10, 8, 10, 8)
         self._lay_out()
         self._connect_parts()
 
@@ -66,7 +69,7 @@ class ControlPanel(QScrollArea):
         layout = QVBoxLayout(content)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        for part in (self._why_not, self.answer, *self._groups):
+        for part in (self._nothing, self._why_not, self.answer, *self._groups):
             layout.addWidget(part)
         layout.addStretch(1)
         self.setWidget(content)
@@ -104,6 +107,8 @@ class ControlPanel(QScrollArea):
         self._fill_chooser()
         view = self._ingest.channel(self._channel)
         self.answer.refresh(view)
+        self._nothing.setVisible(view is None)
+        self.chooser.setVisible(view is not None)
         for group in self._groups:
             group.setVisible(view is not None)
         why_not = self.why_not()

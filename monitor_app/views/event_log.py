@@ -73,15 +73,16 @@ class EventLogView(RowTable):
 
     @property
     def is_filtered(self) -> bool:
-        """Whether some rows are not shown."""
-        return len(self._model.rows) != len(self._ingest.log.rows)
+        """Whether a filter is chosen."""
+        return self._model.is_filtered
 
     def advance(self) -> None:
         """Go on filtering and take in what is new, for a few milliseconds. Called at every frame."""
-        gone = self._model.refresh()
+        gone, came = self._model.refresh()
         bar = self.verticalScrollBar()
         if self.follow.isChecked():
-            self.scrollToBottom()
+            if gone or came:
+                self.scrollToBottom()
         elif gone:  # what somebody reads stays under the eye
             bar.setValue(bar.value() - gone)
 
@@ -96,6 +97,11 @@ class EventLogView(RowTable):
         """Show only rows of `channel`; those of another if it is filtered already: of all."""
         current = self.channel_filter.currentText()
         self.channel_filter.setCurrentText(_ALL if current == channel else channel)
+
+    @Slot(bool)
+    def let_follow(self, follows: bool) -> None:
+        """Keep the newest row in view from now on, or no longer."""
+        self.follow.setChecked(follows)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Stop following when the keys go back, and follow again at the end."""

@@ -9,7 +9,7 @@ from PySide6.QtGui import QFont
 
 from monitor_app.model.clock import Clock
 from monitor_app.model.event_log import EventLog, LogRow, Tone
-from monitor_app.model.log_filter import FilteredLog, RowFilter
+from monitor_app.model.log_filter import EVERYTHING, FilteredLog, RowFilter
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 
@@ -36,6 +36,11 @@ class LogModel(QAbstractTableModel):
         return self._found.rows
 
     @property
+    def is_filtered(self) -> bool:
+        """Whether a filter is chosen."""
+        return self._found.chosen != EVERYTHING
+
+    @property
     def behind(self) -> int:
         """How many rows of the log the filter has not come to yet."""
         return self._found.behind
@@ -49,8 +54,8 @@ class LogModel(QAbstractTableModel):
         self.endResetModel()
         self.refresh()
 
-    def refresh(self) -> int:
-        """Take in what the log gained and lost, for a few milliseconds; return how many rows went from the front."""
+    def refresh(self) -> tuple[int, int]:
+        """Take in what the log gained and lost, for a few milliseconds; return how many rows went, and how many came."""
         found = self._found.look()
         if found.gone:
             self.beginRemoveRows(QModelIndex(), 0, found.gone - 1)
@@ -61,7 +66,7 @@ class LogModel(QAbstractTableModel):
             self.beginInsertRows(QModelIndex(), count, count + len(found.new) - 1)
             self._found.take_new(found)
             self.endInsertRows()
-        return found.gone
+        return found.gone, len(found.new)
 
     def say_count(self, words: str) -> None:
         """Show `words` in the heading of the last column, which has the room."""

@@ -65,6 +65,18 @@ class LogPanel(QStackedWidget):
         self.events.advance()
 
     @property
+    def commands(self) -> dict[str, Callable[..., None]]:
+        """What the commands of the Log menu do here, by their names."""
+        return {
+            "export": self.open_export,
+            "follow": self.events.let_follow,
+            "messages": self.watch_messages,
+            "show_events": self.show_events,
+            "show_audit": self.show_audit,
+            "copy_rows": self.copy_rows,
+        }
+
+    @property
     def pages(self) -> tuple[QWidget, QWidget]:
         """Both pages."""
         return self.events, self.audit

@@ -88,16 +88,22 @@ def grow(dialog: QDialog) -> None:
 
 def set_tone(widget: QLabel, tone: str) -> None:
     """Give a label another tone. A style sheet looks at properties only when it is told to."""
-    if widget.property("tone") != tone:
-        widget.setProperty("tone", tone)
-        widget.style().unpolish(widget)
-        widget.style().polish(widget)
+    _set(widget, "tone", tone)
 
 
 def set_role(widget: QWidget, role: str) -> None:
     """Give a frame another role of the style sheet."""
-    if widget.property("role") != role:
-        widget.setProperty("role", role)
+    _set(widget, "role", role)
+
+
+def set_look(widget: QWidget, look: str) -> None:
+    """Give a button another look of the style sheet."""
+    _set(widget, "look", look)
+
+
+def _set(widget: QWidget, name: str, value: str) -> None:
+    if widget.property(name) != value:
+        widget.setProperty(name, value)
         widget.style().unpolish(widget)
         widget.style().polish(widget)
 

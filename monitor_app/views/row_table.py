@@ -12,11 +12,10 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 from monitor_app.views import signs
 
 ROW_HEIGHT: Final = 20
-_KEYS_OF_THE_WINDOW: Final = frozenset({Qt.Key.Key_Space, Qt.Key.Key_L, Qt.Key.Key_P, Qt.Key.Key_Question})
 
 
 class RowTable(QTableView):
-    """A table of rows of one height, which are chosen and copied whole. Single keys of the window pass through it."""
+    """A table of rows of one height, which are chosen and copied whole."""
 
     def __init__(self, name: str, widths: Sequence[int]) -> None:
         super().__init__()
@@ -57,10 +56,8 @@ class RowTable(QTableView):
         return len(lines)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Copy, and leave the window's own keys to the window."""
+        """Copy whole rows, and not the one cell that Qt would take."""
         if event.matches(QKeySequence.StandardKey.Copy):
             self.copy_rows()
-        elif event.key() in _KEYS_OF_THE_WINDOW and not event.modifiers() & ~Qt.KeyboardModifier.ShiftModifier:
-            event.ignore()
         else:
             super().keyPressEvent(event)

@@ -42,6 +42,7 @@ class StrategyGroup(Group):
         self._result = wrapping_label("small")
         self._grid_host: QWidget | None = None
         self._why_not = ""
+        self._asked = ""
         self._lay_out()
         self._on_kind_changed()
         self.chooser.currentIndexChanged.connect(self._on_kind_changed)
@@ -67,7 +68,7 @@ class StrategyGroup(Group):
         """Show which strategy was put to use last, and whether another can be."""
         self._why_not = why_not
         self._validate()
-        in_use = last.result.split(":")[0].split(" ")[0] if last is not None and last.ok else ""
+        in_use = self._asked if last is not None and last.ok else ""
         self.detail.setText(f"{in_use}, every channel" if in_use else "as the client was made")
         if last is not None and not self.plan().problem():
             self._say(last.result, "small" if last.ok else "bad")
@@ -115,6 +116,7 @@ class StrategyGroup(Group):
 
     @Slot()
     def _on_apply(self) -> None:
+        self._asked = self._kind_name()
         self.applied.emit(self.plan())
 
 

@@ -13,11 +13,14 @@ from monitor_app.model.servers import Server
 from monitor_app.model.source import Failure
 from monitor_app.theme import Theme
 from monitor_app.views import signs
-from monitor_app.views.parts import button, label, wrapping_label
+from monitor_app.views.parts import button, label, set_look, wrapping_label
 
 _NOTHING_YET = Failure(
     title="Nothing to watch yet",
-    text="Connect to a server, by its address and, if it asks for one, a token: File, Connect… (Ctrl+N).",
+    text=(
+        "Connect to a server, by its address and, if it asks for one, a token: File, Connect… (Ctrl+N). "
+        "Or look at a script of yours that is running: File, Attach to a script… (Ctrl+O)."
+    ),
 )
 _MOST_SERVERS = 6
 
@@ -65,6 +68,7 @@ class _Notice(QFrame):
         self.text.setText(shown.text)
         self.retry.setVisible(source.can_reconnect and source.failure is not None)
         self.connect_button.setVisible(source.can_reconnect and not source.connecting)
+        set_look(self.connect_button, "" if source.failure is not None else "main")
         colours = self._theme.colours
         tries = source.connecting or outage is not None
         sign, colour = (signs.TURN if outage else signs.BUSY, colours.low) if tries else (signs.TROUBLE, colours.starved)
@@ -84,9 +88,11 @@ class TroublePage(_Notice):
 
     Signals:
         server_chosen: Connect to this remembered server; its address.
+        attach_wanted: Look at a script that runs already.
     """
 
     server_chosen = Signal(str)
+    attach_wanted = Signal()
 
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
         super().__init__(ingest, theme, "page")
@@ -95,6 +101,9 @@ class TroublePage(_Notice):
         buttons.setSpacing(8)
         buttons.addWidget(self.retry)
         buttons.addWidget(self.connect_button)
+        self.attach = button("Attach to a script…", "Attach to a script that is running")
+        self.attach.clicked.connect(self.attach_wanted)
+        buttons.addWidget(self.attach)
         buttons.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(56, 56, 56, 24)

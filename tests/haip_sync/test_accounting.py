@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from support.lines import ONE_LINE
 from support.scripted_peer import Peer, peer
 from support.turnstiles import PATIENCE_S, until
 
@@ -226,7 +227,7 @@ def test_after_a_loss_the_outcome_is_indeterminate() -> None:
         speaker.hears("MESSAGE_END")
         speaker.connection.socket.close()
 
-    with peer(script) as url, HAIPClient(url) as client:
+    with peer(script) as url, HAIPClient(url, reconnect=ONE_LINE) as client:
         receipt = client.send_text_message("USER", "x", timeout=PATIENCE_S)
         with pytest.raises(ConnectionClosedError):
             client.receive(PATIENCE_S)

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from support.lines import ONE_LINE
 from support.turnstiles import PATIENCE_S, until
 
 import haip_sync
@@ -488,7 +489,7 @@ def test_messages_end_with_a_close_in_good_order(start: Start) -> None:
 
 def test_messages_raise_when_the_line_breaks(start: Start) -> None:
     """messages() raises the first cause after a loss, in every thread that waits."""
-    server, client = start()
+    server, client = start({"reconnect": ONE_LINE})
     with ThreadPoolExecutor(2) as pool:
         reading = [pool.submit(list, client.messages()) for _ in range(2)]
         server.drop(session=server.wait_for_session())
@@ -618,8 +619,8 @@ def test_the_peers_error_is_an_event(start: Start) -> None:
 
 
 def test_a_loss_wakes_every_waiter_with_its_cause(start: Start) -> None:
-    """When the line breaks, whoever waits is told why and that nothing was sent."""
-    server, client = start(policy=Never(), initial_credits=0)
+    """When the last line breaks, whoever waits is told why and that nothing was sent."""
+    server, client = start({"reconnect": ONE_LINE}, policy=Never(), initial_credits=0)
     seen = listen(client, Disconnected)
     with ThreadPoolExecutor(5) as pool:
         waiting = [pool.submit(client.send_text_message, "USER", "x") for _ in range(5)]
@@ -639,7 +640,7 @@ def test_a_loss_wakes_every_waiter_with_its_cause(start: Start) -> None:
 
 def test_a_close_by_the_peer_carries_its_code(start: Start) -> None:
     """The peer's close code is in the event and in what later calls raise."""
-    server, client = start()
+    server, client = start({"reconnect": ONE_LINE})
     seen = listen(client, Disconnected)
     server.drop(session=server.wait_for_session(), code=1011)
     until(lambda: seen)

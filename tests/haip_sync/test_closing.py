@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from support.certificates import client_context, server_context
-from support.closing import Stuck, socket_of, timed
+from support.closing import Stuck, has_descriptor, timed
+from support.lines import ONE_LINE
 from support.scripted_peer import Peer, peer
 from support.turnstiles import PATIENCE_S, until
 
@@ -23,6 +24,7 @@ from haip_sync import (
     HAIPError,
     HAIPTimeout,
     Limits,
+    ReconnectPolicy,
     Strategy,
 )
 from haip_sync.runtime.link import Link
@@ -39,8 +41,12 @@ class Scene:
         context = server_context() if is_secure else None
         server = stack.enter_context(DevServer(initial_credits=10**6, initial_credit_bytes=10**9, ssl_context=context))
         self.proxy = stack.enter_context(FaultProxy(server.url))
-        config = FlowControlConfig(max_credits=10**6, max_credit_bytes=10**9)
-        self.client = HAIPClient(self.proxy.url, flow_control=config, ssl=client_context() if is_secure else None)
+        self.client = HAIPClient(
+            self.proxy.url,
+            flow_control=FlowControlConfig(max_credits=10**6, max_credit_bytes=10**9),
+            reconnect=ReconnectPolicy(initial_delay=0.01),
+            ssl=client_context() if is_secure else None,
+        )
         self.pool = stack.enter_context(ThreadPoolExecutor(8))
         stack.callback(self.client.close, 1.0)
         self.go_on = threading.Event()
@@ -123,9 +129,26 @@ def _waiting_threads(scene: Scene) -> None:
     )
 
 
+def _offline(scene: Scene) -> None:
+    """Have the line broken, nobody there to connect to again, and threads that wait for it."""
+    scene.proxy.refuse()
+    scene.proxy.cut()
+    until(lambda: scene.client.connection_state().phase == "offline")
+    pending = scene.client.enqueue_text_message("USER", "queued")
+    scene.begin(lambda: scene.client.send_text_message("USER", "waits"), pending.result, scene.client.receive)
+
+
+def _hanging_attempt(scene: Scene) -> None:
+    """Have the line broken, and the attempt to connect again hang."""
+    scene.proxy.stall()
+    scene.proxy.cut()
+    scene.proxy.wait_for_connection(2)
+    scene.begin(lambda: scene.client.send_text_message("USER", "waits"))
+
+
 SCENES = {
     scene.__name__.strip("_"): scene
-    for scene in (_nothing, _mute, _does_not_read, _stuck_listener, _stuck_strategy, _waiting_threads)
+    for scene in (_nothing, _mute, _does_not_read, _stuck_listener, _stuck_strategy, _waiting_threads, _offline, _hanging_attempt)
 }
 
 
@@ -142,13 +165,13 @@ def test_close_is_back_in_time(name: str, is_secure: bool, timeout: float) -> No
             for future in scene.waiting:
                 assert isinstance(future.exception(PATIENCE_S), HAIPError)
             scene.go_on.set()
-            until(lambda: socket_of(scene.client).fileno() == -1)  # noqa: B023 - called here
+            until(lambda: not has_descriptor(scene.client))  # noqa: B023 - called here
         if took.seconds <= timeout + SLACK_S + took.lateness_s:
             return
     pytest.fail(f"close({timeout}) took {took}, and two times before that too long as well")
 
 
-@pytest.mark.parametrize("name", ["mute", "does_not_read", "stuck_listener"])
+@pytest.mark.parametrize("name", ["mute", "does_not_read", "stuck_listener", "hanging_attempt"])
 def test_two_threads_that_close_are_both_back_in_time(name: str) -> None:
     """Each has its own timeout, and keeps it."""
     for _ in range(3):
@@ -183,11 +206,11 @@ def test_a_listener_may_close() -> None:
 def test_a_connection_that_ends_by_itself_gives_its_descriptor_back() -> None:
     """Nobody has to call close for that."""
     with DevServer() as server:
-        client = HAIPClient(server.url)
+        client = HAIPClient(server.url, reconnect=ONE_LINE)
         client.connect(PATIENCE_S)
         server.wait_for_session()
         server.drop()
-        until(lambda: socket_of(client).fileno() == -1)
+        until(lambda: not has_descriptor(client))
         with pytest.raises(ConnectionClosedError):
             client.receive(0)
         client.close()
@@ -218,7 +241,7 @@ def test_a_line_that_is_overrun_is_shut_without_the_lock(shut_under_lock: list[b
             speaker.says("PING", {"nonce": "n" * 10_000})
 
     with peer(script) as url:
-        client = HAIPClient(url, limits=Limits(max_unwritten_answers_bytes=200_000))
+        client = HAIPClient(url, reconnect=ONE_LINE, limits=Limits(max_unwritten_answers_bytes=200_000))
         client.connect(PATIENCE_S)
         client.send_text_message("USER", "begin", timeout=PATIENCE_S)
         until(lambda: not client.connection_state().connected)

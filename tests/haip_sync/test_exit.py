@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
-from support.programs import Ended, Program, run_program
-from support.turnstiles import PATIENCE_S
+from support.programs import Ended, Program, ended_sessions, run_program
+from support.scripted_peer import Peer, peer
+from support.turnstiles import PATIENCE_S, until
 
+from haip_sync import HAIPClient
 from haip_sync.runtime.leaving import EXIT_S
 from haip_sync.testing import DevServer, FaultProxy, Never
 
@@ -92,9 +96,8 @@ def test_a_program_that_forgets_to_close_ends_without_a_word(name: str) -> None:
     with DevServer() as server:
         for _ in _ends_quietly(QUIET[name], server.url):
             pass
-        for session in server.sessions:
-            session.wait_for(lambda s: not s.connected, PATIENCE_S, what="the end")
-        assert {session.close_code for session in server.sessions} == {1000}
+        sessions = ended_sessions(server, TIMES * (2 if name == "two clients" else 1))
+        assert {session.close_code for session in sessions} == {1000}
 
 
 def test_a_close_behind_ours_returns_at_once() -> None:
@@ -126,9 +129,7 @@ for number in range(200):
 """
     with DevServer() as server:
         for number, _ in enumerate(_ends_quietly(source, server.url), 1):
-            session = server.wait_for_session(number, timeout=PATIENCE_S)
-            session.wait_for(lambda s: not s.connected, PATIENCE_S, what="the end")
-            assert [text.text for text in session.texts()] == [str(n) for n in range(200)]
+            assert [text.text for text in ended_sessions(server, number)[-1].texts()] == [str(n) for n in range(200)]
 
 
 def test_what_stays_unsent_is_told_in_one_line_and_to_callbacks() -> None:
@@ -148,7 +149,7 @@ for handle in handles:
             "Close clients before that\n"
         )
         assert ended.out.splitlines() == ["SendReceipt"] * 2 + ["NotSentError"] * 2
-        assert server.sessions[0].text_count == 2
+        assert ended_sessions(server, 1)[0].text_count == 2
 
 
 def test_a_peer_that_does_not_read_holds_nobody_up() -> None:
@@ -162,16 +163,65 @@ for number in range(200):
 """
     with DevServer(initial_credits=10**6, initial_credit_bytes=10**9) as server, FaultProxy(server.url) as proxy:
         with Program(HEAD + source, proxy.url) as program:
-            proxy.wait_for_connection()
+            server.wait_for_session(timeout=PATIENCE_S)
             proxy.stall("to_server")
             program.hears("go")
             ended = program.ends()
         assert ended.code == 0
         assert re.fullmatch(
             r"the pump was still open when the program ended: \d+ queued messages were not sent \(\d+ on USER\), and "
-            r"of \d+ more nobody knows whether the peer has them: it does not read\. Close clients before that\n",
+            r"of \d+ more messages nobody knows whether the peer has them\. Close clients before that\n",
             ended.err,
         )
+
+
+def test_a_program_that_ends_while_it_is_offline_says_what_is_left() -> None:
+    """With the line broken and nobody to connect to again the program ends in time, and what is queued is told."""
+    source = """
+client = HAIPClient(url, name="the pump")
+client.connect()
+print("connected", flush=True)
+sys.stdin.readline()
+while client.connection_state().phase != "offline":
+    never.wait(0.01)
+client.enqueue_text_message("USER", "for later")
+on_a_daemon(lambda: client.send_text_message("USER", "waits"))
+"""
+    with DevServer() as server, FaultProxy(server.url) as proxy, Program(HEAD + source, proxy.url) as program:
+        assert program.says() == "connected"
+        server.wait_for_session(timeout=PATIENCE_S)
+        proxy.refuse()
+        proxy.cut()
+        program.hears("go")
+        ended = program.ends()
+    assert ended.code == 0
+    assert ended.err.endswith("1 queued messages were not sent (1 on USER). Close clients before that\n")
+    assert "Traceback" not in ended.err
+
+
+def test_what_was_sent_on_a_line_that_broke_is_told_as_well() -> None:
+    """A client that is left while it is offline says how many sends the peer has not acknowledged."""
+    over = threading.Event()
+
+    def script(speaker: Peer) -> None:
+        if over.is_set():
+            return
+        speaker.greets()
+        speaker.hears("MESSAGE_END")
+        over.set()
+        speaker.connection.socket.shutdown(socket.SHUT_RDWR)
+
+    with peer(script) as url:
+        client = HAIPClient(url, name="the pump")
+        client.connect(PATIENCE_S)
+        client.send_text_message("USER", "x", timeout=PATIENCE_S)
+        until(lambda: client.connection_state().phase == "offline")
+        unsent = client._connection.give_up_queue()
+        client.close()
+    assert unsent == (
+        "the pump was still open when the program ended: of 1 messages nobody knows whether the peer has them. "
+        "Close clients before that"
+    )
 
 
 def test_an_exception_in_a_block_ends_the_program_with_its_traceback_only() -> None:
@@ -231,7 +281,7 @@ def test_children_of_multiprocessing_are_no_different() -> None:
         ended = run_program(CHILD, server.url, "fork")
         assert (ended.code, ended.out) == (0, "0\n")
         assert "the child's was still open when the program ended: 1 queued messages were not sent (1 on TOOLS)" in ended.err
-        assert [text.text for text in server.sessions[0].texts()] == ["from the child"]
+        assert [text.text for text in ended_sessions(server, 1)[0].texts()] == ["from the child"]
 
 
 def test_the_bound_is_small() -> None:

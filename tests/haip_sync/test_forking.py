@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from support.programs import run_program
-from support.turnstiles import PATIENCE_S
+from support.programs import ended_sessions, run_program
 
 import haip_sync
 from haip_sync.runtime.conversation.run import Cancelled
@@ -204,10 +203,9 @@ def test_every_call_in_a_forked_child_raises_and_the_parent_goes_on() -> None:
         assert said[0] == f"{len(called)} calls"
         assert said[1] == f"parent 7 True {' '.join(sorted(called))}"
         assert ended.code == 0
-        assert len(server.sessions) == 1
-        texts = server.sessions[0].texts()
-        assert {"still here", "held", "the whole stream"} <= {text.text for text in texts}
-        assert server.sessions[0].close_code == 1000
+        (session,) = ended_sessions(server, 1)
+        assert {"still here", "held", "the whole stream"} <= {text.text for text in session.texts()}
+        assert session.close_code == 1000
 
 
 CHILD_ENDS = """
@@ -250,8 +248,9 @@ def test_a_child_that_ends_ends_as_it_would_without_a_client(child: str, code: i
             assert said in ended.err.splitlines()[-1]
         else:
             assert ended.err == ""
-        assert [text.text for text in server.sessions[0].texts()] == ["the parent's", "after the child"]
-        assert server.sessions[0].close_code == 1000
+        (session,) = ended_sessions(server, 1)
+        assert [text.text for text in session.texts()] == ["the parent's", "after the child"]
+        assert session.close_code == 1000
 
 
 OWN_CLIENT = """
@@ -280,7 +279,7 @@ def test_a_child_s_own_client_works() -> None:
     with DevServer() as server:
         ended = run_program(OWN_CLIENT, server.url)
         assert (ended.code, ended.out, ended.err) == (0, "6\n", "")
-        assert sorted([text.text for text in session.texts()] for session in server.sessions) == [
+        assert sorted([text.text for text in session.texts()] for session in ended_sessions(server, 3)) == [
             ["child"],
             ["grandchild"],
             ["parent before", "parent after"],
@@ -311,5 +310,5 @@ def test_multiprocessing_with_a_client_in_the_parent() -> None:
     with DevServer() as server:
         ended = run_program(PROCESSES, server.url)
         assert (ended.code, ended.out, ended.err) == (0, "own own own own\n", "")
-        server.wait_for_session(5, timeout=PATIENCE_S)
-        assert sorted(text.text for session in server.sessions for text in session.texts()) == ["0", "1", "2", "3", "parent"]
+        sessions = ended_sessions(server, 5)
+        assert sorted(text.text for session in sessions for text in session.texts()) == ["0", "1", "2", "3", "parent"]

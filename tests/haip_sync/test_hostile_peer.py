@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from support.lines import ONE_LINE
 from support.scripted_peer import TYPES, Peer, peer
 from support.turnstiles import PATIENCE_S, until
 
@@ -103,7 +104,10 @@ def test_answers_that_nobody_reads_are_bounded() -> None:
             speaker.says("PING", {"nonce": "n" * 10_000})
 
     # Closed whatever happens: the peer hangs in its write for as long as our full socket is open, and would hide what failed.
-    with peer(script) as url, closing(HAIPClient(url, limits=Limits(max_unwritten_answers_bytes=200_000))) as client:
+    with (
+        peer(script) as url,
+        closing(HAIPClient(url, reconnect=ONE_LINE, limits=Limits(max_unwritten_answers_bytes=200_000))) as client,
+    ):
         client.connect(PATIENCE_S)
         client.send_text_message("USER", "begin", timeout=PATIENCE_S)
         until(lambda: not client.connection_state().connected)

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from support.lines import ONE_LINE
 from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import (
@@ -39,9 +40,11 @@ def start() -> Iterator[Start]:
     """Return a function that starts a server that grants nothing by itself, and a client with these settings of its queue."""
     with ExitStack() as stack:
 
-        def start_both(*, first: int = 0, policy: Any = None, **queue: Any) -> tuple[DevServer, HAIPClient]:
+        def start_both(
+            *, first: int = 0, policy: Any = None, reconnect: Any = None, **queue: Any
+        ) -> tuple[DevServer, HAIPClient]:
             server = stack.enter_context(DevServer(policy=policy or Never(), initial_credits=first, agent=False))
-            client = HAIPClient(server.url, flow_control=FlowControlConfig(**queue))
+            client = HAIPClient(server.url, flow_control=FlowControlConfig(**queue), reconnect=reconnect)
             stack.callback(client.close)
             client.connect(PATIENCE_S)
             server.wait_for_session()
@@ -127,8 +130,8 @@ def test_what_is_left_at_close_is_handed_back(start: Start) -> None:
 
 
 def test_a_loss_hands_back_too(start: Start) -> None:
-    """When the line breaks, what is queued is told so, in words of its own."""
-    server, client = start()
+    """When the last line breaks, what is queued is told so, in words of its own."""
+    server, client = start(reconnect=ONE_LINE)
     pending = client.enqueue_text_message("USER", "x")
     server.drop()
     with pytest.raises(NotSentError) as caught:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.interrupts import every_interrupt, interrupted_at
+from support.lines import ONE_LINE
 from support.scripted_peer import TYPES, Peer, peer
 from support.turnstiles import PATIENCE_S, until
 
@@ -266,7 +267,7 @@ def test_the_end_of_the_connection_ends_the_run() -> None:
     """A lost line wakes wait() and `cancelled`; a clean exit raises that the peer was not told."""
     script = Listening(lambda speaker, _: speaker.connection.socket.close())
     with peer(script) as url:
-        client = HAIPClient(url)
+        client = HAIPClient(url, reconnect=ONE_LINE)
         client.connect(PATIENCE_S)
         with pytest.raises(ConnectionClosedError, match="was not told that the run"), client.run() as run:
             assert run.cancelled.wait(PATIENCE_S) is False

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.interrupts import every_interrupt, interrupted_at
+from support.lines import ONE_LINE
 from support.scripted_peer import Peer, peer
 from support.turnstiles import PATIENCE_S, until
 
@@ -209,7 +210,7 @@ def test_the_end_of_the_connection_cuts_a_text_off() -> None:
         part(speaker, "b", "half")
         speaker.connection.socket.close()
 
-    with peer(after_the_first_text(say)) as url, HAIPClient(url) as client, client.texts() as texts:
+    with peer(after_the_first_text(say)) as url, HAIPClient(url, reconnect=ONE_LINE) as client, client.texts() as texts:
         client.send_text_message("USER", "go")
         until(lambda: not client.connection_state().connected)
         found = iter(texts)

@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
+from support.lines import ONE_LINE
 from support.scripted_peer import TYPES, Peer, peer
 from support.turnstiles import PATIENCE_S, until
 
@@ -137,7 +138,7 @@ def test_the_end_of_the_connection_is_told_to_who_waits() -> None:
         speaker.hears("TOOL_CALL")
         speaker.connection.socket.close()
 
-    with peer(script) as url, HAIPClient(url) as client:
+    with peer(script) as url, HAIPClient(url, reconnect=ONE_LINE) as client:
         call = client.call_tool("AGENT", "x")
         with pytest.raises(ConnectionClosedError, match="was sent, and its outcome is not known"):
             call.result(PATIENCE_S)

@@ -52,7 +52,7 @@ def test_answers_go_to_the_oldest_action_of_their_kind_and_channel(ingest: Inges
     """Two requests on one channel and one on another are answered each on its own."""
     for channel, messages in (("USER", 1), ("AGENT", 2), ("USER", 3)):
         ingest.commands.request(channel, messages, 0)
-    source.notices.extend([notice("request", "first"), notice("request", "other", channel="AGENT")])
+    source.notices.extend([notice("request", "other", channel="AGENT"), notice("request", "first")])
     ingest.tick()
     assert [entry.result for entry in ingest.audit.entries] == ["first", "other", ""]
 
@@ -142,3 +142,14 @@ def test_a_user_whom_the_system_does_not_know_has_a_number(monkeypatch: pytest.M
 
     monkeypatch.setattr(getpass, "getuser", unknown)
     assert system_user().startswith("uid ")
+
+
+def test_what_the_source_would_not_answer_is_no_action(ingest: Ingest, source: Any) -> None:
+    """A source that is connecting already, or never connects, ignores the call; the trail has no entry without an end."""
+    source.connecting = True
+    ingest.commands.connect_to("ws://a:1", None)
+    ingest.commands.reconnect()
+    source.connecting, source.can_reconnect = False, False
+    ingest.commands.reconnect()
+    assert ingest.audit.entries == ()
+    assert source.calls == []

@@ -13,7 +13,6 @@ from haip_sync.testing import DevServer, Never, OnRequest
 from monitor_app.model.client_source import ClientSource
 from monitor_app.model.queue_book import MOST_KNOWN, QueueBook
 from monitor_app.model.source import Notice
-from monitor_app.model.strategy_plan import StrategyPlan
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
@@ -58,21 +57,21 @@ def test_clearing_tells_how_many_were_lost_and_their_senders(starved: tuple[HAIP
     """The notice counts what was taken back; a handle says "cleared"; an empty queue is no error."""
     client, source = starved
     pending = [client.enqueue_text_message("USER", "text") for _ in range(3)]
-    source.clear_queue("USER")
+    source.clear_queue("USER", None)
     cleared = answer(source, "clear queue")
     assert cleared.ok
     assert cleared.result.startswith("3 messages taken back")
     with pytest.raises(NotSentError) as told:
         pending[0].result(5.0)
     assert told.value.reason == "cleared"
-    source.clear_queue("USER")
+    source.clear_queue("USER", None)
     assert answer(source, "clear queue").result == "nothing waited any longer"
 
 
 def test_a_strategy_asks_from_then_on(starved: tuple[HAIPClient, ClientSource]) -> None:
     """A plan that cannot be built is refused in words and changes nothing."""
     _, source = starved
-    source.use_strategy(StrategyPlan("threshold", {"request_messages": 0}))
+    source.use_strategy("threshold", {"request_messages": 0}, None)
     refused = answer(source, "strategy")
     assert (refused.ok, refused.channel) == (False, None)
     assert "request_messages" in refused.result
@@ -84,7 +83,7 @@ def test_a_strategy_gets_a_starved_channel_going() -> None:
         source = ClientSource(client)
         source.send_test_message("USER", "waits")
         wait_until(lambda: client.queue_length("USER") == 1)
-        source.use_strategy(StrategyPlan("threshold"))
+        source.use_strategy("threshold", {}, None)
         server.wait_for_session().wait_for(lambda seen: seen.text_count == 1, what="the text")
         assert answer(source, "strategy").result.endswith("is in use on every channel")
         source.close()
@@ -120,8 +119,8 @@ def test_single_messages_are_events_only_while_they_are_wanted() -> None:
 def test_commands_without_a_client_are_answered() -> None:
     """The new commands, too, say that there is no connection."""
     source = ClientSource()
-    source.clear_queue("USER")
-    source.use_strategy(StrategyPlan("manual"))
+    source.clear_queue("USER", None)
+    source.use_strategy("manual", {}, None)
     assert [notice.result for notice in source.take_notices()] == ["There is no connection."] * 2
     assert source.queued("USER") == ()
 
@@ -134,7 +133,17 @@ def test_the_book_of_the_queue_is_bounded() -> None:
             time_s=1.0, channel="USER", message_id=str(number), message_bytes=1, queued=number + 1, queued_bytes=number + 1
         )
         book.put(event)
-    assert len(book.of("USER")) == MOST_KNOWN
+    assert len(book.of("USER", MOST_KNOWN + 5)) == MOST_KNOWN
     left = MessageDequeued(time_s=2.0, channel="USER", message_id="0", message_bytes=1, queued=1, queued_bytes=1, wait_s=1.0)
     book.put(left)
-    assert book.of("USER")[0].message_id == "1"
+    assert book.of("USER", MOST_KNOWN)[0].message_id == "1"
+
+
+def test_a_message_whose_end_was_not_told_does_not_stay_in_the_book() -> None:
+    """When the client dropped the event that it left, the count says how many of the newest really stand."""
+    book = QueueBook()
+    for number in range(3):
+        event = MessageQueued(time_s=1.0, channel="USER", message_id=str(number), message_bytes=1, queued=1, queued_bytes=1)
+        book.put(event)
+    assert [known.message_id for known in book.of("USER", 2)] == ["1", "2"]
+    assert book.of("USER", 0) == ()

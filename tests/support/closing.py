@@ -55,6 +55,11 @@ def socket_of(client: HAIPClient) -> socket.socket:
     return found
 
 
+def has_descriptor(client: HAIPClient) -> bool:
+    """Return whether a client's line still has one."""
+    return client._connection.link.line is not None and socket_of(client).fileno() != -1
+
+
 class Stuck:
     """Tells, called again and again, whether a client's socket takes nothing more: full, and nothing was taken for a while.
 

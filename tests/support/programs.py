@@ -7,6 +7,9 @@ import sys
 import time
 from typing import NamedTuple
 
+from haip_sync.testing import DevServer, Session
+from support.turnstiles import PATIENCE_S
+
 MUST_END_S = 60.0
 """A program that takes longer hangs, however busy the machine is."""
 
@@ -59,6 +62,14 @@ class Program:
         """Return how it ended. Fails where that takes longer."""
         out, err = self.process.communicate(timeout=within_s)
         return Ended(self.process.returncode, out, err, time.monotonic() - self._began_s)
+
+
+def ended_sessions(server: DevServer, count: int) -> tuple[Session, ...]:
+    """Return so many sessions of a server's, once each has begun and is over."""
+    for number in range(1, count + 1):
+        session = server.wait_for_session(number, timeout=PATIENCE_S)
+        session.wait_for(lambda session: not session.connected, PATIENCE_S, what="its end")
+    return server.sessions
 
 
 def run_program(source: str, *arguments: str, options: tuple[str, ...] = (), **environment: str) -> Ended:

@@ -14,7 +14,8 @@ from haip_sync.protocol.envelope import Envelope, decode_envelope
 from haip_sync.protocol.happenings import Granted, Greeted, PauseAsked, ResumeAsked, SendRefusedByPeer, Violated
 from haip_sync.protocol.names import ACCEPTED_TYPES, CONTROL_TYPES
 from haip_sync.protocol.payloads import KINDS
-from haip_sync.protocol.session import Received, Session
+from haip_sync.protocol.received import Received
+from haip_sync.protocol.session import Session
 
 OURS = "11111111-1111-4111-8111-111111111111"
 _CHANGES = (Granted, Greeted, PauseAsked, ResumeAsked, SendRefusedByPeer)
@@ -43,6 +44,7 @@ _MEMBERS = {
     "accept_events": ["ERROR"],
     "nonce": "n",
     "from_seq": "1",
+    "last_rx_seq": "1",
 }
 
 
@@ -85,7 +87,7 @@ def take(made: Session, data: bytes, now_s: float = 0.0) -> list[Received]:
         envelope = decode_envelope(data)
     except ProtocolError as exc:
         assert exc.blame == "remote"  # noqa: PT017 - either outcome is right, and this is one of them
-        return made.unreadable(exc)
+        return [*made.unreadable(exc), *made.due(now_s)]
     return [*made.receive(envelope, len(data), now_s), *made.due(now_s)]
 
 
@@ -138,3 +140,29 @@ def test_nearly_right_envelopes_before_the_handshake(rng: Random) -> None:
             check(received)
             if not was_greeted:
                 assert not any(isinstance(happening, (Granted, PauseAsked, ResumeAsked)) for happening in received.happenings)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.randoms(use_true_random=True))
+def test_nearly_right_envelopes_over_several_lines(rng: Random) -> None:
+    """The same over one line after another, with time passing: what was held comes out once, or not at all."""
+    made, now_s, out, seq = session(), 0.0, list[tuple[str, str]](), 1
+    for _ in range(30):
+        if rng.random() < 0.1:
+            made.begin_line()
+            made.hello(1, 1)
+            made.last_seq += 1
+        now_s += rng.choice((0.0, 0.1, 0.6))
+        seq += rng.choice((1, 1, 1, 1, 2, 3, -1))
+        numbered = json.loads(envelope_of_chance(rng)) | {"session": "theirs", "seq": str(seq), "id": f"id{seq}"}
+        data = envelope_of_chance(rng) if rng.random() < 0.03 else json.dumps(numbered).encode("utf-8", "surrogatepass")
+        for received in take(made, data, now_s):
+            check(received)
+            assert not (received.is_held and received.deliver)
+            if received.was_held and received.incoming is not None:
+                out.append((received.incoming.envelope.id, received.incoming.envelope.seq))
+        assert made.next_due_s > now_s
+    for received in made.end():
+        check(received)
+    assert made.end() == []
+    assert len(out) == len(set(out))

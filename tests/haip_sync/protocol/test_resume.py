@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
 
 from haip_sync.protocol.envelope import Envelope
-from haip_sync.protocol.happenings import Greeted, Happening, NotResumed, PeerReported, Resumed, ResumeRefused, Violated
+from haip_sync.protocol.happenings import (
+    FramesMissing,
+    Greeted,
+    Happening,
+    NotResumed,
+    PeerReported,
+    Resumed,
+    ResumeRefused,
+    Violated,
+)
 from haip_sync.protocol.names import ACCEPTED_TYPES
+from haip_sync.protocol.received import Received
 from haip_sync.protocol.session import Session
 
 OURS = "11111111-1111-4111-8111-111111111111"
@@ -134,3 +145,110 @@ def test_a_peer_that_did_not_sequence_is_not_resumed() -> None:
     line.session.begin_line()
     assert "last_rx_seq" not in line.hello()
     assert line.session.peer_sequences
+
+
+# ---- The peer's numbers, from one line to the next -----------------------------------------------------------------------------
+
+
+def say_data(line: Line, seq: int, **members: Any) -> tuple[list[str], list[Happening]]:
+    """Have the peer send a data frame; return what is delivered now, and what is told."""
+    members = {"id": f"id{seq}", "session": "theirs", "channel": "AGENT"} | members
+    received = line.session.receive(Envelope(seq=str(seq), type="MESSAGE", payload=f"{seq}", **members), 200, 100.0)
+    delivered = [one.incoming.envelope.payload for one in received if one.incoming is not None and one.deliver]
+    return delivered, [happening for one in received for happening in one.happenings]
+
+
+def delivered_by(received: list[Received]) -> list[Any]:
+    """Return the payloads of the data frames among these that are delivered."""
+    frames = [one.incoming.envelope for one in received if one.incoming is not None and one.deliver and one.is_data]
+    return [envelope.payload for envelope in frames]
+
+
+def greet_after(line: Line, seq: int, **members: Any) -> list[Received]:
+    """Have the peer greet on the new line; return all that comes of it."""
+    payload = {"accept_events": list(ACCEPTED_TYPES), **members}
+    hai = Envelope(id=f"hai{seq}", channel="SYSTEM", type="HAI", payload=payload, session="theirs", seq=str(seq))
+    return line.session.receive(hai, 200, 100.0)
+
+
+@pytest.fixture
+def torn() -> Line:
+    """Return a session on its second line: of the peer's frames 1, 2 and 4 came over the first, and 4 is held."""
+    made = Line()
+    made.greets(1)
+    assert say_data(made, 2)[0] == ["2"]
+    assert say_data(made, 4)[0] == []
+    made.session.begin_line()
+    assert made.hello()["last_rx_seq"] == "2"
+    return made
+
+
+def test_what_the_peer_sends_again_is_delivered_once_and_in_order(torn: Line) -> None:
+    """A peer that resumes sends all that we have not got in one piece; what was held comes once more, and is paid once more."""
+    greet_after(torn, 6, last_rx_seq="1")
+    assert torn.session.ack == 2
+    assert [say_data(torn, seq)[0] for seq in (3, 4)] == [["3"], ["4"]]
+    assert torn.session.ack == 4
+    assert say_data(torn, 7)[0] == []
+    assert say_data(torn, 5)[0] == ["5", "7"]
+
+
+def test_a_peer_that_resumes_may_be_slow(torn: Line) -> None:
+    """While nothing waits for what it owes, nothing is asked for and nothing given up: it may lack our credit."""
+    greet_after(torn, 6, last_rx_seq="1")
+    assert torn.session.due(1e9) == []
+    assert torn.session.next_due_s == math.inf
+    say_data(torn, 7)
+    assert torn.session.next_due_s == 100.5
+
+
+def test_a_peer_that_does_not_resume_lets_out_what_was_held(torn: Line) -> None:
+    """What was missing on the old line is lost, and told; the count runs on, and what lies between is asked for."""
+    received = greet_after(torn, 6)
+    assert delivered_by(received) == ["4"]
+    assert FramesMissing(3, 3) in [happening for one in received for happening in one.happenings]
+    ((request,),) = [one.replies for one in torn.session.due(100.5)]
+    assert b'"from_seq":"5","to_seq":"5"' in request.render(1, 0, 0)
+
+
+def test_a_count_that_begins_anew_is_taken_as_it_comes(torn: Line) -> None:
+    """A HAI whose number is not above all that came begins another count; what was held comes out first."""
+    received = greet_after(torn, 1)
+    assert delivered_by(received) == ["4"]
+    assert torn.session.ack == 1
+    assert say_data(torn, 2, id="another")[0] == ["2"]
+    assert torn.session.peer_sequences
+
+
+def test_nothing_is_given_up_before_the_peer_has_spoken(torn: Line) -> None:
+    """The patience with the old line's gaps does not end while the new peer may still send again what is missing."""
+    assert torn.session.next_due_s == math.inf
+    assert torn.session.due(1e9) == []
+    greet_after(torn, 5, last_rx_seq="1")
+    assert [say_data(torn, seq)[0] for seq in (3, 4)] == [["3"], ["4"]]
+
+
+def test_what_came_before_the_hai_is_not_missing(torn: Line) -> None:
+    """A PING before the HAI has taken its number."""
+    torn.says(5, "PING", {})
+    greet_after(torn, 6, last_rx_seq="1")
+    assert [say_data(torn, seq)[0] for seq in (3, 4)] == [["3"], ["4"]]
+    assert torn.session.ack == 6
+
+
+def test_a_refused_resume_is_not_waited_for(torn: Line) -> None:
+    """RESUME_FAILED after a HAI that resumes: what lies between is given up at once."""
+    greet_after(torn, 6, last_rx_seq="1")
+    torn.says(7, "ERROR", {"code": "REPLAY_TOO_OLD", "related_id": torn.hello_id})
+    assert torn.session.next_due_s == -math.inf
+    (lost,) = torn.session.due(100.0)
+    assert lost.happenings == (FramesMissing(3, 5),)
+    assert torn.session.ack == 7
+
+
+def test_the_end_lets_out_what_is_held(torn: Line) -> None:
+    """Where no other line follows, what has come is delivered, and what is missing told, once."""
+    received = torn.session.end()
+    assert delivered_by(received) == ["4"]
+    assert received[0].happenings == (FramesMissing(3, 3),)
+    assert torn.session.end() == []

@@ -22,7 +22,8 @@ from haip_sync.protocol.happenings import (
 )
 from haip_sync.protocol.names import ACCEPTED_TYPES
 from haip_sync.protocol.payloads import MOST_CREDIT
-from haip_sync.protocol.session import Received, Session
+from haip_sync.protocol.received import Received
+from haip_sync.protocol.session import Session
 
 OURS = "11111111-1111-4111-8111-111111111111"
 THEIRS = "22222222-2222-4222-8222-222222222222"

@@ -9,8 +9,10 @@ import pytest
 
 from haip_sync.protocol.dialects import speaks_in_transactions, takes_transactions
 from haip_sync.protocol.envelope import Envelope, Frame
+from haip_sync.protocol.happenings import PeerReported, UpdateLost, Violated
 from haip_sync.protocol.names import TRANSACTION_END
-from haip_sync.protocol.session import PeerReported, Received, Session, UpdateLost, Violated
+from haip_sync.protocol.received import Received
+from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import (
     REMEMBERED,
     Stage,

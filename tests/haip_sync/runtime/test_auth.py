@@ -11,6 +11,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 from support.certificates import client_context, server_context
+from support.lines import ONE_LINE
 from support.little_proxy import little_proxy
 from support.scripted_peer import Peer, peer
 from support.spills import Spills, spilled
@@ -295,7 +296,7 @@ def test_whatever_a_server_repeats_nobody_else_sees_it(server: str, way: Callabl
     """With a server that repeats what it was told, no log, event, text or error shows the token."""
     timeout_s = 0.1 if server == "silence" else PATIENCE_S
     with spilled(traces=server not in IN_A_FRAME) as spills, served(SERVERS[server]) as port:
-        provoke(lambda: HAIPClient(f"ws://127.0.0.1:{port}", **way(TOKEN)), spills, timeout_s)
+        provoke(lambda: HAIPClient(f"ws://127.0.0.1:{port}", reconnect=ONE_LINE, **way(TOKEN)), spills, timeout_s)
     assert "127.0.0.1" in spills.text()
     assert "S3cr3t" not in spills.text()
 
@@ -304,7 +305,10 @@ def test_a_token_in_the_hai_is_no_less_secret() -> None:
     """What a mapping holds is struck out of the server's ERRORs and of its last words as well."""
     for server in ("complaints", "a refusal", "an end"):
         with spilled(traces=False) as spills, served(SERVERS[server]) as port:
-            provoke(lambda at=port: HAIPClient(f"ws://127.0.0.1:{at}", auth={"who": ["me", {"key": TOKEN}]}), spills)
+            provoke(
+                lambda at=port: HAIPClient(f"ws://127.0.0.1:{at}", reconnect=ONE_LINE, auth={"who": ["me", {"key": TOKEN}]}),
+                spills,
+            )
         assert "S3cr3t" not in spills.text()
 
 
@@ -342,7 +346,7 @@ def test_a_token_in_the_url_is_no_less_secret() -> None:
     """A token that stands in the URL itself, and a password before its host, are kept as well."""
     for handler in (SERVERS["404 with an echo"], SERVERS["a refusal"], SERVERS["an end"]):
         with spilled(traces=False) as spills, served(handler) as port:
-            provoke(lambda at=port: HAIPClient(f"ws://me:S3cr3t@127.0.0.1:{at}/?token={TOKEN}"), spills)
+            provoke(lambda at=port: HAIPClient(f"ws://me:S3cr3t@127.0.0.1:{at}/?token={TOKEN}", reconnect=ONE_LINE), spills)
         assert "S3cr3t" not in spills.text()
 
 

@@ -7,6 +7,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 
 import pytest
+from support.lines import ONE_LINE
 from support.raw_websocket import RawPeer, frame, raw_peer
 from support.turnstiles import PATIENCE_S, until
 from websocket import WebSocket
@@ -131,7 +132,7 @@ def test_the_peer_is_told_and_the_caller_too(bad: bytes, close_code: int, says: 
         heard.extend(peer.hears_all())
 
     with raw_peer(script) as url:
-        client = HAIPClient(url, limits=Limits(max_frame_bytes=10_000))
+        client = HAIPClient(url, limits=Limits(max_frame_bytes=10_000), reconnect=ONE_LINE)
         client.connect(PATIENCE_S)
         with pytest.raises(ConnectionClosedError, match=says):
             client.receive(PATIENCE_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from support.lines import AT_ONCE, ONE_LINE
 from support.peers_in_turn import Told, cut, greets_and_cuts, greets_and_stays, peers_in_turn
+from support.programs import Program
 from support.scripted_peer import Peer
 from support.turnstiles import PATIENCE_S, until
 
@@ -32,6 +34,7 @@ from haip_sync import (
     ReconnectPolicy,
     ThresholdStrategy,
 )
+from haip_sync.runtime import reconnect
 from haip_sync.testing import DevServer, FaultProxy, Generous, Never
 
 SLOW = ReconnectPolicy(initial_delay=60.0, max_delay=60.0)
@@ -494,3 +497,66 @@ def test_a_loss_leaves_no_descriptor_and_no_thread_behind() -> None:
         until(lambda: client.connection_state().epoch == 11)
         mine = [thread.name for thread in threading.enumerate() if thread.name.startswith("ten-")]
         assert sorted(mine) == ["ten-dispatch", "ten-reader", "ten-service"]
+
+
+OFFLINE = """
+import sys, threading
+from haip_sync import HAIPClient, ReconnectPolicy
+client = HAIPClient(sys.argv[1], reconnect=ReconnectPolicy(initial_delay=60.0, max_delay=60.0))
+is_offline = threading.Event()
+client.on("reconnecting", lambda _: is_offline.set())
+client.connect()
+print("connected", flush=True)
+is_offline.wait()
+print("offline", flush=True)
+"""
+
+
+@contextmanager
+def offline_program(source: str) -> Iterator[Program]:
+    """Yield a program whose client is offline by now, for a minute."""
+    with DevServer(agent=False) as server, FaultProxy(server.url) as proxy, Program(OFFLINE + source, proxy.url) as program:
+        assert program.says() == "connected"
+        proxy.refuse()
+        proxy.cut(reset=True)
+        assert program.says() == "offline"
+        yield program
+
+
+def test_a_program_that_ends_offline_ends_at_once() -> None:
+    """A client that waits a minute for its next attempt holds up the end of no program that has nothing queued."""
+    with offline_program("") as program:
+        assert program.ends(within_s=30.0).code == 0
+
+
+def test_ctrl_c_is_delivered_to_who_waits_for_a_line() -> None:
+    """A sender that waits offline for ever is ended by Ctrl-C, and the client closes in order; nothing was sent."""
+    source = """
+try:
+    print("sending", flush=True)
+    client.send_text_message("USER", "x")
+except KeyboardInterrupt as interrupt:
+    print(interrupt.__notes__[0], flush=True)
+print(client.connection_state().channels["USER"].backlog, flush=True)
+client.close(1.0)
+print(client.connection_state().phase, flush=True)
+"""
+    with offline_program(source) as program:
+        assert program.says() == "sending"
+        program.process.send_signal(signal.SIGINT)
+        assert program.says().endswith("was interrupted: nothing was sent.")
+        assert (program.says(), program.says()) == ("0", "closed")
+        assert program.ends(within_s=30.0).code == 0
+
+
+def test_an_error_of_our_own_between_two_lines_is_an_end_that_everybody_hears_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong in the reader thread, nobody is left waiting."""
+
+    def broken_backoff(*_: Any) -> Any:
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr(reconnect, "Backoff", broken_backoff)
+    with peers_in_turn(greets_and_cuts) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        with pytest.raises(ConnectionClosedError, match="an error in haip_sync: RuntimeError"):
+            client.receive(PATIENCE_S)
+        assert phase(client) == "closed"

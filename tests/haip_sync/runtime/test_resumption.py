@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from haip_sync import (
     IncompleteTextError,
     NotSentError,
     PartialSendError,
+    PendingSend,
     SendUnconfirmed,
     TransactionEndedError,
     UnsupportedByPeerError,
@@ -172,6 +174,38 @@ def test_a_text_of_the_peers_goes_on_with_its_session() -> None:
             assert texts.receive(PATIENCE_S).text(PATIENCE_S) == "one two"
 
 
+def test_what_was_held_for_a_gap_is_given_up_for_what_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames above a gap wait for it; on a line that resumes they come once more, are counted once, and handed out in order."""
+    monkeypatch.setenv("HAIP_SYNC_DEBUG", "1")
+    go_on = threading.Event()
+
+    def numbered(talk: Peer, seq: int) -> None:
+        talk._seq = seq - 1
+        talk.says("TOOL_LIST", {"tools": [], "number": seq}, channel="AGENT")
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        numbered(talk, 3)
+        assert go_on.wait(PATIENCE_S)
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        talk._seq = 3
+        resumes(talk, 1)
+        numbered(talk, 2)
+        numbered(talk, 3)
+        numbered(talk, 5)
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        inbox = client._connection.rooms.inbox
+        until(lambda: inbox.untaken_bytes > 0)
+        go_on.set()
+        assert [client.receive(PATIENCE_S).payload["number"] for _ in range(3)] == [2, 3, 5]
+        assert inbox.untaken_bytes == 0
+        assert client.connection_state().channels["AGENT"].receive_window == 10
+
+
 def test_a_peer_that_does_not_send_again_what_we_lack_ends_calls_and_texts() -> None:
     """With RESUME_FAILED ours is sent again all the same, but what we waited for is told that it will not come."""
 
@@ -283,8 +317,9 @@ def test_a_text_that_was_being_written_stops() -> None:
         assert told.get()[1]["payload"]["text"] == "next"
 
 
-def test_what_had_its_turn_and_did_not_leave_is_told_that_nothing_was_sent() -> None:
-    """Of a message that was admitted while nobody could write, it is known that the peer cannot have it."""
+@contextmanager
+def held_up(second: Script) -> Iterator[tuple[HAIPClient, Future[Any], PendingSend]]:
+    """Yield a client whose sender and whose queued text had their turn while nobody could write, after the line broke."""
     cut_now = threading.Event()
 
     def first(talk: Peer) -> None:
@@ -292,10 +327,6 @@ def test_what_had_its_turn_and_did_not_leave_is_told_that_nothing_was_sent() -> 
         assert cut_now.wait(PATIENCE_S)
         cut(talk)
 
-    def second(talk: Peer) -> None:
-        greets_many(talk)
-        talk.stays()
-
     with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
         connection = client._connection
         with connection.writer._pen:
@@ -305,39 +336,52 @@ def test_what_had_its_turn_and_did_not_leave_is_told_that_nothing_was_sent() -> 
             until(lambda: connection.rooms.session.last_seq == 7)
             cut_now.set()
             until(lambda: client.connection_state().phase == "offline")
+        yield client, sending, queueing.result(PATIENCE_S)
+
+
+def test_what_had_its_turn_and_did_not_leave_is_told_that_nothing_was_sent() -> None:
+    """Of a message that was admitted while nobody could write, it is known that the peer cannot have it."""
+
+    def second(talk: Peer) -> None:
+        talk.greets(messages=2)
+        talk.stays()
+
+    with held_up(second) as (client, sending, queued):
         with pytest.raises(ConnectionClosedError, match="Nothing of it was sent"):
             sending.result(PATIENCE_S)
         with pytest.raises(NotSentError, match="Nothing of it was sent") as caught:
-            queueing.result(PATIENCE_S).result(PATIENCE_S)
+            queued.result(PATIENCE_S)
         assert caught.value.reason == "lost"
-        assert client.connection_state().epoch == 2
+        assert client.connection_state().credits["USER"] == 2
+
+
+def test_what_had_its_turn_and_did_not_leave_goes_at_once_where_the_new_line_has_credit_for_it() -> None:
+    """Without the session too: nothing of it had left, so that it is sent under new numbers, and nobody is told of a loss."""
+    told = Told()
+
+    def second(talk: Peer) -> None:
+        greets_many(talk)
+        told.put(hears_text(talk) + hears_text(talk))
+        talk.stays()
+
+    with held_up(second) as (client, sending, queued):
+        assert (sending.result(PATIENCE_S).seq, queued.result(PATIENCE_S).seq) == (11, 14)
+        assert [frame["seq"] for frame in told.get()] == ["9", "10", "11", "12", "13", "14"]
+        assert {sending.result().outcome, queued.result().outcome} == {"sent"}
+        assert client.connection_state().channels["USER"].sent_messages == 6
 
 
 def test_what_had_its_turn_and_did_not_leave_goes_with_a_session_that_goes_on() -> None:
-    """The same, where the peer resumes: the sender waits through the outage, and returns once it is sent."""
-    cut_now, told = threading.Event(), Told()
-
-    def first(talk: Peer) -> None:
-        greets_many(talk)
-        assert cut_now.wait(PATIENCE_S)
-        cut(talk)
+    """Where the peer resumes, the sender waits through the outage, and returns once it is sent under the number that it had."""
+    told = Told()
 
     def second(talk: Peer) -> None:
         resumes(talk, 1)
         told.put(hears_text(talk) + hears_text(talk))
         talk.stays()
 
-    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
-        connection = client._connection
-        with connection.writer._pen:
-            sending = in_thread(lambda: client.send_text_message("USER", "held up", timeout=PATIENCE_S))
-            until(lambda: connection.rooms.session.last_seq == 4)
-            queueing = in_thread(lambda: client.enqueue_text_message("USER", "held up too"))
-            until(lambda: connection.rooms.session.last_seq == 7)
-            cut_now.set()
-            until(lambda: client.connection_state().phase == "offline")
-        assert sending.result(PATIENCE_S).seq == 4
-        assert queueing.result(PATIENCE_S).result(PATIENCE_S).seq == 7
+    with held_up(second) as (_, sending, queued):
+        assert (sending.result(PATIENCE_S).seq, queued.result(PATIENCE_S).seq) == (4, 7)
         assert [frame["seq"] for frame in told.get()] == ["2", "3", "4", "5", "6", "7"]
 
 

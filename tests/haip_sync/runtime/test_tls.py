@@ -229,9 +229,10 @@ def test_the_end_is_told_and_heard() -> None:
         assert received + ends.stream.recv() == b"last words"
         assert ends.stream.recv() == b""
     with pair() as ends:
-        ends.peer.detach()
+        theirs = ends.peer.detach()
         ends.socket.shutdown(socket.SHUT_RD)
         assert ends.stream.recv() == b""
+        socket.close(theirs)
 
 
 def test_a_sender_in_the_middle_of_something_is_not_waited_for_with_a_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:

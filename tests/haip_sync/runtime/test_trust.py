@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import trustme
 from support.certificates import authority, client_context, server_context
+from support.lines import ONE_LINE
 from support.tcp_peer import HAI, answering, served
 from support.turnstiles import PATIENCE_S, until
 
@@ -203,7 +204,9 @@ def test_a_peer_that_does_not_read_hangs_neither_close_nor_others(deaf_server: C
 
 def test_the_heartbeat_finds_a_peer_that_does_not_read(deaf_server: Callable[[], str]) -> None:
     """With a sender stuck in the socket and no PONG the connection is given up."""
-    client = HAIPClient(deaf_server(), ssl=client_context(), heartbeat=HeartbeatPolicy(interval=0.05, timeout=0.2))
+    client = HAIPClient(
+        deaf_server(), ssl=client_context(), heartbeat=HeartbeatPolicy(interval=0.05, timeout=0.2), reconnect=ONE_LINE
+    )
     client.connect(PATIENCE_S)
 
     def flood() -> None:
@@ -221,7 +224,10 @@ def test_the_heartbeat_finds_a_peer_that_does_not_read(deaf_server: Callable[[],
 
 def test_the_end_of_a_line_without_a_goodbye_is_told() -> None:
     """A server that drops the connection ends it as without TLS: the reason is known, and close comes back."""
-    with DevServer(ssl_context=server_context()) as server, HAIPClient(server.url, ssl=client_context()) as client:
+    with (
+        DevServer(ssl_context=server_context()) as server,
+        HAIPClient(server.url, ssl=client_context(), reconnect=ONE_LINE) as client,
+    ):
         server.wait_for_session()
         server.drop()
         until(lambda: not client.connection_state().connected)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.interrupts import every_interrupt, interrupted_at
+from support.lines import ONE_LINE
 from support.turnstiles import PATIENCE_S, until
 from support.writing import Desk
 
@@ -231,7 +232,7 @@ def test_a_peer_that_does_not_read_hangs_neither_close_nor_others(
 def test_the_heartbeat_finds_a_peer_that_does_not_read(deaf_server: Callable[[], tuple[str, threading.Event]]) -> None:
     """With a sender stuck in the socket and no PONG the connection is given up."""
     url, _ = deaf_server()
-    client = HAIPClient(url, heartbeat=HeartbeatPolicy(interval=0.05, timeout=0.2))
+    client = HAIPClient(url, heartbeat=HeartbeatPolicy(interval=0.05, timeout=0.2), reconnect=ONE_LINE)
     client.connect(PATIENCE_S)
     raised: list[BaseException] = []
 

@@ -72,6 +72,22 @@ def test_a_text_may_begin_on_one_connection_and_end_on_another(dial: Dial) -> No
         assert [frame.type for frame in history.received].count("MESSAGE_START") == 1
 
 
+def test_what_the_client_says_again_is_no_breach(dial: Dial) -> None:
+    """It takes of the new credit what there is; what is new needs credit, as ever."""
+    with DevServer(agent=False, initial_credits=2, policy=Never()) as server:
+        client = first(server, dial)
+        server.grant("USER", 5)
+        lost = [client.pen.frame("TOOL_LIST", {}, "USER")[1] for _ in range(4)]
+        client, _ = come_back(server, dial, client, 1)
+        for frame in lost:
+            client.socket.send(frame)
+        client.send("TOOL_LIST", {}, "USER")
+        assert client.expect("ERROR")["payload"]["code"] == "FLOW_CONTROL_VIOLATION"
+        books = server.sessions[1].books("USER")
+        assert (books.from_client.spent, books.from_client.balance, books.breaches) == (2, 0, 1)
+        assert [frame.type for frame in server.sessions[1].received] == ["HAI", *["TOOL_LIST"] * 4]
+
+
 def test_what_the_client_lacks_is_said_again_within_its_credit(dial: Dial) -> None:
     """Same id and number, before anything new, and no more than the client's new HAI grants; holes are filled with PONG."""
     with DevServer(agent=False, initial_credits=50) as server:

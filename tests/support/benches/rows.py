@@ -27,6 +27,7 @@ class Row(NamedTuple):
 
 _FIFO: Final = "FIFO of conditions"
 _CLIENT: Final = "minimal client"
+_UNWATCHED: Final = "client that is not offered"
 
 ROWS: Final = (
     Row("wake-up of one waiter", COST, "one condition"),
@@ -49,6 +50,13 @@ ROWS: Final = (
     Row("socket, window 100: CPU", COST, _CLIENT),
     Row("socket, window 1000: rate", RATE, _CLIENT),
     Row("socket, window 1000: CPU", COST, _CLIENT),
+    Row("watched by 0 monitors: rate", RATE, _UNWATCHED, ">= 0.98"),
+    Row("watched by 0 monitors: CPU", COST, _UNWATCHED),
+    Row("watched by 1 monitors: rate", RATE, _UNWATCHED, ">= 0.98"),
+    Row("watched by 1 monitors: CPU", COST, _UNWATCHED),
+    Row("watched by 8 monitors: rate", RATE, _UNWATCHED, ">= 0.98"),
+    Row("watched by 8 monitors: CPU", COST, _UNWATCHED),
+    Row("scrape of 50 clients x 5 channels", COST, "20 ms", "<= 1"),
 )
 
 
