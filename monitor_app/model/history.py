@@ -4,7 +4,7 @@ There are several levels, each a lattice of columns at absolute multiples of its
 the largest value that fell into it, in the order in which they came. Absolute, because columns counted from "now" would
 re-cut the past at every frame and make the curve boil; at ingest, because then a frame costs the same however long the
 program runs. The finest level has a column for each of twenty samples a second and reaches back two minutes, the coarsest has
-one for five seconds and reaches back two hours. Together they take about 1.6 MB a channel (`BYTES_PER_CHANNEL`), whatever comes.
+one for six seconds and reaches back two hours. Together they take about 1.5 MB a channel (`BYTES_PER_CHANNEL`), whatever comes.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from monitor_app.model.units import KIB
 
 Floats = NDArray[np.float64]
 
-LEVELS: Final = ((0.05, 2_400), (0.15, 2_400), (0.5, 2_400), (1.5, 2_600), (5.0, 1_500))
+LEVELS: Final = ((0.05, 2_400), (0.2, 1_800), (0.5, 2_400), (1.0, 1_800), (3.0, 1_300), (6.0, 1_250))
 """Width of a column in seconds, and how many columns are kept at least."""
-MOST_COLUMNS: Final = 800
+MOST_COLUMNS: Final = 600
 """Columns in a picture at most: about the width of the plots in pixels."""
 SPANS_S: Final = (30.0, 120.0, 600.0, 3600.0)
 """The spans that can be chosen by name, in seconds."""
@@ -38,7 +38,7 @@ MOST_CHANNELS: Final = 32
 """Channels that are recorded; later ones are in the table and not in the plots."""
 _SLACK: Final = 1.25
 _MAX_GAPS: Final = 200
-BYTES_PER_CHANNEL: Final = int(sum(columns for _, columns in LEVELS) * 2 * _SLACK * len(ROWS) * 8)
+BYTES_PER_CHANNEL: Final = sum(int(columns * _SLACK) for _, columns in LEVELS) * 2 * len(ROWS) * 8
 """What the history of a channel takes, in bytes."""
 
 
@@ -149,7 +149,7 @@ class Level:
         times_s = self._times_s[: self._end]
         first = int(np.searchsorted(times_s, from_s))
         last = int(np.searchsorted(times_s, to_s, side="right"))
-        part = slice(max(0, first - 2), min(self._end, last + 2))
+        part = slice(max(0, first - first % 2 - 2), min(self._end, last + last % 2 + 2))  # whole columns
         return Window(self._times_s[part], self._values[:, part], channels, self.width_s)
 
 

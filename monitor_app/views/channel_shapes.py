@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Final
 
-from PySide6.QtCore import QPointF, QRectF
-from PySide6.QtGui import QColor, QPainter, QPainterPath
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPixmap
 
 from monitor_app.model.channel_view import WELL_KNOWN
 
 SIZE: Final = 9
 _HALF: Final = SIZE / 2
+_STAMP: Final = SIZE + 4
 
 
 def _polygon(corners: int, turn: float = 0.0, inner: float = 1.0, radius: float = _HALF + 0.5) -> QPainterPath:
@@ -62,8 +64,20 @@ SHAPES: Final = (
 def draw_shape(painter: QPainter, channel: str, place: int, centre: QPointF, colour: QColor) -> None:
     """Draw the shape of a channel; `place` decides for channels that HAIP does not name, as it does for colours."""
     known = WELL_KNOWN.index(channel) if channel in WELL_KNOWN else place
-    painter.save()
+    ratio = painter.device().devicePixelRatio()
+    stamp = _stamp(known % len(SHAPES), colour.rgba(), ratio)
+    painter.drawPixmap(QPointF(centre.x() - _STAMP / 2, centre.y() - _STAMP / 2), stamp)
+
+
+@lru_cache(maxsize=256)
+def _stamp(number: int, rgba: int, ratio: float) -> QPixmap:
+    """Return a shape as a picture: paths are dear to fill, and the same few are drawn in every frame."""
+    picture = QPixmap(round(_STAMP * ratio), round(_STAMP * ratio))
+    picture.setDevicePixelRatio(ratio)
+    picture.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(picture)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.translate(centre)
-    painter.fillPath(SHAPES[known % len(SHAPES)], colour)
-    painter.restore()
+    painter.translate(_STAMP / 2, _STAMP / 2)
+    painter.fillPath(SHAPES[number], QColor.fromRgba(rgba))
+    painter.end()
+    return picture

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout
 
+from monitor_app.model.crosshair import Crosshair
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.outage import outage_of
 from monitor_app.model.picture import Frame, Picture
@@ -20,15 +21,13 @@ from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.flow_bar import FlowBar
 from monitor_app.views.lane_strip import LaneStrip
-from monitor_app.views.parts import label
+from monitor_app.views.mark_tip import MarkTip
 from monitor_app.views.plotting import FlowPlots
 from monitor_app.views.side_columns import EDGE_WIDTH, READOUT_WIDTH, EdgeShapes, PlotTitles, ReadOut
 from monitor_app.views.time_axis import TimeAxis, TimeScale
 from monitor_app.views.time_strip import TimeStrip
 
 _NEAR_PX: Final = 5
-_STEPS: Final = 100
-"""Steps of the crosshair across the plots."""
 
 
 class FlowView(QFrame):
@@ -50,9 +49,7 @@ class FlowView(QFrame):
         self.picture = Picture(ingest)
         self._ingest = ingest
         self._theme = theme
-        self._cursor: float | None = None
-        self._cursor_s: float | None = None
-        self._anchor_s: float | None = None
+        self._crosshair = Crosshair()
         self.setProperty("role", "panel")
         self._bar = FlowBar(theme)
         self._lanes = LaneStrip(ingest, theme, READOUT_WIDTH + EDGE_WIDTH)
@@ -62,7 +59,7 @@ class FlowView(QFrame):
         self._readout = ReadOut(theme)
         self._axis = TimeAxis(ingest.clock, theme, READOUT_WIDTH)
         self._times = TimeStrip(theme, READOUT_WIDTH + EDGE_WIDTH)
-        self._tip = self._make_tip()
+        self._tip = MarkTip(self._plots, ingest.clock)
         self._lay_out()
         self._connect_hands()
         self._plots.arranged.connect(self._on_arranged)
@@ -70,15 +67,6 @@ class FlowView(QFrame):
         self._bar.select_toggled.connect(self._on_select_toggled)
         self._bar.fold_toggled.connect(self._on_fold_toggled)
         theme.changed.connect(self._on_theme_changed)
-
-    def _make_tip(self) -> QLabel:
-        tip = label("", "small")
-        tip.setParent(self._plots)
-        tip.setObjectName("mark-tip")
-        tip.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        tip.setAccessibleName("What the mark under the crosshair is")
-        tip.hide()
-        return tip
 
     def _lay_out(self) -> None:
         columns = QHBoxLayout()
@@ -149,8 +137,8 @@ class FlowView(QFrame):
 
     def clear(self) -> None:
         """Take the selection and the crosshair away."""
-        self.picture.selection = self._anchor_s = None
-        self._put_cursor(None)
+        self.picture.selection = None
+        self._point(None)
         self._bar.show_selecting(on=False)
         self._plots.hands.selects = False
 
@@ -174,7 +162,7 @@ class FlowView(QFrame):
         self._edge.show_values(self.picture.values(frame, self._edge_time_s(frame)))
         scale = self._scale(frame)
         self._lanes.draw_frame(scale, frame.placed, frame.folded)
-        cursor = self._cursor_share(frame)
+        cursor = self._crosshair.share(frame.left_s, frame.right_s)
         x = None if cursor is None else (cursor - 1) * self.span_s
         self._plots.set_cursor(x)
         self._axis.draw_frame(scale, x, self._when(x), live=self.picture.viewport.mode is Mode.LIVE)
@@ -183,7 +171,7 @@ class FlowView(QFrame):
         """Show the values. Called at the rate of text."""
         frame = self.picture.frame()
         self._on_arranged()
-        cursor = self._cursor_share(frame)
+        cursor = self._crosshair.share(frame.left_s, frame.right_s)
         at_s = self._edge_time_s(frame) if cursor is None else frame.left_s + cursor * (frame.right_s - frame.left_s)
         self._readout.show_values(self.picture.values(frame, at_s))
         scale = self._scale(frame)
@@ -198,13 +186,6 @@ class FlowView(QFrame):
     def _edge_time_s(self, frame: Frame) -> float | None:
         """Return the time of the values at the right edge; None for the newest."""
         return None if self.picture.viewport.mode is Mode.LIVE else frame.right_s
-
-    def _cursor_share(self, frame: Frame) -> float | None:
-        """Return where the crosshair stands: where the pointer is, or at the time that the keys brought it to."""
-        if self._cursor_s is None:
-            return self._cursor
-        share = (self._cursor_s - frame.left_s) / (frame.right_s - frame.left_s)
-        return share if 0.0 <= share <= 1.0 else None
 
     def _when(self, x: float | None) -> str:
         if x is not None:
@@ -225,24 +206,12 @@ class FlowView(QFrame):
     def _show_tip(self, frame: Frame, cursor: float | None) -> None:
         """Say what the mark is on which the crosshair stands."""
         rect = self._plots.rects()[0]
-        span_s = frame.right_s - frame.left_s
-        near = (
-            []
-            if cursor is None
-            else self.picture.marks_near(frame.left_s + cursor * span_s, _NEAR_PX * span_s / max(1, rect.width()))
-        )
-        self._tip.setVisible(bool(near))
-        if not near or cursor is None:
+        if cursor is None:
+            self._tip.hide()
             return
-        lines = [f"{self._ingest.clock.time_of_day(mark.time_s, milliseconds=True)}  {mark.text}" for mark in near[:3]]
-        more = [f"and {len(near) - 3} more here"] if len(near) > 3 else []  # noqa: PLR2004 - three lines
-        self._tip.setText("\n".join(lines + more))
-        self._tip.adjustSize()
-        left = rect.left() + round(cursor * rect.width()) + 8
-        if left + self._tip.width() > rect.right():
-            left = max(rect.left(), rect.left() + round(cursor * rect.width()) - 8 - self._tip.width())
-        self._tip.move(left, rect.top() + 4)
-        self._tip.raise_()
+        span_s = frame.right_s - frame.left_s
+        near = self.picture.marks_near(frame.left_s + cursor * span_s, _NEAR_PX * span_s / max(1, rect.width()))
+        self._tip.tell(near, rect.left() + round(cursor * rect.width()), rect)
 
     def _show_liveness(self, frame: Frame) -> None:
         clock, colours = self._ingest.clock, self._theme.colours
@@ -291,10 +260,10 @@ class FlowView(QFrame):
     @Slot(float)
     def _on_pointed(self, share: float) -> None:
         inside = not math.isnan(share) and 0.0 <= share <= 1.0
-        self._put_cursor(share if inside else None)
+        self._point(share if inside else None)
 
-    def _put_cursor(self, share: float | None, time_s: float | None = None) -> None:
-        self._cursor, self._cursor_s = share, time_s
+    def _point(self, share: float | None) -> None:
+        self._crosshair.point(share)
         self.refresh()
 
     @Slot(float, float, bool)
@@ -308,26 +277,16 @@ class FlowView(QFrame):
     @Slot(int, bool)
     def _on_stepped(self, way: int, extends: bool) -> None:
         """Step the crosshair; with Shift, select from where it stood."""
-        at_s = self._cursor_time_s()
-        left_s, right_s = self.picture.edges()
-        new_s = min(right_s, max(left_s, at_s + way * (right_s - left_s) / _STEPS))
-        if extends:
-            self._anchor_s = at_s if self._anchor_s is None else self._anchor_s
-            self.picture.selection = (min(self._anchor_s, new_s), max(self._anchor_s, new_s))
-        else:
-            self._anchor_s = None
-        self._put_cursor(None, new_s)
-
-    def _cursor_time_s(self) -> float:
-        if self._cursor_s is not None:
-            return self._cursor_s
-        return self.picture.time_at(1.0 if self._cursor is None else self._cursor)
+        selected = self._crosshair.step(way, *self.picture.edges(), extends=extends)
+        self.picture.selection = selected or self.picture.selection
+        self.refresh()
 
     @Slot(int)
     def _on_mark_wanted(self, way: int) -> None:
-        mark = self.picture.next_mark(self._cursor_time_s(), way)
+        mark = self.picture.next_mark(self._crosshair.time_s(*self.picture.edges()), way)
         if mark is not None:
-            self._put_cursor(None, mark.time_s)
+            self._crosshair.put(mark.time_s)
+            self.refresh()
 
     @Slot(bool)
     def _on_select_toggled(self, on: bool) -> None:

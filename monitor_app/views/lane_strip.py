@@ -16,13 +16,15 @@ from monitor_app.theme import Theme
 from monitor_app.views.activity_brushes import brush_of
 from monitor_app.views.channel_shapes import draw_shape
 from monitor_app.views.parts import put_text, sized
-from monitor_app.views.signs import MARK_SIGNS, SIZE, draw, mark_colour
+from monitor_app.views.signs import MARK_SIGNS, SIZE, mark_colour, stamp
 from monitor_app.views.time_axis import TimeScale
 
 LANE_HEIGHT: Final = 16
 _GRANT_EVERY_PX: Final = 6
 _SIGN_EVERY_PX: Final = 14
 _SIGNS: Final = tuple(kind for kind in MarkKind if kind is not MarkKind.GRANT)
+_GRANT_SIZE: Final = 8.4
+_LEGEND_SIZE: Final = 9.6
 _LEGEND_LINE: Final = (11, 16)
 
 
@@ -114,11 +116,7 @@ class LaneStrip(QWidget):
             x = self._scale.x_of(mark.time_s)
             if x - last_px >= _GRANT_EVERY_PX:
                 last_px = x
-                painter.save()
-                painter.translate(x - SIZE * 0.35, lane.top() + 2)
-                painter.scale(0.7, 0.7)
-                draw(painter, MARK_SIGNS[MarkKind.GRANT], 0, 0, colour, ground)
-                painter.restore()
+                stamp(painter, MARK_SIGNS[MarkKind.GRANT], x - _GRANT_SIZE / 2, lane.top() + 2, colour, ground, _GRANT_SIZE)
 
     def _paint_signs(self, painter: QPainter, lane: QRect, channel: str, from_s: float, to_s: float) -> None:
         colours = self._theme.colours
@@ -131,7 +129,7 @@ class LaneStrip(QWidget):
                 continue
             last_px = x
             painter.fillRect(int(x - SIZE / 2 - 1), lane.top() + 1, SIZE + 2, SIZE + 2, ground)
-            draw(painter, MARK_SIGNS[mark.kind], int(x - SIZE / 2), lane.top() + 2, mark_colour(mark.kind, colours), ground)
+            stamp(painter, MARK_SIGNS[mark.kind], int(x - SIZE / 2), lane.top() + 2, mark_colour(mark.kind, colours), ground)
 
     def _paint_legend(self, painter: QPainter) -> None:
         """Name the kinds of marks, as many to a line as there is height for."""
@@ -142,9 +140,6 @@ class LaneStrip(QWidget):
         painter.setFont(sized(self.font(), min(10, height - 2)))
         for row, kind in enumerate(MarkKind):
             top = row * height + 2
-            painter.save()
-            painter.translate(left, top + (height - SIZE * 0.8) / 2)
-            painter.scale(0.8, 0.8)
-            draw(painter, MARK_SIGNS[kind], 0, 0, mark_colour(kind, colours), QColor(colours.panel))
-            painter.restore()
+            place = top + (height - _LEGEND_SIZE) / 2
+            stamp(painter, MARK_SIGNS[kind], left, place, mark_colour(kind, colours), QColor(colours.panel), _LEGEND_SIZE)
             put_text(painter, QRect(left + 16, top, self._legend_width - 26, height), kind.value, colours.muted)

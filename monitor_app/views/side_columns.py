@@ -59,23 +59,27 @@ class EdgeShapes(QWidget):
         super().__init__()
         self._theme = theme
         self._y_of = y_of
-        self._values: Values = ()
+        self._places: list[tuple[int, str, int]] = []
         self.setFixedWidth(EDGE_WIDTH)
 
     def show_values(self, values: Values) -> None:
-        """Show where the curves end."""
-        self._values = values
-        self.update()
+        """Show where the curves end. Painted only when one of them has moved."""
+        places = [
+            (self._y_of(metric, value), channel, place)
+            for metric, lines in enumerate(values)
+            for channel, place, value in lines
+            if value is not None
+        ]
+        if places != self._places:
+            self._places = places
+            self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name and signature
         """Paint the shapes."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(self._theme.colours.panel))
-        for metric, lines in enumerate(self._values):
-            for channel, place, value in lines:
-                if value is not None:
-                    at = QPointF(EDGE_WIDTH / 2, self._y_of(metric, value))
-                    draw_shape(painter, channel, place, at, self._theme.channel_colour(channel, place))
+        for y, channel, place in self._places:
+            draw_shape(painter, channel, place, QPointF(EDGE_WIDTH / 2, y), self._theme.channel_colour(channel, place))
         painter.end()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from PySide6.QtCore import QPointF, QRectF, Qt
@@ -17,7 +18,7 @@ from monitor_app.theme import Colours
 SIZE: Final = 12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sign:
     """A sign: what is filled, what is drawn as a line, and what is cut out of the fill."""
 
@@ -175,6 +176,24 @@ def draw(painter: QPainter, sign: Sign, x: float, y: float, colour: QColor, grou
     if sign is not _TROUBLE:
         painter.fillPath(sign.cut, ground)
     painter.restore()
+
+
+def stamp(painter: QPainter, sign: Sign, x: float, y: float, colour: QColor, ground: QColor, size: float = SIZE) -> None:
+    """Draw `sign` as `draw` does, at another size, from a picture that is made once: for what is drawn in every frame."""
+    ratio = painter.device().devicePixelRatio()
+    painter.drawPixmap(QPointF(x, y), _picture(sign, colour.rgba(), ground.rgba(), size, ratio))
+
+
+@lru_cache(maxsize=512)
+def _picture(sign: Sign, rgba: int, ground: int, size: float, ratio: float) -> QPixmap:
+    picture = QPixmap(math.ceil(size * ratio), math.ceil(size * ratio))
+    picture.setDevicePixelRatio(ratio)
+    picture.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(picture)
+    painter.scale(size / SIZE, size / SIZE)
+    draw(painter, sign, 0, 0, QColor.fromRgba(rgba), QColor.fromRgba(ground))
+    painter.end()
+    return picture
 
 
 def status_colour(status: Status, colours: Colours) -> QColor:

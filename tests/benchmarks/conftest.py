@@ -28,5 +28,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture
 def table(request: pytest.FixtureRequest) -> Table:
-    """Return the table of this run."""
-    return request.config.stash[_TABLE]
+    """Return the table of this run, which knows the rows of the test's module."""
+    table = request.config.stash[_TABLE]
+    table.add(vars(request.module).get("ROWS", ()))
+    return table

@@ -185,14 +185,14 @@ def test_arrows_step_the_crosshair_and_control_goes_from_mark_to_mark(
     lived.refresh()
     plots = lived.flow._plots
     qtbot.keyClick(plots, Qt.Key.Key_Left)
-    assert lived.flow._cursor_s == pytest.approx(clock.time_s - 1.2)
+    assert lived.flow._crosshair._time_s == pytest.approx(clock.time_s - 1.2)
     assert not lived.flow._tip.isVisible()
     qtbot.keyClick(plots, Qt.Key.Key_Left, CTRL)
-    assert lived.flow._cursor_s == clock.time_s - 50.0
+    assert lived.flow._crosshair._time_s == clock.time_s - 50.0
     assert lived.flow._tip.isVisible()
-    assert lived.flow._tip.text().endswith("USER grant: +30 messages")
+    assert lived.flow._tip.text().endswith("USER grant\n+30 messages")
     qtbot.keyClick(plots, Qt.Key.Key_Left, CTRL)
-    assert lived.flow._cursor_s == clock.time_s - 50.0, "there is none before"
+    assert lived.flow._crosshair._time_s == clock.time_s - 50.0, "there is none before"
 
 
 def test_a_mark_under_the_pointer_says_what_it_is(qtbot: QtBot, lived: MainWindow, source: Any, clock: Any) -> None:
@@ -200,7 +200,7 @@ def test_a_mark_under_the_pointer_says_what_it_is(qtbot: QtBot, lived: MainWindo
     source.notices.append(_notice(clock.time_s - 60.0))
     lived.refresh()
     qtbot.mouseMove(viewport(lived), at(lived, 0.5))
-    assert "USER our action: pause: done" in lived.flow._tip.text()
+    assert "USER our action\npause: done" in lived.flow._tip.text()
     assert lived.flow._tip.isVisible()
     qtbot.mouseMove(viewport(lived), at(lived, 0.6))
     assert not lived.flow._tip.isVisible()

@@ -95,6 +95,17 @@ def test_a_window_is_as_fine_as_what_is_still_known(connection_state: MakeConnec
     assert history.window(100.0, 130.0).times_s[0] <= 100.0
 
 
+@given(st.floats(0.0, 30.0), st.floats(0.0, 30.0))
+def test_a_window_has_whole_columns(from_s: float, span_s: float) -> None:
+    """Wherever a window is cut, each column comes with both of its ends, and reaches over the edges."""
+    level = one_level(0.25, 200)
+    feed(level, [float(number % 7) for number in range(300)], step_s=0.1)
+    window = level.window(from_s, from_s + span_s, ("A",))
+    assert len(window.times_s) % 2 == 0
+    assert np.all(window.times_s[1::2] - window.times_s[::2] == 0.125)
+    assert window.times_s[0] <= max(from_s, 0.0)
+
+
 def test_a_channel_that_comes_later_joins_the_others(channel_state: MakeChannel, connection_state: MakeConnection) -> None:
     """A new channel gets curves of its own and leaves those of the others alone."""
     history = History()

@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 COST: Final = "µs"
 RATE: Final = "msg/s"
+TIME: Final = "ms"
+PLAIN: Final = ""
 
 
 class Row(NamedTuple):

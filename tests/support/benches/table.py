@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from statistics import median, quantiles
 from typing import Any, Final, NamedTuple
 
-from support.benches.rows import COST, ROWS, Row, is_met
+from support.benches.rows import COST, ROWS, TIME, Row, is_met
 
 Round = Callable[[], dict[str, float]]
 """Runs one round and returns its figures by the name of their row, in seconds or messages/s."""
@@ -49,14 +49,21 @@ class Measured(NamedTuple):
 
 
 def _with_unit(figure: float, unit: str) -> str:
-    return f"{figure * 1e6:.1f} {unit}" if unit == COST else f"{figure:,.0f} {unit}"
+    if unit in {COST, TIME}:
+        return f"{figure * (1e6 if unit == COST else 1e3):,.1f} {unit}"
+    return f"{figure:,.0f} {unit}" if figure >= 100 else f"{figure:.3g} {unit}".rstrip()
 
 
 class Table:
     """The rows that were measured in this run."""
 
     def __init__(self) -> None:
+        self._rows = dict(_ROWS)
         self._measured: dict[str, Measured] = {}
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Name the rows of one module."""
+        self._rows |= {row.name: row for row in rows}
 
     def measure(self, benchmark: Any, floor: Round, ours: Round, *, rounds: int) -> None:
         """Run floor and ours in turn, and keep the figures of every row that they name.
@@ -70,7 +77,7 @@ class Table:
         )
         warm = WARM_UP if len(subjects) > WARM_UP else 0  # --benchmark-disable runs one round and no more
         for name in floors[0]:
-            measured = Measured(_ROWS[name], [f[name] for f in floors[warm:]], [s[name] for s in subjects[warm:]])
+            measured = Measured(self._rows[name], [f[name] for f in floors[warm:]], [s[name] for s in subjects[warm:]])
             self._measured[name] = measured
             benchmark.extra_info[name] = {
                 "ratio": measured.ratio,
@@ -81,7 +88,7 @@ class Table:
 
     def lines(self) -> list[str]:
         """Return one line a row, in the order of the registry; none if nothing was measured."""
-        cells = [measured.cells() for name in _ROWS if (measured := self._measured.get(name))]
+        cells = [measured.cells() for name in self._rows if (measured := self._measured.get(name))]
         return _aligned([_HEAD, *cells]) if cells else []
 
 
