@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from haip_sync.observe import ClientSummary, ProgramInfo
 from monitor_app.model.units import format_duration
+
+
+_PHASES: Final = {
+    "new": "not connected",
+    "connecting": "connecting",
+    "open": "running",
+    "offline": "reconnecting",
+    "closed": "not connected",
+}
 
 
 @dataclass(frozen=True)
@@ -58,4 +68,4 @@ def _rows(program: ProgramInfo) -> list[ProgramRow]:
 def _state(client: ClientSummary) -> str:
     if client.worst is not None:
         return f"{client.worst} waits for {format_duration(client.oldest_wait)}"
-    return "running" if client.connected else "not connected"
+    return _PHASES[client.phase]

@@ -61,7 +61,7 @@ def client(name: str, **changes: Any) -> ClientSummary:
     given = {
         "address": "ws://a:1",
         "connected": True,
-        "ended": False,
+        "phase": "open",
         "may_steer": False,
         "worst": None,
         "cause": None,
@@ -78,13 +78,13 @@ def test_programs_are_rows_one_for_each_client() -> None:
     busy = client("a", worst="USER", oldest_wait=6.2, why="needs 1 message", may_steer=True)
     rows = rows_of(
         [
-            ProgramInfo(path=path, pid=7, name="ingest.py", clients=(busy, client("b", connected=False))),
+            ProgramInfo(path=path, pid=7, name="ingest.py", clients=(busy, client("b", connected=False, phase="offline"))),
             ProgramInfo(path=path, pid=None, trouble="it does not answer"),
         ]
     )
     assert [(row.program, row.client, row.state, row.steering) for row in rows] == [
         ("ingest.py (pid 7)", "a", "USER waits for 6.2 s", "steering allowed"),
-        ("ingest.py (pid 7)", "b", "not connected", "look only"),
+        ("ingest.py (pid 7)", "b", "reconnecting", "look only"),
         ("?", "", "no answer", ""),
     ]
     assert [row.can_attach for row in rows] == [True, True, False]

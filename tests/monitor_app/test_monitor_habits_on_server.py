@@ -10,11 +10,11 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from haip_sync import HAIPClient, NotSentError
+from haip_sync import HAIPClient, NotSentError, ReconnectPolicy
 from haip_sync.testing import DevServer, Never, OnRequest
 from monitor_app.main_window import MainWindow
 from monitor_app.model.audit import Outcome
-from monitor_app.model.client_source import ClientSource, open_client
+from monitor_app.model.client_source import ClientSource
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.strategy_plan import KINDS
 from monitor_app.settings import Settings
@@ -109,9 +109,13 @@ def test_single_messages_can_be_read_along(qtbot: QtBot) -> None:
 
 def test_connecting_by_hand_refused_then_right_then_lost_and_back(qtbot: QtBot, tmp_path: Path) -> None:
     """A wrong token is told in the dialog, the right one connects; a loss disables the controls and F5 brings them back."""
+
+    def open_once(url: str, token: str | None) -> HAIPClient:
+        return HAIPClient(url, token=token, inbox="listeners", reconnect=ReconnectPolicy(enabled=False))
+
     settings = Settings(tmp_path / "monitor.ini")
     with DevServer(token=SECRET, policy=OnRequest(), agent=False) as server:
-        window = MainWindow(Ingest(ClientSource(factory=open_client)), Theme(Mode.LIGHT), "test", settings)
+        window = MainWindow(Ingest(ClientSource(factory=open_once)), Theme(Mode.LIGHT), "test", settings)
         window.start()
         try:
             assert window.page.isVisible()
