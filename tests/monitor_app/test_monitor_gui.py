@@ -178,7 +178,7 @@ def test_watch_runs_a_script_beside_the_window(qtbot: QtBot) -> None:
 
         def look_and_close() -> None:
             rows = [row.text for row in the_window().ingest.log.rows if row.kind == "script"]
-            if rows:
+            if rows and not seen:  # the timer may beat once more while the window closes
                 seen.extend(rows)
                 the_window().close()
 
