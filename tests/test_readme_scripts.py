@@ -154,8 +154,8 @@ def lived_on_grants(session: Session) -> bool:
 
 def test_the_readme_holds_these_programs_and_no_others() -> None:
     """A program that is missing, doubled or new is noticed: each has its test here."""
-    headings = [FIRST, FILE, THREADS, QUEUE, CONVERSATION, WATCH, STREAMS, RECONNECT]
-    expected = [*headings, MONITOR, RUNNING, PROMETHEUS, IN_A_TEST, BROKEN_LINE]
+    programs = [FIRST, FILE, THREADS, QUEUE, CONVERSATION, WATCH, STREAMS, RECONNECT]
+    expected = [*programs, MONITOR, RUNNING, PROMETHEUS, IN_A_TEST, BROKEN_LINE]
     assert [heading for heading, _ in python_blocks()] == expected
     assert len(re.findall(r"^[ \t]*[`~]{3,}[ \t]*py", README, re.MULTILINE)) == len(expected)
 

@@ -27,6 +27,7 @@ from prometheus_client.samples import Sample
 from haip_sync import roster
 from haip_sync.client import HAIPClient
 from haip_sync.config import WELL_KNOWN_CHANNELS, check_count
+from haip_sync.errors import HAIPError
 from haip_sync.flow.metrics import OTHER_CHANNELS, WAIT_EDGES_S, ChannelMetrics
 from haip_sync.state import ChannelState, ConnectionState
 
@@ -112,14 +113,17 @@ class HaipCollector(Collector):
         waits: _Waits = {}
         lines: dict[str, tuple[int, int]] = {}
         for client in self._clients():
-            state = client.connection_state()
+            try:
+                state, counts = client.connection_state(), client.metrics()
+            except HAIPError:  # of a parent process, in its forked child: it is told of there
+                continue
             with self._lock:
                 name, own = self._name_of(client), self._own_channels(client, state)
             connected, reconnects = lines.get(name, (0, 0))
             lines[name] = (connected + state.connected, reconnects + max(0, state.epoch - 1))
             for channel, of_channel in state.channels.items():
                 _merge_in(states, (name, own.get(channel, OTHER)), _STATE_OF(of_channel), _OF_STATE)
-            for channel, counted in client.metrics().channels.items():
+            for channel, counted in counts.channels.items():
                 labels = (name, own.get(channel, OTHER))
                 _merge_in(metrics, labels, _METRICS_OF(counted), _OF_METRICS)
                 _add_waits(waits, labels, counted)

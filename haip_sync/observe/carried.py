@@ -20,6 +20,7 @@ from haip_sync.events import (
     Event,
     HandshakeCompleted,
     Message,
+    Reconnecting,
 )
 from haip_sync.observe.messages import Answer, Happened, Snapshot, encoded
 from haip_sync.state import ConnectionState
@@ -35,6 +36,7 @@ _STATES: Final[dict[type[Event], str]] = {
     ChannelResumed: "pause",
     Connected: "connection",
     Disconnected: "connection",
+    Reconnecting: "connection",
     HandshakeCompleted: "handshake",
 }
 _CANNOT: Final = (UnicodeEncodeError, OverflowError, TypeError, ValueError)

@@ -61,14 +61,16 @@ class ProgramInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def state(self) -> str:
-        """What it does, in a word or two: blocked, running, not connected, no client, or no answer."""
+        """What it does, in a word or two: blocked, running, offline, not connected, no client, or no answer."""
         if self.trouble is not None:
             return "no answer"
         if self.worst is not None:
             return "blocked"
         if not self.clients:
             return "no client"
-        return "running" if any(client.connected for client in self.clients) else "not connected"
+        if any(client.connected for client in self.clients):
+            return "running"
+        return "offline" if any(client.phase == "offline" for client in self.clients) else "not connected"
 
 
 def list_programs(*paths: str | os.PathLike[str], timeout_s: float = DEADLINE_S, peer_of: PeerOf = peer_of) -> list[ProgramInfo]:

@@ -28,7 +28,7 @@ from haip_sync.events import (
 )
 from haip_sync.flow.metrics import FlowControlMetrics
 from haip_sync.observe.command_messages import Command, Name, Said
-from haip_sync.state import ConnectionState, Explanation
+from haip_sync.state import ConnectionState, Explanation, Phase
 
 VERSION: Final = 1
 """Both sides must speak the same."""
@@ -109,8 +109,8 @@ class ClientSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Unlike that of any other client of the program."""
     address: str
     connected: bool
-    ended: bool
-    """Its connection was there, or was tried, and is over."""
+    phase: Phase
+    """As in `ConnectionState`."""
     may_steer: bool
     """Whether it takes commands."""
     worst: str | None
@@ -120,7 +120,7 @@ class ClientSummary(msgspec.Struct, frozen=True, kw_only=True):
     oldest_wait: float
     """Seconds that it has waited."""
     why: str
-    """One or two sentences: what `HAIPClient.explain` says of the worst channel, or why the connection ended; else empty."""
+    """One or two sentences: what `HAIPClient.explain` says of the worst channel, or why the line broke; else empty."""
 
 
 class Welcome(Said, frozen=True, kw_only=True):

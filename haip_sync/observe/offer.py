@@ -59,26 +59,18 @@ class Offer:
     def summary(self) -> ClientSummary:
         """Return the client in a line, from the last snapshot."""
         state = self.state
-        if state is None:
-            return self._line(connected=False, ended=False)
-        worst = max(state.channels, key=lambda name: state.channels[name].oldest_wait, default=None)
-        if worst is None or state.channels[worst].waiting_for is None:
-            return self._line(connected=state.connected, ended=state.last_error is not None, why=state.last_error or "")
-        channel = state.channels[worst]
+        worst = None if state is None else max(state.channels, key=lambda name: state.channels[name].oldest_wait, default=None)
+        channel = None if state is None or worst is None else state.channels[worst]
+        if worst is None or channel is None or channel.waiting_for is None:
+            return self._line(state, why="" if state is None or state.connected else state.last_error or state.last_loss or "")
         return self._line(
-            connected=state.connected,
-            ended=state.last_error is not None,
-            worst=worst,
-            cause=channel.waiting_for,
-            oldest_wait=channel.oldest_wait,
-            why=self._explained(worst),
+            state, worst=worst, cause=channel.waiting_for, oldest_wait=channel.oldest_wait, why=self._explained(worst)
         )
 
     def _line(
         self,
+        state: ConnectionState | None,
         *,
-        connected: bool,
-        ended: bool,
         worst: str | None = None,
         cause: str | None = None,
         oldest_wait: float = 0.0,
@@ -87,8 +79,8 @@ class Offer:
         return ClientSummary(
             name=self.name,
             address=self.address,
-            connected=connected,
-            ended=ended,
+            connected=state is not None and state.connected,
+            phase="new" if state is None else state.phase,
             may_steer=self.may_steer,
             worst=worst,
             cause=cause,

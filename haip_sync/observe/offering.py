@@ -8,6 +8,7 @@ import os
 import threading
 from typing import Final
 
+from haip_sync.flow.forking import Home
 from haip_sync.observe import rendezvous
 from haip_sync.observe.offer import Offer
 from haip_sync.observe.service import Service
@@ -26,11 +27,11 @@ class Offering:
     def __init__(self, client: Subject, *, may_steer: bool) -> None:
         self._offer = Offer(client, may_steer=may_steer)
         self._service: Service | None = None
-        self._pid = os.getpid()
+        self._home = Home()
 
     def begin(self) -> None:
         """Offer the client. Idempotent; an interrupt in the middle is made good by the next call."""
-        if self._pid != os.getpid():
+        if self._home.is_left:
             return
         if not rendezvous.has_unix_sockets():
             _place.complain()

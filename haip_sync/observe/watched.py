@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from haip_sync.events import Event
+from haip_sync.events import Event, Reconnecting
 from haip_sync.observe.messages import Happened, Past, Sample, Snapshot
 from haip_sync.state import ConnectionState
 
@@ -64,7 +64,7 @@ class Watched:
         """Keep what the program says of the client."""
         match said:
             case Snapshot(now_s=now_s, state=state):
-                self.state, self.state_s = state, offset.ours(now_s)
+                self.state, self.state_s = _moved_state(state, offset), offset.ours(now_s)
             case Happened(events=events, dropped=dropped):
                 self._dropped += dropped
                 self._events.extend(_moved(event, offset) for event in events)
@@ -89,4 +89,18 @@ class Watched:
 def _moved(timed: _T, offset: Offset) -> _T:
     if not offset.s:
         return timed
-    return msgspec.structs.replace(timed, time_s=offset.ours(timed.time_s))
+    moved = msgspec.structs.replace(timed, time_s=offset.ours(timed.time_s))
+    if isinstance(moved, Reconnecting):
+        return msgspec.structs.replace(moved, next_try_s=offset.ours(moved.next_try_s))
+    return moved
+
+
+def _moved_state(state: ConnectionState, offset: Offset) -> ConnectionState:
+    if not offset.s:
+        return state
+    next_try_s, since_s = state.next_try_s, state.offline_since_s
+    return msgspec.structs.replace(
+        state,
+        next_try_s=None if next_try_s is None else offset.ours(next_try_s),
+        offline_since_s=None if since_s is None else offset.ours(since_s),
+    )

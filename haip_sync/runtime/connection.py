@@ -1,4 +1,4 @@
-"""A client's connection: its rooms put together, its threads, and how it goes from line to line.
+"""A client's connection: its rooms put together, its threads, and its first line.
 
 Three threads: the *reader* takes frames in, from one line after another, and waits for nothing else while one stands; the
 *service* thread writes what nobody else writes (answers, grants, pings), keeps the heartbeat and tells of stalls; the *dispatch*
@@ -12,37 +12,33 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
 
 from haip_sync.errors import ConnectionClosedError, HAIPError
-from haip_sync.events import Connected, Disconnected, Message, Reconnecting
+from haip_sync.events import Message
 from haip_sync.flow import audit
-from haip_sync.flow.explain import Offline
 from haip_sync.flow.ledger import Cost
 from haip_sync.flow.outbox import Outbox
 from haip_sync.flow.parking import Parking
 from haip_sync.flow.turnstile import Turnstile
-from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.happenings import UpdateLost
 from haip_sync.protocol.names import CONTROL_TYPES
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import TransactionHappening
 from haip_sync.runtime import leaving
 from haip_sync.runtime.asking import Asking, Watch
-from haip_sync.runtime.commands import Commands
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.conversation.routes import Routes
+from haip_sync.runtime.crossing import Crossing
 from haip_sync.runtime.dispatch import Dispatcher
 from haip_sync.runtime.exchanges import Exchanges
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.inbox import Inbox
-from haip_sync.runtime.life import GOOD_CODES
 from haip_sync.runtime.line import Line
-from haip_sync.runtime.link import LAST_WORDS_S, LineEnd, Link
+from haip_sync.runtime.link import LAST_WORDS_S, Link
 from haip_sync.runtime.mailbox import Taker
-from haip_sync.runtime.meaning import Meaning, least_window
+from haip_sync.runtime.meaning import Meaning
 from haip_sync.runtime.outgoing import Entry, Outgoing
-from haip_sync.runtime.peer_log import PeerLog, WireLog
+from haip_sync.runtime.peer_log import PeerLog
 from haip_sync.runtime.reception import Reception
 from haip_sync.runtime.reconnect import Lines
 from haip_sync.runtime.replaying import Replaying
@@ -54,11 +50,8 @@ from haip_sync.runtime.writer import Writer
 
 log = logging.getLogger("haip_sync.connection")
 
-_RETIRE_S: Final = 0.5
-"""How long to wait for whoever writes to a lost line before looking whether the client was closed."""
 
-
-class Connection(Commands):
+class Connection(Crossing):
     """One client's connection, from its construction to its end. Thread-safe."""
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -138,9 +131,11 @@ class Connection(Commands):
             self._start(line, timeout_s)
             self._wait_for_greeting(deadline_s)
         except BaseException:
-            line.shut()
-            self.close(0.0)
-            line.release()
+            try:
+                self.close(0.0)  # first: a line that is shut before would be told of as lost
+            finally:
+                line.shut()
+                line.release()
             raise
 
     def _start(self, line: Line, timeout_s: float) -> None:
@@ -183,93 +178,6 @@ class Connection(Commands):
         self._release(None)
         leaving.left(self)
 
-    # ---- From line to line: the reader thread, without the lock ----------------------------------------------------------------
-
-    def new_link(self) -> Link:
-        """Return the place of the next line."""
-        self.link = Link(self, self.rooms, self._settings, self._clock, self._changed)
-        return self.link
-
-    def begin_line(self, link: Link, line: Line, timeout_s: float) -> bool:
-        """Greet the peer on a new line; return False, nothing done, where the connection is over."""
-        wire_log = WireLog.if_wanted(self.rooms.dispatcher, line.without_secrets)
-        with self._lock:
-            self.rooms.turnstile.mend()
-            if self.is_closing:
-                return False
-            now_s = self._clock()
-            if self._has_had_line:
-                # Nothing may stand before our HAI.
-                self.rooms.outgoing.suspend(ConnectionClosedError(self._last_loss or "the line was lost"))
-                self.rooms.session.begin_line()
-                self.control.begin_line()
-                self._reception.begin_line()
-                self.rooms.outgoing.begin_line()
-            self._has_had_line = True
-            self.writer.wire_log = self._reception.wire_log = wire_log
-            link.line, link.greet_by_s = line, now_s + timeout_s
-            self._service.begin_line(now_s)
-            self.writer.use(line)
-            least = least_window(self._settings.flow_control)
-            self.post(self.rooms.session.hello(least.messages, least.byte_credits, auth=line.hello_auth))
-        return True
-
-    def break_off(self, how: LineEnd) -> None:
-        """Take the connection offline after a line that stood: who waits goes on waiting, what ends with a line is told so."""
-        rooms, reason = self.rooms, str(how.failure)
-        with self._lock:
-            rooms.turnstile.mend()
-            if self.is_closing:
-                return
-            self._last_loss = reason
-            self.link.is_over = True
-            now_s = self._clock()
-            rooms.turnstile.go_offline(Offline(now_s, reason))
-            self.exchanges.lose(how.failure)
-            rooms.routes.break_off(how.failure)
-            self._peer_log.flush()
-            rooms.dispatcher.log(log, logging.WARNING, f"offline: {reason}")
-            in_good_order = how.code in GOOD_CODES
-            rooms.put(Disconnected(time_s=now_s, reason=reason, in_good_order=in_good_order, code=how.code, will_reconnect=True))
-            self._changed.notify_all()
-
-    def leave_line(self, link: Link) -> bool:
-        """Let nobody write to a lost line any more, and give it back; return False where the connection is over."""
-        link.shut()
-        while not self.writer.retire(_RETIRE_S):
-            if self.is_closing:
-                return False
-        with self._lock:
-            self.rooms.turnstile.mend()
-            self.rooms.outgoing.suspend(ConnectionClosedError(self._last_loss or "the line was lost"))
-            self.writer.wake_over()
-        if link.line is not None:
-            link.line.release()
-        return not self.is_closing
-
-    def wait_offline(self, offline: Offline, delay_s: float) -> bool:
-        """Tell of the next attempt and wait until it is due; return False at once where the connection is over."""
-        due_s = offline.next_try_s or 0.0
-        reason = offline.last_failure or offline.why
-        event = Reconnecting(time_s=self._clock(), attempt=offline.attempt, delay_s=delay_s, next_try_s=due_s, reason=reason)
-        with self._lock:
-            self.rooms.turnstile.mend()
-            self.rooms.turnstile.go_offline(offline)
-            self.rooms.put(event)
-            text = f"attempt {offline.attempt} to connect again in {delay_s:.1f} s: {reason}"
-            self.rooms.dispatcher.log(log, logging.INFO, text)
-            while not self.is_closing and (left_s := due_s - self._clock()) > 0:
-                self.rooms.parking.wait(self._changed, left_s)
-            return not self.is_closing
-
-    def trying(self) -> bool:
-        """Note that the attempt is under way; return False where the connection is over."""
-        with self._lock:
-            offline = self.rooms.turnstile.offline
-            if offline is not None:
-                self.rooms.turnstile.go_offline(offline._replace(next_try_s=None))
-            return not self.is_closing
-
     # ---- For the rooms: with the lock where nothing else is said ---------------------------------------------------------------
 
     def _on_overflow(self) -> None:
@@ -284,10 +192,6 @@ class Connection(Commands):
     def heartbeat(self) -> Heartbeat:
         """The heartbeat; guarded by the lock."""
         return self._service.heartbeat
-
-    def post(self, frame: Frame) -> Entry:
-        """Commit a control frame and have it written soon. Requires the lock."""
-        return self.control.post(frame)
 
     def look_for_gaps(self) -> None:
         """Do what the time has come for in the peer's numbers. Without the lock."""
@@ -304,36 +208,6 @@ class Connection(Commands):
     def take_routed(self, message: Message, taker: Taker) -> None:
         """Count a frame that went to a handle as taken, and give credit back where it is time. Requires the lock."""
         self.control.give_back_for(message, taker)
-
-    def greeted(self) -> bool:
-        """Note that both HAIs were exchanged, and settle what earlier lines left over; return whether the session goes on."""
-        link, now_s = self.link, self._clock()
-        link.is_greeted, link.greet_by_s = True, math.inf
-        link.is_resumed = self._resumption.settle(self._last_loss, may_resume=not link.is_resume_refused)
-        # Not before: a listener for it may send at once, and ask for credit.
-        self.rooms.put(
-            Connected(
-                time_s=now_s,
-                address=self._settings.address.text,
-                epoch=self.rooms.turnstile.epoch,
-                resumed=link.is_resumed,
-            )
-        )
-        self._changed.notify_all()
-        return link.is_resumed
-
-    def online(self) -> None:
-        """Tell the peer of our pauses, and let go who waits: the last step of a handshake."""
-        self.control.announce_pauses()
-        self.rooms.turnstile.go_online()
-
-    def resume_refused(self, why: str) -> None:
-        """Note that the peer will not send again what we lack of it."""
-        link = self.link
-        link.is_resume_refused = True
-        if link.is_greeted and link.is_resumed:
-            link.is_resumed = False
-            self._resumption.forget_theirs(ConnectionClosedError(why))
 
     def refuse(self, failure: HAIPError) -> None:
         """End the connection for this reason, once what is posted has left."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from haip_sync.flow.explain import amount
 from haip_sync.flow.forking import Home
 
 log = logging.getLogger("haip_sync.connection")
@@ -62,12 +63,12 @@ def unsent_text(name: str, left: Mapping[str, int], unknown: int) -> str | None:
     `left`: how many messages were queued and not admitted, by channel; `unknown`: of how many nobody knows what became of them.
     """
     where = ", ".join(f"{count} on {channel}" for channel, count in left.items())
-    unsent = [f"{sum(left.values())} queued messages were not sent ({where})"] if left else []
+    told = [f"not sent: {amount(sum(left.values()), 'queued message')} ({where})"] if left else []
     if unknown:
-        unsent.append(f"of {unknown} {'more ' if left else ''}messages nobody knows whether the peer has them")
-    if not unsent:
+        told.append(f"perhaps not received: {amount(unknown, 'message')}")
+    if not told:
         return None
-    return f"{name} was still open when the program ended: {', and '.join(unsent)}. Close clients before that"
+    return f"{name} was still open when the program ended; {'; '.join(told)}. Close clients before that"
 
 
 def leave_all() -> None:

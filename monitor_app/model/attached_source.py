@@ -96,9 +96,7 @@ class AttachedSource:
         if self._link.trouble is not None:
             return False
         state = self._link.snapshot(self._client)
-        if state is None:
-            return not self._is_withdrawn()
-        return state.epoch == 0 and not state.connected and state.last_error is None
+        return not self._is_withdrawn() if state is None else state.phase == "connecting"
 
     @property
     def failure(self) -> Failure | None:
@@ -110,10 +108,7 @@ class AttachedSource:
         if self._is_withdrawn():
             text = f"{self._link.program.name} has no client {self._client} any more."
             return Failure(title="The script has closed this client", text=f"{text} What is shown are the last known values.")
-        state = self._link.snapshot(self._client)
-        if state is None or state.connected or state.phase == "offline" or self.connecting:
-            return None
-        return failure_of_loss(self.address, state.last_error, self._goodbye)
+        return self._failure_of(self._link.snapshot(self._client))
 
     @property
     def can_reconnect(self) -> bool:
@@ -209,6 +204,13 @@ class AttachedSource:
         """Return the client's line in the program's list; the last one that there was."""
         self._line = next((line for line in self._link.clients() if line.name == self._client), self._line)
         return self._line
+
+    def _failure_of(self, state: ConnectionState | None) -> Failure | None:
+        if state is None or state.phase in {"connecting", "open", "offline"}:  # whoever is offline means to come back
+            return None
+        if state.phase == "new":
+            return Failure(title="Not connected", text="The script has not connected this client yet.")
+        return failure_of_loss(self.address, state.last_error, self._goodbye)
 
     def _is_withdrawn(self) -> bool:
         program = self._link.program

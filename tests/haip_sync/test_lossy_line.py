@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 
 import pytest
+from support.lines import AT_ONCE, ONE_LINE
 from support.scripted_peer import TYPES, Peer, peer
 from support.turnstiles import PATIENCE_S, until
 
-from haip_sync import FramesLost, HAIPClient, ReconnectPolicy
+from haip_sync import FramesLost, HAIPClient
 from haip_sync.testing import DevServer, FaultProxy, Faults, FrameFault
 
 DATA = ('"type":"MESSAGE_START"', '"type":"MESSAGE_PART"', '"type":"MESSAGE_END"')
@@ -67,11 +68,10 @@ def test_everything_comes_once_and_in_order(action: str) -> None:
 def test_nothing_is_lost_or_doubled_where_a_client_goes_on() -> None:
     """Over a line that is cut again and again, with texts on their way in both directions, each comes once and in order."""
     texts = [f"text {number}" for number in range(30)]
-    soon = ReconnectPolicy(initial_delay=0.01, max_delay=0.05)
     with (
         DevServer(agent=False, initial_credits=20) as server,
         FaultProxy(server.url, seed=5) as proxy,
-        HAIPClient(proxy.url, reconnect=soon) as client,
+        HAIPClient(proxy.url, reconnect=AT_ONCE) as client,
     ):
         lost: list[FramesLost] = []
         client.subscribe(lost.append, FramesLost)
@@ -105,7 +105,7 @@ def test_the_end_lets_out_what_waits_for_what_will_not_come() -> None:
         speaker.hears("HAI")
         speaker.says("MESSAGE_START", {"message_id": "b"}, "AGENT", seq="4")
 
-    with peer(script) as url, HAIPClient(url, reconnect=ReconnectPolicy(enabled=False)) as client:
+    with peer(script) as url, HAIPClient(url, reconnect=ONE_LINE) as client:
         lost: list[FramesLost] = []
         client.subscribe(lost.append, FramesLost)
         assert client.receive(PATIENCE_S).payload == {"message_id": "b"}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.observed import Script, StandIn, meeting_place, script, served
 from support.turnstiles import until
@@ -185,3 +186,31 @@ def test_a_client_that_is_not_there_is_a_failure_in_words(place: Path, follow: F
         until(lambda: source.failure is not None)
         assert "no client recipient" in source.failure.text
         assert not source.connecting
+
+
+@pytest.mark.parametrize(
+    ("phase", "title"),
+    [
+        ("new", "Not connected"),
+        ("connecting", None),
+        ("open", None),
+        ("offline", None),
+        ("closed", "The connection is over"),
+    ],
+)
+def test_a_script_without_a_connection_is_a_failure_in_words(place: Path, follow: Follow, phase: str, title: str | None) -> None:
+    """As for a client of our own; while it connects, or means to come back, there is none: the snapshot says that."""
+    client = StandIn("sender")
+    state = {"phase": phase, "connected": phase == "open", "last_loss": "the line broke", "attempt": 3, "next_try_s": 1.0}
+    client.state = msgspec.structs.replace(client.state, **state)
+    with served(place) as service:
+        service.offer(client)
+        source = follow(service.path)
+        until(lambda: source.snapshot() is not None)
+        assert (None if source.failure is None else source.failure.title) == title
+        assert source.connecting is (phase == "connecting")
+        if phase == "offline":
+            snapshot = source.snapshot()
+            assert snapshot is not None
+            assert (snapshot.last_loss, snapshot.attempt) == ("the line broke", 3)
+            assert [info.state for info in list_programs()] == ["offline"]

@@ -201,3 +201,16 @@ def _view(ingest: Ingest) -> Any:
     view = ingest.channel("USER")
     assert view is not None
     return view
+
+
+def test_what_a_source_remembers_comes_before_what_is_seen(
+    source: Any, clock: Any, connection_state: Any, channel_state: Any
+) -> None:
+    """The past is in the history when the first snapshot is, once, and at its own times."""
+    past = connection_state(channels={"USER": channel_state(credits=7)})
+    source.past = [(clock.time_s - 60.0, past), (clock.time_s - 59.0, past)]
+    ingest = Ingest(source, clock)
+    ingest.tick()
+    assert ingest.history.value_at(0, "USER", clock.time_s - 58.5) == 7.0
+    assert ingest.history.value_at(0, "USER", clock.time_s) == 100.0
+    assert ingest.history.value_at(0, "USER", clock.time_s - 61.0) is None

@@ -64,6 +64,7 @@ CONNECTED: Final = ConnectionState(
     round_trip=None,
     channels={"USER": IDLE, "AGENT": IDLE},
     last_error=None,
+    phase="open",
 )
 
 

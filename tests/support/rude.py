@@ -126,7 +126,7 @@ def welcome(*clients: str, now_s: float = 0.0, version: int = VERSION) -> bytes:
             name=name,
             address="ws://nowhere:1",
             connected=True,
-            ended=False,
+            phase="open",
             may_steer=True,
             worst=None,
             cause=None,

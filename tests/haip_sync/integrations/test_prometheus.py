@@ -207,3 +207,26 @@ def test_the_library_does_not_load_it() -> None:
     code = "import sys, haip_sync; print('prometheus_client' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S, check=True)  # noqa: S603
     assert ran.stdout.strip() == "False"
+
+
+def test_a_forked_child_tells_of_its_own_clients_only() -> None:
+    """Its parent's are told of by the parent."""
+    code = """
+import os, sys
+from prometheus_client import CollectorRegistry, generate_latest
+from haip_sync import HAIPClient
+from haip_sync.integrations.prometheus import HaipCollector
+registry = CollectorRegistry()
+registry.register(HaipCollector())
+parents = HAIPClient("ws://localhost:1", name="parents")
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+else:
+    own = HAIPClient("ws://localhost:1", name="own")
+    os.write(1, generate_latest(registry))
+    os._exit(0)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S, check=True)  # noqa: S603
+    assert 'haip_connected{client="own"} 0.0' in ran.stdout
+    assert "parents" not in ran.stdout

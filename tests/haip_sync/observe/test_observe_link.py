@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.observed import CONNECTED, StandIn, meeting_place, served
 from support.rude import RudeProgram, welcome
 from support.turnstiles import PATIENCE_S, until
 
-from haip_sync import AttachError, CommandError, HAIPTimeout, WarningRaised
-from haip_sync.observe import ExplainChannel, ProgramInfo, ProgramLink, ResumeChannel, SendTestMessage, list_programs
+from haip_sync import AttachError, CommandError, HAIPTimeout, Reconnecting, WarningRaised
+from haip_sync.observe import ExplainChannel, ProgramInfo, ProgramLink, ResumeChannel, Sample, SendTestMessage, list_programs
 from haip_sync.observe.framing import framed
 from haip_sync.observe.messages import VERSION, Answer, Ask, Greeting, Happened, Past, Refusal, Roster, Snapshot, encoded
 from haip_sync.observe.peers import Peer
@@ -352,3 +353,19 @@ def test_clocks_of_two_machines_are_reckoned_from_one_to_the_other(heard: list[t
     for theirs_s, ours_s in heard:
         offset.learn(theirs_s, ours_s)
     assert offset.ours(0.0) == pytest.approx(expected_s)
+
+
+def test_every_time_is_reckoned_onto_our_clock() -> None:
+    """Of events, snapshots and the past: when they were, and when an attempt is to come."""
+    watched, offset = Watched(every_event=False), Offset()
+    offset.learn(100.0, 1_100.0)
+    state = msgspec.structs.replace(CONNECTED, phase="offline", next_try_s=102.0, offline_since_s=99.0)
+    event = Reconnecting(time_s=99.0, attempt=1, delay_s=3.0, next_try_s=102.0, reason="r")
+    watched.take_in(Snapshot(client="c", now_s=100.0, state=state), offset)
+    watched.take_in(Happened(client="c", events=(event,), dropped=0), offset)
+    watched.take_in(Past(client="c", now_s=100.0, samples=(Sample(98.0, True, {}),)), offset)
+    assert watched.state is not None
+    assert (watched.state_s, watched.state.next_try_s, watched.state.offline_since_s) == (1_100.0, 1_102.0, 1_099.0)
+    (moved,) = watched.drain(1).events
+    assert (moved.time_s, moved.next_try_s) == (1_099.0, 1_102.0)
+    assert [sample.time_s for sample in watched.take_past()] == [1_098.0]

@@ -289,10 +289,10 @@ client = HAIPClient(sys.argv[1], token="x", name="parents")
 client.connect()
 sys.stdin.readline()
 if os.fork():
-    print("parent")
+    os.write(1, b"parent\\n")  # in one piece: the other process writes there too
     while True:
         time.sleep(1)
-print(f"child {os.getpid()}")
+os.write(1, f"child {os.getpid()}\\n".encode())
 sys.stdin.readline()
 own = HAIPClient(sys.argv[1], token="x", name="childs")
 own.connect()

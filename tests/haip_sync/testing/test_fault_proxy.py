@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from support.certificates import client_context, server_context
+from support.lines import ONE_LINE
 
 from haip_sync import HAIPClient
 from haip_sync.errors import ConfigError, ConnectError, FlowControlTimeout, HAIPError, HAIPTimeout
@@ -552,7 +553,7 @@ def test_a_server_reads_a_garbled_frame_and_goes_on() -> None:
 def test_a_client_ends_a_connection_whose_frames_are_broken() -> None:
     """Reserved bits that nobody agreed on end it, and everything that waits is told so."""
     broken = FrameFault(action="garble_header", when=lambda text: '"channel":"AGENT"' in text)
-    with DevServer() as server, FaultProxy(server.url) as proxy, HAIPClient(proxy.url) as client:
+    with DevServer() as server, FaultProxy(server.url) as proxy, HAIPClient(proxy.url, reconnect=ONE_LINE) as client:
         proxy.set(to_client=Faults(frames=(broken,)))
         client.send_text_message("USER", "hello", timeout=HANG_S)
         with pytest.raises(HAIPError) as ended:
@@ -606,7 +607,7 @@ def test_tls_passes_and_hides_its_frames() -> None:
     with (
         DevServer(ssl_context=server_context()) as server,
         FaultProxy(server.url, host="localhost") as proxy,
-        HAIPClient(proxy.url, ssl=client_context()) as client,
+        HAIPClient(proxy.url, ssl=client_context(), reconnect=ONE_LINE) as client,
     ):
         proxy.set(to_client=Faults(delay_s=0.01), to_server=Faults(jitter_s=0.01))
         client.send_text_message("USER", "hello", timeout=HANG_S)
