@@ -18,7 +18,10 @@ class Drained:
     """What has arrived since the last drain."""
 
     events: Sequence[Event]
-    """In the order in which they happened; gauges are not among them (the snapshot has their values)."""
+    """In the order in which they happened; gauges are not among them (the snapshot has their values).
+
+    `SendBlocked` makes short waits visible: without it a starvation between two snapshots is not seen.
+    """
     dropped: int
     """Events that the bounded buffer lost since the last drain. State changes are never lost: the snapshot has them."""
     oldest_s: float | None

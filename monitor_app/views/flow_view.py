@@ -171,12 +171,9 @@ class FlowView(QFrame):
         """Show the values. Called at the rate of text."""
         frame = self.picture.frame()
         self._on_arranged()
-        cursor = self._crosshair.share(frame.left_s, frame.right_s)
-        at_s = self._edge_time_s(frame) if cursor is None else frame.left_s + cursor * (frame.right_s - frame.left_s)
-        self._readout.show_values(self.picture.values(frame, at_s))
+        self._show_values(frame)
         scale = self._scale(frame)
         self._times.show_shares(frame.placed, self.picture.shares(frame), scale.left_px, scale.width_px)
-        self._show_tip(frame, cursor)
         self._show_liveness(frame)
         self._bar.show_folding(len(frame.folded), folds=self._ingest.visibility.folds_idle)
 
@@ -202,6 +199,13 @@ class FlowView(QFrame):
         rect = self._plots.rects()[-1]
         left_px = self._plots.mapTo(self, QPoint(rect.left(), 0)).x() - self._lanes.x()
         return TimeScale(frame.right_s, frame.left_s - frame.right_s, 0.0, left_px, rect.width())
+
+    def _show_values(self, frame: Frame) -> None:
+        """Show what holds under the crosshair. Called for every move of a hand as well, so it does no more than that."""
+        cursor = self._crosshair.share(frame.left_s, frame.right_s)
+        at_s = self._edge_time_s(frame) if cursor is None else frame.left_s + cursor * (frame.right_s - frame.left_s)
+        self._readout.show_values(self.picture.values(frame, at_s))
+        self._show_tip(frame, cursor)
 
     def _show_tip(self, frame: Frame, cursor: float | None) -> None:
         """Say what the mark is on which the crosshair stands."""
@@ -264,7 +268,7 @@ class FlowView(QFrame):
 
     def _point(self, share: float | None) -> None:
         self._crosshair.point(share)
-        self.refresh()
+        self._show_values(self.picture.frame())
 
     @Slot(float, float, bool)
     def _on_selected(self, first: float, second: float, done: bool) -> None:
@@ -279,14 +283,14 @@ class FlowView(QFrame):
         """Step the crosshair; with Shift, select from where it stood."""
         selected = self._crosshair.step(way, *self.picture.edges(), extends=extends)
         self.picture.selection = selected or self.picture.selection
-        self.refresh()
+        self._show_values(self.picture.frame())
 
     @Slot(int)
     def _on_mark_wanted(self, way: int) -> None:
         mark = self.picture.next_mark(self._crosshair.time_s(*self.picture.edges()), way)
         if mark is not None:
             self._crosshair.put(mark.time_s)
-            self.refresh()
+            self._show_values(self.picture.frame())
 
     @Slot(bool)
     def _on_select_toggled(self, on: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,8 @@ def test_a_request_reaches_the_server_and_its_grant_shows(qtbot: QtBot, window: 
     model = window.table.model()
     qtbot.waitUntil(lambda: model.index(0, 1).data() == "13 / 100", timeout=TIMEOUT_MS)
     assert window.ingest.history.latest(0, "USER") == 13.0
-    assert window.ingest.marks.between(MarkKind.GRANT, "USER", 0.0, float("inf"))
+    granted = partial(window.ingest.marks.between, MarkKind.GRANT, "USER", 0.0, float("inf"))
+    qtbot.waitUntil(lambda: bool(granted()), timeout=TIMEOUT_MS)  # events come after the snapshot that has their sum
     assert window.ingest.marks.between(MarkKind.REQUEST, "USER", 0.0, float("inf"))
     assert any("grant +7 messages, +2 KiB" in row.text for row in window.ingest.log.rows)
 
