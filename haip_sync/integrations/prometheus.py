@@ -200,7 +200,7 @@ def _family(figure: tuple[str, str], *, is_counter: bool) -> Metric:
 
 def _of_channels(figures: Sequence[_Figure], rows: _Rows) -> Iterator[Metric]:
     # A sample is made directly, and its labels once for all families: `add_metric` would make them for each.
-    labels = [{"client": client, "channel": channel} for client, channel in rows]
+    labels = [{"channel": channel, "client": client} for client, channel in rows]
     for place, figure in enumerate(figures):
         family = _family((figure.name, figure.text), is_counter=figure.is_counter)
         name = f"{figure.name}_total" if figure.is_counter else figure.name
@@ -211,7 +211,7 @@ def _of_channels(figures: Sequence[_Figure], rows: _Rows) -> Iterator[Metric]:
 def _histogram(waits: _Waits) -> Metric:
     family = HistogramMetricFamily(*_WAITS)
     for (client, channel, cause), (*reached, total_s) in waits.items():
-        labels = {"client": client, "channel": channel, "cause": cause}
+        labels = {"cause": cause, "channel": channel, "client": client}
         for edge, count in zip(_EDGES, reached, strict=True):
             family.samples.append(Sample(_BUCKET, {**labels, "le": edge}, count))
         family.samples.append(Sample(_COUNT, labels, reached[-1]))
