@@ -10,7 +10,6 @@ from typing import Final
 from haip_sync.observe import ClientSummary, ProgramInfo
 from monitor_app.model.units import format_duration
 
-
 _PHASES: Final = {
     "new": "not connected",
     "connecting": "connecting",
