@@ -28,8 +28,8 @@ from haip_sync.observe import (
     SendTestMessage,
     UseStrategy,
 )
-from monitor_app.model.failures import failure_of_loss, failure_of_outage
-from monitor_app.model.source import Drained, Failure, Notice
+from monitor_app.model.failures import failure_of_loss
+from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
 
 MONITOR: Final = "haip-monitor"
 """What the script's log calls us."""
@@ -64,6 +64,13 @@ class AttachedSource:
     def program(self) -> ProgramInfo:
         """The program as it was last heard of."""
         return self._link.program
+
+    @property
+    def steering_refused(self) -> str | None:
+        """Why commands are refused, in one sentence; None where the script lets a monitor steer this client."""
+        if self.may_steer:
+            return None
+        return f"{self._link.program.name} lets monitors look only; HAIP_SYNC_MONITOR=steer would let them steer."
 
     @property
     def may_steer(self) -> bool:
@@ -175,6 +182,16 @@ class AttachedSource:
         """Have the script ask for credit by one of the library's strategies, with these settings."""
         self._command("strategy", None, UseStrategy(strategy=strategy, settings=dict(settings), reason=reason))
 
+    def queued(self, channel: str) -> Sequence[QueuedMessage]:
+        """Return none: a script tells how much it has queued, and not which messages."""
+        del channel
+        return ()
+
+    def watch_messages(self, *, wanted: bool) -> None:
+        """Refuse: what messages hold never leaves the script."""
+        if wanted:
+            self._note(None, "messages", "What messages hold never leaves the script.", ok=False)
+
     def close(self) -> None:
         """Leave the program alone. Idempotent, bounded."""
         if not self._closed:
@@ -189,12 +206,10 @@ class AttachedSource:
         return self._line
 
     def _failure_of(self, state: ConnectionState | None) -> Failure | None:
-        if state is None or state.phase in {"connecting", "open"}:
+        if state is None or state.phase in {"connecting", "open", "offline"}:  # whoever is offline means to come back
             return None
         if state.phase == "new":
             return Failure(title="Not connected", text="The script has not connected this client yet.")
-        if state.phase == "offline":
-            return failure_of_outage(self.address, state, time.monotonic())
         return failure_of_loss(self.address, state.last_error, self._goodbye)
 
     def _is_withdrawn(self) -> bool:
