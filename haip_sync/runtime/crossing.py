@@ -134,6 +134,8 @@ class Crossing(Commands):
             )
         )
         self._changed.notify_all()
+        self.writer.wake_over()
+        self.poke()  # nobody else writes what is sent again
         return link.is_resumed
 
     def online(self) -> None:

@@ -69,11 +69,11 @@ class Writer:
     def write_through(self, entry: Entry, deadline_s: float | None = None) -> None:
         """Return once `entry` is handed to the operating system, or never will be: `Entry.failure`. Blocks; without the lock.
 
-        Where the line is lost it waits for the next one. `deadline_s`, on the monotonic clock: when to leave the rest to the
-        service thread, having tried once.
+        Where the line is lost it waits for the next one, and there until its peer has said what it lacks. `deadline_s`, on the
+        monotonic clock: when to leave the rest to the service thread, having tried once.
         """
         while not entry.is_over:
-            if self.line is None or not self._write_if_free(deadline_s):
+            if not self._can_write() or not self._write_if_free(deadline_s):
                 self._stand_by(entry, deadline_s)
             if deadline_s is not None and time.monotonic() >= deadline_s:
                 return
@@ -88,6 +88,10 @@ class Writer:
             if self.line is None or not self._write_if_free(deadline_s):
                 return True
         return not self._outgoing.has_entries
+
+    def _can_write(self) -> bool:
+        """Return whether there is a line, and something that it can write: what an earlier one left over stands by."""
+        return self.line is not None and self._outgoing.has_entries
 
     def use(self, line: Line) -> None:
         """Write to `line` from now on, after `retire`. Requires the lock."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from haip_sync import (
     TransactionEndedError,
     UnsupportedByPeerError,
 )
+from haip_sync.runtime.writer import Writer
 
 MANY = [*TYPES, "TOOL_CALL", "TOOL_UPDATE", "TOOL_DONE", "TOOL_LIST", "RUN_STARTED", "RUN_FINISHED", "REPLAY_REQUEST"]
 OTHER_DIALECT = ["HAI", "PING", "PONG", "ERROR", "TEXT_MESSAGE_START", "TEXT_MESSAGE_PART", "TEXT_MESSAGE_END"]
@@ -383,6 +385,34 @@ def test_what_had_its_turn_and_did_not_leave_goes_with_a_session_that_goes_on() 
     with held_up(second) as (_, sending, queued):
         assert (sending.result(PATIENCE_S).seq, queued.result(PATIENCE_S).seq) == (4, 7)
         assert [frame["seq"] for frame in told.get()] == ["2", "3", "4", "5", "6", "7"]
+
+
+def test_who_had_its_turn_sleeps_until_the_peer_has_greeted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new line changes nothing for a sender before its peer has said what it lacks: it sleeps, and does not spin."""
+    heard, greet, looks = threading.Event(), threading.Event(), SimpleQueue[None]()
+    take_batch = Writer._take_batch
+
+    def counted(writer: Writer) -> bool:
+        looks.put(None)
+        return take_batch(writer)
+
+    monkeypatch.setattr(Writer, "_take_batch", counted)
+
+    def second(talk: Peer) -> None:
+        talk.hears("HAI")
+        heard.set()
+        assert greet.wait(PATIENCE_S)
+        talk.greets(messages=0)
+        talk.stays()
+
+    with held_up(second) as (client, sending, _):
+        writer = client._connection.writer
+        assert heard.wait(PATIENCE_S)
+        until(lambda: writer.line is not None and bool(writer._standing_by))
+        assert looks.qsize() < 20
+        greet.set()
+        with pytest.raises(ConnectionClosedError, match="Nothing of it was sent"):
+            sending.result(PATIENCE_S)
 
 
 def test_a_transaction_ends_with_its_line() -> None:
