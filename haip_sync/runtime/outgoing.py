@@ -285,7 +285,9 @@ class Outgoing:
         """Give up what earlier lines may not have brought over, and may have.
 
         Return the sends of which nobody knows whether the peer has them, by their last seq; and those of which nothing has left.
+        None of it can be asked for any more, under its old numbers.
         """
+        self.replay.forget_below(self._line_seq)
         unsent = [entry for entry in self._suspended if entry.is_unsent]
         lost = self._fates.lose([entry.fate for entry in unsent if entry.fate is not None])
         for entry in self._suspended:

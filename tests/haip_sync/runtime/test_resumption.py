@@ -415,6 +415,25 @@ def test_who_had_its_turn_sleeps_until_the_peer_has_greeted(monkeypatch: pytest.
             sending.result(PATIENCE_S)
 
 
+def test_a_peer_that_does_not_go_on_cannot_ask_for_what_was_given_up() -> None:
+    """Old numbers of a session that is over are refused: their sends were reported, or go out under new ones, and never twice."""
+    told = Told()
+
+    def second(talk: Peer) -> None:
+        greets_many(talk)
+        told.put(hears_text(talk) + hears_text(talk))
+        talk.says("REPLAY_REQUEST", {"from_seq": "2", "to_seq": "7"})
+        told.put(talk.hears_any())
+        talk.says("REPLAY_REQUEST", {"from_seq": "8", "to_seq": "9"})
+        told.put([talk.hears_any(), talk.hears_any()])
+        talk.stays()
+
+    with held_up(second):
+        assert [frame["seq"] for frame in told.get()] == ["9", "10", "11", "12", "13", "14"]
+        assert told.get()["payload"]["code"] == "REPLAY_TOO_OLD"
+        assert [(frame["seq"], frame["type"]) for frame in told.get()] == [("8", "PONG"), ("9", "MESSAGE_START")]
+
+
 def test_a_transaction_ends_with_its_line() -> None:
     """Whoever holds one is told so, before and after the next line; another can be opened there."""
     types = [*TYPES, "TRANSACTION_START", "TRANSACTION_END", "MESSAGE"]
