@@ -18,6 +18,7 @@ from haip_sync.runtime.meaning import least_window
 from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.peer_log import WireLog
 from haip_sync.runtime.reception import Reception
+from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.resumption import Resumption
 
 log = logging.getLogger("haip_sync.connection")
@@ -29,6 +30,7 @@ _RETIRE_S: Final = 0.5
 class Crossing(Commands):
     """The reader thread's side of a connection, from line to line. Without the lock, where nothing else is said."""
 
+    replaying: Replaying
     _reception: Reception
     _resumption: Resumption
 
@@ -51,6 +53,7 @@ class Crossing(Commands):
                 self.rooms.session.begin_line()
                 self.control.begin_line()
                 self._reception.begin_line()
+                self.replaying.begin_line()
                 self.rooms.outgoing.begin_line()
             self._has_had_line = True
             self.writer.wire_log = self._reception.wire_log = wire_log

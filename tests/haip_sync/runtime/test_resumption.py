@@ -228,6 +228,37 @@ def test_a_peer_that_does_not_send_again_what_we_lack_ends_calls_and_texts() -> 
         assert client.connection_state().phase == "open"
 
 
+def test_a_replay_that_was_under_way_ends_with_its_line() -> None:
+    """What the peer of one line has asked for is not sent on the next, whose peer says itself what it lacks."""
+    told, ask, cut_now = Told(), threading.Event(), threading.Event()
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        assert ask.wait(PATIENCE_S)
+        talk.says("REPLAY_REQUEST", {"from_seq": "2", "to_seq": "5"})
+        assert cut_now.wait(PATIENCE_S)
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        resumes(talk, 5)
+        told.put([talk.hears_any() for _ in range(2)])
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        connection = client._connection
+        for _ in range(4):
+            client.send("USER", "TOOL_LIST", {"tools": [], "ballast": "x" * 70_000}, timeout=PATIENCE_S)
+        with connection.writer._pen:
+            ask.set()
+            until(lambda: not connection.replaying.is_over)
+            cut_now.set()
+            until(lambda: client.connection_state().phase == "offline")
+        client.send("USER", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S)
+        until(lambda: connection.replaying.is_over)
+        client.send("USER", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S)
+        assert [frame["seq"] for frame in told.get()] == ["7", "8"]
+
+
 # ---- A peer that does not ----------------------------------------------------------------------------------------------------
 
 
