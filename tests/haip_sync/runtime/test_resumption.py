@@ -20,6 +20,7 @@ from haip_sync import (
     ConnectionClosedError,
     HAIPClient,
     IncompleteTextError,
+    Limits,
     NotSentError,
     PartialSendError,
     PendingSend,
@@ -226,6 +227,30 @@ def test_a_peer_that_does_not_send_again_what_we_lack_ends_calls_and_texts() -> 
         with pytest.raises(ConnectionClosedError, match="RESUME_FAILED: too long ago"):
             call.result(PATIENCE_S)
         assert client.connection_state().phase == "open"
+
+
+def test_what_is_sent_again_does_not_count_as_answers_that_the_peer_leaves_unread() -> None:
+    """However much a peer lacks, the line that brings it stands: only answers that it asks for and does not read end one."""
+    told = Told()
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        for _ in range(4):
+            talk.hears("TOOL_LIST")
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        resumes(talk, 1)
+        told.put([talk.hears_any()["seq"] for _ in range(6)])
+        talk.stays()
+
+    limits = Limits(max_unwritten_answers_bytes=100_000)
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE, limits=limits) as client:
+        client.pause_channel("AUDIO_IN")
+        for _ in range(4):
+            client.send("USER", "TOOL_LIST", {"tools": [], "ballast": "x" * 60_000}, timeout=PATIENCE_S)
+        assert told.get() == ["2", "3", "4", "5", "6", "8"]
+        assert client.connection_state().epoch == 2
 
 
 def test_a_replay_that_was_under_way_ends_with_its_line() -> None:
