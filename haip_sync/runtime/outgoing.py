@@ -282,7 +282,8 @@ class Outgoing:
     def repeats_above(self, last_rx_seq: int, failure: HAIPError) -> list[tuple[Resend, Entry | None]] | None:
         """Return what a peer lacks of the earlier lines that has all up to `last_rx_seq`, and who waits; None: it is not kept.
 
-        A frame of a transaction, which ended with its line, leaves a hole. What the peer has is settled as written.
+        A frame of a transaction, which ended with its line, leaves a hole, and so does one that the peer has refused: its sender
+        was told so. What the peer has is settled as written.
         """
         again = self.replay.slice(last_rx_seq + 1, self._line_seq - 1) if last_rx_seq + 1 < self._line_seq else ()
         if isinstance(again, TooOld):
@@ -291,13 +292,22 @@ class Outgoing:
             if entry.frames[-1].in_transaction:
                 entry.give_up("the line broke, and its transaction ended with it", failure)
         origins = {entry.last_seq: entry for entry in self._suspended if not entry.is_over}
-        lacking = {resend.seq for resend in again}
+        lacking = {resend.seq for resend in again if not self._was_refused(resend.frame)}
         for seq, entry in origins.items():
             if seq not in lacking:
                 entry.settle()
         self._suspended.clear()
-        without = [resend._replace(frame=None) if resend.frame and resend.frame.in_transaction else resend for resend in again]
-        return [(resend, origins.get(resend.seq)) for resend in without]
+        return [(self._without_past(resend), origins.get(resend.seq)) for resend in again]
+
+    def _without_past(self, resend: Resend) -> Resend:
+        """Return it without its frame where that is not to be said again."""
+        frame = resend.frame
+        is_past = frame is not None and (frame.in_transaction or self._was_refused(frame))
+        return resend._replace(frame=None) if is_past else resend
+
+    def _was_refused(self, frame: Frame | None) -> bool:
+        fate = None if frame is None else self._fates.of(frame.id)
+        return fate is not None and fate.outcome == "refused"
 
     def give_up_earlier(self, failure: HAIPError) -> tuple[list[tuple[int, Fate]], list[Entry]]:
         """Give up what earlier lines may not have brought over, and may have.

@@ -253,6 +253,31 @@ def test_what_is_sent_again_does_not_count_as_answers_that_the_peer_leaves_unrea
         assert client.connection_state().epoch == 2
 
 
+def test_what_the_peer_has_refused_is_not_sent_again() -> None:
+    """A send that was settled as refused stays so on a line that resumes: an empty PONG stands in its place."""
+    told = Told()
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        refused = talk.hears_frame("TOOL_LIST")
+        talk.says("ERROR", {"code": "INSUFFICIENT_CREDITS", "message": "none left", "related_id": refused["id"]})
+        talk.hears("TOOL_LIST")
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        resumes(talk, 1)
+        told.put([talk.hears_any()["type"] for _ in range(2)])
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        receipt = client.send("USER", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S)
+        until(lambda: receipt.outcome == "refused")
+        client.send("AGENT", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S)
+        assert told.get() == ["PONG", "TOOL_LIST"]
+        assert receipt.outcome == "refused"
+        assert client.connection_state().channels["USER"].sent_messages == 0
+
+
 def test_a_replay_that_was_under_way_ends_with_its_line() -> None:
     """What the peer of one line has asked for is not sent on the next, whose peer says itself what it lacks."""
     told, ask, cut_now = Told(), threading.Event(), threading.Event()
