@@ -468,6 +468,30 @@ def test_what_had_its_turn_and_did_not_leave_goes_with_a_session_that_goes_on() 
         assert [frame["seq"] for frame in told.get()] == ["2", "3", "4", "5", "6", "7"]
 
 
+def test_a_call_that_had_its_turn_and_did_not_leave_is_made_on_the_new_line() -> None:
+    """A tool call of which nothing had left goes to the new peer, and its handle waits for that peer's answer."""
+    cut_now = threading.Event()
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        assert cut_now.wait(PATIENCE_S)
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        greets_many(talk)
+        call = talk.hears("TOOL_CALL")
+        talk.says("TOOL_DONE", {"call_id": call["call_id"], "status": "OK", "result": 42}, channel="AGENT")
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        with client._connection.writer._pen:
+            calling = in_thread(lambda: client.call_tool("AGENT", "sum", timeout=PATIENCE_S))
+            until(lambda: client._connection.rooms.session.last_seq == 2)
+            cut_now.set()
+            until(lambda: client.connection_state().phase == "offline")
+        assert calling.result(PATIENCE_S).result(PATIENCE_S) == 42
+
+
 def test_who_had_its_turn_sleeps_until_the_peer_has_greeted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new line changes nothing for a sender before its peer has said what it lacks: it sleeps, and does not spin."""
     heard, greet, looks = threading.Event(), threading.Event(), SimpleQueue[None]()
