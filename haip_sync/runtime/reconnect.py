@@ -79,7 +79,7 @@ class Lines:
             while self._goes_on(link, how):
                 self._host.break_off(how)
                 if not self._host.leave_line(link):
-                    return
+                    break  # closed meanwhile: `close` waits to hear that this line is over
                 found = self._connect_again(how, timeout_s)
                 if found is None:
                     return

@@ -37,6 +37,8 @@ from haip_sync import (
     ThresholdStrategy,
 )
 from haip_sync.runtime import reconnect
+from haip_sync.runtime.crossing import Crossing
+from haip_sync.runtime.link import LineEnd
 from haip_sync.testing import DevServer, FaultProxy, Generous, Never
 
 SLOW = ReconnectPolicy(initial_delay=60.0, max_delay=60.0)
@@ -477,6 +479,37 @@ def test_close_while_waiting_for_the_next_attempt() -> None:
         with pytest.raises(ConnectionClosedError, match="Nothing was sent"):
             sending.result(PATIENCE_S)
         assert handle.done()
+
+
+def test_close_while_a_loss_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that is closed just as its line is lost does not wait for what this line will never send."""
+    cut_now, closing = threading.Event(), threading.Event()
+    break_off = Crossing.break_off
+
+    def late(crossing: Crossing, how: LineEnd) -> None:
+        closing.set()
+        until(lambda: crossing.is_closing)
+        break_off(crossing, how)
+
+    def first(talk: Peer) -> None:
+        talk.greets()
+        talk.hears("HAI")
+        assert cut_now.wait(PATIENCE_S)
+        cut(talk)
+
+    monkeypatch.setattr(Crossing, "break_off", late)
+    with peers_in_turn(first) as url, ThreadPoolExecutor(1) as pool:
+        client = HAIPClient(url, reconnect=AT_ONCE)
+        client.connect(PATIENCE_S)
+        with client._connection.writer._pen:
+            queueing = pool.submit(client.enqueue_text_message, "USER", "left over")
+            until(lambda: not client._connection.rooms.outgoing.is_empty)
+            cut_now.set()
+            assert closing.wait(PATIENCE_S)
+            ended = pool.submit(client.close, 10 * PATIENCE_S)
+            until(lambda: client._connection.is_closing)
+        ended.result(PATIENCE_S)
+        assert queueing.result(PATIENCE_S).done()
 
 
 def test_close_while_an_attempt_opens() -> None:
