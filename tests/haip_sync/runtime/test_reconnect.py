@@ -481,6 +481,18 @@ def test_close_while_waiting_for_the_next_attempt() -> None:
         assert handle.done()
 
 
+def test_close_while_offline_leaves_open_what_became_of_the_last_sends() -> None:
+    """What was sent before the line broke and was not acknowledged is indeterminate once no other line will say."""
+    with DevServer(agent=False) as server, FaultProxy(server.url) as proxy, HAIPClient(proxy.url, reconnect=SLOW) as client:
+        proxy.stall()
+        receipt = client.send_text_message("USER", "perhaps", timeout=PATIENCE_S)
+        proxy.cut(reset=True)
+        until(lambda: phase(client) == "offline")
+        assert receipt.outcome == "sent"
+        client.close(1.0)
+        assert receipt.outcome == "indeterminate"
+
+
 def test_close_while_a_loss_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that is closed just as its line is lost does not wait for what this line will never send."""
     cut_now, closing = threading.Event(), threading.Event()
