@@ -350,6 +350,27 @@ def test_what_may_or_may_not_have_arrived_is_reported_message_by_message() -> No
     assert all(isinstance(report, SendUnconfirmed) for report in reports)
 
 
+def test_an_ack_before_the_hai_of_a_peer_that_does_not_go_on_acknowledges_nothing_of_earlier_lines() -> None:
+    """A peer that refuses to resume may count from our HAI on, and say so at once: what was lost before is reported all the same."""
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        talk.hears("TOOL_LIST")
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        hello = talk.hears_frame("HAI")
+        refusal = {"code": "RESUME_FAILED", "message": "who are you", "related_id": hello["id"]}
+        talk.says("ERROR", refusal, ack=hello["seq"])
+        talk.greets(accept_events=MANY)
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        receipt = client.send("USER", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S)
+        until(lambda: client.connection_state().epoch == 2)
+        assert receipt.outcome == "indeterminate"
+
+
 def test_a_call_is_told_that_nobody_knows_of_it_any_more() -> None:
     """Without the session a tool call cannot end: it raises, and the client goes on."""
     told = Told()
