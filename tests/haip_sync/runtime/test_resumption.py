@@ -351,7 +351,7 @@ def test_what_may_or_may_not_have_arrived_is_reported_message_by_message() -> No
 
 
 def test_an_ack_before_the_hai_of_a_peer_that_does_not_go_on_acknowledges_nothing_of_earlier_lines() -> None:
-    """A peer that refuses to resume may count from our HAI on, and say so at once: what was lost before is reported all the same."""
+    """A peer that refuses to resume may count from our HAI on, and say so at once: what was lost before is still reported."""
 
     def first(talk: Peer) -> None:
         greets_many(talk)
