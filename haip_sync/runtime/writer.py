@@ -157,7 +157,7 @@ class Writer:
             with self._parking.lock:
                 self._standing_by.append(mine)
                 # The pen may have been put down since we looked: whoever puts it down looks here next.
-                must_wait = not entry.is_over and (self.line is None or self._is_taken())
+                must_wait = not entry.is_over and (not self._can_write() or self._is_taken())
             if must_wait:
                 left_s = self._parking.left(deadline_s)
                 mine[1].get(timeout=None if left_s is None else max(0.0, left_s))

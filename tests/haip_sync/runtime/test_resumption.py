@@ -28,6 +28,7 @@ from haip_sync import (
     TransactionEndedError,
     UnsupportedByPeerError,
 )
+from haip_sync.flow.turnstile import Turnstile
 from haip_sync.runtime.writer import Writer
 
 MANY = [*TYPES, "TOOL_CALL", "TOOL_UPDATE", "TOOL_DONE", "TOOL_LIST", "RUN_STARTED", "RUN_FINISHED", "REPLAY_REQUEST"]
@@ -516,13 +517,13 @@ def test_a_call_that_had_its_turn_and_did_not_leave_is_made_on_the_new_line() ->
 def test_who_had_its_turn_sleeps_until_the_peer_has_greeted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new line changes nothing for a sender before its peer has said what it lacks: it sleeps, and does not spin."""
     heard, greet, looks = threading.Event(), threading.Event(), SimpleQueue[None]()
-    take_batch = Writer._take_batch
+    stand_by = Writer._stand_by
 
-    def counted(writer: Writer) -> bool:
+    def counted(writer: Writer, *args: Any) -> None:
         looks.put(None)
-        return take_batch(writer)
+        stand_by(writer, *args)
 
-    monkeypatch.setattr(Writer, "_take_batch", counted)
+    monkeypatch.setattr(Writer, "_stand_by", counted)
 
     def second(talk: Peer) -> None:
         talk.hears("HAI")
@@ -534,8 +535,11 @@ def test_who_had_its_turn_sleeps_until_the_peer_has_greeted(monkeypatch: pytest.
     with held_up(second) as (client, sending, _):
         writer = client._connection.writer
         assert heard.wait(PATIENCE_S)
-        until(lambda: writer.line is not None and bool(writer._standing_by))
-        assert looks.qsize() < 20
+        until(lambda: writer.line is not None and not writer._outgoing.has_entries)
+        for _ in range(100):  # as long as a few turns of all threads take
+            client.connection_state()
+            until(lambda: bool(writer._standing_by))
+        assert looks.qsize() < 10
         greet.set()
         with pytest.raises(ConnectionClosedError, match="Nothing of it was sent"):
             sending.result(PATIENCE_S)
@@ -616,6 +620,34 @@ def test_a_queued_text_is_said_in_the_dialect_of_the_new_line() -> None:
         assert text.result(PATIENCE_S).message_id == text.message_id
         with pytest.raises(UnsupportedByPeerError, match=r"does not accept TOOL_LIST\. Nothing was sent"):
             refused.result(PATIENCE_S)
+
+
+def test_what_was_made_for_the_last_peer_and_comes_to_the_next_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A send that began on one line and comes to the turnstile on the next is refused where that peer does not accept it."""
+    began, go_on = threading.Event(), threading.Event()
+    pass_through = Turnstile.pass_through
+
+    def late(turnstile: Any, *args: Any) -> Any:
+        began.set()
+        assert go_on.wait(PATIENCE_S)
+        return pass_through(turnstile, *args)
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        assert began.wait(PATIENCE_S)
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        talk.greets()
+        talk.stays()
+
+    monkeypatch.setattr(Turnstile, "pass_through", late)
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        sending = in_thread(lambda: client.send("USER", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S))
+        until(lambda: client.connection_state().epoch == 2)
+        go_on.set()
+        with pytest.raises(UnsupportedByPeerError, match=r"does not accept TOOL_LIST\. Nothing was sent"):
+            sending.result(PATIENCE_S)
 
 
 def test_greeting_twice_as_often_costs_no_credit_and_no_seq() -> None:
