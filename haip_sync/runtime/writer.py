@@ -76,6 +76,7 @@ class Writer:
             if not self._can_write() or not self._write_if_free(deadline_s):
                 self._stand_by(entry, deadline_s)
             if deadline_s is not None and time.monotonic() >= deadline_s:
+                self._poke()  # it may have been this thread's turn to take the pen: those behind would wait for it
                 return
 
     def write_pending(self, deadline_s: float) -> bool:
