@@ -32,6 +32,7 @@ from haip_sync import (
     HAIPTimeout,
     HandshakeCompleted,
     HeartbeatPolicy,
+    HelloAuth,
     Reconnecting,
     ReconnectPolicy,
     ThresholdStrategy,
@@ -455,6 +456,62 @@ def test_a_token_that_does_not_change_is_refused_once() -> None:
     with peers_in_turn(greets_and_cuts, refuses) as url, HAIPClient(url, token="old", reconnect=AT_ONCE) as client:
         until(lambda: phase(client) == "closed")
         assert "1 attempt to connect again failed" in (client.connection_state().last_error or "")
+
+
+@pytest.mark.parametrize("asked_afresh", [True, False])
+def test_a_refusal_behind_the_hai_is_the_attempts_failure(*, asked_afresh: bool) -> None:
+    """A server that greets a new line and then refuses what our HAI says of us ends the client; a function is asked once more."""
+    asked: list[str] = []
+
+    def who() -> HelloAuth:
+        asked.append("")
+        return HelloAuth({"token": f"token-{len(asked)}"})
+
+    def breaks(talk: Peer) -> None:
+        talk.greets()
+        talk.says("PONG", talk.hears("PING"))
+        cut(talk)
+
+    def refuses(talk: Peer) -> None:
+        talk.greets()
+        talk.hears("PING")
+        talk.connection.close(1008, "who are you?")
+
+    with peers_in_turn(breaks, refuses) as url:
+        client = HAIPClient(url, auth=who if asked_afresh else HelloAuth({"token": "old"}), reconnect=AT_ONCE)
+        seen = listen(client, Reconnecting)
+        client.connect(PATIENCE_S)
+        until(lambda: phase(client) == "closed")
+        last_error = client.connection_state().last_error or ""
+        client.close()
+    attempts = "2 attempts" if asked_afresh else "1 attempt"
+    assert (
+        f"was lost: the peer ended it without a close frame; {attempts} to connect again failed, the last one so: " in last_error
+    )
+    assert last_error.endswith("refused the token: it closed the connection in the handshake with code 1008 (who are you?)")
+    assert len(asked) == (3 if asked_afresh else 0)
+    assert ["refused the token" in event.reason for event in seen] == ([False, True] if asked_afresh else [False])
+
+
+def test_a_line_that_ends_before_we_are_let_in_is_followed_by_another() -> None:
+    """Where a later line is lost before the PING behind our HAI is answered, that is a loss like any other."""
+
+    def lets_in(talk: Peer) -> None:
+        talk.greets()
+        talk.says("PONG", talk.hears("PING"))
+        talk.connection.close(1012)
+
+    def leaves(talk: Peer) -> None:
+        talk.greets()
+        talk.hears("PING")
+        talk.connection.close(1011)
+
+    with (
+        peers_in_turn(lets_in, leaves, greets_and_stays) as url,
+        HAIPClient(url, auth=HelloAuth({"token": "right"}), reconnect=AT_ONCE) as client,
+    ):
+        until(lambda: client.connection_state().epoch == 3)
+        assert "closed the connection with code 1011" in (client.connection_state().last_loss or "")
 
 
 # ---- Getting out -------------------------------------------------------------------------------------------------------------
