@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -22,8 +22,10 @@ from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import (
     BearerToken,
+    ChannelView,
     Connected,
     ConnectionClosedError,
+    CreditRequest,
     Disconnected,
     Event,
     FlowControlError,
@@ -35,6 +37,7 @@ from haip_sync import (
     HelloAuth,
     Reconnecting,
     ReconnectPolicy,
+    Strategy,
     ThresholdStrategy,
 )
 from haip_sync.runtime import reconnect
@@ -254,6 +257,40 @@ def test_pauses_and_strategy_survive() -> None:
         until(lambda: client.connection_state().epoch == 2)
         assert client.connection_state().paused_channels == {"USER", "AUDIO_IN"}
         assert client.connection_state().credits["AGENT"] == 1
+
+
+class Slow(Strategy):
+    """Asks for as many messages as lines were begun; thinks of the first until the second stands."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.begun, self.thought = threading.Event(), threading.Event()
+
+    def connected(self, views: Mapping[str, ChannelView], now_s: float) -> list[CreditRequest]:
+        self.lines += 1
+        self.begun.set()
+        assert self.thought.wait(PATIENCE_S)
+        return [CreditRequest("USER", self.lines, 0)]
+
+
+def test_what_a_strategy_proposed_for_the_last_line_is_not_asked_for_on_the_next() -> None:
+    """A new epoch is a new beginning: the strategy is told, and what it made of the old books is dropped."""
+    strategy, told = Slow(), Told()
+
+    def first(talk: Peer) -> None:
+        talk.greets()
+        assert strategy.begun.wait(PATIENCE_S)
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        talk.greets()
+        told.put(talk.hears("FLOW_UPDATE")["add_messages"])
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE, strategy=strategy) as client:
+        until(lambda: client.connection_state().epoch == 2)
+        strategy.thought.set()
+        assert told.get() == 2
 
 
 def test_what_was_received_before_is_handed_out_and_gives_no_credit_back_on_the_next_line() -> None:
