@@ -141,8 +141,8 @@ class Session(Understanding):
         """Take the peer's `ack` in while it keeps to the specification; a number that we never used is told of once."""
         if not (envelope.ack and self._inbound.active and is_seq(envelope.ack)):
             return ()
-        if envelope.type == HAI and not self._is_first_line:
-            return ()  # whether it counts what earlier lines carried, its last_rx_seq says
+        if (envelope.type == HAI or self.peer is None) and not self._is_first_line:
+            return ()  # whether it counts what earlier lines carried, the last_rx_seq of its HAI says
         ack = int(envelope.ack)
         if ack <= self.last_seq:
             self.acknowledged = max(self.acknowledged, ack)

@@ -21,6 +21,7 @@ from haip_sync.runtime.meaning import least_window
 from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.peer_log import WireLog
 from haip_sync.runtime.reception import Reception
+from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.resumption import Resumption
 
 log = logging.getLogger("haip_sync.connection")
@@ -32,6 +33,7 @@ _RETIRE_S: Final = 0.5
 class Crossing(Commands):
     """The reader thread's side of a connection, from line to line. Without the lock, where nothing else is said."""
 
+    replaying: Replaying
     _reception: Reception
     _resumption: Resumption
     # Replaced by each attempt to open a line, which is one thread's at a time; read by any.
@@ -65,6 +67,7 @@ class Crossing(Commands):
                 self.rooms.session.begin_line()
                 self.control.begin_line()
                 self._reception.begin_line()
+                self.replaying.begin_line()
                 self.rooms.outgoing.begin_line()
             self._has_had_line = True
             self.writer.wire_log = self._reception.wire_log = wire_log
@@ -151,6 +154,8 @@ class Crossing(Commands):
         )
         self.rooms.dispatcher.log(log, logging.INFO, f"connected to {where}, dialect {self.rooms.session.dialect_name or 'none'}")
         self._changed.notify_all()
+        self.writer.wake_over()
+        self.poke()  # nobody else writes what is sent again
         return link.is_resumed
 
     def online(self) -> None:

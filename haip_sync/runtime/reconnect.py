@@ -81,10 +81,10 @@ class Lines:
             while goes_on:
                 self._host.break_off(how)
                 if not self._host.leave_line(link):
-                    return
+                    break  # closed meanwhile: `close` waits to hear that this line is over
                 found = self._connect_again(how, timeout_s)
                 if found is None:
-                    return
+                    break  # closed meanwhile, or at its end: to say so twice is to say it once
                 link, how = found
                 goes_on = self._goes_on(link, how)
         except BaseException as exc:  # SystemExit too, from a function for `auth`: nobody else would tell of the end

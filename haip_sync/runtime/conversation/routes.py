@@ -6,7 +6,7 @@ arrives, so that no window runs full of what nobody empties. A text's frames are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, ClassVar, Final, Protocol, runtime_checkable
 
 from haip_sync.errors import HAIPError, ProtocolError
@@ -190,10 +190,13 @@ class Routes:
                 handle.lost(failure)
                 self.forget(handle)
 
-    def lose(self, failure: HAIPError) -> None:
-        """Tell every handle that has begun that the peer says nothing more of it: the session does not go on."""
+    def lose(self, failure: HAIPError, anew: Collection[str] = ()) -> None:
+        """Tell every handle that has begun that the peer says nothing more of it: the session does not go on.
+
+        `anew`: ids of frames that only the new peer is sent; what begins with one of them begins there.
+        """
         for key, handle in tuple(self._handles.items()):
-            if self._has_begun[key]():
+            if self._has_begun[key]() and handle.frame_id not in anew:
                 handle.lost(failure)
                 self.forget(handle)
         if self.texts is not None:

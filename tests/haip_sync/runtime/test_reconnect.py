@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -22,8 +22,10 @@ from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import (
     BearerToken,
+    ChannelView,
     Connected,
     ConnectionClosedError,
+    CreditRequest,
     Disconnected,
     Event,
     FlowControlError,
@@ -35,9 +37,12 @@ from haip_sync import (
     HelloAuth,
     Reconnecting,
     ReconnectPolicy,
+    Strategy,
     ThresholdStrategy,
 )
 from haip_sync.runtime import reconnect
+from haip_sync.runtime.crossing import Crossing
+from haip_sync.runtime.link import LineEnd
 from haip_sync.testing import DevServer, FaultProxy, Generous, Never
 
 SLOW = ReconnectPolicy(initial_delay=60.0, max_delay=60.0)
@@ -252,6 +257,40 @@ def test_pauses_and_strategy_survive() -> None:
         until(lambda: client.connection_state().epoch == 2)
         assert client.connection_state().paused_channels == {"USER", "AUDIO_IN"}
         assert client.connection_state().credits["AGENT"] == 1
+
+
+class Slow(Strategy):
+    """Asks for as many messages as lines were begun; thinks of the first until the second stands."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.begun, self.thought = threading.Event(), threading.Event()
+
+    def connected(self, views: Mapping[str, ChannelView], now_s: float) -> list[CreditRequest]:
+        self.lines += 1
+        self.begun.set()
+        assert self.thought.wait(PATIENCE_S)
+        return [CreditRequest("USER", self.lines, 0)]
+
+
+def test_what_a_strategy_proposed_for_the_last_line_is_not_asked_for_on_the_next() -> None:
+    """A new epoch is a new beginning: the strategy is told, and what it made of the old books is dropped."""
+    strategy, told = Slow(), Told()
+
+    def first(talk: Peer) -> None:
+        talk.greets()
+        assert strategy.begun.wait(PATIENCE_S)
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        talk.greets()
+        told.put(talk.hears("FLOW_UPDATE")["add_messages"])
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE, strategy=strategy) as client:
+        until(lambda: client.connection_state().epoch == 2)
+        strategy.thought.set()
+        assert told.get() == 2
 
 
 def test_what_was_received_before_is_handed_out_and_gives_no_credit_back_on_the_next_line() -> None:
@@ -534,6 +573,49 @@ def test_close_while_waiting_for_the_next_attempt() -> None:
         with pytest.raises(ConnectionClosedError, match="Nothing was sent"):
             sending.result(PATIENCE_S)
         assert handle.done()
+
+
+def test_close_while_offline_leaves_open_what_became_of_the_last_sends() -> None:
+    """What was sent before the line broke and was not acknowledged is indeterminate once no other line will say."""
+    with DevServer(agent=False) as server, FaultProxy(server.url) as proxy, HAIPClient(proxy.url, reconnect=SLOW) as client:
+        proxy.stall()
+        receipt = client.send_text_message("USER", "perhaps", timeout=PATIENCE_S)
+        proxy.cut(reset=True)
+        until(lambda: phase(client) == "offline")
+        assert receipt.outcome == "sent"
+        client.close(1.0)
+        assert receipt.outcome == "indeterminate"
+
+
+def test_close_while_a_loss_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that is closed just as its line is lost does not wait for what this line will never send."""
+    cut_now, closing = threading.Event(), threading.Event()
+    break_off = Crossing.break_off
+
+    def late(crossing: Crossing, how: LineEnd) -> None:
+        closing.set()
+        until(lambda: crossing.is_closing)
+        break_off(crossing, how)
+
+    def first(talk: Peer) -> None:
+        talk.greets()
+        talk.hears("HAI")
+        assert cut_now.wait(PATIENCE_S)
+        cut(talk)
+
+    monkeypatch.setattr(Crossing, "break_off", late)
+    with peers_in_turn(first) as url, ThreadPoolExecutor(1) as pool:
+        client = HAIPClient(url, reconnect=AT_ONCE)
+        client.connect(PATIENCE_S)
+        with client._connection.writer._pen:
+            queueing = pool.submit(client.enqueue_text_message, "USER", "left over")
+            until(lambda: not client._connection.rooms.outgoing.is_empty)
+            cut_now.set()
+            assert closing.wait(PATIENCE_S)
+            ended = pool.submit(client.close, 10 * PATIENCE_S)
+            until(lambda: client._connection.is_closing)
+        ended.result(PATIENCE_S)
+        assert queueing.result(PATIENCE_S).done()
 
 
 def test_close_while_an_attempt_opens() -> None:
