@@ -129,7 +129,7 @@ class MemoryServer:
         due = self.conversation.due()
         if due is not None and due <= self._clock() and not stream.is_cut:
             self.perform(lambda conversation, now: conversation.tick(now))
-        for call in () if stream.is_cut else self.conversation.calls.take_ready():
+        for call in self.conversation.calls.take_ready():
             run_tool(self, call)  # type: ignore[arg-type]  # it asks for no more than `perform`
         said = b"".join(map(_framed, self.conversation.voice.take_outgoing()))
         stream.bring(said)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from support.memory_line import Cut, MemoryServer, MemoryStream, NothingYetError
 _LONGEST_IDLE_S = 60.0
 _MOST_STEPS = 20_000
 _URL = "ws://memory.test/"
+_SESSION_ID = "11111111-2222-4333-8444-555555555555"
 
 
 class _SteppingParking(Parking):
@@ -62,11 +64,18 @@ class World:
             patch.setattr("haip_sync.client.Connection", partial(Connection, clock=lambda: self.now_s))
             patch.setattr(line_module, "open_stream", self._open_stream)
             patch.setattr(line_module, "upgrade", lambda *_: b"")
-            self._client = HAIPClient(_URL, stall_warning=None, **settings)
+            # Short ids: there are fewer bytes to cut after.
+            ours, theirs = count(), count()
+            for name in ("arguments", "conversation.conversation"):
+                patch.setattr(f"haip_sync.runtime.{name}.new_id", lambda: f"c{next(ours)}")
+            for name in ("uuid", "haip_sync.testing.conversation"):
+                patch.setattr(f"{name}.uuid4", lambda: f"s{next(theirs)}")
+            self._client = HAIPClient(_URL, session_id=_SESSION_ID, stall_warning=None, **settings)
             connection = self._client._connection
             connection._begun = True
             self._begin(connection.link)
             connection._wait_for_greeting(math.inf)
+            self.settle()
             yield self._client
             connection.end(None)
             self._run_listeners()

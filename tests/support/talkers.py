@@ -74,6 +74,7 @@ class Talker(threading.Thread):
             self._settle()
         except BaseException as exc:
             self.raised = exc
+            self._over.set()
 
     def _say_something(self) -> None:
         self.said += 1
@@ -92,8 +93,9 @@ class Talker(threading.Thread):
         try:
             self._check(self._client.send_text_message(channel, text, timeout=timeout))
         except (FlowControlError, PartialSendError) as exc:
+            if kind != "hurried":
+                raise
             self._account.refused(key, exc)
-            assert kind == "hurried", f"{key}: {exc!r}"
 
     def _settle(self) -> None:
         """Wait until what was queued before has been sent."""
