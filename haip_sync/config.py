@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Literal, get_args
 
@@ -46,9 +47,14 @@ _CHANNEL_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 def check_channel(channel: object) -> str:
     """Return `channel` if it is a legal channel name (HAIP 1.1.2: 1 to 128 of A-Z a-z 0-9 _ -), else raise `ConfigError`."""
-    if not isinstance(channel, str) or not _CHANNEL_NAME.fullmatch(channel):
+    if not isinstance(channel, str) or not _is_channel_name(channel):
         raise ConfigError(f"channel {channel!r:.60} is not a legal name: 1 to 128 characters out of A-Z a-z 0-9 _ - are")
     return channel
+
+
+@lru_cache(maxsize=1_024)
+def _is_channel_name(text: str) -> bool:
+    return _CHANNEL_NAME.fullmatch(text) is not None
 
 
 def check_count(name: str, value: object, *, minimum: int = 0) -> int:
@@ -62,6 +68,8 @@ def check_count(name: str, value: object, *, minimum: int = 0) -> int:
 
 def check_seconds(name: str, value: object, *, positive: bool = False) -> float:
     """Return `value` in seconds if it is a finite number >= 0 (or > 0), else raise `ConfigError` naming `name`."""
+    if (type(value) is int or type(value) is float) and 0 < value <= _LONGEST_S:
+        return float(value)  # nearly always, and every send asks
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigError(f"{name} must be a number of seconds, not {value!r} of type {type(value).__name__}")
     if not math.isfinite(value) or not 0 <= value <= _LONGEST_S or (positive and value == 0):

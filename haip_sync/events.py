@@ -22,8 +22,8 @@ from haip_sync.errors import ProtocolError
 Side = Literal["us", "peer"]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened on a connection."""
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="event"):
+    """Something that happened on a connection. Where one is written down its class stands with it, as "event"."""
 
     time_s: float
     """When, in seconds on the monotonic clock."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Final, Generic, NamedTuple
 
 from haip_sync.config import DEFAULT_MAX_CHANNELS, FlowControlConfig
@@ -27,6 +28,9 @@ from haip_sync.flow.reporting import Reporter
 
 WHOLE_TEXT_PATIENCE_S: Final = 1.0
 """How long a text waits for credit for all of it while at least half of the largest balance is left."""
+
+
+_make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
 
 
 class _Redo(NamedTuple, Generic[C]):
@@ -156,6 +160,8 @@ class Admission(Generic[C]):
 
     def mend(self) -> None:
         """Finish what an interrupted thread left undone: the first thing that everybody does who takes the lock."""
+        if self._redo is None and not self._unserved:
+            return
         if self._redo is not None:
             self._carry_out()
         while self._unserved:
@@ -171,8 +177,7 @@ class Admission(Generic[C]):
 
     def _serve_queue(self, gate: Gate[C]) -> None:
         changed = False
-        while gate.queue:
-            ticket = gate.queue[0]
+        while (ticket := gate.head()) is not None:
             if not ticket.is_over and not self._advance(gate, ticket):
                 break
             # Woken before it leaves: interrupted between, the next to mend wakes it once more, which harms nobody.
@@ -249,12 +254,10 @@ class Admission(Generic[C]):
     def _commit(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
         """Do one step: written down in one store, then carried out."""
         frames_before = ticket.parcel.progress.frames
-        redo = _Redo(gate, gate.ledger.spend(step.cost), step.cargo, ticket, step)
-        self._redo = redo
+        self._redo = _make(_Redo, (gate, gate.ledger.spend(step.cost), step.cargo, ticket, step))
         self._carry_out()
         gate.last_admitted_s, gate.stall_told = self._clock(), False
-        self.report.admitted(gate, ticket, step, frames=step.after.frames - frames_before)
-        self.report.credit(gate)
+        self.report.stepped(gate, ticket, step, frames=step.after.frames - frames_before)
         self._watcher.spent(gate)
 
     def _carry_out(self) -> None:
@@ -269,7 +272,8 @@ class Admission(Generic[C]):
             redo.ticket.parcel.progress = redo.step.after
             redo.ticket.settled = redo.step.last
         self._redo = None
-        self._audit(redo.gate, credit_only=True)
+        if self._is_audited:
+            self._audit(redo.gate, credit_only=True)
 
     def _audit(self, gate: Gate[C], *, credit_only: bool = False) -> None:
         """Check a channel's books where that is asked for. The first finding is the last: what is wrong must be able to end."""
@@ -319,28 +323,27 @@ class Admission(Generic[C]):
 
     def shortage(self, gate: Gate[C]) -> Shortage | None:
         """Return what the first in the queue waits for; None: nobody waits."""
-        standing = gate.standing()
-        return self._why(gate, standing[0], standing) if standing else None
+        first = gate.first()
+        return None if first is None else self._why(gate, first)
 
-    def _why(self, gate: Gate[C], ticket: Ticket[C], standing: list[Ticket[C]]) -> Shortage:
+    def _why(self, gate: Gate[C], ticket: Ticket[C]) -> Shortage:
         """Return what `ticket` waits for now."""
         step = self._next_step(gate, ticket)
-        if isinstance(step, Shortage) and (standing[0] is ticket or step.cause is WaitCause.OFFLINE):
+        if isinstance(step, Shortage) and (step.cause is WaitCause.OFFLINE or gate.first() is ticket):
             return step
         return Shortage(WaitCause.BEHIND_OTHERS, step.needed if isinstance(step, Shortage) else step.cost)
 
     def _standing(self, gate: Gate[C], ticket: Ticket[C], shortage: Shortage) -> Standing:
-        standing = gate.standing()
-        first = shortage
-        if shortage.cause is WaitCause.BEHIND_OTHERS and standing:
-            first = self._why(gate, standing[0], standing)
+        first, head, in_line = shortage, gate.first(), gate.in_line()
+        if shortage.cause is WaitCause.BEHIND_OTHERS and head is not None:
+            first = self._why(gate, head)
         return Standing(
             channel=gate.channel,
             ledger=gate.ledger,
             shortage=shortage,
             first=first,
-            ahead=standing.index(ticket) if ticket in standing else len(standing),
-            in_line=len(standing),
+            ahead=_ahead(gate, ticket, in_line),
+            in_line=in_line,
             wait_s=max(0.0, self._clock() - ticket.since_s),
             last_grant_age_s=self._grant_age_s(gate),
             offline_text=self.offline_text(),
@@ -348,3 +351,11 @@ class Admission(Generic[C]):
 
     def _grant_age_s(self, gate: Gate[C]) -> float | None:
         return None if gate.last_grant_s is None else self._clock() - gate.last_grant_s
+
+
+def _ahead(gate: Gate[C], ticket: Ticket[C], in_line: int) -> int:
+    """Return how many stand before `ticket`; all, where it does not stand in the queue itself."""
+    if not ticket.joined or ticket not in gate.queue:
+        return in_line
+    before = takewhile(lambda other: other is not ticket, gate.queue)
+    return sum(not other.is_over for other in before)

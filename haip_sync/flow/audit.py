@@ -35,11 +35,10 @@ def audit_gate(gate: Gate[Any], next_step: NextStep) -> None:
     counted, size = (gate.queued, gate.queued_bytes), sum(pending.queued_bytes for pending in queued)
     if counted != (len(queued), size):
         raise AssertionError(f"{gate.channel}: the outbox counts {counted}, {len(queued)} messages of {size} bytes stand there")
-    if gate.queue:
-        head = gate.queue[0]
-        # One that is over may still stand here: who abandons a place says so without the lock, and clears it with it.
-        if not head.is_over and isinstance(next_step(gate, head), Step):
-            raise AssertionError(f"{gate.channel}: {head.parcel.event_type} stands first in line though it could go")
+    head = gate.head()
+    # One that is over may still stand here: who abandons a place says so without the lock, and clears it with it.
+    if head is not None and not head.is_over and isinstance(next_step(gate, head), Step):
+        raise AssertionError(f"{gate.channel}: {head.parcel.event_type} stands first in line though it could go")
 
 
 def audit_credit(gate: Gate[Any]) -> None:

@@ -7,7 +7,7 @@ the turnstile knows order, credit and waiting. A parcel goes through in one *ste
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
@@ -155,9 +155,10 @@ class Ticket(Generic[C]):
             no second interrupt can undo, and whoever takes the lock next clears the place.
         pending: The handle of a queued message; None: a thread stands here.
         condition: Waits for `settled` or `failure`; None while nobody waits on it.
+        joined: It was put into a queue; one that never was need not be looked for there.
     """
 
-    __slots__ = ("abandoned", "condition", "failure", "parcel", "pending", "settled", "since_s")
+    __slots__ = ("abandoned", "condition", "failure", "joined", "parcel", "pending", "settled", "since_s")
 
     def __init__(self, parcel: Parcel[C], since_s: float, pending: PendingSend | None = None) -> None:
         self.parcel = parcel
@@ -167,6 +168,7 @@ class Ticket(Generic[C]):
         self.abandoned = False
         self.pending = pending
         self.condition: Condition | None = None
+        self.joined = False
 
     @property
     def is_over(self) -> bool:
@@ -213,6 +215,7 @@ class RoomPlace:
             self.condition.notify()
 
 
+_FEW: Final = 1_000
 _RETRY_GAP_S: Final = 5.0
 """Who tries again within so many seconds stands in the same stall as before."""
 
@@ -225,7 +228,8 @@ class Gate(Generic[C]):
         self.ledger = ledger
         self.paused_by_us = False
         self.paused_by_peer = False
-        self.queue: deque[Ticket[C]] = deque()
+        # First come first, as keys: whoever leaves, from wherever in the line, leaves in the same time.
+        self.queue: OrderedDict[Ticket[C], None] = OrderedDict()
         self.last_grant_s: float | None = None
         self.last_admitted_s = 0.0
         self.stall_told = False
@@ -243,11 +247,12 @@ class Gate(Generic[C]):
 
     def add(self, ticket: Ticket[C]) -> None:
         """Put a ticket at the end of the queue. Requires the lock."""
-        # Counted first: nothing can interrupt between these lines and the one call that follows them.
+        # Counted first: nothing can interrupt between these lines and the store that follows them.
+        ticket.joined = True
         if ticket.pending is not None:
             self.queued += 1
             self.queued_bytes += ticket.pending.queued_bytes
-        self.queue.append(ticket)
+        self.queue[ticket] = None
 
     def note_busy(self, ticket: Ticket[C]) -> None:
         """Note that `ticket` has to wait. Who tries again soon after giving up waits on. Requires the lock."""
@@ -259,11 +264,29 @@ class Gate(Generic[C]):
         if ticket.pending is not None:
             self.queued -= 1
             self.queued_bytes -= ticket.pending.queued_bytes
-        self.queue.remove(ticket)
+        del self.queue[ticket]
 
     def standing(self) -> list[Ticket[C]]:
         """Return the tickets that still wait, first come first. Requires the lock."""
         return [ticket for ticket in self.queue if not ticket.is_over]
+
+    def head(self) -> Ticket[C] | None:
+        """Return the first ticket in the queue, over or not; None: nobody stands there. Requires the lock."""
+        return next(iter(self.queue), None)
+
+    def first(self) -> Ticket[C] | None:
+        """Return the first ticket that still waits; None: nobody does. Requires the lock."""
+        return next((ticket for ticket in self.queue if not ticket.is_over), None)
+
+    def in_line(self) -> int:
+        """Return how many still wait. Of very many nobody looks which ones are just leaving. Requires the lock."""
+        return len(self.queue) if len(self.queue) > _FEW else len(self.standing())
+
+    def waiting(self) -> int:
+        """Return how many threads still wait. Requires the lock."""
+        if len(self.queue) > _FEW:
+            return len(self.queue) - self.queued
+        return sum(ticket.pending is None for ticket in self.standing())
 
     def hold(self) -> WaitCause | None:
         """Return which pause flag holds the channel: ours before the peer's. Requires the lock."""

@@ -60,7 +60,7 @@ class Outbox:
                 pending.settle(not_sent(pending, "dropped"))
                 self._turnstile.report.dropped(gate, pending, "dropped")
                 return
-            ticket = Ticket(parcel, self._clock(), pending)
+            ticket = pending.ticket = Ticket(parcel, self._clock(), pending)
             gate.add(ticket)
             gate.note_busy(ticket)
             self._turnstile.report.queued(gate, pending)
@@ -121,14 +121,14 @@ class Outbox:
         """Take one message back; return whether nothing of it was admitted."""
         with self._lock:
             self._turnstile.mend()
+            ticket = pending.ticket
+            if ticket is None or not ticket.joined or ticket.is_over or ticket.parcel.progress.frames:
+                return False
             gate = self._turnstile.gate(pending.channel)
-            for ticket in gate.queue:
-                if ticket.pending is pending and not ticket.is_over and not ticket.parcel.progress.frames:
-                    self._remove(gate, ticket, "cancelled")
-                    self._turnstile.serve((gate,))
-                    self._poke()  # somebody may wait until all is sent
-                    return True
-        return False
+            self._remove(gate, ticket, "cancelled")
+            self._turnstile.serve((gate,))
+        self._poke()  # somebody may wait until all is sent
+        return True
 
     def clear(self, channel: str) -> int:
         """Take back everything queued on `channel` that is not admitted, the head included; return how many."""

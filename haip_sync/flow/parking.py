@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from haip_sync.flow.forking import Home
@@ -34,6 +36,7 @@ class Parking:
 
     Attributes:
         lock: Guards all of the connection's state: ledgers, queues, seq, the write order, the inbox. Held for arithmetic only.
+        is_held_here: Returns whether the calling thread holds the lock: then it was interrupted in mid-work by a signal handler.
         home: The process that it works in; in a forked child the lock must not be touched.
     """
 
@@ -42,6 +45,7 @@ class Parking:
         self.home = Home()
         # Nobody waits on it: it only tells who holds the lock.
         self._probe = threading.Condition(self.lock)
+        self.is_held_here = ownership(self._probe)
 
     def new_condition(self) -> Condition:
         """Return a condition over the lock."""
@@ -70,9 +74,15 @@ class Parking:
                     is_back = False
             raise
 
-    def is_held_here(self) -> bool:
-        """Return whether the calling thread holds the lock: then it was interrupted in mid-work by a signal handler."""
-        return owns(self._probe)
+
+def ownership(probe: threading.Condition) -> Callable[[], bool]:
+    """Return a function that tells whether the calling thread owns the lock of `probe`.
+
+    It is the one that `notify` asks itself, where this Python keeps it in the condition: `owns` raises and catches an exception
+    where the lock is not owned, which is nearly always, and every send would pay for two.
+    """
+    asked: Callable[[], bool] | None = vars(probe).get("_is_owned")
+    return asked or partial(owns, probe)
 
 
 def owns(probe: threading.Condition) -> bool:

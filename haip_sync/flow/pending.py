@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from haip_sync.errors import DeadlockError, HAIPError, HAIPTimeout
 from haip_sync.flow.parking import Condition, Parking
 from haip_sync.state import SendReceipt
+
+if TYPE_CHECKING:
+    from haip_sync.flow.gates import Ticket
 
 DoneCallback = Callable[["PendingSend"], object]
 
@@ -40,7 +43,8 @@ class PendingSend:
         self.queued_bytes = queued_bytes
         self._host = host
         self._parking = parking
-        # Guarded by the connection's lock.
+        # Guarded by the connection's lock. Its place in the queue; None: it never had one.
+        self.ticket: Ticket[Any] | None = None
         self._outcome: SendReceipt | HAIPError | None = None
         self._callbacks: list[DoneCallback] = []
         # Waits for the outcome; made by the first who waits.

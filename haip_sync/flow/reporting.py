@@ -22,7 +22,7 @@ from haip_sync.flow.gates import EventSink, Gate, Shortage, Step, Ticket
 from haip_sync.flow.ledger import Cost, Ledger
 from haip_sync.flow.pending import PendingSend
 
-Why = Callable[[Gate[Any], Ticket[Any], list[Ticket[Any]]], Shortage]
+Why = Callable[[Gate[Any], Ticket[Any]], Shortage]
 
 
 class Reporter:
@@ -31,6 +31,14 @@ class Reporter:
     def __init__(self, sink: EventSink, clock: Callable[[], float]) -> None:
         self._sink = sink
         self._clock = clock
+
+    def stepped(self, gate: Gate[Any], ticket: Ticket[Any], step: Step[Any], *, frames: int) -> None:
+        """Report a step that was done, and the balance after it."""
+        wants = self._sink.wants
+        if wants(SendAdmitted):
+            self.admitted(gate, ticket, step, frames=frames)
+        if wants(CreditChanged):
+            self.credit(gate)
 
     def credit(self, gate: Gate[Any]) -> None:
         """Report the balance."""
@@ -81,8 +89,7 @@ class Reporter:
         """Report that a sender begins to wait; `why` is asked only when somebody listens."""
         self.backlog(gate)
         if self._sink.wants(SendBlocked):
-            spendable, standing = gate.ledger.spendable, gate.standing()
-            shortage = why(gate, ticket, standing)
+            spendable, shortage = gate.ledger.spendable, why(gate, ticket)
             self._sink.put(
                 SendBlocked(
                     time_s=ticket.since_s,
@@ -92,7 +99,7 @@ class Reporter:
                     bytes_needed=shortage.needed.byte_credits,
                     credits=spendable.messages,
                     byte_credits=spendable.byte_credits,
-                    waiting=len(standing),
+                    waiting=gate.in_line(),
                 )
             )
 
@@ -117,12 +124,11 @@ class Reporter:
     def backlog(self, gate: Gate[Any]) -> None:
         """Report how many stand in the queue."""
         if self._sink.wants(BacklogChanged):
-            waiting = sum(ticket.pending is None for ticket in gate.standing())
             self._sink.put(
                 BacklogChanged(
                     time_s=self._clock(),
                     channel=gate.channel,
-                    waiting=waiting,
+                    waiting=gate.waiting(),
                     queued=gate.queued,
                     queued_bytes=gate.queued_bytes,
                 )

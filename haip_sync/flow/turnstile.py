@@ -50,6 +50,8 @@ class Turnstile(Admission[C]):
         try:
             with self._lock:
                 self.mend()
+                if self._passes_at_once(channel, ticket):
+                    return ticket
                 gate = self.entrance(channel, parcel)
                 if timeout_s == 0:
                     self._pass_now(gate, ticket)
@@ -79,7 +81,7 @@ class Turnstile(Admission[C]):
                 gate.add(ticket)
                 self.serve((gate,))
                 if not self._wait_in_place(gate, ticket, lambda: parcel.progress.frames > 0, ticket.since_s, timeout_s):
-                    standing = self._standing(gate, ticket, self._why(gate, ticket, gate.standing()))
+                    standing = self._standing(gate, ticket, self._why(gate, ticket))
                     ticket.abandoned = True
                     raise refused(parcel, standing) if timeout_s == 0 else timed_out(parcel, standing)
         except BaseException as exc:
@@ -113,7 +115,7 @@ class Turnstile(Admission[C]):
                 begin()
                 self.serve((gate,))
                 if not self._wait_in_place(gate, ticket, is_done, began_s, timeout_s):
-                    standing = self._standing(gate, ticket, self._why(gate, ticket, gate.standing()))
+                    standing = self._standing(gate, ticket, self._why(gate, ticket))
                     raise cut_short(ticket.parcel, standing, self._clock() - began_s, is_sent=give_up())
         except BaseException:
             with self._lock:
@@ -165,10 +167,25 @@ class Turnstile(Admission[C]):
             raise MessageTooLargeError(channel, frame_bytes=frame_bytes, max_credit_bytes=cap)
         return gate
 
+    def _passes_at_once(self, channel: str, ticket: Ticket[C]) -> bool:
+        """Admit a parcel of one step that nothing holds up; return False, nothing changed, where something may.
+
+        As most sends find it: nobody stands there, and the credit is there. The step is the same one that the queue would do;
+        what it saves is to join the queue, to be served and to leave. What its credit covers the cap does.
+        """
+        gate = self._gates.get(channel)
+        if gate is None or gate.queue or self._closed is not None or not self._epoch or ticket.parcel.refusal() is not None:
+            return False
+        step = self._next_step(gate, ticket)
+        if isinstance(step, Shortage) or not step.last:
+            return False
+        self._commit(gate, ticket, step)
+        return True
+
     def _pass_now(self, gate: Gate[C], ticket: Ticket[C]) -> None:
         """Admit the whole parcel at once or raise. Requires the lock."""
         step: Step[C] | Shortage = Shortage(WaitCause.BEHIND_OTHERS, NOTHING)
-        if self._offline is not None or not gate.standing():
+        if self._offline is not None or gate.first() is None:
             step = self._next_step(gate, ticket)
         if isinstance(step, Shortage):
             raise refused(ticket.parcel, self._standing(gate, ticket, step))
@@ -183,7 +200,7 @@ class Turnstile(Admission[C]):
             ticket.condition = self._parking.new_condition()
             self.report.blocked(gate, ticket, self._why)
             self._watcher.blocked(gate)
-        first = gate.queue[0] is ticket if gate.queue else False
+        first = gate.head() is ticket
         cause = gate.shortage.cause if first and gate.shortage is not None else WaitCause.BEHIND_OTHERS
         try:
             self._wait_for_turn(gate, ticket, timeout_s)
@@ -199,7 +216,7 @@ class Turnstile(Admission[C]):
                 raise failed(gate.channel, ticket.parcel, ticket.failure)
             remaining_s = None if deadline_s is None else deadline_s - self._clock()
             if remaining_s is not None and remaining_s <= 0:
-                standing = self._standing(gate, ticket, self._why(gate, ticket, gate.standing()))
+                standing = self._standing(gate, ticket, self._why(gate, ticket))
                 # Decided here, under the lock: a grant that comes before we have left must find nobody standing.
                 ticket.abandoned = True
                 raise timed_out(ticket.parcel, standing)
@@ -210,7 +227,7 @@ class Turnstile(Admission[C]):
         """Take an abandoned ticket out of the queue and admit the next. Requires the lock."""
         self._unserved.add(gate)  # first: interrupted from here on, the next to take the lock still admits who is behind
         gate.last_left_s = self._clock()
-        if ticket in gate.queue:
+        if ticket.joined and ticket in gate.queue:
             gate.leave(ticket)
             self.report.backlog(gate)
         self.mend()
@@ -352,13 +369,13 @@ class Turnstile(Admission[C]):
     def explain(self, channel: str) -> Explanation:
         """Return why `channel` stands still, or that it does not. Requires the lock."""
         gate = self._gates.get(channel) or Gate(channel, self._new_ledger(channel))
-        standing = gate.standing()
+        first = gate.first()
         if self._closed is not None:
             return over(channel, str(self._closed), self._grant_age_s(gate))
-        if not standing:
+        if first is None:
             hold, age_s = self.hold_of(gate), self._grant_age_s(gate)
             return nobody_waits(channel, gate.ledger, hold, age_s, self.offline_text())
-        return explanation(self._standing(gate, standing[0], self._why(gate, standing[0], standing)))
+        return explanation(self._standing(gate, first, self._why(gate, first)))
 
     def stalls(self, after_s: float) -> list[ChannelStalled]:
         """Return what to tell of channels where nothing moved for `after_s` s though somebody waits; once a stall."""
@@ -366,13 +383,14 @@ class Turnstile(Admission[C]):
         for gate in self._gates.values():
             if not gate.queue:
                 continue
-            standing = gate.standing()
+            first = gate.first()
+            if first is None or gate.stall_told:
+                continue
             # From when this one came, or those before it who gave up; a queued message that came first counts as itself.
-            since_s = max(min(standing[0].since_s, gate.busy_since_s or math.inf), gate.last_admitted_s) if standing else now_s
-            stalled_s = now_s - since_s
-            if standing and not gate.stall_told and stalled_s >= after_s:
+            stalled_s = now_s - max(min(first.since_s, gate.busy_since_s or math.inf), gate.last_admitted_s)
+            if stalled_s >= after_s:
                 why = self.explain(gate.channel)
-                if why.cause == WaitCause.WRITER.value and len(standing) == 1:
+                if why.cause == WaitCause.WRITER.value and gate.in_line() == 1:
                     continue  # an open text whose writer takes its time, and nobody behind it
                 gate.stall_told = True
                 found.append(

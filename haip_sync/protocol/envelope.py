@@ -121,10 +121,11 @@ def media_bytes(frame_type: str, payload: Any, bin_len: int | None) -> int | Non
 class Frame:
     """One outgoing frame but for `seq`, `ack` and `ts`. Immutable after construction.
 
-    `binary` follows it as a WebSocket frame of its own. `in_transaction`: it means nothing on another line.
+    `binary` follows it as a WebSocket frame of its own. `media` is the byte credit that a media frame takes; None: its size.
+    `in_transaction`: it means nothing on another line.
     """
 
-    __slots__ = ("_cost", "_fixed_size", "_head", "_tail", "binary", "channel", "id", "in_transaction", "type")
+    __slots__ = ("_fixed_size", "_head", "_tail", "binary", "channel", "id", "in_transaction", "media", "type")
 
     def __init__(
         self,
@@ -141,9 +142,14 @@ class Frame:
         self.in_transaction = in_transaction
         self._head = head
         self._tail = tail
-        self._cost = cost
+        self.media = cost
         # All but the digits of seq and ack: sizes are asked for several times a send.
         self._fixed_size = len(head) + len(_AFTER_SEQ) + TS_DIGITS + len(tail)
+
+    @property
+    def about_bytes(self) -> int:
+        """The bytes of the text frame but for the few of `seq` and `ack`, and those of the binary frame that follows it."""
+        return self._fixed_size if self.binary is None else self._fixed_size + len(self.binary)
 
     def size(self, seq: int, ack: int) -> int:
         """Return the bytes of the text frame as sent with these numbers; an `ack` of 0 is left out."""
@@ -152,24 +158,32 @@ class Frame:
 
     def cost(self, seq: int, ack: int) -> int:
         """Return the byte credit that the frame takes: its media bytes where it is a media frame, else its size."""
-        return self.size(seq, ack) if self._cost is None else self._cost
+        return self.size(seq, ack) if self.media is None else self.media
 
     def render(self, seq: int, ack: int, ts_ms: int) -> bytes:
         """Return the text frame."""
-        acked = _BEFORE_ACK + str(ack).encode() if ack else b""
-        return b"".join((self._head, str(seq).encode(), acked, _AFTER_SEQ, str(ts_ms).zfill(TS_DIGITS).encode(), self._tail))
+        numbers = b'%d","ack":"%d","ts":"%013d' % (seq, ack, ts_ms) if ack else b'%d","ts":"%013d' % (seq, ts_ms)
+        return b"".join((self._head, numbers, self._tail))
 
 
+_AFTER_PAYLOAD: Final = b',"pv":%d' % MAJOR
+_NO_LABELS: Final = (None,) * 5
+_MOST_REMEMBERED: Final = 1_024
 _BEFORE_ACK: Final = b'","ack":"'
 _AFTER_SEQ: Final = b'","ts":"'
 
 
 class FrameMaker:
-    """Makes the frames of one session. Immutable; thread-safe."""
+    """Makes the frames of one session. Thread-safe.
+
+    A frame is put together from what is encoded already; encoding an envelope afresh costs three times as much.
+    """
 
     def __init__(self, session_id: str, new_id: Callable[[], str]) -> None:
-        self._session = _encoder.encode(session_id)
+        self._before_seq = b'"session":%b,"seq":"' % _encoder.encode(session_id)
         self._new_id = new_id
+        # By channel and type. Any thread may read and write it: whatever is lost is only made again.
+        self._before_payload: dict[tuple[str, str], bytes] = {}
 
     def make(
         self,
@@ -186,20 +200,34 @@ class FrameMaker:
     ) -> Frame:
         """Return a frame with a new id; `payload_json` is the payload, encoded. Channel and ids are taken as checked."""
         frame_id = self._new_id()
-        members: dict[str, Any] = {
-            "channel": channel,
-            "type": frame_type,
-            "payload": msgspec.Raw(payload_json),
-            "pv": MAJOR,
-        }
-        optional = {"bin_len": None if binary is None else len(binary), "bin_mime": binary_mime}
-        optional |= {"run_id": run_id, "thread_id": thread_id, "transaction": transaction}
-        members |= {name: value for name, value in optional.items() if value is not None}
+        labels = (
+            _labels(None if binary is None else len(binary), binary_mime, run_id, thread_id, transaction)
+            if (binary, binary_mime, run_id, thread_id, transaction) != _NO_LABELS
+            else b""
+        )
+        before_payload = self._before_payload.get((channel, frame_type)) or self._prepare(channel, frame_type)
         return Frame(
             (frame_id, frame_type, channel),
-            head=b'{"id":"%b","session":%b,"seq":"' % (frame_id.encode(), self._session),
-            tail=b'",' + _encoder.encode(members)[1:],
+            head=b'{"id":"%b",%b' % (frame_id.encode(), self._before_seq),
+            tail=b"".join((before_payload, payload_json, _AFTER_PAYLOAD, labels, b"}")),
             binary=binary,
             cost=media,
             in_transaction=transaction is not None,
         )
+
+    def _prepare(self, channel: str, frame_type: str) -> bytes:
+        """Return what stands between `ts` and the payload, and remember it: frames of few kinds are sent again and again."""
+        if len(self._before_payload) >= _MOST_REMEMBERED:
+            self._before_payload.clear()
+        prepared = b'",' + _encoder.encode({"channel": channel, "type": frame_type})[1:-1] + b',"payload":'
+        self._before_payload[channel, frame_type] = prepared
+        return prepared
+
+
+def _labels(
+    bin_len: int | None, binary_mime: str | None, run_id: str | None, thread_id: str | None, transaction: str | None
+) -> bytes:
+    """Return the members that few frames have, with a comma before each."""
+    optional = {"bin_len": bin_len, "bin_mime": binary_mime, "run_id": run_id, "thread_id": thread_id, "transaction": transaction}
+    encoded = _encoder.encode({name: value for name, value in optional.items() if value is not None})
+    return b"," + encoded[1:-1]

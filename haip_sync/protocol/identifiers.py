@@ -6,13 +6,26 @@ import os
 import re
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_VARIANT = "89ab"
+_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+
+_DIGITS = 32
+_AT_A_TIME = 256
+_unused: list[str] = []
+"""Random digits of identifiers that nobody has; taking one is one C call, so that any thread may."""
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_unused.clear)  # two processes must not use the same
 
 
 def new_id() -> str:
-    """Return a new UUIDv4; a third of the cost of `str(uuid.uuid4())`, which is nearly a whole encode. Thread-safe."""
-    digits = os.urandom(16).hex()
-    variant = _VARIANT[int(digits[16], 16) & 3]
+    """Return a new UUIDv4; a fifth of the cost of `str(uuid.uuid4())`, which is nearly a whole encode. Thread-safe."""
+    try:
+        digits = _unused.pop()
+    except IndexError:
+        fresh = os.urandom(_DIGITS // 2 * (_AT_A_TIME + 1)).hex()
+        _unused.extend([fresh[at : at + _DIGITS] for at in range(_DIGITS, len(fresh), _DIGITS)])
+        digits = fresh[:_DIGITS]
+    variant = _VARIANTS[digits[16]]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 

@@ -162,9 +162,10 @@ def typed(message_type: str, payload: Any) -> Payload | None:
 def check_outgoing(frame_type: str, payload: Any) -> None:
     """Raise `ProtocolError` (local), naming the member, for a payload that we must not send; types that we do not know pass."""
     kind = KINDS.get(frame_type)
+    if kind is None:
+        return
     try:
-        if kind is not None:
-            _convert(kind, payload)
+        _convert(kind, payload)
     except (msgspec.ValidationError, ConfigError) as exc:
         what = f"{frame_type} cannot be sent with this payload: {exc}"
         raise ProtocolError(f"{what}. Nothing was sent", blame="local") from exc

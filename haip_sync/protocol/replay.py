@@ -77,8 +77,8 @@ class ReplayWindow:
         if last is not None and first_seq > last.next_seq:
             kept.clear()  # what lies between was never put in: nothing before it can be sent in full
         size = 0
-        for seq, frame in enumerate(frames, first_seq):
-            size += frame.size(seq, 0) + len(frame.binary or b"")
+        for frame in frames:
+            size += frame.about_bytes
         stored = _ONE_HOLE if frames[0].type in CONTROL_TYPES else frames
         latest = _Kept(first_seq, stored, now_s, size if last is None else last.end_bytes + size)
         kept.append(latest)

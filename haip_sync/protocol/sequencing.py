@@ -110,7 +110,10 @@ class InboundSequence(Generic[T]):
     @property
     def ack(self) -> int:
         """The highest contiguous seq received; 0 (to be left out) before the first of a line and once sequencing is off."""
-        return self._contiguous if self.active and not self._awaits_hello else 0
+        if not self.active or self._awaits_hello:
+            return 0
+        gap = self._gaps.first
+        return self._top if gap is None else gap.numbers.first - 1
 
     @property
     def last_rx_seq(self) -> int:

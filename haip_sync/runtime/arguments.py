@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from haip_sync.config import check_seconds
 from haip_sync.errors import ConfigError
@@ -31,7 +32,11 @@ _OWN_METHODS: Final = {
     TRANSACTION_END: "Transaction.end()",
 }
 _LONGEST_THREAD_ID: Final = 128
+MonitorMode = Literal["off", "watch", "steer"]
+_MONITOR_ENVIRONMENT: Final = "HAIP_SYNC_MONITOR"
+_MONITOR_WORDS: Final[Mapping[str, MonitorMode]] = {"": "off", "0": "off", "1": "watch", "steer": "steer"}
 _T = TypeVar("_T")
+_NO_LABELS: Final = Labels(None, None)
 
 
 def optional_text(name: str, value: object) -> str | None:
@@ -39,6 +44,20 @@ def optional_text(name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ConfigError(f"{name} must be a string or None, not {type(value).__name__}")
     return value
+
+
+def monitor_mode(value: object, environment: Mapping[str, str] = os.environ) -> MonitorMode:
+    """Return what monitors may do: what the argument says or, where that is None, the environment variable HAIP_SYNC_MONITOR."""
+    if value is None:
+        said = environment.get(_MONITOR_ENVIRONMENT, "").strip().lower()
+        if said not in _MONITOR_WORDS:
+            raise ConfigError(f"the environment variable {_MONITOR_ENVIRONMENT} must be 1, steer or 0, not {said!r:.60}")
+        return _MONITOR_WORDS[said]
+    if value == "steer":
+        return "steer"
+    if not isinstance(value, bool):
+        raise ConfigError(f'monitor must be True, False, "steer" or None, not {value!r:.60}')
+    return "watch" if value else "off"
 
 
 def opening_timeout(value: object) -> float | None:
@@ -56,6 +75,8 @@ def check_thread_id(value: object) -> str | None:
 
 def labels_of(run_id: object, thread_id: object) -> Labels:
     """Return what groups a frame."""
+    if run_id is None and thread_id is None:
+        return _NO_LABELS
     return Labels(optional_text("run_id", run_id), check_thread_id(thread_id))
 
 
@@ -89,7 +110,8 @@ def check_frame(event_type: object, payload: object, binary: object) -> None:
         raise ConfigError(f"event_type must be the name of an event type, not {event_type!r}")
     if event_type in _OWN_METHODS:
         raise ConfigError(f"{event_type} is sent by {_OWN_METHODS[event_type]}, which keeps the books; nothing was sent")
-    if not isinstance(payload, Mapping) and (event_type != MESSAGE or payload is None):
+    # The first question is the cheap one: what Mapping asks of a type costs as much as encoding it.
+    if type(payload) is not dict and not isinstance(payload, Mapping) and (event_type != MESSAGE or payload is None):
         raise ConfigError(f"the payload of {event_type} must be a mapping, not {type(payload).__name__}")
     if binary is not None and not isinstance(binary, bytes):
         raise ConfigError(f"binary must be bytes, not {type(binary).__name__}")

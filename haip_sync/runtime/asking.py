@@ -220,7 +220,7 @@ class Asking:
             granted_bytes=size.granted,
             sent=messages.spent,
             sent_bytes=size.spent,
-            waiting=len(gate.standing()),
+            waiting=gate.in_line(),
             needed_messages=lack.messages,
             needed_bytes=lack.byte_credits,
         )

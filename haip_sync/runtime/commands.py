@@ -39,8 +39,9 @@ class Commands(Life):
         try:
             self.rooms.turnstile.pass_through(channel, parcel, timeout_s)
             is_admitted = True
-            self._write_through(f"{parcel.event_type} on {channel}", parcel.last_entry)
-            return parcel.last_entry
+            entry = parcel.last_entry
+            self._write_through(channel, entry, parcel.event_type)
+            return entry
         except BaseException as exc:
             self.poke()
             if is_admitted and not isinstance(exc, HAIPError):
@@ -51,7 +52,7 @@ class Commands(Life):
         """Send START of a text that is written piece by piece. Blocks; raises as `Turnstile.open_place`."""
         self.check_not_reentered()
         ticket = self.rooms.turnstile.open_place(channel, parcel, timeout_s)
-        self._write_through(f"{parcel.event_type} on {channel}", parcel.last_entry)
+        self._write_through(channel, parcel.last_entry, parcel.event_type)
         return ticket
 
     def go_on_with_stream(
@@ -67,18 +68,18 @@ class Commands(Life):
         """Send the next piece of a text, or its END. Blocks; raises as `Turnstile.go_on`."""
         self.check_not_reentered()
         self.rooms.turnstile.go_on(channel, ticket, begin=begin, is_done=is_done, give_up=parcel.take_back, timeout_s=timeout_s)
-        self._write_through(f"a piece of {parcel.event_type} on {channel}", parcel.last_entry)
+        self._write_through(channel, parcel.last_entry, f"a piece of {parcel.event_type}")
 
-    def _write_through(self, what: str, entry: Entry, deadline_s: float | None = None) -> None:
+    def _write_through(self, channel: str, entry: Entry, what: str, deadline_s: float | None = None) -> None:
         """Return once `entry` has left, on this line or a later one. Raises `ConnectionClosedError`, which says what was sent."""
         self.writer.write_through(entry, deadline_s)
         cause = entry.failure
         if cause is None or entry.is_written:
             return
         if entry.is_unsent:
-            text = f"{what}: its turn had come, then the line broke. Nothing of it was sent. {cause}"
+            text = f"{what} on {channel}: its turn had come, then the line broke. Nothing of it was sent. {cause}"
         else:
-            text = f"{what} was admitted, then the line broke: whether the peer has it is not known. {cause}"
+            text = f"{what} on {channel} was admitted, then the line broke: whether the peer has it is not known. {cause}"
         raise ConnectionClosedError(text) from cause
 
     def enqueue(self, parcel: TextParcel | FrameParcel, channel: str, message_id: str) -> PendingSend:
@@ -109,7 +110,7 @@ class Commands(Life):
         with self._lock:
             self.enter()
             entry = self.control.post(frame)
-        self._write_through(f"{frame.type} on {frame.channel}", entry, deadline_s)
+        self._write_through(frame.channel, entry, frame.type, deadline_s)
         return entry
 
     def request(self, channel: str, amount: Cost, *, within: Exchange | None = None) -> None:

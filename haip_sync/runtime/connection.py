@@ -239,7 +239,8 @@ class Connection(Crossing):
         return self.link.without_secrets(text)
 
     def _after_write(self) -> None:
-        self._service.written()
+        if self._service.heartbeat.is_asking:
+            self._service.written()
         self.rooms.turnstile.room_again()
         self.look_whether_all_is_sent()
 

@@ -82,6 +82,7 @@ class Dispatcher:
         self._missed = 0
         self._latest: dict[tuple[str, str, str], Event] = {}
         self._queue: SimpleQueue[Event | Callable[[], object] | None] = SimpleQueue()
+        self._ident = 0  # the thread's own store; no thread has this number
         self._thread = threading.Thread(target=self._run, name=f"{name}-dispatch", daemon=True)
 
     def start(self) -> None:
@@ -100,7 +101,7 @@ class Dispatcher:
 
     def is_current(self) -> bool:
         """Return whether the calling thread is the one that runs listeners."""
-        return threading.current_thread() is self._thread
+        return threading.get_ident() == self._ident
 
     # ---- Subscribing ----------------------------------------------------------------------------------------------------------
 
@@ -172,6 +173,7 @@ class Dispatcher:
     # ---- The thread -----------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        self._ident = threading.get_ident()
         while (event := self._queue.get()) is not None:
             if isinstance(event, Event):
                 self._deliver(event)

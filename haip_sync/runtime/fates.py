@@ -21,10 +21,11 @@ class Fates:
 
     def note(self, fate: Fate, frame_ids: Iterable[str], last_seq: int | None) -> None:
         """Remember frames of one send; `last_seq`: that of its last frame, None while more follow. Twice is once."""
+        by_frame = self._by_frame
         for frame_id in frame_ids:
-            self._by_frame[frame_id] = fate
-        while len(self._by_frame) > REMEMBERED:
-            self._by_frame.popitem(last=False)
+            by_frame[frame_id] = fate
+        while len(by_frame) > REMEMBERED:
+            by_frame.popitem(last=False)
         if last_seq is not None and not (self._unacknowledged and self._unacknowledged[-1][0] == last_seq):
             self._unacknowledged.append((last_seq, fate))
 

@@ -7,27 +7,25 @@ looks at reserved bits and opcodes only once it has read all of the frame. Here 
 
 from __future__ import annotations
 
-from typing import Final
+import socket
+from typing import Final, cast
 
 from websocket import ABNF, WebSocket, WebSocketProtocolException
 from websocket._abnf import continuous_frame, frame_buffer
 
-from haip_sync.errors import ProtocolError
-
-PROTOCOL_ERROR: Final = 1002
-MESSAGE_TOO_BIG: Final = 1009
-"""WebSocket close codes (RFC 6455, 7.4.1)."""
+from haip_sync.runtime.broken_stream import MESSAGE_TOO_BIG, BrokenStreamError
+from haip_sync.runtime.socket_in_place import SocketInPlace
 
 _FIRST_CONTROL_OPCODE: Final = 0x8
 _LONGEST_CONTROL_BYTES: Final = 125
 
 
-class BrokenStreamError(ProtocolError):
-    """The peer's WebSocket frames cannot be read on: the connection ends, with `close_code` in our close frame."""
-
-    def __init__(self, message: str, *, close_code: int = PROTOCOL_ERROR) -> None:
-        super().__init__(message, blame="remote")
-        self.close_code = close_code
+def dialogue(in_place: SocketInPlace) -> WebSocket:
+    """Return a WebSocket of websocket-client's that reads and answers through what is given in the socket's place."""
+    web_socket = WebSocket(skip_utf8_validation=True)
+    web_socket.sock = cast(socket.socket, in_place)
+    web_socket.connected = True
+    return web_socket
 
 
 def guard(web_socket: WebSocket, max_frame_bytes: int) -> None:

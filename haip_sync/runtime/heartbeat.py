@@ -25,6 +25,11 @@ class Heartbeat:
         """Count any frame of the peer's as a sign of life: a PONG may stand behind a flood."""
         self._heard_s = now_s
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether a PING is open."""
+        return self._asked_s is not None
+
     def written(self, now_s: float, *, ping_has_left: bool) -> None:
         """Note that bytes of ours were taken: a PING that stands behind them in the line is not overdue yet."""
         if self._asked_s is not None and not self._left:

@@ -59,6 +59,9 @@ class Life:
         self._lock = lock
         # Waits for the peer's HAI, for the write order to run empty, and for the end.
         self._changed = changed
+        # How many wait there in `wait_while`: nearly always nobody, and every write looks. An interrupt may leave it too high,
+        # never too low.
+        self._waiting = 0
         # Guarded by the lock.
         self._threads: tuple[threading.Thread, ...] = ()
         self._begun = False
@@ -136,7 +139,7 @@ class Life:
         And `ForkedError` in a forked child: what follows takes the lock.
         """
         self.home.check()
-        if self.is_reentered():
+        if self.rooms.parking.is_held_here() or self.writer.is_writing_here():
             raise DeadlockError(
                 "called by a signal handler (or a destructor) that interrupted another call of this client in the same thread. "
                 "Nothing was done; set a flag there, and make the call outside"
@@ -144,7 +147,7 @@ class Life:
 
     def check_may_wait(self) -> None:
         """Raise `DeadlockError` in a listener, which must not wait."""
-        if self.is_dispatching():
+        if self.rooms.dispatcher.is_current():
             raise DeadlockError(
                 "a listener must not wait for credit: what brings it is told by the thread that the listener holds up. "
                 "Nothing was sent; use timeout=0 or another thread"
@@ -164,12 +167,16 @@ class Life:
 
     def wait_while(self, condition: Callable[[], bool], deadline_s: float) -> None:
         """Wait until `condition` ends, the connection does, or `deadline_s`. Requires the lock."""
-        while condition() and not self._ended and (left_s := deadline_s - self._clock()) > 0:
-            self.rooms.parking.wait(self._changed, left_s)
+        self._waiting += 1
+        try:
+            while condition() and not self._ended and (left_s := deadline_s - self._clock()) > 0:
+                self.rooms.parking.wait(self._changed, left_s)
+        finally:
+            self._waiting -= 1
 
     def look_whether_all_is_sent(self) -> None:
         """Tell those who wait for it if nothing stands unwritten. Requires the lock."""
-        if not self.rooms.outgoing.has_entries:
+        if self._waiting and not self.rooms.outgoing.has_entries:
             self._changed.notify_all()
 
     # ---- The end ---------------------------------------------------------------------------------------------------------------

@@ -2,62 +2,29 @@
 
 websocket-client is given an object of ours in the socket's place. That is the seam for reading in big pieces, for TLS that
 two threads can use, and for putting its own answers (pongs, the close frame) into the write order, so that the thread that
-reads never waits for one that writes.
+reads never waits for one that writes. A message that is one frame, as nearly all are, is cut out of what was read ahead and does
+not pass through websocket-client, whose three reads and 67 calls a frame cost ten times as much.
 """
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
-from typing import Final, cast
-
-import websocket
-from websocket import ABNF
+from importlib import import_module
+from typing import Final
 
 from haip_sync.errors import HAIPError
+from haip_sync.protocol.websocket_frames import BINARY, CLOSE, PONG, TEXT, masked_frame
 from haip_sync.runtime.dial import Opening
-from haip_sync.runtime.frame_limit import guard
+from haip_sync.runtime.masking import fastest_mask, new_key
 from haip_sync.runtime.opening import open_stream
 from haip_sync.runtime.route import Route
-from haip_sync.runtime.stream import Deadline, Stream
+from haip_sync.runtime.socket_in_place import SocketInPlace
+from haip_sync.runtime.stream import Deadline
 from haip_sync.runtime.upgrade import upgrade
 
-OPCODE_TEXT: Final = ABNF.OPCODE_TEXT
-OPCODE_BINARY: Final = ABNF.OPCODE_BINARY
-OPCODE_CLOSE: Final = ABNF.OPCODE_CLOSE
-
-
-class _SocketInPlace:
-    """What websocket-client takes for the socket: buffered reading, and sending by way of `divert`."""
-
-    _closed = False  # websocket-client looks at this name before it closes
-
-    def __init__(self, stream: Stream, first: bytes) -> None:
-        self.stream = stream
-        self.divert: Callable[[bytes], None] = _nowhere
-        self._buffer = first
-        self._at = 0
-
-    def recv(self, most: int) -> bytes:
-        """Return up to `most` bytes, from what was read ahead where there is any."""
-        if self._at == len(self._buffer):
-            self._buffer, self._at = self.stream.recv(), 0
-        piece = self._buffer[self._at : self._at + most]
-        self._at += len(piece)
-        return piece
-
-    def send(self, data: bytes) -> int:
-        """Put `data` into the write order."""
-        self.divert(data)
-        return len(data)
-
-    def gettimeout(self) -> None:
-        """Return that there is no timeout."""
-        return
-
-    def close(self) -> None:
-        """End the line, as websocket-client does when the peer has. The descriptor stays until nobody writes any more."""
-        self.stream.shut()
+OPCODE_TEXT: Final = TEXT
+OPCODE_BINARY: Final = BINARY
+OPCODE_CLOSE: Final = CLOSE
 
 
 class Line:
@@ -71,6 +38,8 @@ class Line:
 
     def __init__(self, route: Route, *, timeout_s: float, opening: Opening) -> None:
         """Open it. Raises `ConnectError`, `AuthError`, `HAIPTimeout`, `ConfigError`; none of them carries a secret along."""
+        # By the thread that connects: one that imports while another forks leaves the child a lock that is held for ever.
+        fastest_mask()
         deadline = Deadline(timeout_s)
         credentials = route.credentials()
         request = route.request(credentials)
@@ -84,10 +53,11 @@ class Line:
         except BaseException:
             self._stream.close()
             raise
-        self._in_place = _SocketInPlace(self._stream, answer)
-        self._websocket = websocket.WebSocket(skip_utf8_validation=True)
-        self._websocket.sock = cast(socket.socket, self._in_place)
-        self._websocket.connected = True
+        self._in_place = SocketInPlace(self._stream, answer)
+        # websocket-client is imported when the first line opens: it is a third of what importing us would cost.
+        self._rules = import_module("haip_sync.runtime.frame_limit")
+        self._websocket = self._rules.dialogue(self._in_place)
+        self._max_frame_bytes = -1  # no limit is known yet: websocket-client reads everything
         self._stream.run(self._nudge)
 
     def attach(self, divert: Callable[[bytes], None]) -> None:
@@ -96,12 +66,16 @@ class Line:
 
     def receive(self) -> tuple[int, bytes]:
         """Return the next message as (opcode, payload): text, binary or close. Reader thread only; raises when the line ends."""
-        opcode, data = self._websocket.recv_data()
+        message = self._in_place.next_message(self._max_frame_bytes)
+        if message is not None:
+            return message
+        opcode, data = self._websocket.recv_data()  # to the end of a message, so that the next begins where this one ended
         return opcode, bytes(data)
 
     def limit_frames(self, max_frame_bytes: int) -> None:
         """Check what the peer sends, its size above all, before memory is taken for it; before the first `receive`."""
-        guard(self._websocket, max_frame_bytes)
+        self._rules.guard(self._websocket, max_frame_bytes)
+        self._max_frame_bytes = max_frame_bytes
 
     def send_some(self, piece: memoryview, sent: list[int], *, blocking: bool) -> None:
         """Hand `piece`, or its beginning, to the operating system and append to `sent` how much that was. One thread at a time.
@@ -131,12 +105,12 @@ class Line:
 
     def _nudge(self) -> None:
         """Have something written, for TLS to send along what it has to say: a pong that nobody asked for (RFC 6455, 5.5.3)."""
-        self._in_place.divert(encode(ABNF.OPCODE_PONG, b""))
+        self._in_place.divert(encode(PONG, b""))
 
 
 def encode(opcode: int, payload: bytes) -> bytes:
     """Return a WebSocket frame, masked with a key from the operating system's randomness."""
-    return bytes(ABNF.create_frame(payload, opcode).format())
+    return masked_frame(opcode, payload, new_key(), fastest_mask())
 
 
 def is_close(frame: bytes) -> bool:
@@ -152,7 +126,3 @@ def close_code(payload: bytes) -> int | None:
 def close_reason(payload: bytes) -> str:
     """Return the text in a close frame's payload."""
     return payload[2:].decode("utf-8", errors="replace")
-
-
-def _nowhere(_data: bytes) -> None:
-    """Drop an answer of websocket-client's: nobody writes yet."""

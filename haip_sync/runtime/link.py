@@ -12,9 +12,9 @@ from haip_sync.errors import AuthError, ConnectionClosedError, HAIPError, HAIPTi
 from haip_sync.flow.parking import Condition
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.names import ERROR
+from haip_sync.runtime.broken_stream import BrokenStreamError
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.dial import Attempt
-from haip_sync.runtime.frame_limit import BrokenStreamError
 from haip_sync.runtime.line import OPCODE_CLOSE, Line, encode, is_close
 from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.reading import POLICY_VIOLATION, is_loss, loss, read_until_goodbye

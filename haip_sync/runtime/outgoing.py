@@ -29,9 +29,11 @@ class Entry:
     Attributes:
         frames: HAIP frames in order; empty for `raw`.
         first_seq: The seq of the first of them; the others follow.
+        last_seq: The seq of the last.
         ack: What all of them acknowledge; 0: nothing.
         raw: A WebSocket control frame as websocket-client made it, in place of HAIP frames.
-        wire_bytes: What it weighs before the socket.
+        text_bytes: What its text frames weigh.
+        wire_bytes: What all of it weighs before the socket.
         end: How many bytes were ever committed, this entry included: its place in the write order.
         window: A receive window and its books once this has its place: what a FLOW_UPDATE grants counts from there on.
         pending: The handle to settle once it is written; None: nobody holds one, or the text goes on.
@@ -58,10 +60,12 @@ class Entry:
         "is_taken",
         "is_whole",
         "is_written",
+        "last_seq",
         "pending",
         "raw",
         "repeats",
         "stage",
+        "text_bytes",
         "window",
         "wire_bytes",
     )
@@ -71,10 +75,15 @@ class Entry:
         self.first_seq = first_seq
         self.ack = ack
         self.raw = raw
-        size = len(raw)
-        for seq, frame in enumerate(frames, first_seq):
-            size += frame.size(seq, ack) + (0 if frame.binary is None else len(frame.binary))
-        self.wire_bytes = size
+        self.last_seq = first_seq + len(frames) - 1
+        size, seq, binary = 0, first_seq, 0
+        for frame in frames:
+            size += frame.size(seq, ack)
+            if frame.binary is not None:
+                binary += len(frame.binary)
+            seq += 1
+        self.text_bytes = size
+        self.wire_bytes = size = size + binary + len(raw)
         self.end = start + size
         self.pending: PendingSend | None = None
         self.fate: Fate | None = None
@@ -123,11 +132,6 @@ class Entry:
                 text = f"{named} was admitted, then {what}: whether the peer has it is not known. {failure}"
                 self.pending.settle(ConnectionClosedError(text))
         self.failure = self.failure or failure
-
-    @property
-    def last_seq(self) -> int:
-        """The seq of the last frame."""
-        return self.first_seq + len(self.frames) - 1
 
     def receipt(self, message_id: str) -> SendReceipt:
         """Return what the sender gets."""
@@ -182,7 +186,8 @@ class Outgoing:
 
     def has_room(self, wire_bytes: int) -> bool:
         """Return whether so much more may be admitted before what stands here is written."""
-        return self.pending_bytes == 0 or self.pending_bytes + wire_bytes <= ROOM_BYTES
+        pending_bytes = self._committed_end - self.written_end
+        return not pending_bytes or pending_bytes + wire_bytes <= ROOM_BYTES
 
     @property
     def pending_bytes(self) -> int:
@@ -211,6 +216,8 @@ class Outgoing:
 
     def first(self, most_bytes: int) -> list[Entry]:
         """Return the entries to write next, at least one if there are any; they stay here until they are written."""
+        if len(self._entries) == 1:
+            return [self._entries[0]]
         batch: list[Entry] = []
         total = 0
         for entry in self._entries:

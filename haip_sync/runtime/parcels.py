@@ -16,6 +16,9 @@ from haip_sync.protocol.text_frames import cut_escaped, escape_text
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.state import Fate
 
+_make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
+_NOT_BEGUN: Final = Progress()
+_ONE_FRAME: Final = Progress(1)
 _MOST_SEQ: Final = 10**9
 """More frames than one text will ever take; its digits are what a stream's numbers can grow to."""
 _LONGEST_CHARACTER: Final = 6
@@ -32,7 +35,7 @@ class _FramesParcel:
     """What frames have in common: their numbers and costs."""
 
     def __init__(self, outgoing: Outgoing, session: Session, fate: Fate) -> None:
-        self.progress = Progress()
+        self.progress = _NOT_BEGUN
         self._fate = fate
         self._outgoing = outgoing
         self._session = session
@@ -74,7 +77,9 @@ class FrameParcel(_FramesParcel):
     def __init__(self, outgoing: Outgoing, session: Session, frame: Frame, message_id: str) -> None:
         super().__init__(outgoing, session, Fate(frame.channel, message_id))
         self._frame = frame
+        self._frames = (frame,)
         self._message_id = message_id
+        self._message_cost = session.message_cost(frame.type)
 
     @property
     def event_type(self) -> str:
@@ -103,10 +108,15 @@ class FrameParcel(_FramesParcel):
 
     def next_step(self, ledger: Ledger) -> Step[Entry] | Shortage:
         """Return the frame if `ledger` covers it."""
-        cost = Cost(self._session.message_cost(self._frame.type), self._byte_cost((self._frame,)))
+        # Planned first, because that weighs it: a size costs as much as the rest of the plan.
+        entry = self._outgoing.plan(self._frames)
+        media = self._frame.media
+        cost = _make(Cost, (self._message_cost, entry.text_bytes if media is None else media))
         if not ledger.covers(cost):
             return shortage_of(cost, ledger)
-        return self._step((self._frame,), cost, Progress(1), last=True)
+        self._entry = entry
+        entry.fate, entry.pending = self._fate, self.pending
+        return _make(Step, (cost, entry, entry.wire_bytes, _ONE_FRAME, True))
 
     @property
     def may_stream_early(self) -> bool:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
+from importlib import import_module
 from typing import NamedTuple
-
-import websocket
 
 from haip_sync.errors import AuthError, ConnectionClosedError, HAIPError, HandshakeError, ProtocolError
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_CLOSE, OPCODE_TEXT, Line, close_code, close_reason
@@ -58,14 +57,20 @@ def loss(where: str, exc: Exception) -> ConnectionClosedError:
     return failure
 
 
+def _websocket(name: str) -> type[Exception]:
+    """Return an exception of websocket-client's, which is imported when a line is opened (see `line`)."""
+    kind: type[Exception] = getattr(import_module("websocket"), name)
+    return kind
+
+
 def is_loss(exc: Exception) -> bool:
     """Return whether this is how lines end, and no error of our own."""
-    return isinstance(exc, (OSError, websocket.WebSocketException, ProtocolError))
+    return isinstance(exc, (OSError, _websocket("WebSocketException"), ProtocolError))
 
 
 def _loss_text(exc: Exception) -> str:
     if isinstance(exc, OSError) and exc.strerror:
         return exc.strerror.lower()
-    if isinstance(exc, websocket.WebSocketConnectionClosedException):
+    if isinstance(exc, _websocket("WebSocketConnectionClosedException")):
         return "the peer ended it without a close frame"
     return str(exc) or type(exc).__name__

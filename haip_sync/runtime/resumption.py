@@ -83,7 +83,7 @@ class Resumption:
         cost = Cost(sum(one.messages for one in costs), sum(one.byte_credits for one in costs))
         if not gate.ledger.covers(cost):
             return False
-        unsent.first_seq = entry.first_seq  # what its sender is told
+        unsent.first_seq, unsent.last_seq = entry.first_seq, entry.last_seq  # what its sender is told
         rooms.turnstile.repeat(channel, entry, cost)
         return True
 

@@ -43,7 +43,7 @@ def _channel_state(rooms: Rooms, gate: Gate[Entry], config: FlowControlConfig, n
     messages, size = gate.ledger
     caps = config.caps_for(gate.channel)
     window = rooms.inbox.window(gate.channel)
-    standing = gate.standing()
+    first = gate.first()
     cause, missing = _lack(rooms, gate)
     return ChannelState(
         credits=messages.spendable,
@@ -52,11 +52,11 @@ def _channel_state(rooms: Rooms, gate: Gate[Entry], config: FlowControlConfig, n
         max_credit_bytes=caps[1],
         set_aside=messages.set_aside,
         set_aside_bytes=size.set_aside,
-        waiting=sum(ticket.pending is None for ticket in standing),
+        waiting=gate.waiting(),
         queued=gate.queued,
         queued_bytes=gate.queued_bytes,
-        backlog=len(standing),
-        oldest_wait=max(0.0, now_s - standing[0].since_s) if standing else 0.0,
+        backlog=gate.in_line(),
+        oldest_wait=0.0 if first is None else max(0.0, now_s - first.since_s),
         paused_by_us=gate.paused_by_us,
         paused_by_peer=gate.paused_by_peer,
         sent_messages=messages.spent,

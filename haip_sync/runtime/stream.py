@@ -82,7 +82,8 @@ class PlainStream:
         `extend` over `map` sends and counts in C: no signal can come between the bytes leaving and our knowing it, so that
         an interrupted write is always gone on with in the right place.
         """
-        self._mind_deadline()
+        if self._deadline is not None:
+            self._mind_deadline()
         sent.extend(map(self._sock.send, (piece,), (0 if blocking else _DONT_WAIT,)))
 
     def wait_until_writable(self, timeout_s: float) -> None:

@@ -6,13 +6,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from typing import Final
 
-from haip_sync.flow.parking import Condition, Parking, owns
+from haip_sync.flow.parking import Parking, ownership
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_TEXT, Line, encode
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.runtime.peer_log import WireLog
 
+_NOW: Final = 0.0
 _BATCH_BYTES: Final = 64 << 10
 """Frames that wait together leave in one write of about this size."""
 
@@ -56,11 +58,13 @@ class Writer:
         # Guards the socket's writing side and `_in_hand`: whoever holds it writes. Taken before the connection's lock, never
         # after it. Re-entrant only because such a lock knows its owner: an interrupted thread can tell whether to put it down.
         self._pen = threading.RLock()
-        self._pen_probe = threading.Condition(self._pen)
+        # Whether the calling thread is in the middle of a write: it was interrupted there by a signal handler.
+        self.is_writing_here = ownership(threading.Condition(self._pen))
         self._in_hand: _Batch | None = None
-        # Guarded by the connection's lock: senders whose frames somebody else writes, in write order. Each condition waits for
-        # the frames to be written, or for the pen.
-        self._standing_by: deque[tuple[Entry, Condition]] = deque()
+        # Guarded by the connection's lock: senders whose frames somebody else writes, about in write order. Each waits at a queue
+        # of its own for the frames to be written, or for the pen: what is put there twice harms nobody, and who is woken need not
+        # take the lock again, as from a condition.
+        self._standing_by: deque[tuple[Entry, SimpleQueue[None]]] = deque()
 
     def write_through(self, entry: Entry, deadline_s: float | None = None) -> None:
         """Return once `entry` is handed to the operating system, or never will be: `Entry.failure`. Blocks; without the lock.
@@ -90,10 +94,6 @@ class Writer:
         self.line = line
         self._poke()
 
-    def is_writing_here(self) -> bool:
-        """Return whether the calling thread is in the middle of a write: it was interrupted there by a signal handler."""
-        return owns(self._pen_probe)
-
     def retire(self, timeout_s: float | None) -> bool:
         """Let nobody write until `use`; return whether that came about in time (None: for ever). Without the lock.
 
@@ -119,6 +119,9 @@ class Writer:
             if not self._pen.acquire(blocking=False):
                 return False
             self._write_batch(deadline_s)
+            if self._standing_by and self._outgoing.has_entries:
+                # One batch more for those who stand by, as far as it goes without waiting: cheaper than to wake one for it.
+                self._write_batch(_NOW)
             return True
         finally:
             # Not in a function of its own: an interrupt may strike as one is entered, and the pen would stay in our hand.
@@ -130,7 +133,13 @@ class Writer:
                 self._hand_on_pen()
 
     def _hand_on_pen(self) -> None:
-        """Wake the next who needs the pen, which was put down."""
+        """Wake the next who needs the pen, which was put down.
+
+        Looked at without the lock first. Whoever stands by wrote that down before it looked at the pen, and whoever commits
+        tries the pen, or pokes, afterwards: what is not seen here has found the pen free.
+        """
+        if not self._standing_by and not self._outgoing.has_entries:
+            return
         with self._parking.lock:
             if self._standing_by:
                 self._wake_next()
@@ -139,17 +148,22 @@ class Writer:
 
     def _stand_by(self, entry: Entry, deadline_s: float | None) -> None:
         """Wait until `entry` is written by somebody else, or never will be, or the pen is free, or until `deadline_s`."""
-        mine = (entry, self._parking.new_condition())
+        mine = (entry, SimpleQueue[None]())
         try:
             with self._parking.lock:
                 self._standing_by.append(mine)
-                # The pen may have been put down since we looked: whoever puts it down takes this lock next.
-                if not entry.is_over and (self.line is None or self._is_taken()):
-                    self._parking.wait(mine[1], self._parking.left(deadline_s))
+                # The pen may have been put down since we looked: whoever puts it down looks here next.
+                must_wait = not entry.is_over and (self.line is None or self._is_taken())
+            if must_wait:
+                left_s = self._parking.left(deadline_s)
+                mine[1].get(timeout=None if left_s is None else max(0.0, left_s))
+        except Empty:
+            return
         finally:
-            with self._parking.lock:
-                if mine in self._standing_by:
-                    self._standing_by.remove(mine)
+            if mine in self._standing_by:  # most often whoever wrote has taken it out
+                with self._parking.lock:
+                    if mine in self._standing_by:
+                        self._standing_by.remove(mine)
 
     def _is_taken(self) -> bool:
         try:
@@ -162,17 +176,20 @@ class Writer:
 
     def wake_over(self) -> None:
         """Wake those whose frames are written, or never will be. Requires the lock."""
-        for entry, condition in tuple(self._standing_by):
+        standing_by = self._standing_by
+        while standing_by and standing_by[0][0].is_over:
+            # Woken before it is taken out: interrupted between, it is woken once more.
+            standing_by[0][1].put(None)
+            standing_by.popleft()
+        for entry, waiting in tuple(standing_by):
             if entry.is_over:
-                condition.notify()
+                waiting.put(None)
 
     def _wake_next(self) -> None:
-        """Wake those whose frames are written, and the first of the others: the pen may be free. Requires the lock."""
-        has_next = False
-        for entry, condition in tuple(self._standing_by):
-            if entry.is_over or not has_next:
-                condition.notify()
-                has_next = has_next or not entry.is_over
+        """Wake those whose frames are written, and the first of the others: the pen is free. Requires the lock."""
+        self.wake_over()
+        if self._standing_by:
+            self._standing_by[0][1].put(None)
 
     def _write_batch(self, deadline_s: float | None) -> None:
         """Write one batch, or the rest of one that was left; give up at `deadline_s`. Requires the pen, not the lock."""
@@ -195,7 +212,8 @@ class Writer:
                 self._mend()
                 self._outgoing.written(batch.end)
                 self._after_write()
-                self._wake_next()
+                if self._standing_by:
+                    self.wake_over()
             self._in_hand = None
 
     def _take_batch(self) -> bool:
@@ -212,10 +230,11 @@ class Writer:
 
     def _send_batch(self, line: Line, batch: _Batch, deadline_s: float | None) -> bool:
         """Return whether all of it has left."""
-        view = memoryview(batch.data)
-        while (done := sum(batch.sent)) < len(view):
+        size = len(batch.data)
+        while (done := sum(batch.sent)) < size:
             try:
-                line.send_some(view[done:], batch.sent, blocking=deadline_s is None)
+                view = memoryview(batch.data)
+                line.send_some(view[done:] if done else view, batch.sent, blocking=deadline_s is None)
             except BlockingIOError:
                 left_s = 0.0 if deadline_s is None else deadline_s - time.monotonic()
                 if left_s <= 0:
@@ -227,6 +246,9 @@ class Writer:
 def _render(entries: list[Entry]) -> bytes:
     """Return the WebSocket frames of these entries. The masking is the dear part, and happens outside the connection's lock."""
     ts_ms = time.time_ns() // 1_000_000
+    if len(entries) == 1 and len(entries[0].frames) == 1 and entries[0].frames[0].binary is None:  # most often
+        entry = entries[0]
+        return encode(OPCODE_TEXT, entry.frames[0].render(entry.first_seq, entry.ack, ts_ms))
     pieces: list[bytes] = []
     for entry in entries:
         pieces.append(entry.raw)

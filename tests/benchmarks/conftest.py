@@ -1,12 +1,17 @@
 """Benchmarks: what this library costs above the least that it could. `pytest tests/benchmarks` prints the table.
 
-They are no part of the default run, and none of them fails on a time or a ratio.
+They are no part of the default run, and none of them fails on a time or a ratio. A module names its rows in `ROWS`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+from support.benches.server_process import lean_server
 from support.benches.table import Table
+from support.certificates import authority
 
 _TABLE = pytest.StashKey[Table]()
 
@@ -28,5 +33,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture
 def table(request: pytest.FixtureRequest) -> Table:
-    """Return the table of this run."""
-    return request.config.stash[_TABLE]
+    """Return the table of this run, which knows the rows of the test's module."""
+    table = request.config.stash[_TABLE]
+    table.add(request.module.ROWS)
+    return table
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """Run a lean server; return its URL but for the path."""
+    with lean_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a lean server over TLS, with a certificate of the tests' authority; return its URL but for the path."""
+    path: Path = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    authority().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(path))
+    with lean_server(certificate=path) as url:
+        yield url

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -56,16 +56,16 @@ class Silent(Sink):
         return False
 
 
-class Arrivals(deque[Ticket[Cargo]]):
+class Arrivals(OrderedDict[Ticket[Cargo], None]):
     """A queue that remembers the order of arrival."""
 
     def __init__(self) -> None:
         super().__init__()
         self.labels: list[str] = []
 
-    def append(self, ticket: Ticket[Cargo]) -> None:
+    def __setitem__(self, ticket: Ticket[Cargo], value: None) -> None:
         self.labels.append(ticket.parcel.event_type)
-        super().append(ticket)
+        super().__setitem__(ticket, value)
 
 
 class Rig:
@@ -348,9 +348,9 @@ class RecordingOutlet(Ledgerless):
 
     def commit(self, cargo: Cargo) -> None:
         rig = self._rig
-        queue = rig.gate.queue
+        queue, head = rig.gate.queue, rig.gate.head()
         first = next((ticket.parcel.event_type for ticket in queue if not ticket.is_over), None)
-        if first not in (None, cargo.label) and queue[0].parcel.event_type != cargo.label:
+        if first not in (None, cargo.label) and head is not None and head.parcel.event_type != cargo.label:
             rig.scheduler.fail(f"{cargo.label} overtakes {first}")
         rig.scheduler.point()
         super().commit(cargo)

@@ -57,14 +57,15 @@ class Conversation:
         binary_mime: str | None = None,
     ) -> Frame:
         """Return one frame, made. Raises `UnsupportedByPeerError`, `ConnectionClosedError`, `ConfigError`."""
-        self._connection.home.check()
-        with self._lock:
-            self._connection.check_alive()
+        if not self._connection.is_open:
+            self._connection.home.check()
+            with self._lock:
+                self._connection.check_alive()
         session, where = self._connection.rooms.session, self._where
         if session.latest is None or not session.latest.accepts(event_type):
             raise UnsupportedByPeerError(f"{where} does not accept {event_type}. Nothing was sent")
         if binary is not None and not self.takes_binary():
-            raise UnsupportedByPeerError(f"{where} takes no binary frames. Nothing was sent")
+            raise UnsupportedByPeerError(f"{self._where} takes no binary frames. Nothing was sent")
         return session.frames.make(
             channel,
             event_type,

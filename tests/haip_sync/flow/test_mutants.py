@@ -84,7 +84,7 @@ class Textbook(Turnstile[Any]):
                 raise failed(gate.channel, ticket.parcel, ticket.failure)
             left_s = None if timeout_s is None else ticket.since_s + timeout_s - self._clock()
             if left_s is not None and left_s <= 0:
-                shortage = self._why(gate, ticket, gate.standing())
+                shortage = self._why(gate, ticket)
                 raise timed_out(ticket.parcel, self._standing(gate, ticket, shortage))
             self._parking.wait(ticket.condition, left_s)
 
@@ -157,8 +157,8 @@ class AdmitsWithoutWaking(Turnstile[Any]):
     """Who is admitted is not woken."""
 
     def _serve_queue(self, gate: Gate[Any]) -> None:
-        while gate.queue and self._advance(gate, gate.queue[0]):
-            gate.queue.popleft()
+        while (head := gate.head()) is not None and self._advance(gate, head):
+            del gate.queue[head]
 
 
 # ---- Mutants of the outbox and of the parking ---------------------------------------------------------------------------------

@@ -147,7 +147,7 @@ def test_what_the_new_peer_does_not_take_is_refused_one_by_one() -> None:
     bench = _Broken()
     refused, taken = Sender(bench, "refused").begin(waits_as=1), Sender(bench, "taken").begin(waits_as=2)
     with bench.parking.lock:
-        parcel = bench.turnstile.gate("USER").queue[0].parcel
+        parcel = next(iter(bench.turnstile.gate("USER").queue)).parcel
         parcel.refused = UnsupportedByPeerError("not accepted any more. Nothing was sent")  # type: ignore[attr-defined]
     bench.come_back()
     assert isinstance(refused.finish(), UnsupportedByPeerError)

@@ -54,8 +54,8 @@ class QueueBench(Bench):
             self.turnstile.mend()
             self.turnstile.serve_all()
             gate = self.turnstile.gate("USER")
-            if gate.queue:
-                head = gate.queue[0]
+            head = gate.head()
+            if head is not None:
                 assert not head.is_over, f"{head.parcel.event_type} is over and stands at the head"
                 step = self.turnstile._next_step(gate, head)
                 assert isinstance(step, Shortage), f"{head.parcel.event_type} is left waiting though it could go"

@@ -20,7 +20,7 @@ class _Line(Bench):
             sender.begin(waits_as=number + 1)
         with self.parking.lock:
             gate: Gate[object] = self.turnstile.gate("USER")  # type: ignore[assignment]
-            for ticket in (gate.queue[0], gate.queue[2]):
+            for ticket in list(gate.queue)[::2]:
                 assert isinstance(ticket.parcel, Parcel)
                 ticket.parcel.refused = TransactionEndedError("over. Nothing was sent")
 
@@ -48,7 +48,9 @@ def test_one_behind_the_last_to_be_taken_out_is_served_at_once() -> None:
     bench = Bench(messages=1)
     big, small = Sender(bench, "big", 5).begin(waits_as=1), Sender(bench, "small").begin(waits_as=2)
     with bench.parking.lock:
-        parcel = bench.turnstile.gate("USER").queue[0].parcel
+        head = bench.turnstile.gate("USER").head()
+        assert head is not None
+        parcel = head.parcel
         assert isinstance(parcel, Parcel)
         parcel.refused = TransactionEndedError("over")
         bench.turnstile.withdraw()

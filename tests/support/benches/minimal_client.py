@@ -1,7 +1,7 @@
 """The least that a client with flow control can be: one reader thread, one condition, a fresh envelope for each message.
 
 It checks nothing, is fair to nobody, knows one channel and cannot be interrupted: a floor for what the wire and the waiting
-cost by themselves. One thread may send.
+cost by themselves. Any thread may send.
 """
 
 from __future__ import annotations
@@ -61,12 +61,27 @@ class MinimalClient:
 
     def send(self, event_type: str, payload: dict[str, Any]) -> None:
         """Send one frame, waiting for credit."""
-        data = self._envelope(self._channel, event_type, payload)
+        self.send_ready(self.ready(event_type, payload))
+
+    def ready(self, event_type: str, payload: dict[str, Any]) -> bytes:
+        """Return a frame that could be sent."""
+        return self._envelope(self._channel, event_type, payload)
+
+    def send_ready(self, data: bytes) -> None:
+        """Send a ready-made frame, waiting for credit."""
         with self._condition:
             self._wait(1, len(data))
             self._messages -= 1
             self._bytes -= len(data)
         self._websocket.send(data)
+
+    def send_raw(self, data: bytes) -> None:
+        """Send a ready-made WebSocket frame, masked already, waiting for credit."""
+        with self._condition:
+            self._wait(1, len(data))
+            self._messages -= 1
+            self._bytes -= len(data)
+        self._websocket.sock.sendall(data)
 
     def wait_for_credits(self, messages: int) -> None:
         """Wait until so much may be sent."""
@@ -116,4 +131,4 @@ class MinimalClient:
         with self._condition:
             self._messages += messages
             self._bytes += byte_credits
-            self._condition.notify()
+            self._condition.notify(messages)

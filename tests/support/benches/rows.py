@@ -1,4 +1,4 @@
-"""The rows of the benchmarks' table, in its order, each with the bar that it is held to.
+"""The rows of the benchmarks' table. A module of benchmarks names its own in `ROWS`: adding a module adds its rows.
 
 Every figure is a ratio, ours to a floor that was measured in turn with it. Of what costs (µs) a low ratio is good, of what is
 done (messages/s) a high one. A bar is text, `">= 0.75"` or `"<= 1.5"`; a row without one is only shown. Nothing fails on either.
@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 COST: Final = "µs"
 RATE: Final = "msg/s"
+TIME: Final = "ms"
+PLAIN: Final = ""
 
 
 class Row(NamedTuple):
@@ -21,33 +23,22 @@ class Row(NamedTuple):
     """What the floor is."""
     bar: str = ""
     """What the ratio should be; empty: not settled."""
+    aim: str = ""
+    """What it could be."""
 
 
-_FIFO: Final = "FIFO of conditions"
-_CLIENT: Final = "minimal client"
+class Curve(NamedTuple):
+    """How one figure goes as the work grows: the ratio to a floor at each of these points."""
 
-ROWS: Final = (
-    Row("wake-up of one waiter", COST, "one condition"),
-    Row("acquire without waiting", COST, "counter under one lock"),
-    Row("1 waiting, credit by ones: CPU", COST, _FIFO),
-    Row("1 waiting, credit by ones: wall", COST, _FIFO),
-    Row("8 waiting, credit by ones: CPU", COST, _FIFO),
-    Row("8 waiting, credit by ones: wall", COST, _FIFO),
-    Row("64 waiting, credit by ones: CPU", COST, _FIFO),
-    Row("64 waiting, credit by ones: wall", COST, _FIFO),
-    Row("1 waiting, credit by 64: CPU", COST, _FIFO),
-    Row("1 waiting, credit by 64: wall", COST, _FIFO),
-    Row("8 waiting, credit by 64: CPU", COST, _FIFO),
-    Row("8 waiting, credit by 64: wall", COST, _FIFO),
-    Row("64 waiting, credit by 64: CPU", COST, _FIFO),
-    Row("64 waiting, credit by 64: wall", COST, _FIFO),
-    Row("socket, window 10: rate", RATE, _CLIENT),
-    Row("socket, window 10: CPU", COST, _CLIENT),
-    Row("socket, window 100: rate", RATE, _CLIENT),
-    Row("socket, window 100: CPU", COST, _CLIENT),
-    Row("socket, window 1000: rate", RATE, _CLIENT),
-    Row("socket, window 1000: CPU", COST, _CLIENT),
-)
+    name: str
+    unit: str
+    points: tuple[int, ...]
+    floor: str
+    """What the floor is; empty: ours at the first point."""
+    bar: str = "<= 1.5"
+    """How much higher than at the first point any ratio may be: what noise makes of a flat line on a busy machine."""
+    is_limit: bool = False
+    """The floor is a limit, and the bar is for the ratio to it."""
 
 
 def is_met(bar: str, ratio: float) -> bool:
@@ -58,3 +49,8 @@ def is_met(bar: str, ratio: float) -> bool:
     if sign == "<=":
         return ratio <= float(number)
     raise ValueError(f"a bar is '>= 0.75' or '<= 1.5', not {bar!r}")
+
+
+def verdict(bar: str, ratio: float) -> str:
+    """Return the bar and whether it is met."""
+    return f"{bar} {'ok' if is_met(bar, ratio) else 'short'}" if bar else ""

@@ -1,0 +1,74 @@
+"""What websocket-client takes for the socket: reading ahead in big pieces, and answers that go into the write order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from haip_sync.protocol.websocket_frames import whole_message
+from haip_sync.runtime.stream import Stream
+
+
+class SocketInPlace:
+    """Stands in the socket's place. The reader thread's, but for `divert`, which is named before the first message."""
+
+    _closed = False  # websocket-client looks at this name before it closes
+
+    def __init__(self, stream: Stream, first: bytes) -> None:
+        self.stream = stream
+        self.divert: Callable[[bytes], None] = _nowhere
+        self._buffer = first
+        self._at = 0
+
+    def next_message(self, most_bytes: int) -> tuple[int, bytes] | None:
+        """Return the next message, waiting for it, as (opcode, payload) if it is one frame of text or binary data.
+
+        None, nothing taken: what stands here is for websocket-client to look at, the end included. Raises `OSError`.
+        """
+        buffer, at = self._buffer, self._at
+        while (found := whole_message(buffer, at, most_bytes)) is not None:
+            start, end = found
+            if end <= len(buffer):
+                self._at = end
+                return buffer[at] & 0xF, buffer[start:end]
+            if not self._read_up_to(end - at):
+                return None
+            buffer, at = self._buffer, self._at
+        return None
+
+    def _read_up_to(self, size: int) -> bool:
+        """Read until `size` bytes stand here; return False where the peer has ended before."""
+        pieces = [self._buffer[self._at :]] if self._at < len(self._buffer) else []
+        have = sum(map(len, pieces))
+        is_over = False
+        while have < size and not is_over:
+            piece = self.stream.recv()
+            pieces.append(piece)
+            have += len(piece)
+            is_over = not piece
+        self._buffer, self._at = b"".join(pieces), 0
+        return not is_over
+
+    def recv(self, most: int) -> bytes:
+        """Return up to `most` bytes, from what was read ahead where there is any."""
+        if self._at == len(self._buffer):
+            self._buffer, self._at = self.stream.recv(), 0
+        piece = self._buffer[self._at : self._at + most]
+        self._at += len(piece)
+        return piece
+
+    def send(self, data: bytes) -> int:
+        """Put `data` into the write order."""
+        self.divert(data)
+        return len(data)
+
+    def gettimeout(self) -> None:
+        """Return that there is no timeout."""
+        return
+
+    def close(self) -> None:
+        """End the line, as websocket-client does when the peer has. The descriptor stays until nobody writes any more."""
+        self.stream.shut()
+
+
+def _nowhere(_data: bytes) -> None:
+    """Drop an answer of websocket-client's: nobody writes yet."""
