@@ -124,6 +124,7 @@ class Crossing(Commands):
         link, now_s = self.link, self._clock()
         link.is_greeted, link.greet_by_s = True, math.inf
         link.is_resumed = self._resumption.settle(self._last_loss, may_resume=not link.is_resume_refused)
+        self.writer.wake_over()
         # Not before: a listener for it may send at once, and ask for credit.
         self.rooms.put(
             Connected(

@@ -73,10 +73,15 @@ class Writer:
         service thread, having tried once.
         """
         while not entry.is_over:
-            if self.line is None or not self._write_if_free(deadline_s):
+            if not self._can_write or not self._write_if_free(deadline_s):
                 self._stand_by(entry, deadline_s)
             if deadline_s is not None and time.monotonic() >= deadline_s:
                 return
+
+    @property
+    def _can_write(self) -> bool:
+        """Whether there is a line, and something for it: what a broken line left waits for the peer of the next to say what it has."""
+        return self.line is not None and self._outgoing.has_entries
 
     def write_pending(self, deadline_s: float) -> bool:
         """Write all that stands here now, until `deadline_s` on the monotonic clock at the latest. Without the lock.
@@ -153,7 +158,7 @@ class Writer:
             with self._parking.lock:
                 self._standing_by.append(mine)
                 # The pen may have been put down since we looked: whoever puts it down looks here next.
-                must_wait = not entry.is_over and (self.line is None or self._is_taken())
+                must_wait = not entry.is_over and (not self._can_write or self._is_taken())
             if must_wait:
                 left_s = self._parking.left(deadline_s)
                 mine[1].get(timeout=None if left_s is None else max(0.0, left_s))

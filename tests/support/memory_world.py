@@ -20,6 +20,7 @@ from haip_sync import HAIPClient
 from haip_sync.flow.parking import Condition, Parking
 from haip_sync.runtime import connection as connection_module
 from haip_sync.runtime import line as line_module
+from haip_sync.runtime import writer as writer_module
 from haip_sync.runtime.connection import Connection
 from haip_sync.runtime.link import LineEnd, Link
 from haip_sync.testing.settings import ServerSettings
@@ -43,6 +44,20 @@ class _SteppingParking(Parking):
         self._step()
 
 
+class _SteppingQueue:
+    """What a sender waits at for its frames to be written."""
+
+    def __init__(self, step: Callable[[], None]) -> None:
+        self._step = step
+
+    def put(self, item: None) -> None:
+        """Do nothing: whoever waits looks after each step."""
+
+    def get(self, timeout: float | None = None) -> None:
+        del timeout
+        self._step()
+
+
 class World:
     """One client and its server. `cuts` are those of the first lines, in order; later lines hold."""
 
@@ -62,6 +77,7 @@ class World:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(connection_module, "Parking", partial(_SteppingParking, self.step))
             patch.setattr("haip_sync.client.Connection", partial(Connection, clock=lambda: self.now_s))
+            patch.setattr(writer_module, "SimpleQueue", {None: partial(_SteppingQueue, self.step)})
             patch.setattr(line_module, "open_stream", self._open_stream)
             patch.setattr(line_module, "upgrade", lambda *_: b"")
             # Short ids: there are fewer bytes to cut after.
