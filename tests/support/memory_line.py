@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -26,6 +27,8 @@ class Cut(NamedTuple):
 
     n_bytes: int
     direction: Direction
+    resets: bool = False
+    """Whether it ends as with RST: what came and was not read is lost too, and who writes is told."""
 
 
 class MemoryStream:
@@ -38,6 +41,10 @@ class MemoryStream:
         self._written = bytearray()
         self._came = bytearray()
 
+    @property
+    def _is_reset(self) -> bool:
+        return self.is_cut and self._cut is not None and self._cut.resets
+
     def carry(self, direction: Direction, data: bytes) -> bytes:
         """Return what of `data` passes before the cut."""
         if self.is_cut:
@@ -46,6 +53,8 @@ class MemoryStream:
             left = self._cut.n_bytes - self.passed[direction]
             self.is_cut = len(data) >= left
             data = data[:left]
+            if self.is_cut and self._cut.resets:
+                self._came.clear()
         self.passed[direction] += len(data)
         return data
 
@@ -66,10 +75,14 @@ class MemoryStream:
         self._came.clear()
         if not came and not self.is_cut:
             raise NothingYetError
+        if not came and self._is_reset:
+            raise ConnectionResetError(errno.ECONNRESET, "connection reset by peer")
         return came
 
     def send_some(self, piece: memoryview, sent: list[int], *, blocking: bool) -> None:
         del blocking
+        if self._is_reset:
+            raise BrokenPipeError(errno.EPIPE, "broken pipe")
         self._written += piece
         sent.append(len(piece))
 

@@ -23,11 +23,14 @@ from haip_sync.runtime import line as line_module
 from haip_sync.runtime import writer as writer_module
 from haip_sync.runtime.connection import Connection
 from haip_sync.runtime.link import LineEnd, Link
+from haip_sync.runtime.writer import Writer
+from haip_sync.testing.fault_rules import Direction
 from haip_sync.testing.settings import ServerSettings
 from support.memory_line import Cut, MemoryServer, MemoryStream, NothingYetError
 
 _LONGEST_IDLE_S = 60.0
 _MOST_STEPS = 500
+_MOST_WRITES = 1_000
 _URL = "ws://memory.test/"
 _SESSION_ID = "11111111-2222-4333-8444-555555555555"
 
@@ -58,6 +61,17 @@ class _SteppingQueue:
         self._step()
 
 
+def _counted(write: Callable[..., bool]) -> Callable[..., bool]:
+    """Return `write` as it is, for so many calls: a sender that tries again and again in vain would hang the only thread."""
+    calls = count()
+
+    def counted(*args: Any) -> bool:
+        assert next(calls) < _MOST_WRITES, "somebody tries to write again and again"
+        return write(*args)
+
+    return counted
+
+
 class World:
     """One client and its server. `cuts` are those of the first lines, in order; later lines hold."""
 
@@ -65,6 +79,8 @@ class World:
         self.now_s = 1_000.0
         self.streams: list[MemoryStream] = []
         self.lines_left = 20
+        # How many bytes the first handshake took, and what followed it of itself.
+        self.greeting: dict[Direction, int] = {}
         self.server = MemoryServer(settings, lambda: self.now_s)
         self._cuts = list(cuts)
         self._client: HAIPClient | None = None
@@ -80,6 +96,7 @@ class World:
             patch.setattr(writer_module, "SimpleQueue", {None: partial(_SteppingQueue, self.step)})
             patch.setattr(line_module, "open_stream", self._open_stream)
             patch.setattr(line_module, "upgrade", lambda *_: b"")
+            patch.setattr(Writer, "_write_if_free", _counted(Writer._write_if_free))
             # Short ids: there are fewer bytes to cut after.
             ours, theirs = count(), count()
             for name in ("arguments", "conversation.conversation"):
@@ -92,6 +109,7 @@ class World:
             self._begin(connection.link)
             connection._wait_for_greeting(math.inf)
             self.settle()
+            self.greeting = dict(self.streams[0].passed)
             yield self._client
             connection.end(None)
             self._run_listeners()
