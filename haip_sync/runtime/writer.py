@@ -80,7 +80,7 @@ class Writer:
 
     @property
     def _can_write(self) -> bool:
-        """Whether there is a line, and something for it: what a broken line left waits for the peer of the next to say what it has."""
+        """Whether there is a line and something for it; what a broken line left waits for the next peer to say what it has."""
         return self.line is not None and self._outgoing.has_entries
 
     def write_pending(self, deadline_s: float) -> bool:

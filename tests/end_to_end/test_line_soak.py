@@ -32,6 +32,8 @@ _MOST_GROWTH_MIB = 24.0
 _MOST_MORE_DESCRIPTORS = 8
 _CREDIT = FlowControlConfig(initial_credits=40, max_credits=40, max_credit_bytes=30_000, queue_max_messages=200)
 _PATIENT = ReconnectPolicy(initial_delay=0.02, max_delay=0.3)
+# The server keeps so many frames of each line, for tests to look at: memory grows by them with every line.
+_KEEP_RECEIVED = 20
 # Above what the weather holds a HAI up: otherwise the server begins anew, and what was under way is indeterminate.
 _RESUME_WAIT_S = 20.0
 _HEARTBEAT = HeartbeatPolicy(interval=0.5, timeout=1.5)
@@ -43,7 +45,7 @@ def test_whatever_the_line_goes_through_each_text_is_answered_once(capsys: pytes
     sys.stdout.write(f"HAIP_SYNC_SOAK_SEED={SEED}\n")
     over, account, told = threading.Event(), Account(), list[Event]()
     before = Vitals.now()
-    server = DevServer(initial_credits=12, initial_credit_bytes=6_000, keep_received=1_000, resume_wait=_RESUME_WAIT_S)
+    server = DevServer(initial_credits=12, initial_credit_bytes=6_000, keep_received=_KEEP_RECEIVED, resume_wait=_RESUME_WAIT_S)
     with (
         server,
         FaultProxy(server.url, seed=SEED) as proxy,
