@@ -18,6 +18,7 @@ from support.writing import Desk
 from haip_sync import ConnectionClosedError, FlowControlTimeout, HAIPClient, HeartbeatPolicy
 from haip_sync.runtime import writer
 from haip_sync.runtime.outgoing import ROOM_BYTES
+from haip_sync.state import Fate
 from haip_sync.testing import DevServer, Generous
 
 
@@ -367,3 +368,24 @@ def test_what_a_lost_line_left_half_written_is_begun_anew_on_the_next() -> None:
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert (bytes(whole.taken), entry.is_written) == (b"0123456789", True)
+
+
+def test_a_sender_whose_frames_wait_for_the_next_peer_stands_by() -> None:
+    """What a broken line left is in no write order until the new peer has greeted: its senders wait and try nothing."""
+    desk = Desk(FakeLine())
+    entry = desk.commit(b"admitted on the earlier line")
+    entry.fate = Fate("USER", "message-1")
+    with desk.parking.lock:
+        desk.outgoing.suspend(ConnectionClosedError("the line was lost"))
+    tries: list[float | None] = []
+    write = desk.writer._write_if_free
+    desk.writer._write_if_free = lambda deadline_s: (tries.append(deadline_s), write(deadline_s))[1]  # type: ignore[method-assign]
+    sender = threading.Thread(target=desk.writer.write_through, args=(entry,))
+    sender.start()
+    until(lambda: len(desk.writer._standing_by) == 1)
+    assert tries == []
+    with desk.parking.lock:
+        entry.is_written = True
+        desk.writer.wake_over()
+    sender.join(PATIENCE_S)
+    assert not sender.is_alive()
