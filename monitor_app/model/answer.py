@@ -12,13 +12,13 @@ from typing import Final
 
 from haip_sync import ConnectionState
 from monitor_app.model.channel_view import ChannelView
-from monitor_app.model.explanations import explain, lacks
+from monitor_app.model.explanations import explain, grant_of, lacks
 from monitor_app.model.forecast import Outlook, format_range
 from monitor_app.model.grants import Window, window_hint
 from monitor_app.model.outage import outage_of
 from monitor_app.model.remedies import NO_OFFER, Offer, offer_for
 from monitor_app.model.status import Status
-from monitor_app.model.units import format_bytes, format_credit, format_duration, format_messages
+from monitor_app.model.units import format_bytes, format_duration, format_messages
 
 _WAITS_ON_PEER: Final = ("socket", "writer")
 _IS: Final = {
@@ -167,7 +167,7 @@ def _peer(view: ChannelView) -> str:
         "peer_refused": "The peer refused a message, so that what was left is forfeited",
         "peer_grants_nothing": "The peer has granted nothing since the handshake",
         "peer_stopped_granting": f"The peer has granted nothing for {age}",
-        "peer_grants_too_little": f"The peer grants too little: {format_credit(*view.last_grant)}, {age} ago",
+        "peer_grants_too_little": f"The peer grants too little: {grant_of(view)}",
     }[likely_cause(view)]
 
 

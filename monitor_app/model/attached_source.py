@@ -27,6 +27,7 @@ from haip_sync.observe import (
     Sample,
     SendTestMessage,
     UseStrategy,
+    on_one_line,
 )
 from monitor_app.model.failures import failure_of_loss
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
@@ -70,7 +71,8 @@ class AttachedSource:
         """Why commands are refused, in one sentence; None where the script lets a monitor steer this client."""
         if self.may_steer:
             return None
-        return f"{self._link.program.name} lets monitors look only; HAIP_SYNC_MONITOR=steer would let them steer."
+        name = on_one_line(self._link.program.name)
+        return f'{name} lets monitors look only; HAIP_SYNC_MONITOR=steer, or monitor="steer" in its code, would let them steer.'
 
     @property
     def may_steer(self) -> bool:
@@ -82,7 +84,7 @@ class AttachedSource:
     def name(self) -> str:
         """What the window is called."""
         program = self._link.program
-        return f"{self._client} in {program.name} ({program.pid})"
+        return on_one_line(f"{self._client} in {program.name} ({program.pid})")
 
     @property
     def address(self) -> str:
@@ -244,7 +246,7 @@ def _state_then(sample: Sample, now: ConnectionState) -> ConnectionState:
 
 def _channel_then(then: ChannelSample, now: ChannelState) -> ChannelState:
     known = {name: getattr(then, name) for name in then.__struct_fields__}
-    return msgspec.structs.replace(now, **known, waiting=then.backlog, queued=0, queued_bytes=0, missing=0)
+    return msgspec.structs.replace(now, **known, waiting=then.backlog, queued=0, queued_bytes=0, missing=0, last_grant_age=None)
 
 
 def _sentence(text: str) -> str:

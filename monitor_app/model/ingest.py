@@ -130,16 +130,22 @@ class Ingest:
     def _take_snapshot(self, snapshot: ConnectionState, now_s: float) -> None:
         if self.connection is None:
             for time_s, past in self.source.take_past():
-                self.history.append(time_s, past)
+                self._track(past, time_s)
         self.connection = snapshot
+        for tracker, changed in self._track(snapshot, now_s):
+            self._report_starvation(tracker, now_s, changed=changed)
+
+    def _track(self, snapshot: ConnectionState, now_s: float) -> list[tuple[ChannelTracker, bool]]:
+        """Keep what a snapshot says; return each channel's tracker, and whether its state is another than before."""
         self.history.append(now_s, snapshot)
+        tracked = []
         for name in in_order(snapshot.channels):
             state = snapshot.channels[name]
             tracker = self._trackers.get(name)
             if tracker is None:
                 tracker = self._trackers[name] = ChannelTracker(name, state, now_s)
-            changed = tracker.update(state, now_s, connected=snapshot.connected, epoch=snapshot.epoch)
-            self._report_starvation(tracker, now_s, changed=changed)
+            tracked.append((tracker, tracker.update(state, now_s, connected=snapshot.connected, epoch=snapshot.epoch)))
+        return tracked
 
     def _report_starvation(self, tracker: ChannelTracker, now_s: float, *, changed: bool) -> None:
         name = tracker.name

@@ -12,7 +12,7 @@ from monitor_app.model.status import Status
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.answer_box import ground_of
-from monitor_app.views.parts import button, label
+from monitor_app.views.parts import as_tip, button, label
 
 _BAR_HEIGHT = 46
 
@@ -84,7 +84,7 @@ class AnswerStrip(QToolBar):
         self._dress(answer)
         self.title.setText(answer.title)
         self.evidence.setText(answer.evidence)
-        self.evidence.setToolTip(answer.evidence)
+        self.evidence.setToolTip(as_tip(answer.evidence))
         self._frame.setAccessibleName(answer.text)
         self.look.setVisible(answer.channel is not None)
         self.look.setText(f"Show {answer.channel}")
@@ -94,7 +94,7 @@ class AnswerStrip(QToolBar):
         busy = answer.offer.remedy is Remedy.RECONNECT and self._ingest.source.connecting
         locked = "" if answer.offer.remedy is Remedy.RECONNECT else self._ingest.commands.locked
         self.action.setDisabled(busy or bool(locked))
-        self.action.setToolTip(locked)
+        self.action.setToolTip(as_tip(locked))
 
     def _dress(self, answer: Answer) -> None:
         colours = self._theme.colours
