@@ -151,7 +151,9 @@ class Ingest:
         name = tracker.name
         if changed and name in self._reported_starved:
             self._reported_starved.discard(name)
-            text = f"starvation over after {format_duration(tracker.ended_after_s)}: {tracker.status.value}"
+            lasted = format_duration(tracker.ended_after_s)
+            over = f"starvation over after {lasted}: {tracker.status.value}"
+            text = f"starved for {lasted} when it was last seen" if tracker.status is Status.OFFLINE else over
             self.log.add(LogRow(now_s, name, "STARVED", text, Tone.PLAIN))
         lasts_s = now_s - tracker.since_s
         if tracker.status is Status.STARVED and lasts_s >= REPORT_STARVATION_S and name not in self._reported_starved:

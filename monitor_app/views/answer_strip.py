@@ -74,11 +74,13 @@ class AnswerStrip(QToolBar):
     @Slot()
     def refresh(self) -> None:
         """Show the answer as it is now. Called at the rate of text."""
+        source = self._ingest.source
         self._answer = answer_of(
             self._ingest.channels(),
             self._ingest.connection,
-            can_reconnect=self._ingest.source.can_reconnect,
+            can_reconnect=source.can_reconnect,
             now_s=self._ingest.clock.now_s(),
+            failure=None if source.can_reconnect else source.failure,
         )
         answer = self._answer
         self._dress(answer)
