@@ -56,7 +56,7 @@ def run(options: Options, targets: Sequence[Target] = (), *, has_screen: bool) -
     try:
         session = Session(application, _first_source(demo, targets), options, has_screen=has_screen)
         for target in targets[1:]:
-            session.open(AttachedSource(target.path, target.client))
+            session.open(AttachedSource(target.program, target.client))
         if options.url is not None:
             session.connect_to(options.url, options.token)
         return session.run()
@@ -69,7 +69,7 @@ def _first_source(demo: Demo | None, targets: Sequence[Target]) -> Source:
     if demo is not None:
         return ClientSource(demo.start(), name="demo")
     if targets:
-        return AttachedSource(targets[0].path, targets[0].client)
+        return AttachedSource(targets[0].program, targets[0].client)
     return ClientSource(factory=open_client, name="monitor")
 
 
@@ -163,7 +163,7 @@ class Session(QObject):
     @Slot(object)
     def _on_attach_wanted(self, row: ProgramRow) -> None:
         """Open a window on a client of a running script. The first window goes, if it had nothing to show."""
-        self.open(AttachedSource(row.path, row.client))
+        self.open(AttachedSource(row.info, row.client))
         if self.window.ingest.connection is None and not self.window.ingest.source.connecting:
             self.window.close()
 

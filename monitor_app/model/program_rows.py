@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from haip_sync.observe import ClientSummary, ProgramInfo, on_one_line
@@ -39,8 +38,8 @@ class ProgramRow:
     """More about it, in a sentence; empty for nothing."""
     steering: str
     """Whether a monitor may steer it."""
-    path: Path
-    """Where the program listens."""
+    info: ProgramInfo
+    """The program as it answered: what to attach to."""
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -87,7 +86,7 @@ def _row(program: ProgramInfo, state: str, *, client: str = "", worst: str = "",
         worst=on_one_line(worst),
         why=on_one_line(why),
         steering=steering,
-        path=program.path,
+        info=program,
     )
 
 

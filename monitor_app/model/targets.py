@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import NamedTuple
 
 from haip_sync.observe import ClientSummary, ProgramInfo, list_programs, on_one_line, why_not_here
@@ -21,7 +21,7 @@ class NotFoundError(Exception):
 class Target(NamedTuple):
     """A client to attach to."""
 
-    path: Path
+    program: ProgramInfo
     client: str
     word: str
     """What a person should hear of the choice; empty: nothing."""
@@ -77,10 +77,10 @@ def _target(program: ProgramInfo, wanted: str | None) -> Target:
         raise NotFoundError(f"{_named([program])} has no client now")
     if wanted is None:
         chosen = max(program.clients, key=lambda line: line.oldest_wait)
-        return Target(program.path, chosen.name, _word(program, chosen))
+        return Target(program, chosen.name, _word(program, chosen))
     if wanted not in clients:
         raise NotFoundError(f"{_named([program])} has no client {wanted}; its clients are {_listed(program.clients)}")
-    return Target(program.path, wanted, "")
+    return Target(program, wanted, "")
 
 
 def _word(program: ProgramInfo, chosen: ClientSummary) -> str:

@@ -108,8 +108,8 @@ class AttachDialog(QDialog):
     def _place_of(self, before: ProgramRow | None) -> int:
         if before is None:
             return 0
-        key = (before.path, before.client)
-        return next((place for place, row in enumerate(self._rows) if (row.path, row.client) == key), 0)
+        key = (before.info.path, before.client)
+        return next((place for place, row in enumerate(self._rows) if (row.info.path, row.client) == key), 0)
 
     @Slot()
     def _show_choice(self) -> None:

@@ -60,7 +60,15 @@ def running(place: Path, request: pytest.FixtureRequest) -> Iterator[Script]:
 def row_of(client: str, state: str, why: str) -> ProgramRow:
     """Return a row of the list."""
     return ProgramRow(
-        program="p", pid="1", since="", client=client, state=state, worst="", why=why, steering="look only", path=Path("/x")
+        program="p",
+        pid="1",
+        since="",
+        client=client,
+        state=state,
+        worst="",
+        why=why,
+        steering="look only",
+        info=ProgramInfo(path=Path("/x"), pid=1),
     )
 
 

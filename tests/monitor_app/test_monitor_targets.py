@@ -92,11 +92,11 @@ def test_a_client_is_found_by_the_programs_name_pid_and_socket_and_by_its_own_na
             running.offer(client)
         program = running.service._program
         for wanted in (program.name, str(program.pid), str(running.path)):
-            path, client, word = find(wanted)
-            assert (path, client) == (running.path, "stuck")
+            target, client, word = find(wanted)
+            assert (target.path, target.name, client) == (running.path, program.name, "stuck")
             assert "3 clients, calm, stuck, late: showing stuck" in word
-        assert find("late") == (running.path, "late", "")
-        assert find(program.name, "calm") == (running.path, "calm", "")
+        assert find("late")[1:] == ("late", "")
+        assert find(program.name, "calm")[1:] == ("calm", "")
 
 
 def test_what_is_not_found_is_told_with_what_is_there(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
