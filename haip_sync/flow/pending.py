@@ -25,7 +25,7 @@ class Host(Protocol):
         """Run a callback on the dispatch thread. With or without the lock; never blocks."""
 
     def call_late(self, callback: DoneCallback, pending: PendingSend) -> None:
-        """The same for what is settled already: once the dispatch thread has ended, it runs here. Without the lock.
+        """Run the callback of what is settled on the dispatch thread, or here where that has ended. Without the lock.
 
         Raises `DeadlockError` where the calling thread is in the middle of another call.
         """

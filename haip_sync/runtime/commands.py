@@ -101,7 +101,7 @@ class Commands(Life):
         self.rooms.dispatcher.call_soon(partial(callback, pending))
 
     def call_late(self, callback: DoneCallback, pending: PendingSend) -> None:
-        """Run the callback of a handle that is settled: on the dispatch thread, or here where that has ended. Without the lock."""
+        """Run the callback of a handle that is settled: on the dispatch thread, or here if that has ended. Without the lock."""
         self.check_not_reentered()
         self.rooms.dispatcher.call_late(partial(callback, pending))
 

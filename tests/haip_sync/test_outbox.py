@@ -363,7 +363,7 @@ def test_a_loss_while_written_is_not_called_unsent(start: Start) -> None:
         with rooms.parking.lock:
             for entry in rooms.outgoing.first(1):
                 entry.is_taken = True  # as who writes says before the first byte
-            rooms.outgoing.abandon(ConnectionClosedError("the line broke"), in_good_order=False)
+            rooms.outgoing.abandon(ConnectionClosedError("the line broke"))
         with pytest.raises(
             ConnectionClosedError, match="was admitted, then the connection ended: whether the peer has it is not known"
         ):
