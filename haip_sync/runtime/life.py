@@ -183,10 +183,6 @@ class Life:
 
     # ---- The end ---------------------------------------------------------------------------------------------------------------
 
-    def lose(self, failure: HAIPError) -> None:
-        """Have the line end because it is lost: the reader brings another, or the end. Any thread, with or without the lock."""
-        self.link.note_loss(failure)
-
     def lost_while_writing(self, line: Line, exc: OSError) -> None:
         """Have a line end after a failed write. Any thread, without the lock."""
         link = self.link

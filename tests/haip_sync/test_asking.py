@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -142,7 +142,7 @@ def test_explain_says_what_a_person_wants_to_know(start: Start) -> None:
     """Who waits, for what, how much is missing, since when, and what probably helps; or that nobody waits."""
     server, client = start(first=2)
     assert str(client.explain("USER")) == "USER: nobody waits; 2 messages and 1048576 bytes may be sent now."
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, closing(client):  # else who waits would hold up a test that fails
         client.send("USER", "TOOL_CALL", {"call_id": "1", "tool": "t"})
         client.send("USER", "TOOL_CALL", {"call_id": "2", "tool": "t"})
         waiting = pool.submit(client.send, "USER", "TOOL_CALL", {"call_id": "3", "tool": "t"})
@@ -159,11 +159,11 @@ def test_explain_says_what_a_person_wants_to_know(start: Start) -> None:
         client.resume_channel("USER")
         server.grant("USER", 1)
         waiting.result(PATIENCE_S)
-    client.pause_channel("AGENT")
-    assert str(client.explain("AGENT")) == "AGENT is paused by us; nobody waits."
-    assert client.explain("NEVER-USED").waiting == 0
-    with pytest.raises(ConfigError, match="is not a legal name"):
-        client.explain("no such name")
+        client.pause_channel("AGENT")
+        assert str(client.explain("AGENT")) == "AGENT is paused by us; nobody waits."
+        assert client.explain("NEVER-USED").waiting == 0
+        with pytest.raises(ConfigError, match="is not a legal name"):
+            client.explain("no such name")
 
 
 def test_explain_names_a_peer_that_renews_at_half(start: Start) -> None:

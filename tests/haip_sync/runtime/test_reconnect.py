@@ -43,6 +43,7 @@ from haip_sync import (
 )
 from haip_sync.runtime import reconnect
 from haip_sync.runtime.crossing import Crossing
+from haip_sync.runtime.line import Line
 from haip_sync.runtime.link import LineEnd
 from haip_sync.testing import DevServer, FaultProxy, Generous, Never
 
@@ -380,6 +381,27 @@ def test_a_dead_peer_is_found_by_the_heartbeat_and_left() -> None:
     with peers_in_turn(silent, greets_and_stays) as url, HAIPClient(url, reconnect=AT_ONCE, heartbeat=heartbeat) as client:
         until(lambda: client.connection_state().epoch >= 2)
         assert "has sent nothing, no PONG either" in (client.connection_state().last_loss or "")
+
+
+def test_a_silent_line_is_shut_under_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who gives a line up for its silence shuts the socket with no lock in its hands: everybody else goes on meanwhile."""
+    shut, held = Line.shut, Told()
+
+    def watched(line: Line) -> None:
+        if threading.current_thread().name == "silence-service":
+            held.put(client._connection.is_reentered())
+        shut(line)
+
+    def silent(talk: Peer) -> None:
+        talk.greets()
+        talk.stays()
+
+    monkeypatch.setattr(Line, "shut", watched)
+    heartbeat = HeartbeatPolicy(interval=0.05, timeout=0.1)
+    with peers_in_turn(silent, greets_and_stays) as url:
+        client = HAIPClient(url, reconnect=AT_ONCE, heartbeat=heartbeat, name="silence")
+        with client:
+            assert held.get() is False
 
 
 def test_a_peer_that_never_greets_again_costs_one_attempt() -> None:
