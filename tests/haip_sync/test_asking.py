@@ -35,7 +35,9 @@ def start() -> Iterator[Start]:
 
         def start_both(*, first: int = 6, policy: Any = None, **client: Any) -> tuple[DevServer, HAIPClient]:
             server = stack.enter_context(DevServer(policy=policy or OnRequest(), initial_credits=first, agent=False))
-            return server, stack.enter_context(HAIPClient(server.url, **client))
+            connected = stack.enter_context(HAIPClient(server.url, **client))
+            server.wait_for_session(timeout=PATIENCE_S)  # else a grant may come before the server knows of anybody
+            return server, connected
 
         yield start_both
 
