@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import selectors
 import socket
 import threading
 from collections.abc import Callable
@@ -13,6 +16,8 @@ from haip_sync.runtime.stream import Deadline
 
 _MOST_LOOKUPS: Final = 16
 """Threads that may hang in the system's name service at once, in the whole process."""
+_UNDER_WAY: Final = (errno.EINPROGRESS, errno.EWOULDBLOCK)
+"""What `connect_ex` of a socket that does not block says once it has begun: the second on Windows."""
 
 AddressInfo = tuple[Any, ...]
 """As `socket.getaddrinfo` returns them."""
@@ -72,15 +77,30 @@ def dial(host: str, port: int, deadline: Deadline, opening: Opening) -> socket.s
 
 def _connected(sock: socket.socket, where: Any, timeout_s: float, opening: Opening) -> socket.socket:
     try:
+        sock.settimeout(0.0)
+        begun = sock.connect_ex(where)
+        opening(sock)  # not before: a socket that connects to nothing yet cannot be ended from another thread
+        _wait_until_connected(sock, begun, timeout_s)
         sock.settimeout(timeout_s)
-        opening(sock)
-        sock.connect(where)
         # 98 microseconds against 44 ms for three sends and a reply.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _wait_until_connected(sock: socket.socket, begun: int, timeout_s: float) -> None:
+    """Wait for what `connect_ex` has begun. Raises `OSError`; `TimeoutError` after `timeout_s`."""
+    failed = begun
+    if begun in _UNDER_WAY:
+        with selectors.DefaultSelector() as selector:
+            selector.register(sock, selectors.EVENT_WRITE)
+            if not selector.select(max(0.0, timeout_s)):
+                raise TimeoutError("timed out")
+        failed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if failed:
+        raise OSError(failed, os.strerror(failed))
 
 
 def _addresses(host: str, port: int, deadline: Deadline, opening: Opening) -> list[AddressInfo]:
