@@ -103,11 +103,15 @@ def test_a_conversation_both_ways() -> None:
 def _interrupt_the_library(_signal: int, frame: FrameType | None) -> None:
     """Raise KeyboardInterrupt as Python does, but only inside haip_sync: the test's own bookkeeping is not on trial."""
     while frame is not None:
+        if "/_pytest/" in frame.f_code.co_filename:
+            return  # its hook, which says what Python swallowed in the library
         if "/haip_sync/" in frame.f_code.co_filename:
             raise KeyboardInterrupt
         frame = frame.f_back
 
 
+# One may strike in a weak reference's callback inside of the library's call, where Python swallows it and says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="needs Unix signals")
 def test_interrupts_lose_nothing_that_was_admitted() -> None:
     """Hundreds of SIGINTs at the sending main thread: frames stay whole, seq has no hole, books agree, the next send works."""
