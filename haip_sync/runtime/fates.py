@@ -13,9 +13,14 @@ REMEMBERED: Final = 1_000
 
 
 class Fates:
-    """The fates of the latest sends. Every method requires the connection's lock."""
+    """The fates of the latest sends. Every method requires the connection's lock.
+
+    Attributes:
+        has_acknowledged: Whether a peer ever said that it has one of them: many never do.
+    """
 
     def __init__(self) -> None:
+        self.has_acknowledged = False
         self._by_frame: OrderedDict[str, Fate] = OrderedDict()
         self._unacknowledged: deque[tuple[int, Fate]] = deque(maxlen=REMEMBERED)
 
@@ -32,6 +37,7 @@ class Fates:
     def acknowledged(self, ack: int) -> None:
         """Note that the peer has everything up to `ack`. What it has it may still refuse."""
         while self._unacknowledged and self._unacknowledged[0][0] <= ack:
+            self.has_acknowledged = True
             fate = self._unacknowledged[0][1]
             if fate.outcome == "sent":
                 fate.outcome = "acknowledged"

@@ -220,7 +220,7 @@ class Life:
         self.rooms.turnstile.close(failure)
         # Closed between two lines: what was sent on the last one may never have arrived, in however good order we go.
         if not in_good_order or self.rooms.turnstile.offline is not None:
-            self._resumption.report(self.rooms.outgoing.lose())
+            self._resumption.report(self.rooms.outgoing.lose(), self.rooms.outgoing.fates.unknown())
         self.rooms.outgoing.abandon(failure)
         self.writer.wake_over()
         self.rooms.inbox.end()

@@ -68,14 +68,24 @@ class Resumption:
                 anew.update(frame.id for frame in entry.frames)
             else:
                 entry.give_up("the line broke", failure)
-        self.report(lost)
+        self.report(lost, len(lost))
         return anew
 
-    def report(self, lost: Iterable[tuple[int, Fate]]) -> None:
-        """Say of each of these sends that nobody knows whether the peer has it; `lost` gives their last seq too."""
+    def report(self, lost: Iterable[tuple[int, Fate]], number: int) -> None:
+        """Say of each of these sends that nobody knows whether the peer has it; `lost` gives their last seq too, `number` counts.
+
+        Of a peer that never acknowledged anything they may have arrived long ago: the log says so in one line.
+        """
+        is_told = number > 1 and not self._rooms.outgoing.fates.has_acknowledged
+        if is_told:
+            self._log(
+                f"whether the peer has the latest {number} messages that were sent before the line broke is not known: "
+                "it acknowledged none, ever; most may have arrived long ago"
+            )
         for seq, fate in lost:
-            named = f"{fate.message_id or 'a message'} on {fate.channel}"
-            self._log(f"{named} was sent before the line broke, and whether the peer has it is not known")
+            if not is_told:
+                named = f"{fate.message_id or 'a message'} on {fate.channel}"
+                self._log(f"{named} was sent before the line broke, and whether the peer has it is not known")
             event = SendUnconfirmed(time_s=time.monotonic(), channel=fate.channel, message_id=fate.message_id, seq=seq)
             self._rooms.put(event)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.lines import AT_ONCE
-from support.peers_in_turn import Script, Told, cut, greets_and_cuts, peers_in_turn
+from support.peers_in_turn import Script, Told, cut, greets_and_cuts, greets_and_stays, peers_in_turn
 from support.scripted_peer import TYPES, Peer
 from support.turnstiles import PATIENCE_S, until
 
@@ -379,6 +379,35 @@ def test_what_may_or_may_not_have_arrived_is_reported_message_by_message() -> No
             assert [frame["payload"].get("text") for frame in told.get()] == [None, "later", None]
             assert later.outcome == "sent"
     assert all(isinstance(report, SendUnconfirmed) for report in reports)
+
+
+@pytest.mark.parametrize(("acknowledges", "lines"), [(False, 1), (True, 3)])
+def test_the_log_says_once_what_a_peer_that_never_acknowledges_leaves_open(
+    caplog: pytest.LogCaptureFixture, *, acknowledges: bool, lines: int
+) -> None:
+    """Where nothing was ever acknowledged, one line counts what is not known, and events name each; else each has its line."""
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        talk.hears("TOOL_LIST")
+        if acknowledges:
+            talk.says("PING", {"nonce": "n"}, ack="2")
+        told.get()
+        cut(talk)
+
+    told = Told()
+    with peers_in_turn(first, greets_and_stays) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        reports: list[Any] = []
+        client.on("unconfirmed", reports.append)
+        first_one = client.send("USER", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S)
+        until(lambda: first_one.outcome == ("acknowledged" if acknowledges else "sent"))
+        for _ in range(3):
+            client.send("USER", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S)
+        told.put("cut")
+        until(lambda: len(reports) == (3 if acknowledges else 4))
+    said = [record.message for record in caplog.records if "is not known" in record.message]
+    assert len(said) == lines
+    assert ("the latest 4 messages" in said[0]) is not acknowledges
 
 
 def test_an_ack_before_the_hai_of_a_peer_that_does_not_go_on_acknowledges_nothing_of_earlier_lines() -> None:
