@@ -121,18 +121,20 @@ def media_bytes(frame_type: str, payload: Any, bin_len: int | None) -> int | Non
 class Frame:
     """One outgoing frame but for `seq`, `ack` and `ts`. Immutable after construction.
 
-    `binary` follows it as a WebSocket frame of its own. `media` is the byte credit that a media frame takes; None: its size.
-    `in_transaction`: it means nothing on another line.
+    `tail`, what follows `ts`, stays in pieces until it leaves: a long payload is copied once less. `binary` follows it as a WebSocket frame of its own. `media` is the byte credit that a media frame takes; None: its size.
+    `in_transaction`: it means nothing on another line. `about_bytes`: what the text frame weighs but for the few digits of `seq`
+    and `ack`, and the binary frame that follows it.
     """
 
-    __slots__ = ("_fixed_size", "_head", "_tail", "binary", "channel", "id", "in_transaction", "media", "type")
+    __slots__ = ("_fixed_size", "_head", "_tail", "about_bytes", "binary", "channel", "id", "in_transaction", "media", "type")
 
     def __init__(
         self,
         identity: tuple[str, str, str],
         *,
         head: bytes,
-        tail: bytes,
+        tail: tuple[bytes, ...],
+        tail_bytes: int,
         binary: bytes | None,
         cost: int | None,
         in_transaction: bool = False,
@@ -144,12 +146,9 @@ class Frame:
         self._tail = tail
         self.media = cost
         # All but the digits of seq and ack: sizes are asked for several times a send.
-        self._fixed_size = len(head) + len(_AFTER_SEQ) + TS_DIGITS + len(tail)
-
-    @property
-    def about_bytes(self) -> int:
-        """The bytes of the text frame but for the few of `seq` and `ack`, and those of the binary frame that follows it."""
-        return self._fixed_size if self.binary is None else self._fixed_size + len(self.binary)
+        self._fixed_size = self.about_bytes = len(head) + _BETWEEN_BYTES + tail_bytes
+        if binary is not None:
+            self.about_bytes += len(binary)
 
     def size(self, seq: int, ack: int) -> int:
         """Return the bytes of the text frame as sent with these numbers; an `ack` of 0 is left out."""
@@ -163,14 +162,14 @@ class Frame:
     def render(self, seq: int, ack: int, ts_ms: int) -> bytes:
         """Return the text frame."""
         numbers = b'%d","ack":"%d","ts":"%013d' % (seq, ack, ts_ms) if ack else b'%d","ts":"%013d' % (seq, ts_ms)
-        return b"".join((self._head, numbers, self._tail))
+        return b"".join((self._head, numbers, *self._tail))
 
 
-_AFTER_PAYLOAD: Final = b',"pv":%d' % MAJOR
+_AFTER_PAYLOAD: Final = b',"pv":%d}' % MAJOR
 _NO_LABELS: Final = (None,) * 5
 _MOST_REMEMBERED: Final = 1_024
 _BEFORE_ACK: Final = b'","ack":"'
-_AFTER_SEQ: Final = b'","ts":"'
+_BETWEEN_BYTES: Final = len(b'","ts":"') + TS_DIGITS
 
 
 class FrameMaker:
@@ -200,16 +199,16 @@ class FrameMaker:
     ) -> Frame:
         """Return a frame with a new id; `payload_json` is the payload, encoded. Channel and ids are taken as checked."""
         frame_id = self._new_id()
-        labels = (
-            _labels(None if binary is None else len(binary), binary_mime, run_id, thread_id, transaction)
-            if (binary, binary_mime, run_id, thread_id, transaction) != _NO_LABELS
-            else b""
-        )
+        after_payload = _AFTER_PAYLOAD
+        if (binary, binary_mime, run_id, thread_id, transaction) != _NO_LABELS:
+            labels = _labels(None if binary is None else len(binary), binary_mime, run_id, thread_id, transaction)
+            after_payload = b"".join((_AFTER_PAYLOAD[:-1], labels, b"}"))
         before_payload = self._before_payload.get((channel, frame_type)) or self._prepare(channel, frame_type)
         return Frame(
             (frame_id, frame_type, channel),
             head=b'{"id":"%b",%b' % (frame_id.encode(), self._before_seq),
-            tail=b"".join((before_payload, payload_json, _AFTER_PAYLOAD, labels, b"}")),
+            tail=(before_payload, payload_json, after_payload),
+            tail_bytes=len(before_payload) + len(payload_json) + len(after_payload),
             binary=binary,
             cost=media,
             in_transaction=transaction is not None,

@@ -165,7 +165,10 @@ def check_outgoing(frame_type: str, payload: Any) -> None:
     if kind is None:
         return
     try:
-        _convert(kind, payload)
+        if kind in _NAME_CHANNELS:
+            _convert(kind, payload)
+        else:
+            msgspec.convert(payload, kind)
     except (msgspec.ValidationError, ConfigError) as exc:
         what = f"{frame_type} cannot be sent with this payload: {exc}"
         raise ProtocolError(f"{what}. Nothing was sent", blame="local") from exc
@@ -184,8 +187,11 @@ def is_known(frame_type: str) -> bool:
     return frame_type in KINDS or frame_type in FREE_TYPES
 
 
+_NAME_CHANNELS: Final = (FlowUpdate, ChannelName)
+
+
 def _convert(kind: type[_P], payload: Any) -> _P:
     read = msgspec.convert(payload, kind)
-    if isinstance(read, (FlowUpdate, ChannelName)):
+    if isinstance(read, _NAME_CHANNELS):
         check_channel(read.channel)
     return read

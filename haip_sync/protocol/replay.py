@@ -21,6 +21,7 @@ KEPT_MESSAGES: Final = 1_000
 KEPT_S: Final = 300.0
 """HAIP 1.1.2: at least 1,000 messages or five minutes."""
 _ONE_HOLE: Final = (None,)
+_make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
 
 
 class Resend(NamedTuple):
@@ -39,17 +40,15 @@ class TooOld(NamedTuple):
     """The lowest number that can still be sent again."""
 
 
-class _Kept:
-    """Frames that went out together. Immutable; `end_bytes`: how many bytes were ever kept, these included."""
+class _Kept(NamedTuple):
+    """Frames that went out together."""
 
-    __slots__ = ("at_s", "end_bytes", "first_seq", "frames", "next_seq")
-
-    def __init__(self, first_seq: int, frames: Sequence[Frame | None], at_s: float, end_bytes: int) -> None:
-        self.first_seq = first_seq
-        self.next_seq = first_seq + len(frames)
-        self.frames = frames
-        self.at_s = at_s
-        self.end_bytes = end_bytes
+    first_seq: int
+    next_seq: int
+    frames: Sequence[Frame | None]
+    at_s: float
+    end_bytes: int
+    """How many bytes were ever kept, these included."""
 
 
 class ReplayWindow:
@@ -80,10 +79,14 @@ class ReplayWindow:
         for frame in frames:
             size += frame.about_bytes
         stored = _ONE_HOLE if frames[0].type in CONTROL_TYPES else frames
-        latest = _Kept(first_seq, stored, now_s, size if last is None else last.end_bytes + size)
+        self._next_seq = next_seq = first_seq + len(stored)
+        end_bytes = size if last is None else last.end_bytes + size
+        latest = _make(_Kept, (first_seq, next_seq, stored, now_s, end_bytes))
         kept.append(latest)
-        self._next_seq = latest.next_seq
-        while self._may_go(kept[0], latest, now_s, acknowledged):
+        # Asked here whether it can be at all: every send comes by.
+        while next_seq - kept[0].next_seq >= KEPT_MESSAGES or end_bytes - kept[0].end_bytes >= self._max_bytes:
+            if not self._may_go(kept[0], latest, now_s, acknowledged):
+                break
             kept.popleft()
 
     def _may_go(self, oldest: _Kept, latest: _Kept, now_s: float, acknowledged: int) -> bool:

@@ -64,6 +64,8 @@ class Speaker:
         self.acknowledged = 0
         self._inbound: InboundSequence[Incoming] = InboundSequence()
         self._sent = SentIds()
+        # Remembers a frame of ours that takes its place in the write order. Doing it twice changes nothing.
+        self.note_sent = self._sent.note
         self._told_of_ack = False
         self._told_of_major = False
         self._refused_types: set[str] = set()
@@ -165,10 +167,6 @@ class Speaker:
         """Return an ERROR frame; a `related_id` that is much longer than a UUID is not sent back."""
         related = {"related_id": related_id} if related_id and len(related_id) <= _LONGEST_ID else {}
         return self.control_frame(ERROR, {"code": code, "message": message, **related})
-
-    def note_sent(self, frame_id: str) -> None:
-        """Remember a frame of ours that takes its place in the write order. Doing it twice changes nothing."""
-        self._sent.note(frame_id)
 
     def _request(self, numbers: Numbers) -> Frame:
         """Return a REPLAY_REQUEST, whose refusal will be understood."""

@@ -68,6 +68,10 @@ class Dispatcher:
 
     `keeps_messages`: the application takes messages by listening, so that none may be dropped; their number is bounded by what we
     grant the peer, because `after_message` gives credit back only once the listeners have run.
+
+    Attributes:
+        wanted: The kinds that somebody listens for. Replaced, never changed: anybody may look.
+        ident: The thread's number, 0 before it runs.
     """
 
     def __init__(self, name: str, *, keeps_messages: bool, after_message: Callable[[Message], None]) -> None:
@@ -78,11 +82,11 @@ class Dispatcher:
         self._lock = threading.RLock()
         self._home = Home()
         self._subscriptions: tuple[_Subscription, ...] = ()
-        self._wanted: frozenset[type[Event]] = frozenset()
+        self.wanted: frozenset[type[Event]] = frozenset()
         self._missed = 0
         self._latest: dict[tuple[str, str, str], Event] = {}
         self._queue: SimpleQueue[Event | Callable[[], object] | None] = SimpleQueue()
-        self._ident = 0  # the thread's own store; no thread has this number
+        self.ident = 0  # the thread's own store; no thread has this number
         self._thread = threading.Thread(target=self._run, name=f"{name}-dispatch", daemon=True)
 
     def start(self) -> None:
@@ -101,7 +105,7 @@ class Dispatcher:
 
     def is_current(self) -> bool:
         """Return whether the calling thread is the one that runs listeners."""
-        return threading.get_ident() == self._ident
+        return threading.get_ident() == self.ident
 
     # ---- Subscribing ----------------------------------------------------------------------------------------------------------
 
@@ -132,13 +136,13 @@ class Dispatcher:
 
     def _replace(self, subscriptions: tuple[_Subscription, ...]) -> None:
         self._subscriptions = subscriptions
-        self._wanted = frozenset().union(*(s.kinds for s in subscriptions))
+        self.wanted = frozenset().union(*(s.kinds for s in subscriptions))
 
     # ---- Handing over ---------------------------------------------------------------------------------------------------------
 
     def wants(self, kind: type[Event]) -> bool:
         """Return whether an event of this kind has a use: silence is free."""
-        return kind in self._wanted or (self._keeps_messages and kind is Message)
+        return kind in self.wanted or (self._keeps_messages and kind is Message)
 
     def put(self, event: Event) -> None:
         """Hand over one event; never blocks. Called under the connection's lock, so that the order is the ledger's."""
@@ -173,7 +177,7 @@ class Dispatcher:
     # ---- The thread -----------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        self._ident = threading.get_ident()
+        self.ident = threading.get_ident()
         while (event := self._queue.get()) is not None:
             if isinstance(event, Event):
                 self._deliver(event)

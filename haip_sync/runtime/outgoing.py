@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Final
 
 from haip_sync.config import DEFAULT_MAX_REPLAY_BYTES
@@ -21,6 +22,9 @@ from haip_sync.state import Fate, SendReceipt
 
 ROOM_BYTES: Final = 256 << 10
 """How much may be admitted and not yet written, or one larger frame: more would only be promised, not sent."""
+
+
+_id_of: Final = attrgetter("id")  # in C: every send asks
 
 
 class Entry:
@@ -197,13 +201,14 @@ class Outgoing:
     def commit(self, cargo: Entry) -> None:
         """Give `cargo` its numbers and its place. Doing it twice changes nothing: every line sets a value or looks first."""
         if cargo.frames and not cargo.is_again:
-            self._session.last_seq = cargo.last_seq
-            for frame in cargo.frames:
-                self._session.note_sent(frame.id)
-            if self._session.peer_sequences:
-                self.replay.keep(cargo.frames, cargo.first_seq, self._clock(), acknowledged=self._session.acknowledged)
+            session, frames = self._session, cargo.frames
+            session.last_seq = cargo.last_seq
+            for frame in frames:
+                session.note_sent(frame.id)
+            if session.peer_sequences:
+                self.replay.keep(frames, cargo.first_seq, self._clock(), acknowledged=session.acknowledged)
             if cargo.fate is not None:
-                self._fates.note(cargo.fate, [frame.id for frame in cargo.frames], cargo.last_seq if cargo.is_last else None)
+                self._fates.note(cargo.fate, map(_id_of, frames), cargo.last_seq if cargo.is_last else None)
         if not self._entries or self._entries[-1] is not cargo:
             self._entries.append(cargo)
         self._committed_end = cargo.end
@@ -231,8 +236,9 @@ class Outgoing:
         """Take out what was handed to the operating system, and settle its handles. Doing it twice changes nothing."""
         while self._entries and self._entries[0].end <= end:
             entry = self._entries[0]
+            if entry.pending is not None or entry.repeats is not None:
+                entry.origin.settle()
             entry.is_written = True
-            entry.origin.settle()
             self._entries.popleft()
         self.written_end = end
 

@@ -193,48 +193,51 @@ class Writer:
 
     def _write_batch(self, deadline_s: float | None) -> None:
         """Write one batch, or the rest of one that was left; give up at `deadline_s`. Requires the pen, not the lock."""
-        line = self.line
+        line, batch = self.line, self._in_hand
         if line is None:
             return
         try:
-            self._write_some(line, deadline_s)
+            if batch is None:
+                batch = self._take_batch()
+                if batch is None:
+                    return
+            if not self._send_batch(line, batch, deadline_s):
+                return
         except OSError as exc:
             self._on_loss(line, exc)
             # Not before: interrupted between, the next to write finds out for itself. The reader brings another line, or the end.
             self.line = None
-
-    def _write_some(self, line: Line, deadline_s: float | None) -> None:
-        if self._in_hand is None and not self._take_batch():
             return
-        batch = self._in_hand
-        if batch is not None and self._send_batch(line, batch, deadline_s):
-            with self._parking.lock:
-                self._mend()
-                self._outgoing.written(batch.end)
-                self._after_write()
-                if self._standing_by:
-                    self.wake_over()
-            self._in_hand = None
+        with self._parking.lock:
+            self._mend()
+            self._outgoing.written(batch.end)
+            self._after_write()
+            if self._standing_by:
+                self.wake_over()
+        self._in_hand = None
 
-    def _take_batch(self) -> bool:
+    def _take_batch(self) -> _Batch | None:
+        """Take what is to be written next in hand; None: nothing is."""
         with self._parking.lock:
             self._mend()
             entries = self._outgoing.first(_BATCH_BYTES)
             for entry in entries:
-                entry.origin.is_taken = True
-        if entries:
-            self._in_hand = _Batch(_render(entries), entries[-1].end)
-            if self.wire_log is not None:
-                self.wire_log.sending(entries)
-        return bool(entries)
+                (entry.repeats or entry).is_taken = True  # `origin`, without a call
+        if not entries:
+            return None
+        batch = self._in_hand = _Batch(_render(entries), entries[-1].end)
+        if self.wire_log is not None:
+            self.wire_log.sending(entries)
+        return batch
 
     def _send_batch(self, line: Line, batch: _Batch, deadline_s: float | None) -> bool:
         """Return whether all of it has left."""
-        size = len(batch.data)
-        while (done := sum(batch.sent)) < size:
+        data, sent = batch.data, batch.sent
+        size = len(data)
+        while (done := sum(sent)) < size:
             try:
-                view = memoryview(batch.data)
-                line.send_some(view[done:] if done else view, batch.sent, blocking=deadline_s is None)
+                view = memoryview(data)
+                line.send_some(view[done:] if done else view, sent, blocking=deadline_s is None)
             except BlockingIOError:
                 left_s = 0.0 if deadline_s is None else deadline_s - time.monotonic()
                 if left_s <= 0:
