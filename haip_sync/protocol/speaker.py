@@ -47,6 +47,7 @@ class Speaker:
         transactions: Those of this connection.
         acknowledged: The highest of our numbers that the peer has acknowledged.
         latest: The latest peer as its HAI described it, on this line or an earlier one; None before the first.
+        sent: Frames of ours that have their place in the write order; entered by the runtime, under its lock.
         resume_from: What the peer's HAI says it has of ours, as `last_rx_seq`; None: it does not resume, or this is a first line.
     """
 
@@ -63,9 +64,7 @@ class Speaker:
         self._text_is_one_message = text_is_one_message
         self.acknowledged = 0
         self._inbound: InboundSequence[Incoming] = InboundSequence()
-        self._sent = SentIds()
-        # Remembers a frame of ours that takes its place in the write order. Doing it twice changes nothing.
-        self.note_sent = self._sent.note
+        self.sent = SentIds()
         self._told_of_ack = False
         self._told_of_major = False
         self._refused_types: set[str] = set()

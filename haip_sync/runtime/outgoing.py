@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from typing import Final
 
 from haip_sync.config import DEFAULT_MAX_REPLAY_BYTES
@@ -22,9 +21,6 @@ from haip_sync.state import Fate, SendReceipt
 
 ROOM_BYTES: Final = 256 << 10
 """How much may be admitted and not yet written, or one larger frame: more would only be promised, not sent."""
-
-
-_id_of: Final = attrgetter("id")  # in C: every send asks
 
 
 class Entry:
@@ -52,27 +48,18 @@ class Entry:
         failure: Why it never will be.
     """
 
-    __slots__ = (
-        "ack",
-        "end",
-        "failure",
-        "fate",
-        "first_seq",
-        "frames",
-        "is_again",
-        "is_last",
-        "is_taken",
-        "is_whole",
-        "is_written",
-        "last_seq",
-        "pending",
-        "raw",
-        "repeats",
-        "stage",
-        "text_bytes",
-        "window",
-        "wire_bytes",
-    )
+    # Of the class, until one is set: every send makes an entry, and few set many of them.
+    pending: PendingSend | None = None
+    fate: Fate | None = None
+    is_last = True
+    window: tuple[ReceiveWindow, WindowBooks] | None = None
+    stage: tuple[TransactionState, Stage] | None = None
+    repeats: Entry | None = None
+    is_again = False
+    is_whole = True
+    is_taken = False
+    is_written = False
+    failure: HAIPError | None = None
 
     def __init__(self, frames: Sequence[Frame], first_seq: int, ack: int, raw: bytes, start: int) -> None:
         self.frames = frames
@@ -80,26 +67,15 @@ class Entry:
         self.ack = ack
         self.raw = raw
         self.last_seq = first_seq + len(frames) - 1
-        size, seq, binary = 0, first_seq, 0
+        size, seq, rest = 0, first_seq, len(raw)
         for frame in frames:
             size += frame.size(seq, ack)
             if frame.binary is not None:
-                binary += len(frame.binary)
+                rest += len(frame.binary)
             seq += 1
         self.text_bytes = size
-        self.wire_bytes = size = size + binary + len(raw)
+        self.wire_bytes = size = size + rest
         self.end = start + size
-        self.pending: PendingSend | None = None
-        self.fate: Fate | None = None
-        self.is_last = True
-        self.window: tuple[ReceiveWindow, WindowBooks] | None = None
-        self.stage: tuple[TransactionState, Stage] | None = None
-        self.repeats: Entry | None = None
-        self.is_again = False
-        self.is_whole = True
-        self.is_taken = False
-        self.is_written = False
-        self.failure: HAIPError | None = None
 
     @property
     def is_over(self) -> bool:
@@ -167,7 +143,7 @@ class Outgoing:
         self._line_seq = 1
         self._committed_end = 0
         self.written_end = 0
-        self._fates = Fates()
+        self._fates = Fates(session.sent)
 
     def plan(self, frames: Sequence[Frame]) -> Entry:
         """Return what these frames would be if they were committed now. Changes nothing."""
@@ -203,12 +179,9 @@ class Outgoing:
         if cargo.frames and not cargo.is_again:
             session, frames = self._session, cargo.frames
             session.last_seq = cargo.last_seq
-            for frame in frames:
-                session.note_sent(frame.id)
             if session.peer_sequences:
                 self.replay.keep(frames, cargo.first_seq, self._clock(), acknowledged=session.acknowledged)
-            if cargo.fate is not None:
-                self._fates.note(cargo.fate, map(_id_of, frames), cargo.last_seq if cargo.is_last else None)
+            self._fates.note(cargo.fate, frames, cargo.last_seq if cargo.is_last else 0)
         if not self._entries or self._entries[-1] is not cargo:
             self._entries.append(cargo)
         self._committed_end = cargo.end

@@ -58,7 +58,7 @@ class Alone:
         self._said: list[dict[str, Any]] = []
         self._told: list[str] = []
         self._inbox: list[tuple[Envelope, Cost, bool]] = []
-        self._fates = Fates()
+        self._fates = Fates(self._session.sent)
         self._awaiting: tuple[Envelope, int] | None = None
         self._ended: str | None = None
         self._now_s = 0.0
@@ -216,13 +216,12 @@ class Alone:
             raise FlowControlError("no credit", cause=WaitCause.MESSAGES, channel=channel)
         place.ledger = place.ledger.spend(cost)
         for frame in frames:
-            self._fates.note(Fate(channel, "m"), [frame.id], None)
-            self._send(frame)
+            self._send(frame, Fate(channel, "m"))
 
-    def _send(self, frame: Frame) -> None:
+    def _send(self, frame: Frame, fate: Fate | None = None) -> None:
         ack = self._session.ack
         self._session.last_seq += 1
-        self._session.note_sent(frame.id)
+        self._fates.note(fate, [frame], 0)
         self._replay_window.keep([frame], self._session.last_seq, self._now_s)
         self._said.append(json.loads(frame.render(self._session.last_seq, ack, _TS_MS)))
 
