@@ -69,18 +69,17 @@ class ReplayWindow:
         `acknowledged`: the highest number that the peer has. Of a control frame, which comes alone, only the number is kept. The
         latest frames are kept whatever their size.
         """
-        kept = self._kept
-        last = kept[-1] if kept else None
-        if last is not None and first_seq < last.next_seq:
-            return
-        if last is not None and first_seq > last.next_seq:
-            kept.clear()  # what lies between was never put in: nothing before it can be sent in full
-        size = 0
+        kept, end_bytes = self._kept, 0
+        if kept:
+            _, due_seq, _, _, end_bytes = kept[-1]
+            if first_seq < due_seq:
+                return
+            if first_seq > due_seq:
+                kept.clear()  # what lies between was never put in: nothing before it can be sent in full
         for frame in frames:
-            size += frame.about_bytes
+            end_bytes += frame.about_bytes
         stored = _ONE_HOLE if frames[0].type in CONTROL_TYPES else frames
         self._next_seq = next_seq = first_seq + len(stored)
-        end_bytes = size if last is None else last.end_bytes + size
         latest = _make(_Kept, (first_seq, next_seq, stored, now_s, end_bytes))
         kept.append(latest)
         # Asked here whether it can be at all: every send comes by.

@@ -249,9 +249,10 @@ class Writer:
 def _render(entries: list[Entry]) -> bytes:
     """Return the WebSocket frames of these entries. The masking is the dear part, and happens outside the connection's lock."""
     ts_ms = time.time_ns() // 1_000_000
-    if len(entries) == 1 and len(entries[0].frames) == 1 and entries[0].frames[0].binary is None:  # most often
-        entry = entries[0]
-        return encode(OPCODE_TEXT, entry.frames[0].render(entry.first_seq, entry.ack, ts_ms))
+    if len(entries) == 1:
+        entry, frames = entries[0], entries[0].frames
+        if len(frames) == 1 and frames[0].binary is None:  # most often
+            return encode(OPCODE_TEXT, frames[0].render(entry.first_seq, entry.ack, ts_ms))
     pieces: list[bytes] = []
     for entry in entries:
         pieces.append(entry.raw)
