@@ -123,7 +123,9 @@ class Ledger(NamedTuple):
     def grant(self, amount: Cost) -> Ledger:
         """Return the ledger after a grant."""
         messages, byte_credits = self
-        return _make(Ledger, (messages.grant(amount[0]), byte_credits.grant(amount[1])))
+        # Most peers grant messages only.
+        grown = byte_credits.grant(amount[1]) if amount[1] else byte_credits
+        return _make(Ledger, (messages.grant(amount[0]), grown))
 
     def spend(self, cost: Cost) -> Ledger:
         """Return the ledger after `cost` was spent. Raises `ValueError`, nothing changed, where it does not cover it."""

@@ -17,6 +17,7 @@ _NO_STRUCTURE: Final = bytes(byte for byte in range(256) if byte not in _STRUCTU
 _STRING: Final = re.compile(rb'"[^"]*+"')
 _STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 """As signed bytes: one level down, one level up."""
+_SHORT: Final = 1 << 10
 _STRETCH: Final = 1 << 16
 """Brackets that are counted in one step; between two, other threads may run."""
 
@@ -34,8 +35,11 @@ def check_nesting(data: bytes, most: int) -> None:
 def _opens_more_than(data: bytes, most: int) -> bool:
     """Return whether there are more opening brackets than `most`; looks no further than to the first that is too many.
 
-    Searching is ten times as fast as counting where there are few, as in a long text: it skips what counting steps through.
+    Searching is ten times as fast as counting where there are few, as in a long text: it skips what counting steps through. A
+    short frame is counted before it could be searched.
     """
+    if len(data) < _SHORT:
+        return sum(map(data.count, _OPENING)) > most
     found = 0
     for bracket in _OPENING:
         at = data.find(bracket)

@@ -82,19 +82,12 @@ class ReplayWindow:
         self._next_seq = next_seq = first_seq + len(stored)
         latest = _make(_Kept, (first_seq, next_seq, stored, now_s, end_bytes))
         kept.append(latest)
-        # Asked here whether it can be at all: every send comes by.
-        while next_seq - kept[0].next_seq >= KEPT_MESSAGES or end_bytes - kept[0].end_bytes >= self._max_bytes:
-            if not self._may_go(kept[0], latest, now_s, acknowledged):
+        while (oldest := kept[0]) is not latest:
+            is_spare = next_seq - oldest.next_seq >= KEPT_MESSAGES
+            is_known = is_spare and (oldest.next_seq - 1 <= acknowledged or now_s - oldest.at_s > KEPT_S)
+            if not is_known and end_bytes - oldest.end_bytes < self._max_bytes:
                 break
             kept.popleft()
-
-    def _may_go(self, oldest: _Kept, latest: _Kept, now_s: float, acknowledged: int) -> bool:
-        if latest is oldest:
-            return False
-        if latest.end_bytes - oldest.end_bytes >= self._max_bytes:
-            return True
-        is_spare = latest.next_seq - oldest.next_seq >= KEPT_MESSAGES
-        return is_spare and (oldest.next_seq - 1 <= acknowledged or now_s - oldest.at_s > KEPT_S)
 
     def clear(self) -> None:
         """Forget everything: the peer does not sequence, and will never ask."""

@@ -146,6 +146,9 @@ class Dispatcher:
 
     def put(self, event: Event) -> None:
         """Hand over one event; never blocks. Called under the connection's lock, so that the order is the ledger's."""
+        if not self._latest and self._queue.qsize() < MOST_WAITING:  # nearly always
+            self._queue.put(event)
+            return
         # Only what costs the peer of our grants until listeners have it is bounded by them.
         must_keep = self._keeps_messages and isinstance(event, Message) and not _is_free(event)
         # Once a state has overflowed, later ones follow it there: the latest must be the last to be delivered.
@@ -183,7 +186,7 @@ class Dispatcher:
                 self._deliver(event)
             else:
                 self._run_callback(event)
-            if self._queue.empty():
+            if (self._missed or self._latest) and self._queue.empty():
                 self._deliver_overflow()
         self._deliver_overflow()
 
