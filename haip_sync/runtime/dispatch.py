@@ -36,6 +36,10 @@ logger = logging.getLogger("haip_sync.dispatch")
 MOST_WAITING: Final = 10_000
 """Events that may wait for slow listeners; beyond it data events are dropped and counted, state changes coalesced."""
 
+_MANY: Final = 32
+_FAST_PER_S: Final = 10_000
+_GATHER_S: Final = 0.001
+
 _STATE_KEYS: Final[dict[type[Event], str]] = {
     ChannelPaused: "pause",
     ChannelResumed: "pause",
@@ -63,6 +67,28 @@ class _Subscription:
         self._owner.unsubscribe(self)
 
 
+class _Pace:
+    """How fast events come. The dispatch thread's own.
+
+    To wake a thread costs who puts an event nearly as much as to send a message, and both then want the interpreter. So while
+    events come thick and fast they gather for a millisecond, and are delivered together; what comes now and then, or in answer
+    to a listener, is delivered at once.
+    """
+
+    def __init__(self) -> None:
+        self.delivered = 0
+        self._since_s = 0.0
+        self._was_fast = False
+
+    def is_fast(self) -> bool:
+        """Return whether to let events gather; asked whenever none is left."""
+        if self._was_fast or self.delivered >= _MANY:
+            now_s = time.monotonic()
+            self._was_fast = self.delivered > (now_s - self._since_s) * _FAST_PER_S
+            self.delivered, self._since_s = 0, now_s
+        return self._was_fast
+
+
 class Dispatcher:
     """Takes events from any thread, hands them to listeners on its own. Thread-safe.
 
@@ -86,6 +112,7 @@ class Dispatcher:
         self._missed = 0
         self._latest: dict[tuple[str, str, str], Event] = {}
         self._queue: SimpleQueue[Event | Callable[[], object] | None] = SimpleQueue()
+        self._pace = _Pace()
         self.ident = 0  # the thread's own store; no thread has this number
         self._thread = threading.Thread(target=self._run, name=f"{name}-dispatch", daemon=True)
 
@@ -182,12 +209,16 @@ class Dispatcher:
     def _run(self) -> None:
         self.ident = threading.get_ident()
         while (event := self._queue.get()) is not None:
+            self._pace.delivered += 1
             if isinstance(event, Event):
                 self._deliver(event)
             else:
                 self._run_callback(event)
-            if (self._missed or self._latest) and self._queue.empty():
-                self._deliver_overflow()
+            if self._queue.empty():
+                if self._missed or self._latest:
+                    self._deliver_overflow()
+                if self._pace.is_fast():
+                    time.sleep(_GATHER_S)
         self._deliver_overflow()
 
     def _deliver_overflow(self) -> None:
