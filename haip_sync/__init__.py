@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from haip_sync.client import HAIPClient, connect
     from haip_sync.config import FlowControlConfig, HeartbeatPolicy, Limits, ReconnectPolicy
     from haip_sync.errors import (
+        AttachError,
         AuthError,
+        CommandError,
         ConfigError,
         ConnectError,
         ConnectionClosedError,
@@ -65,7 +67,7 @@ if TYPE_CHECKING:
         WarningRaised,
         WindowOverrun,
     )
-    from haip_sync.flow.metrics import ChannelMetrics, FlowControlMetrics, WaitStatistics
+    from haip_sync.flow.metrics import WAIT_EDGES_S, ChannelMetrics, FlowControlMetrics, WaitStatistics
     from haip_sync.flow.pending import PendingSend
     from haip_sync.flow.strategies import (
         AdaptiveStrategy,
@@ -87,8 +89,10 @@ if TYPE_CHECKING:
     from haip_sync.state import ChannelState, ConnectionState, Explanation, SendReceipt
 
 __all__ = [
+    "WAIT_EDGES_S",
     "AdaptiveStrategy",
     "AggressiveStrategy",
+    "AttachError",
     "Auth",
     "AuthError",
     "BacklogChanged",
@@ -100,6 +104,7 @@ __all__ = [
     "ChannelStalled",
     "ChannelState",
     "ChannelView",
+    "CommandError",
     "ConfigError",
     "ConnectError",
     "Connected",

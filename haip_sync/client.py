@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import time
 from collections.abc import Iterator, Mapping
 from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Final, Literal, Self, get_args
+from typing import Any, Final, Literal, Protocol, Self, get_args
 
+from haip_sync import roster
 from haip_sync.auth import AuthSource
 from haip_sync.config import (
     DialectChoice,
@@ -43,6 +45,7 @@ from haip_sync.runtime.arguments import (
     check_thread_id,
     instance_of,
     labels_of,
+    monitor_mode,
     opening_timeout,
     optional_mapping,
     optional_text,
@@ -65,6 +68,16 @@ from haip_sync.state import ConnectionState, Explanation, SendReceipt
 
 _CLOSE_TIMEOUT_S: Final = 5.0
 _OPEN_TIMEOUT_S: Final = 10.0
+
+
+class _Offering(Protocol):
+    """That monitors see the client."""
+
+    def begin(self) -> None:
+        """Let them. Idempotent, never waits."""
+
+    def close(self) -> None:
+        """No longer. Idempotent, never waits."""
 
 
 class HAIPClient:
@@ -113,6 +126,7 @@ class HAIPClient:
         headers: Mapping[str, str] | None = None,
         name: str | None = None,
         limits: Limits | None = None,
+        monitor: Literal["steer"] | bool | None = None,
     ) -> None:
         """Check the settings; nothing is opened before `connect`.
 
@@ -140,6 +154,9 @@ class HAIPClient:
             headers: Sent with the WebSocket's HTTP request. Host may be among them, what the WebSocket itself needs may not.
             name: For threads, logs and windows.
             limits: What a peer may cost at most; see `Limits`.
+            monitor: True: from `connect` to `close`, monitors in other processes of the same user may watch this client (see
+                `haip_sync.observe`); "steer": they may also pause, resume, ask for credit, clear queues, change the strategy and
+                send test messages, each of which is logged. None: what HAIP_SYNC_MONITOR says (1, steer, or nothing: False).
 
         """
         log_setup.set_up_once()
@@ -163,7 +180,10 @@ class HAIPClient:
         self._settings.limits.check_channels(self._config)
         self._connection = Connection(self._settings)
         self._conversation = Conversation(self._connection, self, self._settings.address.text, self._timeout)
+        self._monitor = monitor_mode(monitor)
+        self._offering: _Offering | None = None
         self.set_strategy(strategy)
+        roster.enter(self)
 
     def __repr__(self) -> str:
         state = "connected" if self._connection.is_open else "not connected"
@@ -191,7 +211,9 @@ class HAIPClient:
         `AuthError` (token refused), `VersionError`, `HandshakeError`, `HAIPTimeout`, `ConnectionClosedError` (closed meanwhile,
         or connected before), `ConfigError` (what the environment or `auth` says cannot be used).
         """
-        self._connection.open(check_seconds("timeout", timeout, positive=True))
+        timeout_s = check_seconds("timeout", timeout, positive=True)
+        self._offer_to_monitors()  # first: a script that is stuck here is one that people look for
+        self._connection.open(timeout_s)
 
     def close(self, timeout: float = _CLOSE_TIMEOUT_S) -> None:
         """End the connection. Idempotent.
@@ -201,7 +223,20 @@ class HAIPClient:
         Always back within `timeout` and 0.2 s, whatever other threads, listeners or the peer do. Raises `ConfigError`, and
         `ForkedError` in a forked child, whose parent's connection goes on.
         """
-        self._connection.close(check_seconds("timeout", timeout))
+        timeout_s = check_seconds("timeout", timeout)
+        try:
+            self._connection.close(timeout_s)
+        finally:
+            if self._offering is not None:
+                self._offering.close()
+
+    def _offer_to_monitors(self) -> None:
+        if self._monitor == "off" or self._connection.is_over:
+            return
+        if self._offering is None:  # imported here: whoever wants no monitor pays nothing for it
+            offering = importlib.import_module("haip_sync.observe.offering")
+            self._offering = offering.Offering(self, may_steer=self._monitor == "steer")
+        self._offering.begin()
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything that is queued or admitted is handed to the operating system; offline, for the next line too.

@@ -19,6 +19,8 @@ HAIPError
 │   ├── MessageTooLargeError              a frame that no credit could ever cover; nothing was sent
 │   └── QueueFullError                    the outbox is full; nothing was queued
 ├── PartialSendError                      a text stopped in mid-stream; says what was sent
+├── AttachError                           a monitor and a running program do not, or no longer, understand each other
+│   └── CommandError                      the program would not, or could not, do what the monitor asked for
 ├── NotSentError                          a queued message that will never be sent; nothing of it was
 ├── ToolError                             a tool that was called failed
 │   └── ToolCancelled                     it was cancelled
@@ -181,6 +183,22 @@ class PartialSendError(HAIPError):
         super().__init__(message)
         self.message_id = message_id
         self.parts_sent = parts_sent
+
+
+class AttachError(HAIPError):
+    """A monitor cannot attach to a running program, or has lost it. Says what is known of a command that was under way."""
+
+
+class CommandError(AttachError):
+    """A running program has answered a monitor's command with an error; the text is the program's.
+
+    `refused` is True where it lets this monitor do no such thing, or has too much to do: nothing was done then. False: the client
+    raised, and the text says what is known.
+    """
+
+    def __init__(self, message: str, *, refused: bool) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class ToolError(HAIPError):

@@ -139,7 +139,7 @@ class Demo:
 
     def _steps(self, client: HAIPClient) -> Iterator[Step]:
         server = self._server
-        starve = partial(server.set_policy, testing.Never(), "AUDIO_IN")
+        starve = partial(server.set_policy, testing.OnRequest(), "AUDIO_IN")  # so that who asks is helped
         for at_s, policy in ((11.0, testing.Generous()), (24.0, testing.RenewAtHalf()), (37.0, testing.Paced(40))):
             yield Step(at_s, partial(server.set_policy, policy, "AUDIO_IN"))
         for at_s in (3.0, 14.0, 27.0):

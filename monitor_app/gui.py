@@ -19,26 +19,32 @@ from PySide6.QtCore import (
     QCoreApplication,
     QEvent,
     QEventLoop,
-    QMessageLogContext,
     QObject,
     QTimer,
-    QtMsgType,
     Slot,
     qInstallMessageHandler,
 )
 from PySide6.QtWidgets import QApplication
 
 from haip_sync import HAIPClient
+from monitor_app import qt_messages
+from monitor_app.crash import CrashWatch
 from monitor_app.demo import Demo
 from monitor_app.main_window import MainWindow
+from monitor_app.model.attached_source import AttachedSource
 from monitor_app.model.client_source import ClientSource, open_client
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.program_rows import ProgramRow
+from monitor_app.model.source import Source
 from monitor_app.model.text_table import render
 from monitor_app.options import Options
+from monitor_app.settings import Settings
 from monitor_app.theme import Mode, Theme
+from monitor_app.views.text_dialog import TextDialog
 
 _TABLE_MS = 1000
 _OK, _FAILED = 0, 1
+_GRAVE = "last-fatal-error.txt"
 
 
 def run(options: Options, *, has_screen: bool) -> int:
@@ -50,7 +56,7 @@ def run(options: Options, *, has_screen: bool) -> int:
         source = ClientSource(demo.start(), name="demo") if demo else ClientSource(factory=open_client, name="monitor")
         session = Session(application, source, options, has_screen=has_screen)
         if options.url is not None:
-            source.connect_to(options.url, options.token)
+            session.connect_to(options.url, options.token)
         return session.run()
     finally:
         if demo is not None:
@@ -93,16 +99,16 @@ class Script:
             self._function()
         except BaseException as error:  # noqa: BLE001 - raised again on the caller's thread
             self._error = error
-            self._source.note("script", f"{type(error).__name__}: {error}", ok=False)
+            self._source.note_result(None, "script", f"{type(error).__name__}: {error}", ok=False)
         else:
-            self._source.note("script", "The script has ended.", ok=True)
+            self._source.note_result(None, "script", "The script has ended.", ok=True)
 
 
 class Session(QObject):
-    """One window from opening to closing.
+    """The windows from the opening of the first to the closing of the last.
 
     Attributes:
-        window: The window.
+        window: The first window.
     """
 
     def __init__(self, application: QApplication, source: ClientSource, options: Options, *, has_screen: bool) -> None:
@@ -112,13 +118,71 @@ class Session(QObject):
         self._ingest = Ingest(source)
         self._code = _OK
         self._loop = QEventLoop(self)
-        self.window = MainWindow(self._ingest, Theme(Mode(options.theme)), _title(source))
+        # A picture is to look the same wherever it is taken.
+        self._settings = None if options.screenshot is not None else Settings()
+        self._ingest.commands.read_only = options.read_only
+        self.window = MainWindow(self._ingest, Theme(self._mode()), _title(source), self._settings)
+        self.window.steering.look_only(read_only=options.read_only)
+        self._crashes = CrashWatch(self.window, self._ingest, has_screen=has_screen)
+        self._crashes.quit_wanted.connect(self.close_all)
         if options.size is not None:
             self.window.resize(*options.size)
         self.window.show_span(options.span_s)
-        self.window.closed.connect(self._loop.quit)
+        self._windows: list[MainWindow] = []
+        self._admit(self.window)
         self._table = _timer(self, _TABLE_MS, self._on_table) if not has_screen else None
         self._end = self._end_timer()
+
+    def _admit(self, window: MainWindow) -> None:
+        """Let a window open others, and end the session with the last of them."""
+        self._windows.append(window)
+        window.closed.connect(self._on_closed)
+        window.dialogs.attach_wanted.connect(self._on_attach_wanted)
+
+    @Slot()
+    def close_all(self) -> None:
+        """Close every window."""
+        for window in self._windows:
+            window.close()
+
+    @Slot()
+    def _on_closed(self) -> None:
+        if not any(window.isVisible() for window in self._windows):
+            self._loop.quit()
+
+    @Slot(object)
+    def _on_attach_wanted(self, row: ProgramRow) -> None:
+        """Open a window on a client of a running script. The first window goes, if it had nothing to show."""
+        source = AttachedSource(row.path, row.client)
+        window = MainWindow(Ingest(source), Theme(self._mode()), _title(source), self._settings)
+        window.steering.look_only(read_only=self._options.read_only)
+        window.show_span(self._options.span_s)
+        self._admit(window)
+        window.start()
+        if self.window.ingest.connection is None and not self.window.ingest.source.connecting:
+            self.window.close()
+
+    def _mode(self) -> Mode:
+        """Return the theme that was asked for, or else the one that was chosen last."""
+        if self._options.theme is not None:
+            return Mode(self._options.theme)
+        return Mode.SYSTEM if self._settings is None else self._settings.theme
+
+    def connect_to(self, url: str, token: str | None) -> None:
+        """Connect to the server of the command line, and remember it once the connection stands."""
+        self._ingest.commands.connect_to(url, token)
+        self.window.dialogs.expect(url)
+
+    def _tell_of_last_end(self) -> None:
+        """Show what the last run wrote down when Qt ended it: then it could not show anything any more."""
+        if self._settings is None:
+            return
+        path = self._settings.path.with_name(_GRAVE)
+        qt_messages.keep_fatal_in(path)
+        text = qt_messages.take_last_fatal(path)
+        if text:
+            sentence = "The monitor ended with this error when it ran last. Please copy it into a bug report."
+            TextDialog("The last run did not end well", sentence, text, self.window).open()
 
     def _end_timer(self) -> QTimer | None:
         if self._options.duration_s is None:
@@ -131,16 +195,19 @@ class Session(QObject):
         """Show the window and return when it is closed: by hand, by the clock or by Ctrl-C."""
         timers = [timer for timer in (self._table, self._end) if timer is not None]
         try:
-            with _interruptible(self._loop.quit):
+            with _interruptible(self._loop.quit), self._crashes.watching():
                 self.window.start()
+                self._tell_of_last_end()
                 for timer in timers:
                     timer.start()
                 self._loop.exec()
         finally:
             for timer in timers:
                 timer.stop()
-            self.window.close()
-            self.window.deleteLater()
+            qt_messages.keep_fatal_in(None)
+            for window in self._windows:
+                window.close()
+                window.deleteLater()
             self._application.processEvents()
             QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
         return self._code
@@ -154,7 +221,7 @@ class Session(QObject):
             sys.stdout.flush()
         except (BrokenPipeError, ValueError, AttributeError):  # a pipe that ended, a closed stream, none at all
             sys.stdout = None
-            self.window.close()
+            self.close_all()
 
     @Slot()
     def _on_end(self) -> None:
@@ -164,10 +231,10 @@ class Session(QObject):
             if not self.window.grab().save(str(path)):
                 sys.stderr.write(f"haip-monitor: {path} could not be written\n")
                 self._code = _FAILED
-        self.window.close()
+        self.close_all()
 
 
-def _title(source: ClientSource) -> str:
+def _title(source: Source) -> str:
     return f"{source.name} - HAIP Monitor" if source.name else "HAIP Monitor"
 
 
@@ -192,14 +259,8 @@ def _new_application() -> QApplication:
     application = QApplication([sys.argv[0] if sys.argv else "haip-monitor"])
     application.setApplicationName("haip-monitor")
     application.setStyle("Fusion")
-    qInstallMessageHandler(_on_qt_message)
+    qInstallMessageHandler(qt_messages.handle)
     return application
-
-
-def _on_qt_message(_kind: QtMsgType, _context: QMessageLogContext, text: str) -> None:
-    """Pass on what Qt says, but for the one remark that the offscreen platform makes about every window."""
-    if "propagateSizeHints" not in text and sys.stderr is not None:
-        sys.stderr.write(f"{text}\n")
 
 
 @contextmanager

@@ -5,37 +5,31 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeyEvent
-from PySide6.QtWidgets import (
-    QComboBox,
-    QLineEdit,
-    QMainWindow,
-    QMessageBox,
-    QSpinBox,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QDialog, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from monitor_app.actions import SPAN_NAMES, Actions
-from monitor_app.model.channel_view import useful_request
+from monitor_app.dialogs import Dialogs
 from monitor_app.model.ingest import Ingest
 from monitor_app.pulse import Pulse
+from monitor_app.settings import Settings
+from monitor_app.steering import Steering
 from monitor_app.theme import Theme, style_sheet
+from monitor_app.views.answer_strip import AnswerStrip
 from monitor_app.views.channel_table import ChannelTable
-from monitor_app.views.connect_dialog import ConnectDialog
 from monitor_app.views.control_panel import ControlPanel
-from monitor_app.views.event_log import EventLogView
+from monitor_app.views.figures_view import FiguresView
 from monitor_app.views.flow_view import FlowView
-from monitor_app.views.parts import Dock
+from monitor_app.views.inspector import Inspector
+from monitor_app.views.log_panel import LogPanel
+from monitor_app.views.parts import dress_fields
 from monitor_app.views.status_line import StatusLine
 from monitor_app.views.trouble import TroubleBanner, TroublePage
 from monitor_app.views.view_bar import ViewBar
+from monitor_app.window_docks import Docks
 
 _SIZE: Final = QSize(1440, 900)
-_WIDE: Final = 1400
-_ABOUT: Final = "HAIP Monitor shows every channel's credit, backlog and pause state, and steers them.\n\nPart of haip-sync."
 
 
 class MainWindow(QMainWindow):
@@ -43,9 +37,11 @@ class MainWindow(QMainWindow):
 
     Attributes:
         ingest: What is known about the source.
-        table, flow, control, log: The four parts.
+        answer: The sentence on top.
+        table, flow, figures, control, log, log_panel, inspector: The parts.
         banner, page: What stands there without a connection.
-        actions_: The menus.
+        actions_: The commands.
+        docks, dialogs, steering: What lies around the centre, what opens, what the Channel menu does.
 
     Signals:
         closed: The window is closed and its source ended.
@@ -53,32 +49,42 @@ class MainWindow(QMainWindow):
 
     closed = Signal()
 
-    def __init__(self, ingest: Ingest, theme: Theme, title: str) -> None:
+    def __init__(self, ingest: Ingest, theme: Theme, title: str, settings: Settings | None = None) -> None:
         super().__init__()
         self.ingest = ingest
         self._theme = theme
-        self._source = ingest.source
+        self._settings = settings
         self._had_connection = False
         theme.setParent(self)
         self.setWindowTitle(title)
-        self.table = ChannelTable(ingest, theme)
-        self.flow = FlowView(ingest, theme)
-        self.control = ControlPanel(ingest, theme)
-        self.log = EventLogView(ingest, theme)
-        self.banner = TroubleBanner(ingest, theme)
-        self.page = TroublePage(ingest, theme)
-        self._status = StatusLine(ingest, theme)
-        self._bar = ViewBar(SPAN_NAMES, theme)
+        self._make_parts()
         self.actions_ = Actions(self.menuBar(), theme)
         self._pulse = Pulse(self)
-        self._enable_actions(connected=False)
+        self.dialogs = Dialogs(ingest, settings, self.actions_, self._facts, self)
+        self.steering = Steering(ingest, theme, self.table, self.control, self._bar)
         self._lay_out()
         self._dress()
         self._connect_parts()
         self._connect_actions()
         self.show_span(self.flow.span_s)
         self.resize(_SIZE)
+        self.page.show_servers(settings.servers if settings is not None else ())
         self._on_text()
+
+    def _make_parts(self) -> None:
+        ingest, theme = self.ingest, self._theme
+        self.table = ChannelTable(ingest, theme)
+        self.flow = FlowView(ingest, theme)
+        self.figures = FiguresView(ingest, self.flow.picture, theme)
+        self.answer = AnswerStrip(ingest, theme)
+        self.control = ControlPanel(ingest, theme)
+        self.log_panel = LogPanel(ingest, theme)
+        self.log = self.log_panel.events
+        self.inspector = Inspector(ingest.clock)
+        self.banner = TroubleBanner(ingest, theme)
+        self.page = TroublePage(ingest, theme)
+        self._status = StatusLine(ingest, theme)
+        self._bar = ViewBar(SPAN_NAMES, theme)
 
     def _lay_out(self) -> None:
         self._centre = QStackedWidget()
@@ -91,32 +97,36 @@ class MainWindow(QMainWindow):
         column.addWidget(self.banner)
         column.addWidget(self._centre, 1)
         self.setCentralWidget(centre)
+        self._bar.put(*self.flow.tools)
         self.addToolBar(self._bar)
+        self.addToolBarBreak()
+        self.addToolBar(self.answer)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
         self.setStatusBar(self._status)
-        self.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-        self._docks = self._make_docks()
-
-    def _make_docks(self) -> dict[str, Dock]:
-        docks = {
-            "channels": Dock("Channels", self.table, self),
-            "control": Dock("Control", self.control, self),
-            "log": Dock("Event log", self.log, self),
+        parts: dict[str, tuple[str, QWidget]] = {
+            "channels": ("Channels", self.table),
+            "figures": ("Figures", self.figures),
+            "control": ("Control", self.control),
+            "log": ("Event log", self.log_panel),
+            "inspector": ("Inspector", self.inspector),
         }
-        docks["channels"].bar.detail.setText("sending side")
+        order = [self.table, self.flow, self.figures, self.control, *self.log_panel.pages, self.inspector]
+        self.docks = Docks(self, parts, order)
+        self._fill_title_bars()
+        for dock in self.docks.by_name.values():
+            self.actions_.dock_menu.addAction(dock.toggleViewAction())
+
+    def _fill_title_bars(self) -> None:
+        docks = self.docks.by_name
+        docks["channels"].put(self.table.switch)
+        docks["figures"].bar.row.insertWidget(1, self.figures.which)
         docks["control"].put(self.control.chooser)
-        for widget in (self.log.count, self.log.channel_filter, self.log.text_filter, self.log.follow):
+        for widget in (self.log_panel.tabs, *self.log_panel.tools):
             docks["log"].put(widget)
-        area = Qt.DockWidgetArea
-        self.addDockWidget(area.LeftDockWidgetArea, docks["channels"])
-        self.addDockWidget(area.RightDockWidgetArea, docks["control"])
-        self.addDockWidget(area.BottomDockWidgetArea, docks["log"])
+        docks["inspector"].put(self.inspector.copy)
         # Tab goes from channels to control to log, however the docks lie.
         for before, after in pairwise((self.table, self.control.chooser, self.control.request.messages)):
             self.setTabOrder(before, after)
-        for dock in docks.values():
-            self.actions_.view_menu.addAction(dock.toggleViewAction())
-        return docks
 
     def _connect_parts(self) -> None:
         self._pulse.frame.connect(self._on_frame)
@@ -125,44 +135,55 @@ class MainWindow(QMainWindow):
         self.table.channel_chosen.connect(self._on_channel_chosen)
         self.table.channel_filtered.connect(self.log.show_only)
         self.control.channel_chosen.connect(self.table.choose)
+        for table in (self.table, self.figures.table, *self.log_panel.pages, self.inspector):
+            table.installEventFilter(self)
+        self.table.visibility_changed.connect(self.flow.refresh)
+        self.log.row_chosen.connect(self.inspector.show_row)
+        self.log.follow.toggled.connect(self.actions_.follow.setChecked)
+        self.answer.chosen.connect(self.table.choose)
+        self.answer.reconnect_wanted.connect(self.dialogs.retry)
         self.flow.frozen_changed.connect(self._bar.show_frozen)
+        self.flow.span_changed.connect(self._bar.show_span)
         self._bar.live_wanted.connect(self.flow.follow)
         self._bar.freeze_wanted.connect(self.flow.freeze)
         self._bar.span_chosen.connect(self.show_span)
+        self.steering.control_wanted.connect(self.docks.by_name["control"].show)
+        self.steering.changed.connect(self._on_text)
+        self.dialogs.changed.connect(self._on_text)
+        self.dialogs.address_changed.connect(self._on_address_changed)
+        self.page.attach_wanted.connect(self.dialogs.open_attach)
+        self.page.server_chosen.connect(self.dialogs.open_connect)
         for part in (self.banner, self.page):
-            part.retry_wanted.connect(self._on_retry)
-            part.connect_wanted.connect(self._on_connect)
+            part.retry_wanted.connect(self.dialogs.retry)
+            part.connect_wanted.connect(self.dialogs.open_connect)
 
     def _connect_actions(self) -> None:
-        actions = self.actions_
-        for action, slot in (
-            (actions.connect_to, self._on_connect),
-            (actions.retry, self._on_retry),
-            (actions.quit, self.close),
-            (actions.live, self.flow.follow),
-            (actions.freeze, self._on_freeze_toggled),
-            (actions.pause, self._on_pause),
-            (actions.resume, self._on_resume),
-            (actions.request, self._on_request),
-            (actions.find, self.log.text_filter.setFocus),
-            (actions.about, self._on_about),
-        ):
-            actions.bind(action, slot)
-        for action in actions.spans.values():
+        self.steering.connect_actions(self.actions_)
+        self.actions_.follow.setChecked(True)
+        self.actions_.bind(self.log_panel.commands)
+        self.actions_.bind(
+            {
+                "quit": self.close,
+                "live": self.flow.follow,
+                "freeze": self._on_freeze_toggled,
+                "next_part": self.docks.go_on,
+                "last_part": self.docks.go_back,
+                "reset_layout": self._on_reset_layout,
+                "find": self._on_find,
+                "only_channel": self._on_only_channel,
+                "copy_row_json": self.inspector.copy_row,
+            }
+        )
+        for action in self.actions_.spans.values():
             action.triggered.connect(self._on_span_action)
 
     def start(self) -> None:
-        """Show the window and let it live."""
+        """Show the window, as it lay when it was last closed, and let it live."""
+        is_restored = self._settings is not None and self.docks.restore(self._settings)
         self.show()
-        self.share_out_space()
+        if not is_restored:
+            self.docks.share_out_space()
         self._pulse.start()
-
-    def share_out_space(self) -> None:
-        """Give each dock the room that it was drawn for."""
-        wide = self.width() >= _WIDE
-        docks = self._docks
-        self.resizeDocks([docks["channels"], docks["control"]], [432, 296] if wide else [416, 280], Qt.Orientation.Horizontal)
-        self.resizeDocks([docks["log"]], [184 if wide else 152], Qt.Orientation.Vertical)
 
     def refresh(self) -> None:
         """Take in and show everything now, text and curves."""
@@ -172,40 +193,46 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Stop to beat, leave the screen at once, and only then wait for the source to end."""
         self._pulse.stop()
+        for dialog in self.findChildren(QDialog):
+            dialog.close()
+        if self._settings is not None and self.isVisible():
+            self.docks.keep(self._settings)
+            self._settings.keep_theme(self._theme.mode)
+            self._settings.save()
         self.hide()
-        self._source.close()
+        self.ingest.source.close()
         event.accept()
         self.closed.emit()
 
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Take single letters from the tables, which would look for a row that begins with them."""
+        if isinstance(event, QKeyEvent) and event.type() is QEvent.Type.KeyPress and event.text():
+            action = self.actions_.of_key(event)
+            if action is not None:
+                action.trigger()
+                return True
+        return super().eventFilter(watched, event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Take single keys that nothing with the focus wanted."""
-        slot = {
-            Qt.Key.Key_Space: self._on_freeze_toggled,
-            Qt.Key.Key_L: self.flow.follow,
-            Qt.Key.Key_P: self._on_pause,
-            Qt.Key.Key_Up: self._on_up,
-            Qt.Key.Key_Down: self._on_down,
-        }.get(Qt.Key(event.key()))
-        if slot is None or event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
+        action = self.actions_.of_key(event)
+        if action is None:
             super().keyPressEvent(event)
         else:
-            slot()
+            action.trigger()
 
     @Slot()
     def _dress(self) -> None:
         self.setPalette(self._theme.palette())
         self.setStyleSheet(style_sheet(self._theme.colours))
-        # Below a style sheet palettes are not inherited, and these are better drawn by the style than by a sheet. The
-        # line edits are those within the spin boxes.
-        for kind in (QComboBox, QSpinBox, QLineEdit):
-            for field in self.findChildren(kind):
-                field.setPalette(self._theme.palette())
+        dress_fields(self, self._theme.palette())
         self._on_text()
 
     @Slot()
     def _on_frame(self) -> None:
         self.ingest.tick()
         self._pulse.note_lag(self.ingest.lag_s)
+        self.log_panel.advance()
         if self.flow.isVisible() and self._pulse.has_room():
             self.flow.draw()
 
@@ -215,22 +242,17 @@ class MainWindow(QMainWindow):
         connected = connection is not None and connection.connected
         self._had_connection = self._had_connection or connected
         self._centre.setCurrentWidget(self.flow if self._had_connection else self.page)
-        self.banner.setVisible(self._had_connection and not connected)
-        for part in (self.banner, self.page, self.table, self.flow, self.log, self.control):
+        mends_itself = connection is not None and connection.phase == "offline"  # which the sentence on top tells
+        self.banner.setVisible(self._had_connection and not connected and not mends_itself)
+        for part in (self.answer, self.banner, self.page, self.table, self.flow, self.figures, self.log_panel, self.control):
             part.refresh()
         self._status.refresh(self._pulse.frames_per_s(), self._pulse.lag_s())
-        self._enable_actions(connected=connected)
+        self.docks.by_name["inspector"].bar.detail.setText(self.inspector.detail.text())
+        self.steering.refresh(self.actions_)
+        self.dialogs.refresh(connected=connected)
 
-    def _enable_actions(self, *, connected: bool) -> None:
-        actions = self.actions_
-        free = self._source.can_reconnect and not self._source.connecting
-        actions.connect_to.setEnabled(free)
-        actions.retry.setEnabled(free and not connected)
-        view = self.ingest.channel(self.table.chosen)
-        held = view is not None and view.state.paused_by_us
-        actions.pause.setEnabled(connected and not held)
-        actions.resume.setEnabled(connected and held)
-        actions.request.setEnabled(connected)
+    def _facts(self) -> dict[str, str]:
+        return {"frames": f"{self._pulse.frames_per_s():.0f} a second", "lag": f"{self._pulse.lag_s() * 1000:.0f} ms"}
 
     @Slot(str)
     def _on_channel_chosen(self, channel: str) -> None:
@@ -256,57 +278,22 @@ class MainWindow(QMainWindow):
             self.flow.freeze()
 
     @Slot()
-    def _on_pause(self) -> None:
-        self._docks["control"].show()
-        self.control.pause.reason.setFocus(Qt.FocusReason.ShortcutFocusReason)
+    def _on_reset_layout(self) -> None:
+        self.docks.reset()
+        if self._settings is not None:
+            self._settings.forget_layout()
 
     @Slot()
-    def _on_resume(self) -> None:
-        self._source.resume(self.table.chosen)
+    def _on_find(self) -> None:
+        self.docks.by_name["log"].show()
+        self.log_panel.go_to_filter()
 
     @Slot()
-    def _on_request(self) -> None:
-        """Ask for what the queue needs; with nothing waiting, for what the fields say."""
-        view = self.ingest.channel(self.table.chosen)
-        needed = (0, 0) if view is None else useful_request(view)
-        if any(needed):
-            self._source.request(self.table.chosen, *needed)
-        else:
-            self.control.request.send.click()
+    def _on_only_channel(self) -> None:
+        self.log.show_only(self.table.chosen)
 
     @Slot()
-    def _on_up(self) -> None:
-        self.table.step(-1)
-
-    @Slot()
-    def _on_down(self) -> None:
-        self.table.step(1)
-
-    @Slot()
-    def _on_retry(self) -> None:
-        self._source.reconnect()
+    def _on_address_changed(self) -> None:
+        self.ingest.reset()
+        self._had_connection = False
         self._on_text()
-
-    @Slot()
-    def _on_connect(self) -> None:
-        dialog = ConnectDialog(self._source.address, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.accepted.connect(self._on_address_given)
-        dialog.open()
-        self._dialog = dialog
-
-    @Slot()
-    def _on_address_given(self) -> None:
-        url, token = self._dialog.answer()
-        before = self._source.address
-        self._source.connect_to(url, token)
-        if self._source.address != before:
-            self.ingest.reset()
-            self._had_connection = False
-        self._on_text()
-
-    @Slot()
-    def _on_about(self) -> None:
-        box = QMessageBox(QMessageBox.Icon.NoIcon, "About HAIP Monitor", _ABOUT, parent=self)
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.open()

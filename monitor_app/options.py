@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from monitor_app.model.history import SPANS_S
+
 SCREENSHOT_DURATION_S: Final = 20.0
 _SPAN_S: Final = 120
 _DEMO_SPAN_S: Final = 30
-_SPANS_S: Final = (30, 120, 600)
+_SPANS_S: Final = tuple(round(span_s) for span_s in SPANS_S)
 _THEMES: Final = ("system", "dark", "light")
 
 
@@ -26,7 +28,9 @@ class Options:
     demo_file: Path | None = None
     duration_s: float | None = None
     screenshot: Path | None = None
-    theme: str = "system"
+    theme: str | None = None
+    """None: the one that was chosen last."""
+    read_only: bool = False
     size: tuple[int, int] | None = None
     span_s: float = 120.0
 
@@ -54,6 +58,7 @@ def parse(argv: Sequence[str] | None) -> Options:
         duration_s=duration_s,
         screenshot=given.screenshot,
         theme=given.theme,
+        read_only=given.read_only,
         size=given.size,
         span_s=float(given.span or (_DEMO_SPAN_S if given.demo is not None else _SPAN_S)),
     )
@@ -76,9 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--screenshot", type=Path, metavar="FILE", help="save the window as PNG at the end (after 20 s by default)"
     )
-    parser.add_argument("--theme", choices=_THEMES, default="system", help="colours (the system's by default)")
+    parser.add_argument("--read-only", action="store_true", help="look only: nothing is steered until you switch it off")
+    parser.add_argument("--theme", choices=_THEMES, help="colours (those of the last time, or the system's, by default)")
     parser.add_argument("--size", type=_size, metavar="WxH", help="size of the window, for example 1280x800")
-    parser.add_argument("--span", type=int, choices=_SPANS_S, metavar="S", help="seconds that are shown: 30, 120 or 600")
+    spans = ", ".join(map(str, _SPANS_S))
+    parser.add_argument("--span", type=int, choices=_SPANS_S, metavar="S", help=f"seconds that are shown: {spans}")
     return parser
 
 

@@ -209,6 +209,8 @@ QLabel[tone="small"] {{ color: {c.muted}; font-size: 11px; }}
 QLabel[tone="title"] {{ font-weight: bold; }}
 QLabel[tone="page"] {{ font-size: 16px; font-weight: bold; }}
 QLabel[tone="bad"] {{ color: {c.starved}; font-size: 11px; }}
+QLabel[tone="trouble"] {{ color: {c.starved}; }}
+QLabel[tone="why-not"] {{ color: {c.low}; background: {c.low_ground}; padding: 6px 10px; font-weight: bold; }}
 QPushButton, QToolButton, QLineEdit {{
   min-height: 22px; border: 1px solid {c.border}; border-radius: 3px; background: {c.button}; padding: 0 8px; }}
 QLineEdit {{ background: {c.field}; padding: 0 6px; selection-background-color: {c.accent_fill};
@@ -230,6 +232,14 @@ QPushButton[look="ours"] {{ background: {c.accent_ground}; border-color: {c.acce
   font-weight: bold; }}
 QPushButton[look="ours"]:disabled {{ background: {c.panel}; border-color: {c.inner}; color: {c.disabled};
   font-weight: normal; }}
+QToolButton[look="small"] {{ min-height: 16px; padding: 0 6px; font-size: 11px; }}
+QPushButton[look="danger"] {{ border-color: {c.starved}; color: {c.starved}; }}
+QPushButton[look="danger"]:focus {{ border-width: 2px; }}
+QPushButton[look="danger"]:disabled {{ border-color: {c.inner}; color: {c.disabled}; }}
+QPushButton:default {{ border: 2px solid {c.accent}; padding: 0 7px; }}
+QToolButton[look="fold"] {{ border-color: transparent; background: transparent; padding: 0 4px 0 0; min-height: 18px;
+  font-weight: bold; }}
+QToolButton[look="fold"]:hover, QToolButton[look="fold"]:focus {{ border-color: {c.accent}; }}
 QToolButton[look="bare"] {{ border-color: transparent; background: transparent; padding: 0; min-height: 18px; }}
 QToolButton[look="bare"]:hover, QToolButton[look="bare"]:focus {{ border-color: {c.muted}; }}
 QToolButton[join="left"] {{ border-top-right-radius: 0; border-bottom-right-radius: 0; }}
@@ -241,14 +251,25 @@ QFrame[role="panel"] {{ background: {c.panel}; border: 1px solid {c.border}; }}
 QFrame[role="group"] {{ background: {c.panel}; border: none; border-top: 1px solid {c.inner}; }}
 QFrame[role="header"] {{ background: {c.header}; border: none; border-bottom: 1px solid {c.inner}; }}
 QFrame[role="frozen"] {{ background: {c.button}; border: none; border-bottom: 2px solid {c.muted}; }}
+QFrame[role="back"] {{ background: {c.accent_ground}; border: none; border-bottom: 2px solid {c.accent}; }}
+QLabel#mark-tip {{ background: {c.header}; color: {c.text}; border: 1px solid {c.muted}; padding: 2px 5px; font-size: 11px; }}
 QFrame[role="dock-title"] {{ background: {c.header}; border: 1px solid {c.border}; }}
 QScrollArea, QScrollArea > QWidget > QWidget {{ background: {c.panel}; border: none; }}
 QTreeView, QTableView {{ background: {c.panel}; alternate-background-color: {c.header}; border: 1px solid {c.border};
   border-top: none; outline: none; font-size: 11px; selection-background-color: {c.selected};
   selection-color: {c.text}; gridline-color: {c.inner}; }}
+QTreeView:focus, QTableView:focus {{ border-color: {c.accent}; }}
+QProgressBar {{ border: 1px solid {c.border}; border-radius: 3px; background: {c.field}; color: {c.text}; min-height: 18px;
+  text-align: center; }}
+QProgressBar::chunk {{ background: {c.accent_fill}; }}
+QPlainTextEdit {{ background: {c.field}; color: {c.text}; border: 1px solid {c.border}; font-size: 11px;
+  selection-background-color: {c.accent_fill}; selection-color: {c.on_accent}; }}
+QPlainTextEdit:focus {{ border-color: {c.accent}; }}
 QHeaderView {{ background: {c.panel}; }}
 QHeaderView::section {{ background: {c.panel}; color: {c.muted}; font-size: 11px; border: none;
   border-bottom: 1px solid {c.inner}; border-right: 1px solid {c.inner}; padding: 3px 6px; }}
+QTreeView QHeaderView::section {{ padding: 3px 2px; }}
+QTableView#figures QHeaderView::section {{ padding: 3px 1px; font-size: 10px; }}
 QStatusBar {{ background: {c.header}; border-top: 1px solid {c.border}; }}
 QStatusBar::item {{ border: none; }}
 QStatusBar QLabel {{ padding: 0 4px; }}

@@ -10,13 +10,18 @@ import ast
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.observed import meeting_place
+from support.turnstiles import until
 
+from haip_sync.observe import list_programs
 from haip_sync.testing import CreditPolicy, DevServer, Generous, Never, OnRequest, Session
 from haip_sync.testing.wire import Dialect
 
@@ -37,6 +42,8 @@ WATCH = "5. Watch your own credit"
 STREAMS = "Tools, runs and streams"
 RECONNECT = "When the line breaks"
 MONITOR = "The monitor on your own server"
+RUNNING = "Watch a script that is already running"
+PROMETHEUS = "Prometheus"
 IN_A_TEST = "A server to test against"
 BROKEN_LINE = "A line that breaks"
 
@@ -147,7 +154,8 @@ def lived_on_grants(session: Session) -> bool:
 
 def test_the_readme_holds_these_programs_and_no_others() -> None:
     """A program that is missing, doubled or new is noticed: each has its test here."""
-    expected = [FIRST, FILE, THREADS, QUEUE, CONVERSATION, WATCH, STREAMS, RECONNECT, MONITOR, IN_A_TEST, BROKEN_LINE]
+    programs = [FIRST, FILE, THREADS, QUEUE, CONVERSATION, WATCH, STREAMS, RECONNECT]
+    expected = [*programs, MONITOR, RUNNING, PROMETHEUS, IN_A_TEST, BROKEN_LINE]
     assert [heading for heading, _ in python_blocks()] == expected
     assert len(re.findall(r"^[ \t]*[`~]{3,}[ \t]*py", README, re.MULTILINE)) == len(expected)
 
@@ -414,6 +422,44 @@ def test_the_monitor_on_a_scripts_own_client(launch: Launch) -> None:
     assert (texts(session), session.close_code) == ([f"line {number}" for number in range(500)], 1000)
     assert lived_on_grants(session)
     check_books(session)
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"), [("steer", "100 messages and 100000 bytes of credit were asked for on USER"), ("1", "watched")]
+)
+def test_helping_a_script_that_stands_still(launch: Launch, monkeypatch: pytest.MonkeyPatch, mode: str, said: str) -> None:
+    """The first script is found with its reason; where it may be steered it goes on, where it may not the refusal says how."""
+    with meeting_place(), DevServer(agent=False, initial_credits=2, policy=OnRequest()) as server:
+        monkeypatch.setenv("HAIP_SYNC_MONITOR", mode)
+        stuck = launch(FIRST, server)
+        until(lambda: [info.state for info in list_programs()] == ["blocked"])
+        first, why, result = output(launch(RUNNING))
+        assert first.startswith(f"{stuck.pid} script.py blocked")
+        assert "USER needs 1 message of credit and has 0 (1 missing)" in why
+        assert said in result
+        if mode == "steer":
+            until(lambda: server.wait_for_session(timeout=HANG_S).text_count == 1)
+
+
+def test_prometheus_scrapes_a_script(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers of a script that waits, over HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setattr(sys.modules[__name__], "README", README.replace("9100", str(port)))
+    with DevServer(agent=False, initial_credits=WINDOW, policy=Never()) as server:
+        launch(PROMETHEUS, server)
+        waiting = 'haip_waiting_threads{channel="USER",client="sender"} 1.0'
+        until(lambda: waiting in scraped(f"http://127.0.0.1:{port}/metrics"))
+
+
+def scraped(url: str) -> str:
+    """Return what is served there; nothing while nobody listens yet."""
+    try:
+        with urllib.request.urlopen(url, timeout=HANG_S) as answer:  # noqa: S310 - our own server
+            text: str = answer.read().decode()
+    except OSError:
+        return ""
+    return text
 
 
 def test_the_server_inside_a_test(launch: Launch) -> None:

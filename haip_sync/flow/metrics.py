@@ -30,6 +30,9 @@ _BUCKETS: Final = _PER_OCTAVE * _OCTAVES
 _FIRST_S: Final = math.ldexp(1.0, _FIRST_EXPONENT)
 _END_S: Final = math.ldexp(1.0, _FIRST_EXPONENT + _OCTAVES)
 
+WAIT_EDGES_S: Final = tuple(math.ldexp(1.0, exponent) for exponent in range(-10, 11, 3))
+"""What `WaitStatistics.reached` counts up to: 1 ms, 8 ms, 63 ms, 0.5 s, 4 s, 32 s and 256 s."""
+
 
 class WaitStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """How long sends had to wait for one cause. Percentiles are the upper edge of the bucket, and never above `max_s`."""
@@ -44,6 +47,8 @@ class WaitStatistics(msgspec.Struct, frozen=True, kw_only=True):
     p90_s: float
     p99_s: float
     max_s: float
+    reached: tuple[int, ...] = ()
+    """How many waited less than each of `WAIT_EDGES_S`, in seconds; the rest waited longer."""
 
 
 class ChannelMetrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +98,9 @@ def upper_edge_s(bucket: int) -> float:
     return math.ldexp(_PER_OCTAVE + place + 1, octave + _FIRST_EXPONENT) / _PER_OCTAVE
 
 
+_EDGE_BUCKETS: Final = tuple(bucket_of(edge_s) - 1 for edge_s in WAIT_EDGES_S)
+
+
 class _Histogram:
     """The waits for one cause."""
 
@@ -132,6 +140,7 @@ class _Histogram:
             p90_s=p90_s,
             p99_s=p99_s,
             max_s=self.max_s,
+            reached=tuple(reached[bucket] for bucket in _EDGE_BUCKETS),
         )
 
     def _percentile_s(self, percent: int, reached: list[int]) -> float:

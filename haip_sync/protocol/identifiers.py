@@ -11,6 +11,7 @@ _AS_VERSION_4 = bytes(byte & 0x0F | 0x40 for byte in range(256))
 _AS_VARIANT_1 = bytes(byte & 0x3F | 0x80 for byte in range(256))
 _BYTES = 16
 _GROUPS = Struct("8s4s4s4s12s")
+_LONGEST_SHOWN = 60
 _AT_A_TIME = 256
 _unused: list[str] = []
 """Identifiers that nobody has; taking one is one C call, so that any thread may."""
@@ -40,3 +41,11 @@ def _fresh_ids(number: int) -> list[str]:
 def is_uuid(text: str) -> bool:
     """Return whether `text` has the form of a UUID, of any version."""
     return _UUID.fullmatch(text) is not None
+
+
+def shown(text: str, longest: int = _LONGEST_SHOWN) -> str:
+    """Return what a sentence can say of a word of the peer's: all of it or, where it is long, how long.
+
+    It is not cut: what is struck out of the sentence later would not be known by its beginning.
+    """
+    return text if len(text) <= longest else f"({len(text)} characters)"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from haip_sync.config import check_seconds
 from haip_sync.errors import ConfigError
@@ -31,6 +32,9 @@ _OWN_METHODS: Final = {
     TRANSACTION_END: "Transaction.end()",
 }
 _LONGEST_THREAD_ID: Final = 128
+MonitorMode = Literal["off", "watch", "steer"]
+_MONITOR_ENVIRONMENT: Final = "HAIP_SYNC_MONITOR"
+_MONITOR_WORDS: Final[Mapping[str, MonitorMode]] = {"": "off", "0": "off", "1": "watch", "steer": "steer"}
 _T = TypeVar("_T")
 _NO_LABELS: Final = Labels(None, None)
 
@@ -40,6 +44,20 @@ def optional_text(name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ConfigError(f"{name} must be a string or None, not {type(value).__name__}")
     return value
+
+
+def monitor_mode(value: object, environment: Mapping[str, str] = os.environ) -> MonitorMode:
+    """Return what monitors may do: what the argument says or, where that is None, the environment variable HAIP_SYNC_MONITOR."""
+    if value is None:
+        said = environment.get(_MONITOR_ENVIRONMENT, "").strip().lower()
+        if said not in _MONITOR_WORDS:
+            raise ConfigError(f"the environment variable {_MONITOR_ENVIRONMENT} must be 1, steer or 0, not {said!r:.60}")
+        return _MONITOR_WORDS[said]
+    if value == "steer":
+        return "steer"
+    if not isinstance(value, bool):
+        raise ConfigError(f'monitor must be True, False, "steer" or None, not {value!r:.60}')
+    return "watch" if value else "off"
 
 
 def opening_timeout(value: object) -> float | None:

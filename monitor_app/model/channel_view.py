@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from haip_sync import ChannelState
+from monitor_app.model.forecast import Forecast
 from monitor_app.model.status import Status
 
 WELL_KNOWN: Final = ("USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT")
@@ -39,6 +40,16 @@ class ChannelView:
     """Message credit spent in a second, over the last seconds."""
     rate_bytes: float
     """The same in bytes."""
+    forecast: Forecast | None = None
+    """What is to be expected; None where nothing is spent, or the channel stands already."""
+    request_age_s: float | None = None
+    """How long the oldest request of ours is unanswered; None when a grant came after every one."""
+    given_back: tuple[int, int] = (0, 0)
+    """What we gave the peer back in this epoch, in messages and bytes: what was taken of what it sent."""
+    starved_share: float = 0.0
+    """How much of the last half minute senders stood for want of credit."""
+    used: bool = True
+    """Whether anything ever happened on the channel."""
 
     @property
     def needed_messages(self) -> int:

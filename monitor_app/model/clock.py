@@ -18,3 +18,7 @@ class Clock:
         """Return a monotonic time as local time of day: 14:33:08, or 14:33:08.104."""
         moment = datetime.fromtimestamp(time_s + self._offset_s).astimezone()
         return moment.strftime("%H:%M:%S") + (f".{moment.microsecond // 1000:03d}" if milliseconds else "")
+
+    def iso(self, time_s: float) -> str:
+        """Return a monotonic time as date, local time of day and offset, for files: 2026-11-26T14:33:08.104+01:00."""
+        return datetime.fromtimestamp(time_s + self._offset_s).astimezone().isoformat(timespec="milliseconds")

@@ -5,36 +5,69 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from haip_sync import Event
+from haip_sync import CreditGranted, CreditRequested, Event, SendBlocked
 from monitor_app.model.source import Drained
 
 CAPACITY: Final = 20_000
+_PLENTY: Final = frozenset({CreditGranted, CreditRequested, SendBlocked})
+"""Events that come by the thousand and of which the snapshot has the sum. All others are state changes."""
+
+
+class _Queue:
+    """Events of one sort. Numbered as they come: a gap in the numbers is what the deque evicted."""
+
+    def __init__(self, capacity: int) -> None:
+        self._events: deque[tuple[int, int, Event]] = deque(maxlen=capacity)
+        self._put_count = 0
+        self._next_number = 0
+
+    def put(self, order: int, event: Event) -> None:
+        self._events.append((order, self._put_count, event))
+        self._put_count += 1
+
+    @property
+    def first(self) -> int | None:
+        """The place of the oldest among the events of all sorts; None when there is none."""
+        return self._events[0][0] if self._events else None
+
+    def take(self) -> tuple[Event, int]:
+        """Take the oldest; return it and how many were lost before it."""
+        _, number, event = self._events.popleft()
+        lost = number - self._next_number
+        self._next_number = number + 1
+        return event, lost
 
 
 class EventBuffer:
     """A bounded buffer with one writer (the client's dispatch thread) and one reader (the GUI thread), and no lock.
 
-    `deque(maxlen=...)` evicts silently. Events are therefore numbered as they come, and a gap in the numbers is what was lost.
-    Appending and popping are single steps of the interpreter; nothing else is shared.
+    `deque(maxlen=...)` evicts silently; what it evicted is counted. What changes a state has a deque of its own, so that no flood
+    of grants washes it away. Appending and popping are single steps of the interpreter; nothing else is shared.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._events: deque[tuple[int, Event]] = deque(maxlen=capacity)
+        self._plenty = _Queue(capacity)
+        self._changes = _Queue(capacity)
         self._put_count = 0
-        self._next_number = 0
 
     def put(self, event: Event) -> None:
         """Append `event`. Called by the dispatch thread: no formatting, no Qt, no waiting here."""
-        self._events.append((self._put_count, event))
+        (self._plenty if type(event) in _PLENTY else self._changes).put(self._put_count, event)
         self._put_count += 1
 
     def drain(self, limit: int) -> Drained:
-        """Take at most `limit` events. Called by the GUI thread."""
+        """Take at most `limit` events, in their order. Called by the GUI thread."""
         events: list[Event] = []
         dropped = 0
-        while len(events) < limit and self._events:
-            number, event = self._events.popleft()
-            dropped += number - self._next_number
-            self._next_number = number + 1
+        while len(events) < limit and (queue := self._next()) is not None:
+            event, lost = queue.take()
+            dropped += lost
             events.append(event)
         return Drained(events=events, dropped=dropped, oldest_s=events[0].time_s if events else None)
+
+    def _next(self) -> _Queue | None:
+        """Return the queue whose first event is the older one."""
+        plenty, changes = self._plenty.first, self._changes.first
+        if plenty is None:
+            return None if changes is None else self._changes
+        return self._plenty if changes is None or plenty < changes else self._changes

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
+
+import msgspec
 
 from haip_sync import (
     ChannelPaused,
@@ -18,18 +20,38 @@ from haip_sync import (
     ErrorReported,
     Event,
     HandshakeCompleted,
+    Message,
+    Reconnecting,
+    SendAdmitted,
     WarningRaised,
 )
+from monitor_app.model.audit import AuditEntry
+from monitor_app.model.cutting import cut, one_line
 from monitor_app.model.source import Notice
-from monitor_app.model.units import format_bytes, format_count, format_credit, short_session
+from monitor_app.model.units import (
+    format_bytes,
+    format_count,
+    format_credit,
+    format_duration,
+    format_messages,
+    short_session,
+)
 
-MAX_ROWS: Final = 5_000
+MAX_ROWS: Final = 100_000
+_PREVIEW: Final = 160
+"""Characters of a message that stand in its row."""
+_MAX_KINDS: Final = 100
+_TOLD_OTHERWISE: Final = frozenset({"FLOW_UPDATE", "PAUSE_CHANNEL", "RESUME_CHANNEL", "HAI", "ERROR", "PING", "PONG"})
+"""Frames that are events of their own, or no news."""
+_SHORT_WAIT_S: Final = 0.05
+"""Waits below this read as none."""
 
 
 class Tone(Enum):
     """How a row looks: its sign and colour."""
 
     RECEIVED = "received"
+    SENT = "sent"
     OURS = "ours"
     STARVED = "starved"
     PAUSE_BY_US = "pause by us"
@@ -39,7 +61,7 @@ class Tone(Enum):
     PLAIN = "plain"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LogRow:
     """One line of the log."""
 
@@ -52,6 +74,8 @@ class LogRow:
     text: str
     """One sentence."""
     tone: Tone
+    detail: object = field(default=None, compare=False, repr=False)
+    """What stands behind it, for the inspector: an event, an action, a notice, or plain data that is cut to size."""
 
 
 class EventLog:
@@ -60,11 +84,13 @@ class EventLog:
     Attributes:
         rows: Oldest first.
         first: The number of `rows[0]`; how many rows were dropped so far.
+        kinds: Every kind that has occurred, for a filter to offer.
     """
 
     def __init__(self, max_rows: int = MAX_ROWS) -> None:
         self.rows: deque[LogRow] = deque()
         self.first = 0
+        self.kinds: set[str] = set()
         self._max_rows = max_rows
 
     @property
@@ -75,6 +101,8 @@ class EventLog:
     def add(self, row: LogRow) -> None:
         """Append a row; the oldest goes when there are too many."""
         self.rows.append(row)
+        if len(self.kinds) < _MAX_KINDS:  # a peer chooses the codes of its errors
+            self.kinds.add(row.kind)
         if len(self.rows) > self._max_rows:
             self.rows.popleft()
             self.first += 1
@@ -83,11 +111,13 @@ class EventLog:
 def row_of_event(event: Event) -> LogRow | None:
     """Return the row that stands for `event`; None for events that the log leaves out."""
     match event:
+        case Message() | SendAdmitted():
+            return _row_of_message(event)
         case CreditGranted():
-            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", _granted(event), Tone.RECEIVED)
+            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", _granted(event), Tone.RECEIVED, event)
         case CreditRequested(gives_back=False):
             asked = format_credit(event.add_messages, event.add_bytes)
-            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", f"our request: {asked}", Tone.OURS)
+            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", f"our request: {asked}", Tone.OURS, event)
         case ChannelPaused():
             return _paused(event)
         case ChannelResumed():
@@ -98,22 +128,29 @@ def row_of_event(event: Event) -> LogRow | None:
 
 def _row_of_connection_event(event: Event) -> LogRow | None:
     match event:
-        case Connected():
-            return LogRow(event.time_s, None, "CONNECT", f"connected to {event.address}", Tone.PLAIN)
+        case Connected() | Disconnected() | Reconnecting():
+            return _row_of_line(event)
         case HandshakeCompleted():
-            return LogRow(event.time_s, None, "HAI", _handshake(event), Tone.GOOD)
-        case Disconnected():
-            tone = Tone.PLAIN if event.in_good_order else Tone.TROUBLE
-            code = "" if event.code is None or str(event.code) in event.reason else f" (code {event.code})"
-            return LogRow(event.time_s, None, "DISCONNECT", f"{event.reason}{code}", tone)
+            return LogRow(event.time_s, None, "HAI", _handshake(event), Tone.GOOD, event)
         case ErrorReported():
             text = f"{'from the peer' if event.reported_by == 'peer' else 'found here'}: {event.message}"
-            return LogRow(event.time_s, event.channel, event.code, text, Tone.TROUBLE)
+            return LogRow(event.time_s, event.channel, event.code, text, Tone.TROUBLE, event)
         case WarningRaised():
             kind = "STALLED" if isinstance(event, ChannelStalled) else "WARNING"
-            return LogRow(event.time_s, event.channel, kind, event.text, Tone.TROUBLE)
+            return LogRow(event.time_s, event.channel, kind, event.text, Tone.TROUBLE, event)
         case _:
             return None
+
+
+def _row_of_line(event: Connected | Disconnected | Reconnecting) -> LogRow:
+    if isinstance(event, Connected):
+        return LogRow(event.time_s, None, "CONNECT", f"connected to {event.address}", Tone.PLAIN, event)
+    if isinstance(event, Reconnecting):
+        text = f"attempt {event.attempt} in {format_duration(event.delay_s)}: {event.reason}"
+        return LogRow(event.time_s, None, "RECONNECT", text, Tone.TROUBLE, event)
+    tone = Tone.PLAIN if event.in_good_order else Tone.TROUBLE
+    code = "" if event.code is None or str(event.code) in event.reason else f" (code {event.code})"
+    return LogRow(event.time_s, None, "DISCONNECT", f"{event.reason}{code}", tone, event)
 
 
 def _granted(event: CreditGranted) -> str:
@@ -129,14 +166,14 @@ def _paused(event: ChannelPaused) -> LogRow:
     told = "" if event.peer_told else "; the peer does not accept PAUSE_CHANNEL and was not told"
     text = f"paused by {'us' if by_us else 'the peer'}{reason}{told}"
     tone = Tone.PAUSE_BY_US if by_us else Tone.PAUSE_BY_PEER
-    return LogRow(event.time_s, event.channel, "PAUSE_CHANNEL", text, tone)
+    return LogRow(event.time_s, event.channel, "PAUSE_CHANNEL", text, tone, event)
 
 
 def _resumed(event: ChannelResumed) -> LogRow:
     by_us = event.by == "us"
     still = f"; {'the peer' if by_us else 'our pause'} still holds it" if event.still_paused else ""
     text = f"resumed by {'us' if by_us else 'the peer'}{still}"
-    return LogRow(event.time_s, event.channel, "RESUME_CHANNEL", text, Tone.OURS if by_us else Tone.RECEIVED)
+    return LogRow(event.time_s, event.channel, "RESUME_CHANNEL", text, Tone.OURS if by_us else Tone.RECEIVED, event)
 
 
 def _handshake(event: HandshakeCompleted) -> str:
@@ -145,7 +182,28 @@ def _handshake(event: HandshakeCompleted) -> str:
     return f"HAIP {event.haip_version}, dialect {event.dialect}, {session}; {first}"
 
 
-def row_of_notice(notice: Notice) -> LogRow:
-    """Return the row that stands for the result of a command."""
+def _row_of_message(event: Message | SendAdmitted) -> LogRow | None:
+    """Return the row of one message. It keeps what is worth showing of the payload, and not the payload."""
+    if isinstance(event, SendAdmitted):
+        return LogRow(event.time_s, event.channel, event.event_type, _admitted(event), Tone.SENT, event)
+    if event.type in _TOLD_OTHERWISE:
+        return None
+    detail = {"event": "Message", **cut(msgspec.structs.asdict(event))}
+    text = event.payload if isinstance(event.payload, str) else msgspec.json.encode(detail["payload"]).decode()
+    return LogRow(event.time_s, event.channel, event.type, one_line(text, _PREVIEW), Tone.RECEIVED, detail)
+
+
+def _admitted(event: SendAdmitted) -> str:
+    of_what = f"; id {event.message_id}" if event.message_id else ""
+    frames = "1 frame" if event.frames == 1 else f"{format_count(event.frames)} frames"
+    waited = f" after {format_duration(event.wait_s)}" if event.wait_s >= _SHORT_WAIT_S else ""
+    return f"sent {frames}{waited}; spent {format_messages(event.messages)}, {format_bytes(event.byte_credits)}{of_what}"
+
+
+def row_of_notice(notice: Notice, entry: AuditEntry | None = None) -> LogRow:
+    """Return the row that stands for the result of a command; with the operator's action that it answers, who and why."""
     tone = Tone.OURS if notice.ok else Tone.TROUBLE
-    return LogRow(notice.time_s, notice.channel, notice.action, notice.result, tone)
+    if entry is None:
+        return LogRow(notice.time_s, notice.channel, notice.action, notice.result, tone, notice)
+    why = f": “{entry.reason}”" if entry.reason and entry.reason not in notice.result else ""
+    return LogRow(notice.time_s, notice.channel, notice.action, f"{notice.result} (by {entry.who}{why})", tone, entry)

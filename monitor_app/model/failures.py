@@ -6,7 +6,6 @@ from haip_sync import (
     AuthError,
     ConfigError,
     ConnectError,
-    ConnectionState,
     Disconnected,
     ErrorReported,
     HAIPTimeout,
@@ -39,14 +38,6 @@ def failure_of_loss(address: str, last_error: str | None, goodbye: Disconnected 
     """Return what to say when a connection that stood is over."""
     reason = last_error or (goodbye.reason if goodbye is not None else "the connection is closed")
     return Failure(title="The connection is over", text=f"{_end(reason, address)} What is shown are the last known values.")
-
-
-def failure_of_outage(address: str, state: ConnectionState, now_s: float) -> Failure:
-    """Return what to say while a client whose line broke tries to connect again."""
-    when = "is under way" if state.next_try_s is None else f"in {max(0.0, state.next_try_s - now_s):.0f} s"
-    attempt = f" Attempt {state.attempt} to connect again {when}." if state.attempt else ""
-    reason = _end(state.last_loss or "the line is broken", address)
-    return Failure(title="Offline", text=f"{reason}{attempt} What is shown are the last known values.")
 
 
 def complaint_of(event: ErrorReported) -> str:

@@ -1,9 +1,10 @@
-"""Gauges over time, decimated as they come in.
+"""Gauges and counters over time, for an hour and more in bounded memory, decimated as they come in.
 
-Every span has a level of its own: a lattice of columns at absolute multiples of its width, of which each keeps the
-smallest and the largest value that fell into it, in the order in which they came. Absolute, because columns counted from
-"now" would re-cut the past at every frame and make the curve boil; at ingest, because then a frame costs the same however
-long the program runs.
+There are several levels, each a lattice of columns at absolute multiples of its width, of which each keeps the smallest and
+the largest value that fell into it, in the order in which they came. Absolute, because columns counted from "now" would
+re-cut the past at every frame and make the curve boil; at ingest, because then a frame costs the same however long the
+program runs. The finest level has a column for each of twenty samples a second and reaches back two minutes, the coarsest has
+one for six seconds and reaches back two hours. Together they take about 1.5 MB a channel (`BYTES_PER_CHANNEL`), whatever comes.
 """
 
 from __future__ import annotations
@@ -22,13 +23,23 @@ from monitor_app.model.units import KIB
 
 Floats = NDArray[np.float64]
 
-COLUMNS: Final = 750
-"""Columns in a span: about the width of the plots in pixels."""
-SPANS_S: Final = (30.0, 120.0, 600.0)
-"""The spans that can be shown, in seconds."""
+LEVELS: Final = ((0.05, 2_400), (0.2, 1_800), (0.5, 2_400), (1.0, 1_800), (3.0, 1_300), (6.0, 1_250))
+"""Width of a column in seconds, and how many columns are kept at least."""
+MOST_COLUMNS: Final = 600
+"""Columns in a picture at most: about the width of the plots in pixels."""
+SPANS_S: Final = (30.0, 120.0, 600.0, 3600.0)
+"""The spans that can be chosen by name, in seconds."""
 METRICS: Final = ("credits", "kibibytes", "backlog")
-"""What is recorded of each channel: message credit, byte credit in KiB, backlog in messages."""
-_MAX_GAPS: Final = 50
+"""What is drawn of each channel: message credit, byte credit in KiB, backlog in messages."""
+COUNTERS: Final = ("sent", "sent_kib", "granted", "granted_kib")
+"""What is counted of each channel over all epochs: spent and granted, in messages and in KiB."""
+ROWS: Final = METRICS + COUNTERS
+MOST_CHANNELS: Final = 32
+"""Channels that are recorded; later ones are in the table and not in the plots."""
+_SLACK: Final = 1.25
+_MAX_GAPS: Final = 200
+BYTES_PER_CHANNEL: Final = sum(int(columns * _SLACK) for _, columns in LEVELS) * 2 * len(ROWS) * 8
+"""What the history of a channel takes, in bytes."""
 
 
 def gauges_of(channel: ChannelState) -> tuple[float, float, float]:
@@ -36,18 +47,26 @@ def gauges_of(channel: ChannelState) -> tuple[float, float, float]:
     return float(channel.credits), channel.byte_credits / KIB, float(channel.backlog)
 
 
+def counters_of(channel: ChannelState) -> tuple[float, float, float, float]:
+    """Return the values of `COUNTERS` for one channel, in this epoch."""
+    return float(channel.sent_messages), channel.sent_bytes / KIB, float(channel.granted), channel.granted_bytes / KIB
+
+
 @dataclass(frozen=True)
 class Window:
     """The curves of one span, ready to draw. Times are absolute, on the monotonic clock."""
 
     times_s: Floats
+    """Two a column, the lesser and the greater value in the order of their coming."""
     values: Floats
-    """One row per metric and channel; `row` finds it."""
+    """One row per channel and name in `ROWS`; `row` finds it."""
     channels: tuple[str, ...]
+    width_s: float
+    """The width of a column."""
 
     def row(self, metric: int, channel: str) -> Floats:
-        """Return the values of one curve."""
-        curve: Floats = self.values[self.channels.index(channel) * len(METRICS) + metric]
+        """Return the values of one curve; `metric` counts in `ROWS`."""
+        curve: Floats = self.values[self.channels.index(channel) * len(ROWS) + metric]
         return curve
 
     def value_at(self, metric: int, channel: str, time_s: float) -> float | None:
@@ -55,33 +74,39 @@ class Window:
         place = int(np.searchsorted(self.times_s, time_s, side="right")) - 1
         return float(self.row(metric, channel)[place]) if place >= 0 else None
 
-    def top(self, metric: int) -> float:
-        """Return the largest value of a metric over all channels."""
-        rows = self.values[metric :: len(METRICS)]
-        return float(rows.max()) if rows.size else 0.0
+    def top(self, metric: int, channels: Sequence[str]) -> float:
+        """Return the largest value of a metric over `channels`."""
+        rows = [self.row(metric, channel) for channel in channels if channel in self.channels]
+        return max((float(row.max()) for row in rows if row.size), default=0.0)
 
     def copy(self) -> Window:
         """Return a window that later samples cannot reach."""
-        return Window(self.times_s.copy(), self.values.copy(), self.channels)
+        return Window(self.times_s.copy(), self.values.copy(), self.channels, self.width_s)
 
 
 class Level:
-    """The columns of one span; two points each, the lesser and the greater in the order of their coming.
+    """Columns of one width; two points each, the lesser and the greater in the order of their coming.
 
-    The buffers are twice as long as the span needs: points are appended until the end is reached and then moved to the front
-    in one stroke, so that a window is always one contiguous slice.
+    The buffers are longer than what is kept: points are appended until the end is reached, and the newest are then moved to
+    the front in one stroke, so that a window is always one contiguous slice.
     """
 
-    def __init__(self, span_s: float) -> None:
-        self.width_s = span_s / COLUMNS
-        self._capacity = 2 * (COLUMNS + 2)
-        self._times_s = np.zeros(2 * self._capacity)
-        self._values = np.zeros((0, 2 * self._capacity))
+    def __init__(self, width_s: float, columns: int) -> None:
+        self.width_s = width_s
+        self._capacity = 2 * columns
+        length = 2 * int(columns * _SLACK)
+        self._times_s = np.zeros(length)
+        self._values = np.zeros((0, length))
         self._end = 0
         self._column: int | None = None
         self._low = np.zeros(0)
         self._high = np.zeros(0)
         self._rising = np.zeros(0, dtype=bool)
+
+    @property
+    def oldest_s(self) -> float:
+        """Where the oldest column begins; infinity when there is none."""
+        return float(self._times_s[0]) if self._end else float("inf")
 
     def grow(self, rows: int) -> None:
         """Make room for `rows` curves; what a new one was before it existed reads as 0."""
@@ -119,26 +144,36 @@ class Level:
         self._values[:, self._end - 2] = np.where(self._rising, self._low, self._high)
         self._values[:, self._end - 1] = np.where(self._rising, self._high, self._low)
 
-    def window(self, from_s: float, channels: tuple[str, ...]) -> Window:
-        """Return everything since `from_s`, and one column more so that the curve reaches the edge. The arrays are views."""
-        first = int(np.searchsorted(self._times_s[: self._end], from_s))
-        part = slice(max(0, first - 2), self._end)
-        return Window(self._times_s[part], self._values[:, part], channels)
+    def window(self, from_s: float, to_s: float, channels: tuple[str, ...]) -> Window:
+        """Return what lies between, and a column more on each side so that curves reach the edges. The arrays are views."""
+        times_s = self._times_s[: self._end]
+        first = int(np.searchsorted(times_s, from_s))
+        last = int(np.searchsorted(times_s, to_s, side="right"))
+        part = slice(max(0, first - first % 2 - 2), min(self._end, last + last % 2 + 2))  # whole columns
+        return Window(self._times_s[part], self._values[:, part], channels, self.width_s)
 
 
 class History:
-    """All gauges of a connection.
+    """All gauges and counters of a connection, kept over reconnects.
 
     Attributes:
         channels: Names, in the order of their rows.
         gaps: Spans without a connection as (start, end) in seconds; end is None while it lasts.
     """
 
-    def __init__(self, spans_s: Sequence[float] = SPANS_S) -> None:
+    def __init__(self, levels: Sequence[tuple[float, int]] = LEVELS) -> None:
         self.channels: tuple[str, ...] = ()
         self.gaps: deque[tuple[float, float | None]] = deque(maxlen=_MAX_GAPS)
-        self._levels = {span_s: Level(span_s) for span_s in spans_s}
+        self._levels = [Level(width_s, columns) for width_s, columns in levels]
+        self._latest = np.zeros(0)
+        self._counted: dict[str, _Counted] = {}
         self._seen = False
+
+    @property
+    def oldest_s(self) -> float | None:
+        """When the oldest sample was that is kept; None while there is none."""
+        oldest_s = self._levels[-1].oldest_s
+        return oldest_s if np.isfinite(oldest_s) else None
 
     def append(self, time_s: float, snapshot: ConnectionState) -> None:
         """Record a snapshot. What is shown without a connection is old, so nothing is recorded then but the gap."""
@@ -148,13 +183,46 @@ class History:
         self._end_gap(time_s)
         self._seen = True
         self._admit(snapshot)
-        sample = np.array([value for name in self.channels for value in gauges_of(snapshot.channels[name])])
-        for level in self._levels.values():
-            level.append(time_s, sample)
+        self._latest = np.array([value for name in self.channels for value in self._sample(name, snapshot)])
+        for level in self._levels:
+            level.append(time_s, self._latest)
 
-    def window(self, span_s: float, now_s: float) -> Window:
-        """Return the curves of the last `span_s` seconds, one of the spans given at construction."""
-        return self._levels[span_s].window(now_s - span_s, self.channels)
+    def _sample(self, name: str, snapshot: ConnectionState) -> tuple[float, ...]:
+        state = snapshot.channels[name]
+        return (*gauges_of(state), *self._counted[name].add(counters_of(state), snapshot.epoch))
+
+    def window(self, from_s: float, to_s: float) -> Window:
+        """Return the curves between two times, at the finest level that reaches as far and is not finer than a picture needs."""
+        return self._level(from_s, (to_s - from_s) / MOST_COLUMNS).window(from_s, to_s, self.channels)
+
+    def value_at(self, metric: int, channel: str, time_s: float) -> float | None:
+        """Return the value that held at `time_s`, as finely as it is still known; None where nothing is: before all, in a gap."""
+        if channel not in self.channels or self.is_gap(time_s):
+            return None
+        return self._level(time_s, 0.0).window(time_s, time_s, self.channels).value_at(metric, channel, time_s)
+
+    def latest(self, metric: int, channel: str) -> float | None:
+        """Return the newest value; None without one."""
+        if channel not in self.channels:
+            return None
+        return float(self._latest[self.channels.index(channel) * len(ROWS) + metric])
+
+    def is_gap(self, time_s: float) -> bool:
+        """Return whether there was no connection at `time_s`."""
+        return any(start_s <= time_s and (end_s is None or time_s < end_s) for start_s, end_s in self.gaps)
+
+    def gaps_between(self, from_s: float, to_s: float) -> list[tuple[float, float]]:
+        """Return the spans without a connection, clipped to what is asked for."""
+        clipped = [(max(start_s, from_s), to_s if end_s is None else min(end_s, to_s)) for start_s, end_s in self.gaps]
+        return [(start_s, end_s) for start_s, end_s in clipped if end_s > start_s]
+
+    def _level(self, from_s: float, width_s: float) -> Level:
+        oldest_s = self._levels[-1].oldest_s
+        for level in self._levels:
+            reaches = level.oldest_s <= max(from_s, oldest_s + self._levels[-1].width_s)
+            if level.width_s >= width_s and reaches:
+                return level
+        return self._levels[-1]
 
     def _begin_gap(self, time_s: float) -> None:
         if self._seen and (not self.gaps or self.gaps[-1][1] is not None):
@@ -165,8 +233,26 @@ class History:
             self.gaps[-1] = (self.gaps[-1][0], time_s)
 
     def _admit(self, snapshot: ConnectionState) -> None:
-        new = tuple(name for name in in_order(snapshot.channels) if name not in self.channels)
+        new = [name for name in in_order(snapshot.channels) if name not in self._counted]
+        new = new[: MOST_CHANNELS - len(self.channels)]
         if new:
-            self.channels += new
-            for level in self._levels.values():
-                level.grow(len(self.channels) * len(METRICS))
+            self.channels += tuple(new)
+            self._counted.update((name, _Counted()) for name in new)
+            for level in self._levels:
+                level.grow(len(self.channels) * len(ROWS))
+
+
+class _Counted:
+    """Counters that begin anew in every epoch, made to go on."""
+
+    def __init__(self) -> None:
+        self._epoch: int | None = None
+        self._before = (0.0,) * len(COUNTERS)
+        self._last = self._before
+
+    def add(self, counters: tuple[float, ...], epoch: int) -> tuple[float, ...]:
+        """Return the counters over all epochs."""
+        if self._epoch not in {None, epoch}:
+            self._before = tuple(before + last for before, last in zip(self._before, self._last, strict=True))
+        self._epoch, self._last = epoch, counters
+        return tuple(before + now for before, now in zip(self._before, counters, strict=True))

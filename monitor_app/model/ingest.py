@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from haip_sync import (
-    ChannelPaused,
-    ConnectionState,
-    CreditGranted,
-    CreditRequested,
-    Event,
-)
+from haip_sync import ConnectionState, Event
+from monitor_app.model.audit import AuditEntry, AuditTrail
 from monitor_app.model.channel_view import ChannelView, in_order
 from monitor_app.model.clock import Clock
+from monitor_app.model.commands import Commands
 from monitor_app.model.event_log import EventLog, LogRow, Tone, row_of_event, row_of_notice
 from monitor_app.model.explanations import lacks
+from monitor_app.model.happenings import Happenings
 from monitor_app.model.history import History
-from monitor_app.model.lanes import Lanes, MarkKind
+from monitor_app.model.marks import MarkKind, Marks
 from monitor_app.model.source import Notice, Source
 from monitor_app.model.status import Status
 from monitor_app.model.tracker import ChannelTracker
 from monitor_app.model.units import format_duration
+from monitor_app.model.visibility import Visibility
 
 BUDGET_S: Final = 0.008
 """How long one tick may take out of the buffer; what is left waits for the next tick, or is counted as dropped."""
@@ -36,12 +34,16 @@ class Ingest:
         source: Where it comes from, and where commands go.
         clock: The time.
         history: Gauges, for the plots.
-        lanes: State runs and marks.
+        marks: Moments on the time axis.
+        visibility: Which channels the plots show.
         log: Rows of the event log.
         connection: The last snapshot; None before there was a client.
         dropped: Events that the buffer lost so far.
         lag_s: How old the oldest event of the last tick was when it was taken, 0.0 when there was none.
         answered: By channel and action, what came of the last command.
+        answered_for_all: By action, what came of the last command that concerns the whole connection.
+        audit: What the operator did in this session.
+        commands: The way to the source for everything that an operator does.
     """
 
     def __init__(self, source: Source, clock: Clock | None = None) -> None:
@@ -50,15 +52,20 @@ class Ingest:
         self.dropped = 0
         self.lag_s = 0.0
         self.log = EventLog()
+        self.visibility = Visibility()
+        self.audit = AuditTrail(self.clock)
+        self.commands = Commands(source, self.audit, self.clock)
         self.reset()
 
     def reset(self) -> None:
-        """Forget what belongs to one address; the log stays."""
+        """Forget what belongs to one address; the log and the audit trail stay."""
         self.history = History()
-        self.lanes = Lanes()
+        self.marks = Marks()
         self.connection: ConnectionState | None = None
         self.answered: dict[tuple[str, str], Notice] = {}
+        self.answered_for_all: dict[str, Notice] = {}
         self._trackers: dict[str, ChannelTracker] = {}
+        self._happenings = Happenings(self.marks, self._trackers)
         self._reported_starved: set[str] = set()
 
     def tick(self) -> None:
@@ -66,7 +73,9 @@ class Ingest:
         now_s = self.clock.now_s()
         self._drain(now_s)
         for notice in self.source.take_notices():
-            self._take_notice(notice)
+            self._take_notice(notice, self.audit.answer(notice))
+        for notice, entry in self.commands.take_refusals():
+            self._take_notice(notice, entry)
         snapshot = self.source.snapshot()
         if snapshot is not None:
             self._take_snapshot(snapshot, now_s)
@@ -80,6 +89,17 @@ class Ingest:
         """Return one channel as it is now."""
         tracker = self._trackers.get(name)
         return None if tracker is None else tracker.view(self.clock.now_s())
+
+    def tracker(self, name: str) -> ChannelTracker | None:
+        """Return what is remembered of one channel."""
+        return self._trackers.get(name)
+
+    def shown(self, chosen: str) -> tuple[list[str], list[str]]:
+        """Return the channels that the plots show, and those that are folded away because nothing ever happened on them."""
+        return self.visibility.split(self.history.channels, self._is_unused, chosen)
+
+    def _is_unused(self, name: str) -> bool:
+        return name in self._trackers and not self._trackers[name].used
 
     def _drain(self, now_s: float) -> None:
         self.lag_s = 0.0
@@ -97,25 +117,20 @@ class Ingest:
         row = row_of_event(event)
         if row is not None:
             self.log.add(row)
-        match event:
-            case CreditGranted():
-                self.lanes.mark(MarkKind.GRANT, event.channel, event.time_s)
-                if event.channel in self._trackers:
-                    self._trackers[event.channel].grant(event)
-            case CreditRequested(gives_back=False):
-                self.lanes.mark(MarkKind.REQUEST, event.channel, event.time_s)
-            case ChannelPaused():
-                kind = MarkKind.PAUSE_BY_US if event.by == "us" else MarkKind.PAUSE_BY_PEER
-                self.lanes.mark(kind, event.channel, event.time_s)
-                if event.channel in self._trackers:
-                    self._trackers[event.channel].pause_reason = event.reason
+        self._happenings.take(event)
 
-    def _take_notice(self, notice: Notice) -> None:
-        self.log.add(row_of_notice(notice))
-        if notice.channel is not None:
+    def _take_notice(self, notice: Notice, entry: AuditEntry | None) -> None:
+        self.log.add(row_of_notice(notice, entry))
+        self._happenings.take_notice(notice, entry)
+        if notice.channel is None:
+            self.answered_for_all[notice.action] = notice
+        else:
             self.answered[notice.channel, notice.action] = notice
 
     def _take_snapshot(self, snapshot: ConnectionState, now_s: float) -> None:
+        if self.connection is None:
+            for time_s, past in self.source.take_past():
+                self.history.append(time_s, past)
         self.connection = snapshot
         self.history.append(now_s, snapshot)
         for name in in_order(snapshot.channels):
@@ -123,8 +138,7 @@ class Ingest:
             tracker = self._trackers.get(name)
             if tracker is None:
                 tracker = self._trackers[name] = ChannelTracker(name, state, now_s)
-            changed = tracker.update(state, now_s, connected=snapshot.connected)
-            self.lanes.extend(name, tracker.status, now_s)
+            changed = tracker.update(state, now_s, connected=snapshot.connected, epoch=snapshot.epoch)
             self._report_starvation(tracker, now_s, changed=changed)
 
     def _report_starvation(self, tracker: ChannelTracker, now_s: float, *, changed: bool) -> None:
@@ -136,7 +150,8 @@ class Ingest:
         lasts_s = now_s - tracker.since_s
         if tracker.status is Status.STARVED and lasts_s >= REPORT_STARVATION_S and name not in self._reported_starved:
             self._reported_starved.add(name)
-            self.lanes.mark(MarkKind.STARVATION, name, tracker.since_s)
-            waiting = tracker.view(now_s).state.backlog
-            text = f"{lacks(tracker.view(now_s))}; backlog {waiting}, for {format_duration(lasts_s)}"
+            view = tracker.view(now_s)
+            lack = lacks(view)
+            self.marks.add(MarkKind.STARVATION, name, now_s - view.status_s, lambda: lack)
+            text = f"{lack}; backlog {view.state.backlog}, for {format_duration(lasts_s)}"
             self.log.add(LogRow(now_s, name, "STARVED", text, Tone.STARVED))

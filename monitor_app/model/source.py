@@ -6,7 +6,7 @@ A source is an object with a snapshot, a stream of events and the commands. The 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,10 @@ class Drained:
     """What has arrived since the last drain."""
 
     events: Sequence[Event]
-    """In the order in which they happened; gauges are not among them (the snapshot has their values)."""
+    """In the order in which they happened; gauges are not among them (the snapshot has their values).
+
+    `SendBlocked` makes short waits visible: without it a starvation between two snapshots is not seen.
+    """
     dropped: int
     """Events that the bounded buffer lost since the last drain. State changes are never lost: the snapshot has them."""
     oldest_s: float | None
@@ -33,7 +36,7 @@ class Notice:
     """On the monotonic clock."""
     channel: str | None
     action: str
-    """pause, resume, request, test message, connect or script."""
+    """pause, resume, request, strategy, clear queue, test message, connect or script."""
     result: str
     """One sentence."""
     ok: bool
@@ -49,8 +52,22 @@ class Failure:
     """What is known about it and how to go on, in a few sentences. Never a token."""
 
 
+@dataclass(frozen=True)
+class QueuedMessage:
+    """What is known of a message that waits in the queue: not its content, which belongs to whoever queued it."""
+
+    message_id: str
+    message_bytes: int
+    """What it counts in the queue."""
+    since_s: float
+    """When it was queued, on the monotonic clock."""
+
+
 class Source(Protocol):
-    """What a window shows and steers. Every method may be called from the GUI thread and returns at once."""
+    """What a window shows and steers. Every method may be called from the GUI thread and returns at once.
+
+    Each command is answered by one notice; those of one action on one channel in the order in which they were given.
+    """
 
     @property
     def name(self) -> str:
@@ -72,8 +89,15 @@ class Source(Protocol):
     def can_reconnect(self) -> bool:
         """Whether `connect_to` and `reconnect` can be offered: true where the monitor opens its clients itself."""
 
+    @property
+    def steering_refused(self) -> str | None:
+        """Why this source takes no commands, in one sentence; None where it takes them."""
+
     def snapshot(self) -> ConnectionState | None:
         """Return the client at this moment; None while there is no client."""
+
+    def take_past(self) -> Sequence[tuple[float, ConnectionState]]:
+        """Take what was before this source was looked at, where that is remembered: monotonic times, the oldest first. Once."""
 
     def drain(self, limit: int) -> Drained:
         """Take at most `limit` events out of the buffer."""
@@ -98,6 +122,24 @@ class Source(Protocol):
 
     def send_test_message(self, channel: str, text: str) -> None:
         """Send `text`, waiting in line like anybody; the result comes as a notice."""
+
+    def clear_queue(self, channel: str, reason: str | None) -> None:
+        """Take back what is queued in `channel` and not admitted; how much that was comes as a notice."""
+
+    def use_strategy(self, strategy: str, settings: Mapping[str, int | float], reason: str | None) -> None:
+        """Let a strategy of the library's ask for credit from now on, on every channel, with its settings by their names there.
+
+        The result comes as a notice with channel None.
+        """
+
+    def queued(self, channel: str) -> Sequence[QueuedMessage]:
+        """Return what is known of the messages in the queue of `channel`, oldest first.
+
+        May be fewer than the snapshot counts: what was queued before this source began to listen is not known.
+        """
+
+    def watch_messages(self, *, wanted: bool) -> None:
+        """Have `Message` and `SendAdmitted` among the drained events, or no longer. Off at first: every one costs something."""
 
     def close(self) -> None:
         """Stop listening and end everything that this source started. Idempotent, bounded, the last call to a source."""

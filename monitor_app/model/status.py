@@ -55,14 +55,21 @@ def is_starved(channel: ChannelState) -> bool:
 
 
 def is_low(channel: ChannelState) -> bool:
-    """Return whether one of the balances is below `LOW_SHARE` of its window.
+    """Return whether one of the balances is below `LOW_SHARE` of its window."""
+    return scarce_credit(channel) is not None
+
+
+def scarce_credit(channel: ChannelState) -> str | None:
+    """Return the credit, messages or bytes, of which less than `LOW_SHARE` of its window is left; None when there is enough.
 
     The window is the cap or, where the peer never granted as much, the largest balance so far: a peer that works
     with ten messages at a time is not low for ever because our cap allows a hundred.
     """
-    window = min(channel.max_credits, channel.peak_credits)
-    window_bytes = min(channel.max_credit_bytes, channel.peak_byte_credits)
-    return channel.credits < window * LOW_SHARE or channel.byte_credits < window_bytes * LOW_SHARE
+    if channel.credits < min(channel.max_credits, channel.peak_credits) * LOW_SHARE:
+        return "messages"
+    if channel.byte_credits < min(channel.max_credit_bytes, channel.peak_byte_credits) * LOW_SHARE:
+        return "bytes"
+    return None
 
 
 def classify(channel: ChannelState, *, connected: bool, idle_s: float | None) -> Status:

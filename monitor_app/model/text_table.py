@@ -9,6 +9,7 @@ from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.clock import Clock
 from monitor_app.model.explanations import lacks
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.outage import outage_of
 from monitor_app.model.units import format_duration, format_kib, format_rate
 
 _HEADINGS: Final = ("Channel", "State", "Messages", "KiB", "Backlog", "Oldest", "Msg/s", "Lacks")
@@ -28,6 +29,9 @@ def connection_line(ingest: Ingest) -> str:
     source = ingest.source
     if source.connecting:
         return f"Connecting to {source.address}"
+    outage = outage_of(ingest.connection, ingest.clock.now_s())
+    if outage is not None:
+        return f"{outage.title}. {outage.text}"
     failure = source.failure
     if failure is not None:
         return f"{failure.title}. {failure.text}"

@@ -1,16 +1,24 @@
-"""What is remembered of one channel between two snapshots: its state's beginning, its rate, its last grant."""
+"""What is remembered of one channel between two snapshots: its activity, its rate, its grants, its outlook."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import Final
 
-from haip_sync import ChannelState, CreditGranted
+from haip_sync import ChannelState, CreditGranted, CreditRequested
+from monitor_app.model.activity import Activity, ActivityRecorder
 from monitor_app.model.channel_view import ChannelView
-from monitor_app.model.status import Status, classify
+from monitor_app.model.forecast import Books, Forecast, Forecaster
+from monitor_app.model.grants import GrantBook
+from monitor_app.model.status import Status, classify, scarce_credit
 
 RATE_SPAN_S: Final = 3.0
 _RATE_STEP_S: Final = 0.25
+STARVED_SPAN_S: Final = 30.0
+"""Over which time it is told how much of it senders stood for want of credit."""
+_RECENT_LACK_S: Final = 10.0
+_UNSURE: Final = frozenset({Status.IDLE, Status.OFFLINE, Status.PAUSED_BY_US, Status.PAUSED_BY_PEER, Status.STARVED})
+"""States without an outlook: nothing is spent, or it stands already."""
 
 
 class ChannelTracker:
@@ -18,35 +26,51 @@ class ChannelTracker:
 
     Attributes:
         name: The channel.
+        activity: How it spends its time.
+        grants: Requests and grants.
         status: Its state at the last snapshot.
         since_s: When that state began.
         status_before: The state before, and `ended_after_s` how long it lasted.
         pause_reason: As the pause event gave it; None once no pause stands.
+        used: Whether anything ever happened on it.
     """
 
     def __init__(self, name: str, state: ChannelState, now_s: float) -> None:
         self.name = name
+        self.activity = ActivityRecorder(now_s)
+        self.grants = GrantBook()
         self.status = Status.IDLE
         self.since_s = now_s
         self.status_before = Status.IDLE
         self.ended_after_s = 0.0
         self.pause_reason: str | None = None
+        self.used = False
         self._state = state
+        self._epoch: int | None = None
+        self._forecaster = Forecaster()
         self._used_s: float | None = None
         self._granted_s: float | None = None
         self._last_grant = (0, 0)
+        self._given_back = (0, 0)
+        self._lacked: tuple[str, float] | None = None
         self._spent: deque[tuple[float, int, int]] = deque()
 
-    def update(self, state: ChannelState, now_s: float, *, connected: bool) -> bool:
+    def update(self, state: ChannelState, now_s: float, *, connected: bool, epoch: int = 1) -> bool:
         """Take the next snapshot; return whether the state changed."""
+        if epoch != self._epoch:
+            self._begin_epoch(epoch)
         if state.sent_messages > self._state.sent_messages:
             self._used_s = now_s
-        if state.sent_messages < self._state.sent_messages:  # a new epoch counts from zero
-            self._spent.clear()
         self._state = state
+        self.used = self.used or state.backlog > 0 or state.paused or state.sent_messages > 0 or state.received_messages > 0
         self._sample_rate(now_s)
         if not state.paused:
             self.pause_reason = None
+        self.activity.snapshot(state, now_s, connected=connected)
+        if connected:
+            self._forecaster.update(now_s, *_books(state))
+        if state.backlog and state.waiting_for in {"messages", "bytes"}:
+            self._lacked = (state.waiting_for, now_s)
         idle_s = None if self._used_s is None else now_s - self._used_s
         return self._enter(classify(state, connected=connected, idle_s=idle_s), now_s)
 
@@ -54,22 +78,60 @@ class ChannelTracker:
         """Take a grant of the peer's."""
         self._granted_s = event.time_s
         self._last_grant = (event.add_messages, event.add_bytes)
+        self.grants.grant(event.time_s, event.add_messages, event.add_bytes)
+        self.activity.grant(event.time_s)
+
+    def request(self, event: CreditRequested) -> None:
+        """Take a FLOW_UPDATE of ours: a request, or what we give the peer back."""
+        if event.gives_back:
+            messages, byte_count = self._given_back
+            self._given_back = (messages + event.add_messages, byte_count + event.add_bytes)
+        else:
+            self.grants.request(event.time_s)
 
     def view(self, now_s: float) -> ChannelView:
         """Return the channel as it is to be shown at `now_s`."""
         rate_messages, rate_bytes = self._rates()
+        asked_s = self.grants.asked_s
         return ChannelView(
             name=self.name,
             state=self._state,
             status=self.status,
-            status_s=max(0.0, now_s - self.since_s),
-            idle_s=None if self._used_s is None else max(0.0, now_s - self._used_s),
-            grant_age_s=None if self._granted_s is None else max(0.0, now_s - self._granted_s),
+            status_s=max(0.0, now_s - self._since_s()),
+            idle_s=_age(self._used_s, now_s),
+            grant_age_s=_age(self._granted_s, now_s),
             last_grant=self._last_grant,
             pause_reason=self.pause_reason,
             rate_messages=rate_messages,
             rate_bytes=rate_bytes,
+            forecast=self._forecast(now_s),
+            request_age_s=_age(asked_s, now_s),
+            given_back=self._given_back,
+            starved_share=self._starved_share(now_s),
+            used=self.used,
         )
+
+    def _begin_epoch(self, epoch: int) -> None:
+        """Forget what was said in the last epoch: credit never outlives it, and nobody answers its requests any more."""
+        self._epoch = epoch
+        self._granted_s, self._given_back = None, (0, 0)
+        self._spent.clear()
+        self.grants.forget_request()
+
+    def _since_s(self) -> float:
+        """When the state began; where the channel stands still, as exactly as the events tell."""
+        run = self.activity.runs.last
+        return run.start_s if self.status.waits and run.state.stands else self.since_s
+
+    def _forecast(self, now_s: float) -> Forecast | None:
+        if self.status in _UNSURE:
+            return None
+        lacked = self._lacked[0] if self._lacked is not None and now_s - self._lacked[1] <= _RECENT_LACK_S else None
+        return self._forecaster.forecast(lacked or scarce_credit(self._state))
+
+    def _starved_share(self, now_s: float) -> float:
+        seconds = self.activity.runs.seconds(now_s - STARVED_SPAN_S, now_s)
+        return (seconds[Activity.NO_MESSAGES] + seconds[Activity.NO_BYTES]) / STARVED_SPAN_S
 
     def _enter(self, status: Status, now_s: float) -> bool:
         if status is self.status:
@@ -92,4 +154,15 @@ class ChannelTracker:
         span_s = last[0] - first[0]
         if not span_s:  # a rate lies between two samples
             return 0.0, 0.0
-        return (last[1] - first[1]) / span_s, (last[2] - first[2]) / span_s
+        return max(0.0, (last[1] - first[1]) / span_s), max(0.0, (last[2] - first[2]) / span_s)
+
+
+def _age(time_s: float | None, now_s: float) -> float | None:
+    return None if time_s is None else max(0.0, now_s - time_s)
+
+
+def _books(state: ChannelState) -> tuple[Books, Books]:
+    return (
+        Books(state.sent_messages, state.granted, state.credits + state.set_aside),
+        Books(state.sent_bytes, state.granted_bytes, state.byte_credits + state.set_aside_bytes),
+    )

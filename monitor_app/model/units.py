@@ -6,16 +6,20 @@ import math
 from typing import Final
 
 KIB: Final = 1024
+MIB: Final = 1024 * 1024
 MINUS: Final = "\N{MINUS SIGN}"
 NONE: Final = "\N{EN DASH}"
 """What stands where there is no value."""
-_TICK_STEPS_S: Final = (1, 2, 5, 10, 20, 60, 120, 300)
+_TICK_STEPS_S: Final = (1, 2, 5, 10, 20, 60, 120, 300, 600, 1200)
 _MAX_TICKS: Final = 8
 _SMALLEST_SPLIT: Final = 4
 _ROUNDING: Final = 1e-6
 _ONE_DECIMAL_FROM: Final = 0.1
 """Below this one decimal would read as nothing at all."""
 _FRACTION_BELOW: Final = 10
+_MINUTES_FROM: Final = 3
+"""From here on whole minutes are read as such on an axis."""
+_LEAST_PERCENT: Final = 0.005
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 
@@ -88,7 +92,10 @@ def time_ticks(left_s: float, right_s: float) -> list[int]:
 
 def format_moment(seconds: int) -> str:
     """Return a time before now as an axis shows it."""
-    return "now" if seconds == 0 else f"{MINUS}{-seconds} s"
+    if seconds == 0:
+        return "now"
+    minutes, rest = divmod(-seconds, _MINUTE_S)
+    return f"{MINUS}{minutes} min" if minutes >= _MINUTES_FROM and not rest else f"{MINUS}{-seconds} s"
 
 
 def nice_ceiling(value: float) -> float:
@@ -105,3 +112,21 @@ def binary_ceiling(value: float) -> float:
     while top < value:
         top *= 2
     return top * 0.75 if top >= _SMALLEST_SPLIT and top * 0.75 >= value else top
+
+
+def format_number(value: float) -> str:
+    """Return a number for narrow cells: one decimal below ten where it has one, groups of digits above."""
+    if value == int(value) or abs(value) >= _FRACTION_BELOW:
+        return format_count(round(value))
+    return f"{value:.1f}"
+
+
+def format_share(share: float) -> str:
+    """Return a part of a whole in percent; what is there and rounds to nothing is less than one."""
+    return "<1 %" if 0 < share < _LEAST_PERCENT else f"{share * 100:.0f} %"
+
+
+def format_part(part: int, whole: int) -> tuple[str, str]:
+    """Return bytes and what they are a part of for narrow cells, in one unit that the whole names: `12`, `96 K`."""
+    unit, name = (MIB, "M") if whole >= MIB else (KIB, "K")
+    return format_number(round(part / unit, 1)), f"{format_number(round(whole / unit, 1))} {name}"

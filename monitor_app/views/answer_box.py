@@ -2,65 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
-from typing import Final
-
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
-from monitor_app.model.channel_view import ChannelView, request_to_cap, useful_request, worst_off
+from monitor_app.model.channel_view import ChannelView, worst_off
 from monitor_app.model.explanations import explain, headline
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.remedies import NO_OFFER, Remedy, offer_for
 from monitor_app.model.status import Status
-from monitor_app.model.units import format_bytes, format_messages
 from monitor_app.theme import Colours, Theme
 from monitor_app.views import signs
 from monitor_app.views.parts import button, label, wrapping_label
-
-
-class Remedy(Enum):
-    """What the useful button does."""
-
-    NONE = "none"
-    REQUEST = "request"
-    RESUME = "resume"
-    RECONNECT = "reconnect"
-
-
-@dataclass(frozen=True)
-class Offer:
-    """The useful button: what it does, what it says, and the credit that it asks for."""
-
-    remedy: Remedy
-    text: str = ""
-    messages: int = 0
-    byte_credits: int = 0
-
-
-NO_OFFER: Final = Offer(Remedy.NONE)
-
-
-def offer_for(view: ChannelView, *, can_reconnect: bool) -> Offer:
-    """Return the one thing that would help `view`; nothing where we cannot help, or nothing is wrong."""
-    match view.status:
-        case Status.STARVED:
-            return _request_offer(*useful_request(view))
-        case Status.LOW:
-            return _request_offer(*request_to_cap(view))
-        case Status.PAUSED_BY_US:
-            return Offer(Remedy.RESUME, "Resume now")
-        case Status.OFFLINE if can_reconnect:
-            return Offer(Remedy.RECONNECT, "Try again (F5)")
-        case _:
-            return NO_OFFER
-
-
-def _request_offer(messages: int, byte_credits: int) -> Offer:
-    parts = [format_messages(messages)] if messages else []
-    if byte_credits:
-        parts.append(format_bytes(byte_credits))
-    return Offer(Remedy.REQUEST, f"Request {' and '.join(parts)}", messages, byte_credits) if parts else NO_OFFER
 
 
 class AnswerBox(QFrame):
@@ -133,7 +85,7 @@ class AnswerBox(QFrame):
     def _dress(self, view: ChannelView) -> None:
         colours = self._theme.colours
         colour = signs.status_colour(view.status, colours).name()
-        ground, edge = _ground(view.status, colours)
+        ground, edge = ground_of(view.status, colours)
         sheet = f"QFrame#answer {{ background: {ground}; border: none; border-left: 4px solid {edge}; }}"
         if self.styleSheet() != sheet:
             self.setStyleSheet(sheet)
@@ -156,7 +108,7 @@ class AnswerBox(QFrame):
         self.other_chosen.emit(self._other)
 
 
-def _ground(status: Status, colours: Colours) -> tuple[str, str]:
+def ground_of(status: Status, colours: Colours) -> tuple[str, str]:
     """Return ground and edge of the box for a state."""
     match status:
         case Status.STARVED:

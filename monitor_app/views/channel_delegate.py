@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Final
 
-from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, QSize, Qt
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPointF, QRect, QSize, Qt
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from monitor_app.model.channel_view import ChannelView
-from monitor_app.model.explanations import explain
+from monitor_app.model.forecast import Outlook
 from monitor_app.model.status import LOW_SHARE, Status
-from monitor_app.model.units import NONE, format_duration, format_kib, format_rate, plain_kib
+from monitor_app.model.units import format_count, format_part
+from monitor_app.model.visibility import Visibility
 from monitor_app.theme import Theme
+from monitor_app.views.channel_cells import Column, Side, balance, two_lines, why
+from monitor_app.views.channel_shapes import draw_shape
 from monitor_app.views.parts import put_text, sized
 from monitor_app.views.signs import STATUS_SIGNS, draw, status_colour
 
@@ -21,27 +23,23 @@ VIEW_ROLE: Final = Qt.ItemDataRole.UserRole + 1
 ROW_HEIGHT: Final = 40
 WHY_HEIGHT: Final = 20
 _INDENT: Final = 26
-_MARGIN: Final = 5
+_MARGIN: Final = 4
 _LINE: Final = 16
 _Index = QModelIndex | QPersistentModelIndex
 
 
-class Column(IntEnum):
-    """The columns of the channel table."""
-
-    CHANNEL = 0
-    MESSAGES = 1
-    BYTES = 2
-    BACKLOG = 3
-    RATE = 4
-
-
 class ChannelDelegate(QStyledItemDelegate):
-    """Paints the two lines of a channel's cells and the why-line below them."""
+    """Paints the two lines of a channel's cells and the why-line below them.
 
-    def __init__(self, theme: Theme, parent: QObject) -> None:
+    Attributes:
+        side: Which way credit goes.
+    """
+
+    def __init__(self, theme: Theme, visibility: Visibility, parent: QObject) -> None:
         super().__init__(parent)
+        self.side = Side.SEND
         self._theme = theme
+        self._visibility = visibility
 
     def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:  # noqa: N802 - Qt's name
         """Return the fixed height of a block's first or second row."""
@@ -70,10 +68,10 @@ class ChannelDelegate(QStyledItemDelegate):
             painter.fillRect(rect.left(), rect.top(), 3, rect.height(), QColor(colours.accent))
 
     def _paint_why(self, painter: QPainter, option: QStyleOptionViewItem, view: ChannelView) -> None:
-        starved = view.status is Status.STARVED
+        starved = view.status is Status.STARVED and self.side is Side.SEND
         colour = self._theme.colours.starved if starved else self._theme.colours.muted
         painter.setFont(sized(option.font, 11))
-        put_text(painter, option.rect.adjusted(_INDENT, -3, -_MARGIN, -3), explain(view), colour)
+        put_text(painter, option.rect.adjusted(_INDENT, -3, -_MARGIN, -3), why(view, self.side), colour)
 
     def _paint_cell(self, painter: QPainter, option: QStyleOptionViewItem, view: ChannelView, column: Column, row: int) -> None:
         upper = QRect(option.rect.left() + _MARGIN, option.rect.top() + 5, option.rect.width() - 2 * _MARGIN, _LINE)
@@ -82,32 +80,33 @@ class ChannelDelegate(QStyledItemDelegate):
             self._paint_name(painter, option, view, row)
             return
         painter.setFont(sized(option.font, 11))
-        if column is Column.MESSAGES:
-            state = view.state
-            self._paint_balance(painter, upper, str(state.credits), str(state.max_credits), view, "messages")
-            self._paint_bar(painter, lower, view, state.credits, state.max_credits, state.peak_credits, row)
-        elif column is Column.BYTES:
-            state = view.state
-            self._paint_balance(painter, upper, plain_kib(state.byte_credits), plain_kib(state.max_credit_bytes), view, "bytes")
-            self._paint_bar(painter, lower, view, state.byte_credits, state.max_credit_bytes, state.peak_byte_credits, row)
+        if column in {Column.MESSAGES, Column.BYTES}:
+            now, cap, peak = balance(view, column, self.side)
+            texts = (format_count(now), format_count(cap)) if column is Column.MESSAGES else format_part(now, cap)
+            credit = "messages" if column is Column.MESSAGES else "bytes"
+            self._paint_balance(painter, upper, *texts, view, credit)
+            self._paint_bar(painter, lower, view, now, cap, peak, row)
         else:
             self._paint_numbers(painter, upper, lower, view, column)
 
     def _paint_name(self, painter: QPainter, option: QStyleOptionViewItem, view: ChannelView, row: int) -> None:
         colours = self._theme.colours
         left, top = option.rect.left(), option.rect.top()
-        painter.fillRect(left + 8, top + 8, 10, 10, self._theme.channel_colour(view.name, row))
+        hidden = self._visibility.is_hidden(view.name)
+        swatch = QColor(colours.disabled) if hidden else self._theme.channel_colour(view.name, row)
+        draw_shape(painter, view.name, row, QPointF(left + 13, top + 13), swatch)
         width = option.rect.width() - _INDENT - 2
         painter.setFont(sized(option.font, 12, bold=True))
-        put_text(painter, QRect(left + _INDENT, top + 5, width, _LINE), view.name, colours.text)
+        name = f"{view.name} (hidden)" if hidden else view.name
+        put_text(painter, QRect(left + _INDENT, top + 5, width, _LINE), name, colours.disabled if hidden else colours.text)
         colour = status_colour(view.status, colours)
-        draw(painter, STATUS_SIGNS[view.status], left + _INDENT, top + 24, colour, QColor(colours.panel))
+        draw(painter, STATUS_SIGNS[view.status], left + 7, top + 24, colour, QColor(colours.panel))
         painter.setFont(sized(option.font, 11, bold=True))
-        put_text(painter, QRect(left + _INDENT + 17, top + 22, width - 17, _LINE), view.status.value, colour)
+        put_text(painter, QRect(left + _INDENT, top + 22, width, _LINE), view.status.value, colour)
 
     def _paint_balance(self, painter: QPainter, rect: QRect, balance: str, cap: str, view: ChannelView, credit: str) -> None:
         colours = self._theme.colours
-        lacking = view.status is Status.STARVED and view.state.waiting_for == credit
+        lacking = self.side is Side.SEND and view.status is Status.STARVED and view.state.waiting_for == credit
         cap_text = f" / {cap}"
         cap_width = painter.fontMetrics().horizontalAdvance(cap_text)
         put_text(painter, rect, cap_text, colours.muted, right=True)
@@ -133,16 +132,26 @@ class ChannelDelegate(QStyledItemDelegate):
         if view.status is Status.OFFLINE:
             colour = QColor(colours.disabled)
         painter.fillRect(inner.left(), inner.top(), round(inner.width() * share), inner.height(), colour)
+        if self.side is Side.RECEIVE:
+            return
         low_at = inner.left() + round(inner.width() * min(1.0, min(cap, peak) * LOW_SHARE / cap)) if cap else inner.left()
         painter.fillRect(low_at, bar.top() - 1, 1, bar.height() + 2, QColor(colours.text))
 
     def _paint_numbers(self, painter: QPainter, upper: QRect, lower: QRect, view: ChannelView, column: Column) -> None:
+        first, second = two_lines(view, column, self.side)
+        colour = self._number_colour(view, column)
+        if colour != self._theme.colours.text:
+            painter.setFont(sized(painter.font(), 11, bold=True))
+        put_text(painter, upper, first, colour, right=True)
+        painter.setFont(sized(painter.font(), 11))
+        put_text(painter, lower, second, self._theme.colours.muted, right=True)
+
+    def _number_colour(self, view: ChannelView, column: Column) -> str:
+        """Return vermilion for what waits now, yellow for what will soon; each is said in words as well."""
         colours = self._theme.colours
-        state = view.state
-        if column is Column.BACKLOG:
-            first, second = str(state.backlog), format_duration(state.oldest_wait) if state.backlog else NONE
-        else:
-            first, second = f"{format_rate(view.rate_messages)} /s", f"{format_kib(view.rate_bytes)} KiB/s"
-        waits = column is Column.BACKLOG and view.status is Status.STARVED
-        put_text(painter, upper, first, self._value_colour(view, lacking=waits), right=True)
-        put_text(painter, lower, second, colours.muted, right=True)
+        if self.side is Side.SEND and column in {Column.BACKLOG, Column.OUTLOOK} and view.status is Status.STARVED:
+            return colours.starved
+        soon = view.forecast is not None and view.forecast.outlook is Outlook.STARVES
+        if self.side is Side.SEND and column is Column.OUTLOOK and soon:
+            return colours.low
+        return self._value_colour(view, lacking=False)

@@ -13,18 +13,18 @@ from PySide6.QtCore import (
     Signal,
     Slot,
 )
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeView, QWidget
 
 from monitor_app.model.channel_view import ChannelView
-from monitor_app.model.explanations import explain
 from monitor_app.model.ingest import Ingest
-from monitor_app.model.units import format_count, format_duration, format_kib, format_rate
 from monitor_app.theme import Theme
-from monitor_app.views.channel_delegate import VIEW_ROLE, ChannelDelegate, Column
+from monitor_app.views.channel_cells import HEADINGS, Column, Side, cell_text, why
+from monitor_app.views.channel_delegate import VIEW_ROLE, ChannelDelegate
+from monitor_app.views.side_switch import SideSwitch
 
-_HEADINGS: Final = ("Channel", "Messages", "Bytes, KiB", "Backlog", "Rate")
-_WIDTHS: Final = (140, 66, 84, 60, 64)
+_WIDTHS: Final = (130, 62, 64, 52, 62, 66)
+_SWATCH_PX: Final = 22
 _KEYS_OF_THE_WINDOW: Final = frozenset({Qt.Key.Key_Space, Qt.Key.Key_L, Qt.Key.Key_P})
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -34,11 +34,13 @@ class ChannelModel(QAbstractItemModel):
 
     Attributes:
         views: What is shown, in the order of the rows.
+        side: Which way credit goes.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.views: list[ChannelView] = []
+        self.side = Side.SEND
 
     def show(self, views: list[ChannelView]) -> None:
         """Show `views`. Rows are only ever added, so that selection and scrolling stay."""
@@ -54,7 +56,7 @@ class ChannelModel(QAbstractItemModel):
         self.views = views
         for row in range(len(views)):
             top = self.index(row, 0)
-            self.dataChanged.emit(top, self.index(row, len(_HEADINGS) - 1))
+            self.dataChanged.emit(top, self.index(row, len(HEADINGS[self.side]) - 1))
             child = self.index(0, 0, top)
             self.dataChanged.emit(child, child)
 
@@ -76,12 +78,12 @@ class ChannelModel(QAbstractItemModel):
 
     def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: N802, B008, ARG002 - Qt's name and signature
         """Return the number of columns."""
-        return len(_HEADINGS)
+        return len(HEADINGS[self.side])
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:  # noqa: N802 - Qt's name
         """Return the heading of a column."""
         if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return _HEADINGS[section]
+            return HEADINGS[self.side][section]
         if role == Qt.ItemDataRole.TextAlignmentRole:
             side = Qt.AlignmentFlag.AlignLeft if section == 0 else Qt.AlignmentFlag.AlignRight
             return side | Qt.AlignmentFlag.AlignVCenter
@@ -96,25 +98,10 @@ class ChannelModel(QAbstractItemModel):
         if role == VIEW_ROLE:
             return view
         if role == Qt.ItemDataRole.ToolTipRole:
-            return explain(view)
+            return why(view, self.side)
         if role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole}:
-            return explain(view) if child else _cell_text(view, Column(index.column()))
+            return why(view, self.side) if child else cell_text(view, Column(index.column()), self.side)
         return None
-
-
-def _cell_text(view: ChannelView, column: Column) -> str:
-    state = view.state
-    match column:
-        case Column.CHANNEL:
-            return f"{view.name} {view.status.value}"
-        case Column.MESSAGES:
-            return f"{format_count(state.credits)} / {format_count(state.max_credits)}"
-        case Column.BYTES:
-            return f"{format_kib(state.byte_credits)} / {format_kib(state.max_credit_bytes)}"
-        case Column.BACKLOG:
-            return f"{state.backlog}, {format_duration(state.oldest_wait)}"
-        case Column.RATE:
-            return f"{format_rate(view.rate_messages)}/s {format_kib(view.rate_bytes)} KiB/s"
 
 
 class ChannelTable(QTreeView):
@@ -122,14 +109,17 @@ class ChannelTable(QTreeView):
 
     Attributes:
         chosen: The name of the channel that is chosen; empty before there are any.
+        switch: Chooses the side that is shown.
 
     Signals:
         channel_chosen: The operator chose a channel; its name.
         channel_filtered: The operator double-clicked a channel; its name.
+        visibility_changed: Other channels are to be drawn than before.
     """
 
     channel_chosen = Signal(str)
     channel_filtered = Signal(str)
+    visibility_changed = Signal()
 
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
         super().__init__()
@@ -137,8 +127,14 @@ class ChannelTable(QTreeView):
         self._ingest = ingest
         self._model = ChannelModel(self)
         self.setModel(self._model)
-        self.setItemDelegate(ChannelDelegate(theme, self))
+        self._delegate = ChannelDelegate(theme, ingest.visibility, self)
+        self.setItemDelegate(self._delegate)
         self.setAccessibleName("Channels")
+        self.setAccessibleDescription(
+            "H hides the chosen channel from the plots, S shows it alone, Left and Right change the side."
+        )
+        self.switch = SideSwitch()
+        self.switch.chosen.connect(self.show_side)
         self._set_up_looks()
         self.selectionModel().currentChanged.connect(self._on_current_changed)
         self.doubleClicked.connect(self._on_double_clicked)
@@ -146,7 +142,7 @@ class ChannelTable(QTreeView):
         self._model.modelReset.connect(self._on_rows_changed)
 
     def _set_up_looks(self) -> None:
-        self.setMinimumWidth(400)
+        self.setMinimumWidth(440)
         self.setRootIsDecorated(False)
         self.setIndentation(0)
         self.setItemsExpandable(False)
@@ -176,15 +172,55 @@ class ChannelTable(QTreeView):
                 flag = QItemSelectionModel.SelectionFlag.NoUpdate
                 self.selectionModel().setCurrentIndex(self._model.index(row, 0), flag)
 
+    @Slot(object)
+    def show_side(self, side: Side) -> None:
+        """Show what the peer grants us, or what we grant the peer."""
+        self._model.side = self._delegate.side = side
+        self.switch.show_side(side)
+        self._model.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(HEADINGS[side]) - 1)
+        self.refresh()
+
+    def hide_or_show(self, channel: str) -> None:
+        """Take a channel out of the plots, or bring it back."""
+        self._ingest.visibility.toggle(channel)
+        self._tell_visibility()
+
+    def show_alone(self, channel: str) -> None:
+        """Show one channel alone in the plots, or all again."""
+        self._ingest.visibility.toggle_solo(channel)
+        self._tell_visibility()
+
+    def _tell_visibility(self) -> None:
+        self.viewport().update()
+        self.visibility_changed.emit()
+
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Move by whole channels, and leave the window's own keys to the window."""
-        step = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}.get(Qt.Key(event.key()))
+        """Move by whole channels, hide and single out, and leave the window's own keys to the window."""
+        act = {
+            Qt.Key.Key_Up: lambda: self.step(-1),
+            Qt.Key.Key_Down: lambda: self.step(1),
+            Qt.Key.Key_H: lambda: self.hide_or_show(self.chosen),
+            Qt.Key.Key_S: lambda: self.show_alone(self.chosen),
+            Qt.Key.Key_Left: lambda: self.show_side(Side.SEND),
+            Qt.Key.Key_Right: lambda: self.show_side(Side.RECEIVE),
+        }.get(Qt.Key(event.key()))
         if event.key() in _KEYS_OF_THE_WINDOW and not event.modifiers():
             event.ignore()
-        elif step is None:
+        elif act is None or event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
             super().keyPressEvent(event)
         else:
-            self.step(step)
+            act()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Hide a channel by its swatch, or show it alone with Alt; anywhere else a click chooses."""
+        index = self.indexAt(event.position().toPoint())
+        view = index.data(VIEW_ROLE) if index.isValid() and index.internalId() == 0 and index.column() == 0 else None
+        if view is None or event.position().x() > _SWATCH_PX or event.button() is not Qt.MouseButton.LeftButton:
+            super().mousePressEvent(event)
+        elif event.modifiers() & Qt.KeyboardModifier.AltModifier:
+            self.show_alone(view.name)
+        else:
+            self.hide_or_show(view.name)
 
     def step(self, by: int) -> None:
         """Choose the channel `by` rows further down, if there is one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QSpinBox, QVBoxLayout
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton
 
 from monitor_app.model.channel_view import ChannelView, request_to_cap, useful_request
 from monitor_app.model.clock import Clock
@@ -12,32 +12,11 @@ from monitor_app.model.status import Status
 from monitor_app.model.units import KIB, format_count, format_kib
 from monitor_app.theme import Theme
 from monitor_app.views import signs
-from monitor_app.views.parts import FIELD_HEIGHT, button, label, set_tone, wrapping_label
+from monitor_app.views.group import Group, allow, spin_box
+from monitor_app.views.parts import button, label, set_tone, wrapping_label
 
 _MAX_MESSAGES = 1_000_000
 _MAX_KIB = 1 << 20
-
-
-class Group(QFrame):
-    """A titled group.
-
-    Attributes:
-        detail: Words on the right of the title.
-        rows: The layout below the title.
-    """
-
-    def __init__(self, title: str) -> None:
-        super().__init__()
-        self.setProperty("role", "group")
-        self.detail = label("", "small")
-        head = QHBoxLayout()
-        head.addWidget(label(title, "title"))
-        head.addStretch(1)
-        head.addWidget(self.detail)
-        self.rows = QVBoxLayout(self)
-        self.rows.setContentsMargins(10, 8, 10, 8)
-        self.rows.setSpacing(6)
-        self.rows.addLayout(head)
 
 
 class RequestGroup(Group):
@@ -58,8 +37,8 @@ class RequestGroup(Group):
         super().__init__("Request credit")
         self._clock = clock
         self._view: ChannelView | None = None
-        self.messages = _spin_box(_MAX_MESSAGES, " msg", "Messages to request", 10)
-        self.kibibytes = _spin_box(_MAX_KIB, " KiB", "KiB to request", 0)
+        self.messages = spin_box(_MAX_MESSAGES, " msg", "Messages to request", 10)
+        self.kibibytes = spin_box(_MAX_KIB, " KiB", "KiB to request", 0)
         self.send = button("Request", "Request credit")
         self._result = wrapping_label("small")
         self._lay_out()
@@ -87,13 +66,13 @@ class RequestGroup(Group):
         self.rows.addLayout(presets)
         self.rows.addWidget(self._result)
 
-    def refresh(self, view: ChannelView, last: Notice | None, *, connected: bool) -> None:
+    def refresh(self, view: ChannelView, last: Notice | None, *, why_not: str) -> None:
         """Show the caps of the chosen channel and what came of its last request."""
         self._view = view
         state = view.state
-        self.detail.setText(f"cap {format_count(state.max_credits)} msg · {format_kib(state.max_credit_bytes)} KiB")
-        self.send.setEnabled(connected)
-        self.send.setToolTip("" if connected else "There is no connection.")
+        self.detail.setText(f"cap {format_count(state.max_credits)} · {format_kib(state.max_credit_bytes)} KiB")
+        self.detail.setToolTip("The most credit that may stand here at a time, in messages and bytes")
+        allow(self.send, why_not)
         if last is None:
             self._result.setText("Nothing asked for yet.")
             set_tone(self._result, "small")
@@ -140,24 +119,24 @@ class PauseGroup(Group):
     """Pause and resume of the chosen channel, on the wire.
 
     Attributes:
-        reason: Why; goes to the peer.
+        reason: Why; goes into the audit trail, and that of a pause to the peer.
         pause: The button that pauses.
         resume: The button that resumes.
 
     Signals:
         paused: Pause the channel; the reason, empty for none.
-        resumed: Resume the channel.
+        resumed: Resume the channel; the reason, empty for none.
     """
 
     paused = Signal(str)
-    resumed = Signal()
+    resumed = Signal(str)
 
     def __init__(self, theme: Theme) -> None:
         super().__init__("Pause channel")
         self._theme = theme
         self.detail.setText("stops sending")
         self.reason = QLineEdit()
-        self.reason.setPlaceholderText("why; the peer is told")
+        self.reason.setPlaceholderText("why, for peer and audit trail")
         self.reason.setAccessibleName("Reason for the pause")
         self.pause = button("Pause", "Pause the chosen channel", look="ours")
         self.resume = button("Resume", "Resume the chosen channel")
@@ -171,7 +150,9 @@ class PauseGroup(Group):
     def _lay_out(self) -> None:
         grid = QGridLayout()
         grid.setSpacing(6)
-        grid.addWidget(label("Reason", "muted"), 0, 0)
+        caption = label("Reaso&n", "muted")
+        caption.setBuddy(self.reason)
+        grid.addWidget(caption, 0, 0)
         grid.addWidget(self.reason, 0, 1)
         buttons = QHBoxLayout()
         buttons.setSpacing(6)
@@ -187,20 +168,22 @@ class PauseGroup(Group):
         self.pause.setIcon(signs.icon(signs.PAUSE, colours.accent, colours.accent_ground))
         self.resume.setIcon(signs.icon(signs.RESUME, colours.text, colours.button))
 
-    def refresh(self, view: ChannelView, last: Notice | None, *, connected: bool) -> None:
+    def refresh(self, view: ChannelView, last: Notice | None, *, why_not: str) -> None:
         """Show what can be done with the chosen channel; a refusal stays until the next attempt."""
         self.pause.setText(f"Pause {_short(view.name)}")
-        self.pause.setEnabled(connected and not view.state.paused_by_us)
-        self.resume.setEnabled(connected and view.state.paused_by_us)
-        self.pause.setToolTip(_why_not_pause(view, connected=connected))
+        held = view.state.paused_by_us
+        allow(self.pause, why_not or ("We have paused it already." if held else ""))
+        allow(self.resume, why_not or ("" if held else "We have not paused it."))
         refused = last is not None and not last.ok
         self._result.setVisible(refused)
         self._result.setText(last.result if refused and last is not None else "")
 
     @Slot()
     def _on_return(self) -> None:
-        if self.pause.isEnabled():
-            self._on_pause()
+        for choice in (self.pause, self.resume):
+            if choice.isEnabled():
+                choice.click()
+                return
 
     @Slot()
     def _on_pause(self) -> None:
@@ -209,7 +192,8 @@ class PauseGroup(Group):
 
     @Slot()
     def _on_resume(self) -> None:
-        self.resumed.emit()
+        self.resumed.emit(self.reason.text().strip())
+        self.reason.clear()
 
 
 class TestMessageGroup(Group):
@@ -240,11 +224,11 @@ class TestMessageGroup(Group):
         self.text.returnPressed.connect(self._on_send)
         self.send.clicked.connect(self._on_send)
 
-    def refresh(self, view: ChannelView, last: Notice | None, *, connected: bool) -> None:
+    def refresh(self, view: ChannelView, last: Notice | None, *, why_not: str) -> None:
         """Show how long the line is, and what came of the last message."""
         waits = view.state.backlog > 0 or view.status in {Status.PAUSED_BY_US, Status.PAUSED_BY_PEER}
         self.detail.setText(f"waits as number {view.state.backlog + 1}" if waits else "leaves at once")
-        self.send.setEnabled(connected)
+        allow(self.send, why_not)
         self._result.setVisible(last is not None)
         if last is not None:
             self._result.setText(last.result)
@@ -256,23 +240,5 @@ class TestMessageGroup(Group):
             self.sent.emit(self.text.text())
 
 
-def _spin_box(maximum: int, suffix: str, name: str, value: int) -> QSpinBox:
-    made = QSpinBox()
-    made.setRange(0, maximum)
-    made.setSuffix(suffix)
-    made.setValue(value)
-    made.setAccessibleName(name)
-    made.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
-    made.setMinimumWidth(64)
-    made.setFixedHeight(FIELD_HEIGHT)
-    return made
-
-
 def _short(name: str, limit: int = 14) -> str:
     return name if len(name) <= limit else f"{name[: limit - 1]}…"
-
-
-def _why_not_pause(view: ChannelView, *, connected: bool) -> str:
-    if not connected:
-        return "There is no connection."
-    return "We have paused it already." if view.state.paused_by_us else ""

@@ -6,11 +6,17 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QIcon, QPixmap
 from PySide6.QtWidgets import QComboBox, QScrollArea, QVBoxLayout, QWidget
 
+from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.status import Status
+from monitor_app.model.strategy_plan import StrategyPlan
 from monitor_app.theme import Theme
 from monitor_app.views.answer_box import AnswerBox
 from monitor_app.views.control_groups import PauseGroup, RequestGroup, TestMessageGroup
-from monitor_app.views.parts import FIELD_HEIGHT
+from monitor_app.views.group import Group, allow
+from monitor_app.views.parts import FIELD_HEIGHT, wrapping_label
+from monitor_app.views.queue_group import QueueGroup
+from monitor_app.views.strategy_group import StrategyGroup
 
 
 class ControlPanel(QScrollArea):
@@ -21,13 +27,19 @@ class ControlPanel(QScrollArea):
         answer: What holds the channel.
         request: Request credit.
         pause: Pause and resume.
+        strategy: Who asks for credit.
+        queue: What waits, and clearing it.
         test_message: Send a text.
 
     Signals:
         channel_chosen: The operator chose another channel here; its name.
+        clear_wanted: Ask whether to clear the queue of the chosen channel.
+        export_wanted: Export what is known of the queue of the chosen channel.
     """
 
     channel_chosen = Signal(str)
+    clear_wanted = Signal()
+    export_wanted = Signal()
 
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
         super().__init__()
@@ -42,7 +54,13 @@ class ControlPanel(QScrollArea):
         self.answer = AnswerBox(ingest, theme)
         self.request = RequestGroup(ingest.clock)
         self.pause = PauseGroup(theme)
+        self.strategy = StrategyGroup()
+        self.queue = QueueGroup()
         self.test_message = TestMessageGroup()
+        self._why_not = wrapping_label("why-not")
+        self._nothing = wrapping_label("muted")
+        self._nothing.setText("Once there is a connection, its channels can be steered from here.")
+        self._nothing.setContentsMargins(10, 8, 10, 8)
         self._lay_out()
         self._connect_parts()
 
@@ -51,13 +69,17 @@ class ControlPanel(QScrollArea):
         layout = QVBoxLayout(content)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        for part in (self.answer, self.request, self.pause, self.test_message):
+        for part in (self._nothing, self._why_not, self.answer, *self._groups):
             layout.addWidget(part)
         layout.addStretch(1)
         self.setWidget(content)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+
+    @property
+    def _groups(self) -> tuple[Group, ...]:
+        return self.request, self.pause, self.strategy, self.queue, self.test_message
 
     def _connect_parts(self) -> None:
         self.chooser.textActivated.connect(self.channel_chosen)
@@ -68,6 +90,9 @@ class ControlPanel(QScrollArea):
         self.request.requested.connect(self._on_requested)
         self.pause.paused.connect(self._on_paused)
         self.pause.resumed.connect(self._on_resumed)
+        self.strategy.applied.connect(self._on_strategy_applied)
+        self.queue.clear_wanted.connect(self.clear_wanted)
+        self.queue.export_wanted.connect(self.export_wanted)
         self.test_message.sent.connect(self._on_sent)
         self._theme.changed.connect(self.pause.dress)
         self._theme.changed.connect(self.chooser.clear)
@@ -82,16 +107,33 @@ class ControlPanel(QScrollArea):
         self._fill_chooser()
         view = self._ingest.channel(self._channel)
         self.answer.refresh(view)
-        for group in (self.request, self.pause, self.test_message):
+        self._nothing.setVisible(view is None)
+        self.chooser.setVisible(view is not None)
+        for group in self._groups:
             group.setVisible(view is not None)
-        if view is None:
-            return
+        why_not = self.why_not()
+        self._why_not.setText(f"Controls are disabled. {why_not}")
+        self._why_not.setVisible(bool(why_not) and view is not None)
+        if view is not None:
+            self._refresh_groups(view, why_not)
+
+    def why_not(self) -> str:
+        """Return why nothing can be steered now; empty when it can."""
         connection = self._ingest.connection
-        connected = connection is not None and connection.connected
-        answered = self._ingest.answered
-        self.request.refresh(view, answered.get((view.name, "request")), connected=connected)
-        self.pause.refresh(view, answered.get((view.name, "pause")), connected=connected)
-        self.test_message.refresh(view, answered.get((view.name, "test message")), connected=connected)
+        return self._ingest.commands.why_not(connected=connection is not None and connection.connected)
+
+    def _refresh_groups(self, view: ChannelView, why_not: str) -> None:
+        answered, name = self._ingest.answered, view.name
+        locked = self._ingest.commands.locked
+        if locked and view.status is not Status.OFFLINE:
+            allow(self.answer.action, locked)
+        else:
+            self.answer.action.setToolTip("")
+        self.request.refresh(view, answered.get((name, "request")), why_not=why_not)
+        self.pause.refresh(view, answered.get((name, "pause")), why_not=why_not)
+        self.strategy.refresh(self._ingest.answered_for_all.get("strategy"), why_not=why_not)
+        self.queue.refresh(view, answered.get((name, "clear queue")), why_not=why_not)
+        self.test_message.refresh(view, answered.get((name, "test message")), why_not=why_not)
 
     def _swatch(self, channel: str, place: int) -> QIcon:
         pixmap = QPixmap(self.chooser.iconSize())
@@ -109,20 +151,25 @@ class ControlPanel(QScrollArea):
 
     @Slot(int, int)
     def _on_requested(self, messages: int, byte_credits: int) -> None:
-        self._ingest.source.request(self._channel, messages, byte_credits)
+        self._ingest.commands.request(self._channel, messages, byte_credits)
 
     @Slot(str)
     def _on_paused(self, reason: str) -> None:
-        self._ingest.source.pause(self._channel, reason or None)
+        self._ingest.commands.pause(self._channel, reason or None)
 
     @Slot()
-    def _on_resumed(self) -> None:
-        self._ingest.source.resume(self._channel)
+    @Slot(str)
+    def _on_resumed(self, reason: str = "") -> None:
+        self._ingest.commands.resume(self._channel, reason or None)
+
+    @Slot(object)
+    def _on_strategy_applied(self, plan: StrategyPlan) -> None:
+        self._ingest.commands.use_strategy(plan)
 
     @Slot(str)
     def _on_sent(self, text: str) -> None:
-        self._ingest.source.send_test_message(self._channel, text)
+        self._ingest.commands.send_test_message(self._channel, text)
 
     @Slot()
     def _on_reconnect_wanted(self) -> None:
-        self._ingest.source.reconnect()
+        self._ingest.commands.reconnect()

@@ -1,124 +1,166 @@
-"""The event log: a table with filters that follows the newest row until somebody scrolls back."""
+"""The event log: a table with filters that follows the newest row until somebody goes back."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QAbstractItemView, QComboBox, QHeaderView, QLineEdit, QTableView, QToolButton
+from PySide6.QtWidgets import QComboBox, QLineEdit, QToolButton
 
+from monitor_app.model.event_log import LogRow
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.units import format_count
 from monitor_app.theme import Theme
-from monitor_app.views import signs
-from monitor_app.views.log_model import LogFilter, LogModel
-from monitor_app.views.parts import FIELD_HEIGHT, label
+from monitor_app.views.log_model import LogModel
+from monitor_app.views.parts import FIELD_HEIGHT
+from monitor_app.views.row_table import RowTable
 
-ROW_HEIGHT: Final = 20
 _ALL: Final = "All channels"
+_ALL_KINDS: Final = "All types"
 _WIDTHS: Final = (98, 100, 166)
-_KEYS_OF_THE_WINDOW: Final = frozenset({Qt.Key.Key_Space, Qt.Key.Key_L, Qt.Key.Key_P})
+_KEYS_BACK: Final = frozenset({Qt.Key.Key_Up, Qt.Key.Key_PageUp, Qt.Key.Key_Home})
 
 
-class EventLogView(QTableView):
+class EventLogView(RowTable):
     """The rows of the log.
 
     Attributes:
-        channel_filter: The channel, for the title bar of the dock.
-        text_filter: The text, for the title bar of the dock.
+        channel_filter, kind_filter, text_filter: What is shown, for the title bar of the dock.
         follow: Whether the newest row stays in view, for the title bar of the dock.
-        count: How many rows are shown, for the title bar of the dock.
+
+    Signals:
+        row_chosen: The operator went to another row; the `LogRow`.
     """
 
+    row_chosen = Signal(object)
+
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
-        super().__init__()
+        super().__init__("Event log", _WIDTHS)
         self._ingest = ingest
         self._model = LogModel(ingest.log, ingest.clock, theme, self)
-        self._filter = LogFilter(self)
-        self._filter.setSourceModel(self._model)
-        self.setModel(self._filter)
-        self.channel_filter = QComboBox()
+        self.setModel(self._model)
+        self.arrange_columns()
+        self.channel_filter = _chooser(_ALL, "Show rows of this channel")
+        self.kind_filter = _chooser(_ALL_KINDS, "Show rows of this type")
         self.text_filter = QLineEdit()
         self.follow = QToolButton()
-        self.count = label("", "muted")
-        self._set_up_looks()
         self._set_up_filters()
         theme.changed.connect(self._model.redraw)
 
-    def _set_up_looks(self) -> None:
-        self.setAccessibleName("Event log")
-        self.setShowGrid(False)
-        self.setIconSize(QSize(signs.SIZE, signs.SIZE))
-        self.setWordWrap(False)
-        self.setAlternatingRowColors(True)
-        self.setTabKeyNavigation(False)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
-        header = self.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setStretchLastSection(True)
-        for column, width in enumerate(_WIDTHS):
-            header.resizeSection(column, width)
-
     def _set_up_filters(self) -> None:
-        self.channel_filter.addItem(_ALL)
-        self.channel_filter.setAccessibleName("Show rows of this channel")
-        self.channel_filter.setMinimumWidth(110)
-        self.channel_filter.setFixedHeight(FIELD_HEIGHT - 2)
         self.text_filter.setPlaceholderText("Filter text (Ctrl+F)")
         self.text_filter.setAccessibleName("Show rows that contain this text")
         self.text_filter.setClearButtonEnabled(True)
-        self.text_filter.setFixedWidth(170)
+        self.text_filter.setMinimumWidth(90)
+        self.text_filter.setMaximumWidth(170)
         self.follow.setText("Follow")
         self.follow.setCheckable(True)
         self.follow.setChecked(True)
+        self.follow.setToolTip("Keep the newest row in view (End)")
         self.follow.setAccessibleName("Follow the newest row")
         self.channel_filter.currentTextChanged.connect(self._on_channel_changed)
-        self.text_filter.textChanged.connect(self._filter.set_text)
+        self.kind_filter.currentTextChanged.connect(self._on_kind_changed)
+        self.text_filter.textChanged.connect(self._on_text_changed)
         self.follow.toggled.connect(self._on_follow_toggled)
-        self.verticalScrollBar().sliderMoved.connect(self._on_scrolled)
+        self.verticalScrollBar().actionTriggered.connect(self._on_scrolled)
+        self.selectionModel().currentRowChanged.connect(self._on_current_changed)
+
+    @property
+    def shown_rows(self) -> list[LogRow]:
+        """The rows that the filters let through, oldest first."""
+        return self._model.rows
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether a filter is chosen."""
+        return self._model.is_filtered
+
+    def advance(self) -> None:
+        """Go on filtering and take in what is new, for a few milliseconds. Called at every frame."""
+        gone, came = self._model.refresh()
+        bar = self.verticalScrollBar()
+        if self.follow.isChecked():
+            if gone or came:
+                self.scrollToBottom()
+        elif gone:  # what somebody reads stays under the eye
+            bar.setValue(bar.value() - gone)
 
     def refresh(self) -> None:
         """Show what has happened. Called at the rate of text."""
-        self._model.refresh()
-        self._fill_channels()
-        shown, total = self._filter.rowCount(), self._model.rowCount()
-        of_all = "" if shown == total else f" of {format_count(total)}"
-        self.count.setText(f"{format_count(shown)}{of_all} rows")
-        if self.follow.isChecked():
-            self.scrollToBottom()
+        self.advance()
+        self._fill(self.channel_filter, [view.name for view in self._ingest.channels()])
+        self._fill(self.kind_filter, sorted(self._ingest.log.kinds))
+        self._model.say_count(self.words)
 
     def show_only(self, channel: str) -> None:
         """Show only rows of `channel`; those of another if it is filtered already: of all."""
         current = self.channel_filter.currentText()
         self.channel_filter.setCurrentText(_ALL if current == channel else channel)
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Leave the window's own keys to the window."""
-        if event.key() in _KEYS_OF_THE_WINDOW and not event.modifiers():
-            event.ignore()
-        else:
-            super().keyPressEvent(event)
+    @Slot(bool)
+    def let_follow(self, follows: bool) -> None:
+        """Keep the newest row in view from now on, or no longer."""
+        self.follow.setChecked(follows)
 
-    def _fill_channels(self) -> None:
-        known = self.channel_filter.count() - 1
-        for view in self._ingest.channels()[known:]:
-            self.channel_filter.addItem(view.name)
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Stop following when the keys go back, and follow again at the end."""
+        if event.key() in _KEYS_BACK and self._model.rowCount():
+            self.follow.setChecked(False)
+        super().keyPressEvent(event)
+        if event.key() == Qt.Key.Key_End:
+            self.follow.setChecked(True)
+
+    @property
+    def words(self) -> str:
+        """How many rows are shown, of how many, and how many are gone; it stands in the heading of the last column."""
+        log = self._ingest.log
+        shown = len(self._model.rows)
+        of_all = "" if shown == len(log.rows) else f" of {format_count(len(log.rows))}"
+        busy = ", filtering…" if self._model.behind else ""
+        dropped = f", {format_count(log.first)} older rows dropped" if log.first else ""
+        return f"{format_count(shown)}{of_all} {'row' if shown == 1 and not of_all else 'rows'}{busy}{dropped}"
+
+    def _fill(self, chooser: QComboBox, names: list[str]) -> None:
+        """Add what is not there yet. What a filter offers never goes away under the hand."""
+        known = {chooser.itemText(place) for place in range(chooser.count())}
+        for name in names:
+            if name not in known:
+                chooser.addItem(name)
 
     @Slot(str)
     def _on_channel_changed(self, text: str) -> None:
-        self._filter.set_channel("" if text == _ALL else text)
+        self._model.choose(channel="" if text == _ALL else text)
+
+    @Slot(str)
+    def _on_kind_changed(self, text: str) -> None:
+        self._model.choose(kind="" if text == _ALL_KINDS else text)
+
+    @Slot(str)
+    def _on_text_changed(self, text: str) -> None:
+        self._model.choose(text=text)
 
     @Slot(bool)
     def _on_follow_toggled(self, follows: bool) -> None:
         if follows:
             self.scrollToBottom()
 
-    @Slot(int)
-    def _on_scrolled(self, value: int) -> None:
-        self.follow.setChecked(value == self.verticalScrollBar().maximum())
+    @Slot()
+    def _on_scrolled(self) -> None:
+        bar = self.verticalScrollBar()
+        self.follow.setChecked(bar.sliderPosition() == bar.maximum())
+
+    @Slot(QModelIndex)
+    def _on_current_changed(self, index: QModelIndex) -> None:
+        self.row_chosen.emit(self._model.rows[index.row()] if index.isValid() else None)
+
+
+def _chooser(first: str, name: str) -> QComboBox:
+    made = QComboBox()
+    made.addItem(first)
+    made.setAccessibleName(name)
+    made.setMinimumWidth(108)
+    made.setMinimumContentsLength(11)
+    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    made.setFixedHeight(FIELD_HEIGHT - 2)
+    return made

@@ -1,29 +1,35 @@
-"""The lanes: what state each channel was in and when, on the time axis of the plots below."""
+"""The lanes: what each channel did and when, on the time axis of the plots below."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from PySide6.QtCore import QRect, QSize, Qt
-from PySide6.QtGui import QBrush, QColor, QPainter, QPaintEvent
+from PySide6.QtCore import QPointF, QRect, QSize
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from monitor_app.model.activity import Activity
 from monitor_app.model.ingest import Ingest
-from monitor_app.model.lanes import MarkKind, Run
-from monitor_app.model.status import Status
+from monitor_app.model.marks import MarkKind
 from monitor_app.theme import Theme
+from monitor_app.views.activity_brushes import brush_of
+from monitor_app.views.channel_shapes import draw_shape
 from monitor_app.views.parts import put_text, sized
-from monitor_app.views.signs import MARK_SIGNS, SIZE, draw, mark_colour
+from monitor_app.views.signs import MARK_SIGNS, SIZE, mark_colour, stamp
 from monitor_app.views.time_axis import TimeScale
 
 LANE_HEIGHT: Final = 16
 _GRANT_EVERY_PX: Final = 6
 _SIGN_EVERY_PX: Final = 14
-_SIGNS: Final = (MarkKind.STARVATION, MarkKind.PAUSE_BY_US, MarkKind.PAUSE_BY_PEER, MarkKind.REQUEST)
+_SIGNS: Final = tuple(kind for kind in MarkKind if kind is not MarkKind.GRANT)
+_GRANT_SIZE: Final = 8.4
+_LEGEND_SIZE: Final = 9.6
+_LEGEND_LINE: Final = (11, 16)
 
 
 class LaneStrip(QWidget):
-    """One lane per channel with state runs and marks, names on the left, the legend of marks on the right."""
+    """One lane per channel with its activity and marks, names on the left, the legend of marks on the right."""
 
     def __init__(self, ingest: Ingest, theme: Theme, legend_width: int) -> None:
         super().__init__()
@@ -31,38 +37,44 @@ class LaneStrip(QWidget):
         self._theme = theme
         self._legend_width = legend_width
         self._chosen = ""
+        self._channels: Sequence[tuple[str, int]] = ()
+        self._folded: Sequence[str] = ()
         self._scale = TimeScale(0.0, -1.0, 0.0, 0, 1)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName("State of each channel over time")
+        self.setAccessibleName("Activity of each channel over time")
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Return room for every channel, and for the legend's five lines."""
-        lanes = max(len(MarkKind), len(self._ingest.history.channels))
-        return QSize(200, lanes * LANE_HEIGHT + 4)
+        """Return room for every channel that is shown, and a line for those that are folded away."""
+        lanes = len(self._channels) + bool(self._folded)
+        return QSize(200, max(lanes * LANE_HEIGHT, len(MarkKind) * _LEGEND_LINE[0]) + 4)
 
     def choose(self, channel: str) -> None:
         """Underlay the lane of `channel`."""
         self._chosen = channel
         self.update()
 
-    def draw_frame(self, scale: TimeScale) -> None:
-        """Show the lanes on `scale`."""
+    def draw_frame(self, scale: TimeScale, channels: Sequence[tuple[str, int]], folded: Sequence[str]) -> None:
+        """Show the lanes of `channels`, each with its place among all, on `scale`. Painted only when something moved a pixel."""
+        same = (channels, folded) == (self._channels, self._folded)
+        if same and scale.is_within_half_a_pixel(self._scale):
+            return
+        self._channels, self._folded, self._scale = channels, folded, scale
         if self.height() != self.sizeHint().height():
             self.updateGeometry()
-        self._scale = scale
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name and signature
         """Paint names, lanes, marks and the legend."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(self._theme.colours.panel))
-        for place, channel in enumerate(self._ingest.history.channels):
-            lane = QRect(0, place * LANE_HEIGHT + 2, self.width() - self._legend_width, LANE_HEIGHT)
+        for row, (channel, place) in enumerate(self._channels):
+            lane = QRect(0, row * LANE_HEIGHT + 2, self.width() - self._legend_width, LANE_HEIGHT)
             self._paint_name(painter, lane, channel, place)
             painter.save()
             painter.setClipRect(self._scale.left_px, lane.top(), self._scale.width_px + 1, lane.height())
             self._paint_lane(painter, lane, channel, place)
             painter.restore()
+        self._paint_folded(painter)
         self._paint_legend(painter)
         painter.end()
 
@@ -70,70 +82,64 @@ class LaneStrip(QWidget):
         chosen = channel == self._chosen
         if chosen:
             painter.fillRect(lane, QColor(self._theme.colours.selected))
-        painter.fillRect(6, lane.top() + 4, 8, 8, self._theme.channel_colour(channel, place))
+        draw_shape(painter, channel, place, QPointF(11, lane.center().y() + 0.5), self._theme.channel_colour(channel, place))
         painter.setFont(sized(self.font(), 10, bold=chosen))
-        put_text(painter, QRect(18, lane.top(), self._scale.left_px - 20, lane.height()), channel, self._theme.colours.text)
+        put_text(painter, QRect(20, lane.top(), self._scale.left_px - 22, lane.height()), channel, self._theme.colours.text)
+
+    def _paint_folded(self, painter: QPainter) -> None:
+        if self._folded:
+            top = len(self._channels) * LANE_HEIGHT + 2
+            painter.setFont(sized(self.font(), 10))
+            line = QRect(20, top, self.width() - self._legend_width - 24, LANE_HEIGHT)
+            put_text(painter, line, f"never used, folded away: {', '.join(self._folded)}", self._theme.colours.muted)
 
     def _paint_lane(self, painter: QPainter, lane: QRect, channel: str, place: int) -> None:
-        from_s = self._scale.now_s + self._scale.left_s
-        colour = self._theme.channel_colour(channel, place)
-        for run in self._ingest.lanes.runs_since(channel, from_s):
-            self._paint_run(painter, lane, run, colour)
-        self._paint_grants(painter, lane, channel, colour, from_s)
-        self._paint_signs(painter, lane, channel, from_s)
+        tracker = self._ingest.tracker(channel)
+        if tracker is None:
+            return
+        scale = self._scale
+        colours, colour = self._theme.colours, self._theme.channel_colour(channel, place)
+        from_s, to_s = scale.now_s + scale.left_s, scale.now_s + scale.right_s
+        for first, end, activity in tracker.activity.runs.columns(from_s, to_s, max(1, scale.width_px)):
+            left = scale.left_px + first
+            tall = activity.stands
+            height = LANE_HEIGHT - 7 if tall else (2 if activity is Activity.SENDING else 1)
+            top = lane.top() + 4 if tall else lane.bottom() - 3
+            painter.fillRect(left, top, end - first, height, brush_of(activity, colours, colour))
+        self._paint_grants(painter, lane, channel, colour, from_s, to_s)
+        self._paint_signs(painter, lane, channel, from_s, to_s)
 
-    def _paint_run(self, painter: QPainter, lane: QRect, run: Run, colour: QColor) -> None:
-        colours = self._theme.colours
-        left = self._scale.x_of(run.start_s)
-        width = max(1.0, self._scale.x_of(run.end_s) - left)
-        tall = QRect(int(left), lane.top() + 4, max(1, round(width)), LANE_HEIGHT - 7)
-        thin = QRect(int(left), lane.bottom() - 4, max(1, round(width)), 2)
-        match run.status:
-            case Status.FLOWING | Status.LOW:
-                painter.fillRect(thin, colour)
-            case Status.STARVED:
-                painter.fillRect(tall, QColor(colours.starved))
-            case Status.PAUSED_BY_US:
-                painter.fillRect(tall, QColor(colours.accent))
-            case Status.PAUSED_BY_PEER:
-                painter.fillRect(tall, QBrush(QColor(colours.text), Qt.BrushStyle.BDiagPattern))
-            case Status.OFFLINE:
-                painter.fillRect(tall, QBrush(QColor(colours.muted), Qt.BrushStyle.DiagCrossPattern))
-            case Status.IDLE:
-                painter.fillRect(thin.adjusted(0, 1, 0, 0), QColor(colours.border))
-
-    def _paint_grants(self, painter: QPainter, lane: QRect, channel: str, colour: QColor, from_s: float) -> None:
+    def _paint_grants(self, painter: QPainter, lane: QRect, channel: str, colour: QColor, from_s: float, to_s: float) -> None:
         last_px = float("-inf")
         ground = QColor(self._theme.colours.panel)
-        for time_s in self._ingest.lanes.marks_since(MarkKind.GRANT, channel, from_s):
-            x = self._scale.x_of(time_s)
+        for mark in self._ingest.marks.between(MarkKind.GRANT, channel, from_s, to_s):
+            x = self._scale.x_of(mark.time_s)
             if x - last_px >= _GRANT_EVERY_PX:
                 last_px = x
-                painter.save()
-                painter.translate(x - SIZE * 0.35, lane.top() + 2)
-                painter.scale(0.7, 0.7)
-                draw(painter, MARK_SIGNS[MarkKind.GRANT], 0, 0, colour, ground)
-                painter.restore()
+                stamp(painter, MARK_SIGNS[MarkKind.GRANT], x - _GRANT_SIZE / 2, lane.top() + 2, colour, ground, _GRANT_SIZE)
 
-    def _paint_signs(self, painter: QPainter, lane: QRect, channel: str, from_s: float) -> None:
+    def _paint_signs(self, painter: QPainter, lane: QRect, channel: str, from_s: float, to_s: float) -> None:
         colours = self._theme.colours
         ground = QColor(colours.selected if channel == self._chosen else colours.panel)
-        signs = [(time_s, kind) for kind in _SIGNS for time_s in self._ingest.lanes.marks_since(kind, channel, from_s)]
+        marks = [mark for kind in _SIGNS for mark in self._ingest.marks.of_channels(kind, (channel,), from_s, to_s)]
         last_px = float("-inf")
-        for time_s, kind in sorted(signs, key=lambda sign: sign[0]):
-            x = self._scale.x_of(time_s)
+        for mark in sorted(marks, key=lambda mark: mark.time_s):
+            x = self._scale.x_of(mark.time_s)
             if x - last_px < _SIGN_EVERY_PX:
                 continue
             last_px = x
             painter.fillRect(int(x - SIZE / 2 - 1), lane.top() + 1, SIZE + 2, SIZE + 2, ground)
-            draw(painter, MARK_SIGNS[kind], int(x - SIZE / 2), lane.top() + 2, mark_colour(kind, colours), ground)
+            stamp(painter, MARK_SIGNS[mark.kind], int(x - SIZE / 2), lane.top() + 2, mark_colour(mark.kind, colours), ground)
 
     def _paint_legend(self, painter: QPainter) -> None:
+        """Name the kinds of marks, as many to a line as there is height for."""
         colours = self._theme.colours
         left = self.width() - self._legend_width + 8
-        painter.setFont(sized(self.font(), 10))
-        for place, kind in enumerate(MarkKind):
-            top = place * LANE_HEIGHT + 2
-            draw(painter, MARK_SIGNS[kind], left, top + 2, mark_colour(kind, colours), QColor(colours.panel))
-            text = QRect(left + 18, top, self._legend_width - 28, LANE_HEIGHT)
-            put_text(painter, text, kind.value, colours.muted)
+        least, most = _LEGEND_LINE
+        height = min(most, max(least, (self.height() - 4) // len(MarkKind)))
+        painter.setFont(sized(self.font(), min(10, height - 2)))
+        for row, kind in enumerate(MarkKind):
+            top = row * height + 2
+            place = top + (height - _LEGEND_SIZE) / 2
+            stamp(painter, MARK_SIGNS[kind], left, place, mark_colour(kind, colours), QColor(colours.panel), _LEGEND_SIZE)
+            put_text(painter, QRect(left + 16, top, self._legend_width - 26, height), kind.value, colours.muted)

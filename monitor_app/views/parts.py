@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QMargins, QRect, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QPainter
-from PySide6.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+from PySide6.QtGui import QColor, QFont, QPainter, QPalette
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDockWidget,
+    QDoubleSpinBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QSizePolicy,
+    QSpinBox,
+    QToolButton,
+    QWidget,
+)
 
 TITLE_HEIGHT = 26
 FIELD_HEIGHT = 24
@@ -38,18 +53,57 @@ def button(text: str, accessible_name: str, look: str = "") -> QPushButton:
     return made
 
 
+def toggle_row(*buttons: QWidget) -> QWidget:
+    """Return buttons side by side without a gap, joined into one control."""
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(0)
+    for made in buttons:
+        layout.addWidget(made)
+    return row
+
+
+_PAINTED_BY_THE_STYLE = (QComboBox, QSpinBox, QDoubleSpinBox, QLineEdit, QPlainTextEdit)
+
+
+def dress_fields(root: QWidget, palette: QPalette) -> None:
+    """Give the fields within `root` their colours.
+
+    Below a style sheet palettes are not inherited, and these are better drawn by the style than by a sheet. The line
+    edits are those within the spin boxes.
+    """
+    for kind in _PAINTED_BY_THE_STYLE:
+        for field in root.findChildren(kind):
+            field.setPalette(palette)
+
+
+def grow(dialog: QDialog) -> None:
+    """Make a dialog as high as its text needs at its width; it never shrinks under the hand."""
+    layout = dialog.layout()
+    if layout is not None:
+        layout.activate()
+        dialog.resize(dialog.width(), max(dialog.height(), layout.totalHeightForWidth(dialog.width())))
+
+
 def set_tone(widget: QLabel, tone: str) -> None:
     """Give a label another tone. A style sheet looks at properties only when it is told to."""
-    if widget.property("tone") != tone:
-        widget.setProperty("tone", tone)
-        widget.style().unpolish(widget)
-        widget.style().polish(widget)
+    _set(widget, "tone", tone)
 
 
 def set_role(widget: QWidget, role: str) -> None:
     """Give a frame another role of the style sheet."""
-    if widget.property("role") != role:
-        widget.setProperty("role", role)
+    _set(widget, "role", role)
+
+
+def set_look(widget: QWidget, look: str) -> None:
+    """Give a button another look of the style sheet."""
+    _set(widget, "look", look)
+
+
+def _set(widget: QWidget, name: str, value: str) -> None:
+    if widget.property(name) != value:
+        widget.setProperty(name, value)
         widget.style().unpolish(widget)
         widget.style().polish(widget)
 
@@ -100,6 +154,7 @@ class Dock(QDockWidget):
 
     def __init__(self, name: str, content: QWidget, parent: QWidget) -> None:
         super().__init__(name, parent)
+        self.setAccessibleName(name)
         self.setObjectName(f"dock-{name}")
         self.setWidget(content)
         self.bar = TitleBar(name)

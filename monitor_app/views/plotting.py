@@ -8,39 +8,35 @@ the points come decimated from the history; marks of one kind are one curve with
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, QRect, Qt, Signal, Slot
+from PySide6.QtCore import QRect, Qt, Signal
 from PySide6.QtGui import QBrush, QColor, QResizeEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from monitor_app.model.history import Floats, Window
-from monitor_app.model.lanes import MarkKind
+from monitor_app.model.history import METRICS, Floats
+from monitor_app.model.marks import MarkKind
+from monitor_app.model.picture import Frame
 from monitor_app.model.units import binary_ceiling, format_count, nice_ceiling, time_ticks
 from monitor_app.theme import Theme
+from monitor_app.views.plot_hands import PlotHands
 from monitor_app.views.signs import mark_colour
 
 AXIS_WIDTH: Final = 40
-_RIGHT_MARGIN: Final = 14
-"""Room for the half of "now" that stands right of the edge."""
 _HEADROOM: Final = 0.08
-_MAX_GAPS: Final = 8
+_MAX_GAPS: Final = 12
 _GRANT_TICK: Final = 0.06
 _EMPTY: Final = np.zeros(0)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Everything that one frame of the plots shows. Times are absolute, on the monotonic clock."""
-
-    now_s: float
-    window: Window
-    marks: Mapping[MarkKind, Sequence[float]]
-    """Grants of the chosen channel; pauses and starvation of every channel."""
-    gaps: Sequence[tuple[float, float]]
+_LOW_MARKS: Final = frozenset({MarkKind.GRANT})
+"""Marks that come so often that they are ticks at the bottom and not lines."""
+_DASHES: Final = {
+    MarkKind.STARVATION: Qt.PenStyle.DotLine,
+    MarkKind.REQUEST: Qt.PenStyle.DashLine,
+    MarkKind.ACTION: Qt.PenStyle.DashDotLine,
+    MarkKind.ERROR: Qt.PenStyle.DotLine,
+}
 
 
 class _Plot:
@@ -52,9 +48,10 @@ class _Plot:
         self.top = 0.0
         self.curves: dict[str, Any] = {}
         self.fill = pg.PlotCurveItem(pen=None, fillLevel=0.0)
-        self.fill.setZValue(-20)
         self.marks = {kind: pg.PlotCurveItem() for kind in MarkKind}
-        self.gaps = [pg.LinearRegionItem(movable=False, pen=pg.mkPen(None)) for _ in range(_MAX_GAPS)]
+        self.covers = [_region(10) for _ in range(_MAX_GAPS)]
+        self.hatches = [_region(11) for _ in range(_MAX_GAPS)]
+        self.selection = _region(-15)
         self.cursor = pg.InfiniteLine(angle=90, movable=False)
         self._set_up()
 
@@ -62,16 +59,14 @@ class _Plot:
         item = self.item
         item.setMenuEnabled(False)
         item.hideButtons()
-        item.setMouseEnabled(x=True, y=False)
+        item.setMouseEnabled(x=False, y=False)
         item.disableAutoRange()
-        for curve in (self.fill, *self.marks.values()):
-            item.addItem(curve, ignoreBounds=True)
-        for gap in self.gaps:
-            gap.setZValue(-10)
-            gap.setVisible(False)
-            item.addItem(gap, ignoreBounds=True)
+        self.fill.setZValue(-20)
+        self.cursor.setZValue(20)
         self.cursor.setVisible(False)
-        item.addItem(self.cursor, ignoreBounds=True)
+        parts = (self.fill, *self.marks.values(), *self.covers, *self.hatches, self.selection, self.cursor)
+        for part in parts:
+            item.addItem(part, ignoreBounds=True)
         left = item.getAxis("left")
         left.setWidth(AXIS_WIDTH)
         left.setStyle(tickLength=0, hideOverlappingLabels=False)
@@ -95,31 +90,37 @@ class _Plot:
             ticks = [(tick, format_count(int(tick))) for tick in (0.0, *half, top)]
             self.item.getAxis("left").setTicks([ticks])
 
+    def share_of(self, value: float) -> float:
+        """Return how far below the upper edge a value lies, as a share of the height."""
+        return (self.top * (1 + _HEADROOM) - value) / (self.top * (1 + 1.5 * _HEADROOM)) if self.top else 1.0
+
 
 class FlowPlots(QWidget):
     """The plots of `METRICS`, one above the other.
 
+    Attributes:
+        hands: What mouse and keys do to them.
+
     Signals:
-        moved_by_hand: The operator zoomed or dragged the time axis.
-        cursor_moved: Seconds before the right edge under the pointer, negative; NaN when the pointer has left.
         arranged: The plots have other places than before.
     """
 
-    moved_by_hand = Signal()
-    cursor_moved = Signal(float)
     arranged = Signal()
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self._theme = theme
-        self._span_s = 120.0
+        self._span_s = 0.0
         self._chosen = ""
         self._view = pg.GraphicsLayoutWidget()
         self._view.setFrameShape(self._view.Shape.NoFrame)
-        self._view.ci.setContentsMargins(0, 0, _RIGHT_MARGIN, 0)
+        self._view.ci.setContentsMargins(0, 0, 0, 0)
         self._view.ci.setSpacing(4)
-        self._view.setAccessibleName("Plots of message credit, byte credit and backlog")
         self._view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._view.viewport().setCursor(Qt.CursorShape.CrossCursor)
+        self.setAccessibleName("Plots of message credit, byte credit and backlog")
+        self.setAccessibleDescription("Arrows step the crosshair, plus and minus zoom, Page Up and Page Down move, End follows.")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._view)
@@ -127,19 +128,12 @@ class FlowPlots(QWidget):
             _Plot(self._view.addPlot(row=row, col=0), ceiling)
             for row, ceiling in enumerate((nice_ceiling, binary_ceiling, nice_ceiling))
         ]
-        self._link_axes()
-        self._view.scene().sigMouseMoved.connect(self._on_mouse_moved)
-        self.dress()
-        self.set_span(self._span_s)
-
-    def _link_axes(self) -> None:
-        for plot in self._plots[:-1]:
-            plot.item.setXLink(self._plots[-1].item)
-        self._plots[-1].item.getViewBox().sigXRangeChanged.connect(self._on_range_changed)
         for plot in self._plots:
             plot.item.getAxis("bottom").setStyle(showValues=False, tickLength=0)
             plot.item.getAxis("bottom").setHeight(1)
-            plot.item.getViewBox().sigRangeChangedManually.connect(self._on_moved_by_hand)
+        self.hands = PlotHands(self, self._view.viewport(), self.rects)
+        self.dress()
+        self.set_span(120.0)
 
     def dress(self) -> None:
         """Take the colours of the theme."""
@@ -153,32 +147,31 @@ class FlowPlots(QWidget):
                 axis.setTextPen(pg.mkPen(colours.muted))
                 axis.setTickFont(_axis_font(self))
             self._dress_chosen(plot)
-            for gap in plot.gaps:
-                gap.setBrush(QBrush(QColor(colours.muted), Qt.BrushStyle.BDiagPattern))
+            for cover, hatch in zip(plot.covers, plot.hatches, strict=True):
+                cover.setBrush(QBrush(QColor(colours.field)))
+                hatch.setBrush(QBrush(QColor(colours.muted), Qt.BrushStyle.BDiagPattern))
+            plot.selection.setBrush(QBrush(QColor(colours.selected)))
             plot.cursor.setPen(pg.mkPen(colours.text))
             for place, (channel, curve) in enumerate(plot.curves.items()):
                 curve.setPen(pg.mkPen(self._theme.channel_colour(channel, place), width=1))
 
-    def _mark_pen(self, kind: MarkKind) -> Any:
-        dotted = {MarkKind.STARVATION: Qt.PenStyle.DotLine, MarkKind.REQUEST: Qt.PenStyle.DashLine}
-        style = dotted.get(kind, Qt.PenStyle.SolidLine)
-        return pg.mkPen(mark_colour(kind, self._theme.colours), width=1, style=style)
-
     def _dress_chosen(self, plot: _Plot) -> None:
         plot.fill.setBrush(pg.mkBrush(self._theme.fill_of(self._chosen)))
         for kind, curve in plot.marks.items():
-            curve.setPen(self._mark_pen(kind))
+            style = _DASHES.get(kind, Qt.PenStyle.SolidLine)
+            curve.setPen(pg.mkPen(mark_colour(kind, self._theme.colours), width=1, style=style))
         place = list(plot.curves).index(self._chosen) if self._chosen in plot.curves else 0
         plot.marks[MarkKind.GRANT].setPen(pg.mkPen(self._theme.channel_colour(self._chosen, place), width=1))
 
     def set_span(self, span_s: float) -> None:
-        """Show the last `span_s` seconds."""
+        """Show `span_s` seconds up to the right edge, and put the grid where the time axis has its marks."""
+        if span_s == self._span_s:
+            return
         self._span_s = span_s
-        self.show_whole_span()
-
-    def show_whole_span(self) -> None:
-        """Undo what zooming and dragging did."""
-        self._plots[-1].item.setXRange(-self._span_s, 0, padding=0)
+        ticks = [(float(second), "") for second in time_ticks(-span_s, 0.0)]
+        for plot in self._plots:
+            plot.item.setXRange(-span_s, 0, padding=0)
+            plot.item.getAxis("bottom").setTicks([ticks])
 
     def choose(self, channel: str) -> None:
         """Fill below the curves of `channel`."""
@@ -187,7 +180,7 @@ class FlowPlots(QWidget):
             self._dress_chosen(plot)
 
     def x_range(self) -> tuple[float, float]:
-        """Return the seconds at the left and the right edge, relative to now."""
+        """Return the seconds at the left and the right edge, relative to the right one."""
         left, right = self._plots[-1].item.getViewBox().viewRange()[0]
         return float(left), float(right)
 
@@ -195,39 +188,55 @@ class FlowPlots(QWidget):
         """Return where the plots lie in this widget, without their axes."""
         return [self._view.mapFromScene(plot.item.getViewBox().sceneBoundingRect()).boundingRect() for plot in self._plots]
 
+    def y_of(self, metric: int, value: float) -> int:
+        """Return where a value lies in this widget."""
+        rect = self.rects()[metric]
+        return rect.top() + round(rect.height() * self._plots[metric].share_of(value))
+
     def draw(self, frame: Frame) -> None:
         """Show a frame."""
-        times_s = frame.window.times_s - frame.now_s
-        marks = {kind: _pairs(times, frame.now_s) for kind, times in frame.marks.items()}
-        for metric, plot in enumerate(self._plots):
-            plot.scale(frame.window.top(metric))
-            for place, channel in enumerate(frame.window.channels):
-                curve = plot.curve_of(channel, self._theme.channel_colour(channel, place))
-                values = frame.window.row(metric, channel)
-                curve.setData(x=times_s, y=values, skipFiniteCheck=True, connect="all")
-                if channel == self._chosen:
-                    plot.fill.setData(x=times_s, y=values, skipFiniteCheck=True, connect="all")
+        times_s = frame.window.times_s - frame.right_s
+        marks = {kind: _pairs(times, frame.right_s) for kind, times in frame.marks.items()}
+        for metric in range(len(METRICS)):
+            plot = self._plots[metric]
+            plot.scale(frame.window.top(metric, frame.shown))
+            self._draw_curves(plot, metric, frame, times_s)
             self._draw_marks(plot, marks)
-            self._draw_gaps(plot, frame)
+            self._draw_regions(plot, frame)
+
+    def _draw_curves(self, plot: _Plot, metric: int, frame: Frame, times_s: Floats) -> None:
+        for place, channel in enumerate(frame.window.channels):
+            curve = plot.curve_of(channel, self._theme.channel_colour(channel, place))
+            visible = channel in frame.shown
+            if curve.isVisible() != visible:
+                curve.setVisible(visible)
+            if visible:
+                curve.setData(x=times_s, y=frame.window.row(metric, channel), skipFiniteCheck=True, connect="all")
+        filled = self._chosen in frame.shown and self._chosen in frame.window.channels
+        if plot.fill.isVisible() != filled:
+            plot.fill.setVisible(filled)
+        if filled:
+            # The outline of what lies below the greatest values: half the points, and a fill is the dearest of all to draw.
+            tops = frame.window.row(metric, self._chosen).reshape(-1, 2).max(axis=1)
+            plot.fill.setData(x=times_s[::2], y=tops, skipFiniteCheck=True, connect="all")
 
     def _draw_marks(self, plot: _Plot, marks: Mapping[MarkKind, Floats]) -> None:
         for kind, curve in plot.marks.items():
             x = marks.get(kind, _EMPTY)
             y = np.empty_like(x)
-            high = plot.top * _GRANT_TICK if kind is MarkKind.GRANT else plot.top * (1 + _HEADROOM)
+            high = plot.top * _GRANT_TICK if kind in _LOW_MARKS else plot.top * (1 + _HEADROOM)
             y[0::2], y[1::2] = -plot.top * _HEADROOM / 2, high
             if len(x) or len(curve.xData if curve.xData is not None else _EMPTY):
                 curve.setData(x=x, y=y, skipFiniteCheck=True, connect="pairs")
 
-    def _draw_gaps(self, plot: _Plot, frame: Frame) -> None:
-        shown = frame.gaps[-_MAX_GAPS:]
-        for place, region in enumerate(plot.gaps):
-            visible = place < len(shown)
-            if visible:
-                start_s, end_s = shown[place]
-                region.setRegion((start_s - frame.now_s, end_s - frame.now_s))
-            if region.isVisible() != visible:
-                region.setVisible(visible)
+    def _draw_regions(self, plot: _Plot, frame: Frame) -> None:
+        """Cover what was never measured: without a connection the line from the last value to the next would be a lie."""
+        shown = list(frame.gaps)[-_MAX_GAPS:]
+        for place, (cover, hatch) in enumerate(zip(plot.covers, plot.hatches, strict=True)):
+            gap = shown[place] if place < len(shown) else None
+            _put_region(cover, gap, frame.right_s)
+            _put_region(hatch, gap, frame.right_s)
+        _put_region(plot.selection, frame.selection, frame.right_s)
 
     def set_cursor(self, x: float | None) -> None:
         """Put the crosshair at `x` seconds, or take it away."""
@@ -241,30 +250,19 @@ class FlowPlots(QWidget):
         super().resizeEvent(event)
         self.arranged.emit()
 
-    def leaveEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
-        """Take the crosshair away."""
-        super().leaveEvent(event)
-        self.cursor_moved.emit(float("nan"))
 
-    @Slot(object)
-    def _on_mouse_moved(self, position: QPointF) -> None:
-        for plot in self._plots:
-            box = plot.item.getViewBox()
-            if box.sceneBoundingRect().contains(position):
-                self.cursor_moved.emit(float(box.mapSceneToView(position).x()))
-                return
-        self.cursor_moved.emit(float("nan"))
+def _region(height: int) -> Any:
+    region = pg.LinearRegionItem(movable=False, pen=pg.mkPen(None))
+    region.setZValue(height)
+    region.setVisible(False)
+    return region
 
-    @Slot(object)
-    def _on_range_changed(self, *_range: object) -> None:
-        """Put the grid where the time axis has its marks."""
-        ticks = [(float(second), "") for second in time_ticks(*self.x_range())]
-        for plot in self._plots:
-            plot.item.getAxis("bottom").setTicks([ticks])
 
-    @Slot(object)
-    def _on_moved_by_hand(self, _mouse_enabled: object) -> None:
-        self.moved_by_hand.emit()
+def _put_region(region: Any, span: tuple[float, float] | None, right_s: float) -> None:
+    if span is not None:
+        region.setRegion((span[0] - right_s, span[1] - right_s))
+    if region.isVisible() != (span is not None):
+        region.setVisible(span is not None)
 
 
 def _axis_font(widget: QWidget) -> Any:
@@ -273,5 +271,5 @@ def _axis_font(widget: QWidget) -> Any:
     return font
 
 
-def _pairs(times: Sequence[float], now_s: float) -> Floats:
-    return np.repeat(np.asarray(times, dtype=np.float64) - now_s, 2)
+def _pairs(times: Sequence[float], right_s: float) -> Floats:
+    return np.repeat(np.asarray(times, dtype=np.float64) - right_s, 2)

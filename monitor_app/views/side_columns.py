@@ -1,24 +1,28 @@
-"""The columns beside the plots: their titles on the left, legend and values in one on the right."""
+"""The columns beside the plots: their titles on the left, the curves' shapes and values on the right."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from PySide6.QtCore import QRect
+from PySide6.QtCore import QPointF, QRect
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from monitor_app.model.history import METRICS, Window
-from monitor_app.model.units import NONE, format_count
+from monitor_app.model.history import METRICS
+from monitor_app.model.units import NONE, format_number
 from monitor_app.theme import Theme
+from monitor_app.views.channel_shapes import draw_shape
 from monitor_app.views.parts import put_text, sized
 
 TITLES_WIDTH: Final = 66
+EDGE_WIDTH: Final = 14
 READOUT_WIDTH: Final = 124
 _TITLES: Final = (("Message", "credit", "messages"), ("Byte", "credit", "KiB"), ("Backlog", "", "messages"))
 _MAX_LINE: Final = 15
 _MIN_LINE: Final = 11
-_SMALL_VALUE: Final = 10
+Values = Sequence[Sequence[tuple[str, int, float | None]]]
+"""For each of `METRICS` the channels, their places among all, and their values."""
 
 
 class PlotTitles(QWidget):
@@ -48,6 +52,37 @@ class PlotTitles(QWidget):
         painter.end()
 
 
+class EdgeShapes(QWidget):
+    """The shape of each channel where its curve meets the right edge, so that no curve is known by its colour alone."""
+
+    def __init__(self, theme: Theme, y_of: Callable[[int, float], int]) -> None:
+        super().__init__()
+        self._theme = theme
+        self._y_of = y_of
+        self._places: list[tuple[int, str, int]] = []
+        self.setFixedWidth(EDGE_WIDTH)
+
+    def show_values(self, values: Values) -> None:
+        """Show where the curves end. Painted only when one of them has moved."""
+        places = [
+            (self._y_of(metric, value), channel, place)
+            for metric, lines in enumerate(values)
+            for channel, place, value in lines
+            if value is not None
+        ]
+        if places != self._places:
+            self._places = places
+            self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name and signature
+        """Paint the shapes."""
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor(self._theme.colours.panel))
+        for y, channel, place in self._places:
+            draw_shape(painter, channel, place, QPointF(EDGE_WIDTH / 2, y), self._theme.channel_colour(channel, place))
+        painter.end()
+
+
 class ReadOut(QWidget):
     """The values of all curves, now or under the crosshair, beside their plots."""
 
@@ -55,7 +90,7 @@ class ReadOut(QWidget):
         super().__init__()
         self._theme = theme
         self._rects: list[QRect] = []
-        self._values: list[list[tuple[str, float | None]]] = [[] for _ in METRICS]
+        self._values: Values = [[] for _ in METRICS]
         self._chosen = ""
         self.setFixedWidth(READOUT_WIDTH)
         self.setAccessibleName("Values of the curves")
@@ -70,38 +105,47 @@ class ReadOut(QWidget):
         self._chosen = channel
         self.update()
 
-    def show_values(self, window: Window, time_s: float) -> None:
-        """Show what held at `time_s`."""
-        self._values = [
-            [(channel, window.value_at(metric, channel, time_s)) for channel in window.channels] for metric in range(len(METRICS))
-        ]
+    def show_values(self, values: Values) -> None:
+        """Show values."""
+        self._values = values
+        self.setAccessibleDescription(_spoken(values))
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name and signature
         """Paint one block beside each plot."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(self._theme.colours.panel))
-        for rect, values in zip(self._rects, self._values, strict=False):
-            self._paint_block(painter, rect, values)
+        for rect, lines in zip(self._rects, self._values, strict=False):
+            self._paint_block(painter, rect, lines)
         painter.end()
 
-    def _paint_block(self, painter: QPainter, rect: QRect, values: list[tuple[str, float | None]]) -> None:
-        if not values:
+    def _paint_block(self, painter: QPainter, rect: QRect, lines: Sequence[tuple[str, int, float | None]]) -> None:
+        if not lines:
             return
-        height = max(_MIN_LINE, min(_MAX_LINE, rect.height() // len(values)))
-        for place, (channel, value) in enumerate(values[: max(1, rect.height() // height)]):
-            line = QRect(0, rect.top() + place * height, self.width(), height)
-            chosen = channel == self._chosen
-            if chosen:
+        height = max(_MIN_LINE, min(_MAX_LINE, rect.height() // len(lines)))
+        room = max(1, rect.height() // height)
+        for row, (channel, place, value) in enumerate(lines[:room]):
+            line = QRect(0, rect.top() + row * height, self.width(), height)
+            if channel == self._chosen:
                 painter.fillRect(line, QColor(self._theme.colours.selected))
-            painter.fillRect(8, line.center().y() - 3, 8, 8, self._theme.channel_colour(channel, place))
+            draw_shape(painter, channel, place, QPointF(10, line.center().y() + 1), self._theme.channel_colour(channel, place))
             painter.setFont(sized(self.font(), 10))
-            put_text(painter, line.adjusted(20, 0, -44, 0), channel, self._theme.colours.text)
+            put_text(painter, line.adjusted(19, 0, -44, 0), channel, self._theme.colours.text)
             painter.setFont(sized(self.font(), 10, bold=True))
             put_text(painter, line.adjusted(70, 0, -8, 0), _value_text(value), self._theme.colours.text, right=True)
+        if len(lines) > room:
+            more = QRect(60, rect.bottom() - 10, self.width() - 68, 11)
+            painter.fillRect(more, QColor(self._theme.colours.panel))
+            put_text(painter, more, f"{len(lines) - room} more", self._theme.colours.muted, right=True)
 
 
 def _value_text(value: float | None) -> str:
-    if value is None:
-        return NONE
-    return f"{value:.1f}" if value < _SMALL_VALUE and value != int(value) else format_count(round(value))
+    return NONE if value is None else format_number(value)
+
+
+def _spoken(values: Values) -> str:
+    blocks = []
+    for (first, second, unit), lines in zip(_TITLES, values, strict=False):
+        said = ", ".join(f"{channel} {_value_text(value)}" for channel, _, value in lines)
+        blocks.append(f"{first} {second} in {unit}: {said}")
+    return ". ".join(blocks)

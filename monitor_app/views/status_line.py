@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtWidgets import QLabel, QStatusBar
 
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.outage import outage_of
 from monitor_app.model.units import NONE, format_count, short_session
 from monitor_app.theme import Theme
 from monitor_app.views import signs
@@ -47,8 +48,11 @@ class StatusLine(QStatusBar):
         colours = self._theme.colours
         source = self._ingest.source
         state = self._ingest.connection
+        outage = outage_of(state, self._ingest.clock.now_s())
         if source.connecting:
             sign, word, colour = signs.BUSY, "Connecting", colours.low
+        elif outage is not None:
+            sign, word, colour = signs.TURN, outage.short, colours.low
         elif state is not None and state.connected:
             sign, word, colour = signs.CHECK, "Connected", colours.good
         elif source.failure is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from PySide6.QtCore import QRect, Qt
@@ -15,7 +15,7 @@ from monitor_app.theme import Theme
 from monitor_app.views.parts import put_text, sized
 
 HEIGHT: Final = 20
-_LABEL_WIDTH: Final = 46
+_LABEL_WIDTH: Final = 54
 _TAG_WIDTH: Final = 118
 
 
@@ -30,6 +30,12 @@ class TimeScale:
     right_s: float
     left_px: int
     width_px: int
+
+    def is_within_half_a_pixel(self, other: TimeScale) -> bool:
+        """Return whether nothing would be seen to move from the one to the other."""
+        if replace(self, now_s=other.now_s) != other:
+            return False
+        return abs(self.now_s - other.now_s) < (self.right_s - self.left_s) / max(1, self.width_px) / 2
 
     def x_of(self, time_s: float) -> float:
         """Return the place of an absolute time."""
@@ -48,12 +54,18 @@ class TimeAxis(QWidget):
         self._scale = TimeScale(0.0, -1.0, 0.0, 0, 1)
         self._cursor_s: float | None = None
         self._when = ""
+        self._live = True
         self.setFixedHeight(HEIGHT)
 
-    def draw_frame(self, scale: TimeScale, cursor_s: float | None, when: str) -> None:
-        """Show `scale`; `cursor_s` is where the crosshair is, relative to now, and `when` what the values are of."""
-        self._scale, self._cursor_s, self._when = scale, cursor_s, when
-        self.update()
+    def draw_frame(self, scale: TimeScale, cursor_s: float | None, when: str, *, live: bool) -> None:
+        """Show `scale`; `cursor_s` is where the crosshair is, relative to the right edge, and `when` what the values are of.
+
+        Times are relative to now while `live`, else of the day.
+        """
+        shown = (scale, cursor_s, when, live)
+        if shown != (self._scale, self._cursor_s, self._when, self._live):
+            self._scale, self._cursor_s, self._when, self._live = shown
+            self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name and signature
         """Paint labels, the crosshair's tag over them, and the words on the right."""
@@ -62,17 +74,21 @@ class TimeAxis(QWidget):
         painter.fillRect(self.rect(), QColor(colours.panel))
         painter.setFont(sized(self.font(), 10))
         scale = self._scale
-        left_time = self._clock.time_of_day(scale.now_s + scale.left_s)
-        put_text(painter, QRect(6, 0, scale.left_px - 40, HEIGHT), left_time, colours.muted)
+        if self._live:
+            left_time = self._clock.time_of_day(scale.now_s + scale.left_s)
+            put_text(painter, QRect(6, 0, scale.left_px - 40, HEIGHT), left_time, colours.muted)
+        words = QRect(self.width() - self._values_width + 8, 0, self._values_width - 10, HEIGHT)
         tag = QRect() if self._cursor_s is None else self._tag_rect(self._cursor_s)
         for second in time_ticks(scale.left_s, scale.right_s):
             label = QRect(round(scale.x_of(scale.now_s + second)) - _LABEL_WIDTH // 2, 0, _LABEL_WIDTH, HEIGHT)
+            if not self._live:
+                label.moveRight(min(label.right(), words.left() - 6))
             if not label.intersects(tag):
                 painter.setPen(QColor(colours.muted))
-                painter.drawText(label, Qt.AlignmentFlag.AlignCenter, format_moment(second))
+                moment = format_moment(second) if self._live else self._clock.time_of_day(scale.now_s + second)
+                painter.drawText(label, Qt.AlignmentFlag.AlignCenter, moment)
         if self._cursor_s is not None:
             self._paint_tag(painter, tag, self._cursor_s)
-        words = QRect(self.width() - self._values_width + 8, 0, self._values_width - 10, HEIGHT)
         painter.fillRect(words, QColor(colours.panel))
         put_text(painter, words, self._when, colours.muted)
         painter.end()
@@ -88,5 +104,6 @@ class TimeAxis(QWidget):
         colours = self._theme.colours
         painter.fillRect(tag, QColor(colours.text))
         painter.setPen(QColor(colours.panel))
-        text = f"{self._clock.time_of_day(self._scale.now_s + cursor_s)}  {MINUS}{abs(cursor_s):.1f} s"
+        text = self._clock.time_of_day(self._scale.now_s + cursor_s, milliseconds=not self._live)
+        text = f"{text}  {MINUS}{abs(cursor_s):.1f} s" if self._live else text
         painter.drawText(tag, Qt.AlignmentFlag.AlignCenter, text)

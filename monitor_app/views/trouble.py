@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.outage import outage_of
+from monitor_app.model.servers import Server
 from monitor_app.model.source import Failure
 from monitor_app.theme import Theme
 from monitor_app.views import signs
-from monitor_app.views.parts import button, label, wrapping_label
+from monitor_app.views.parts import button, label, set_look, wrapping_label
 
-_NOTHING_YET = Failure(title="Nothing to watch yet", text="Connect to a server: File, Connect….")
+_NOTHING_YET = Failure(
+    title="Nothing to watch yet",
+    text=(
+        "Connect to a server, by its address and, if it asks for one, a token: File, Connect… (Ctrl+N). "
+        "Or look at a script of yours that is running: File, Attach to a script… (Ctrl+O)."
+    ),
+)
+_MOST_SERVERS = 6
 
 
 class _Notice(QFrame):
@@ -47,15 +58,20 @@ class _Notice(QFrame):
         """Show how the connection stands."""
         source = self._ingest.source
         failure = source.failure
+        outage = outage_of(self._ingest.connection, self._ingest.clock.now_s())
         if source.connecting:
             failure = Failure(title=f"Connecting to {source.address}", text="Waiting for the server's answer.")
+        elif outage is not None:
+            failure = Failure(title=outage.title, text=outage.text)
         shown = failure or _NOTHING_YET
         self.title.setText(shown.title)
         self.text.setText(shown.text)
         self.retry.setVisible(source.can_reconnect and source.failure is not None)
         self.connect_button.setVisible(source.can_reconnect and not source.connecting)
+        set_look(self.connect_button, "" if source.failure is not None else "main")
         colours = self._theme.colours
-        sign, colour = (signs.BUSY, colours.low) if source.connecting else (signs.TROUBLE, colours.starved)
+        tries = source.connecting or outage is not None
+        sign, colour = (signs.TURN if outage else signs.BUSY, colours.low) if tries else (signs.TROUBLE, colours.starved)
         self._sign.setPixmap(signs.icon(sign, colour, colours.panel).pixmap(signs.SIZE, signs.SIZE))
         self._sign.setVisible(failure is not None)
 
@@ -68,7 +84,15 @@ class _Notice(QFrame):
 
 
 class TroublePage(_Notice):
-    """Fills the centre while there was no connection yet."""
+    """Fills the centre while there was no connection yet.
+
+    Signals:
+        server_chosen: Connect to this remembered server; its address.
+        attach_wanted: Look at a script that runs already.
+    """
+
+    server_chosen = Signal(str)
+    attach_wanted = Signal()
 
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
         super().__init__(ingest, theme, "page")
@@ -77,6 +101,9 @@ class TroublePage(_Notice):
         buttons.setSpacing(8)
         buttons.addWidget(self.retry)
         buttons.addWidget(self.connect_button)
+        self.attach = button("Attach to a script…", "Attach to a script that is running")
+        self.attach.clicked.connect(self.attach_wanted)
+        buttons.addWidget(self.attach)
         buttons.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(56, 56, 56, 24)
@@ -84,7 +111,32 @@ class TroublePage(_Notice):
         layout.addLayout(self._head())
         layout.addWidget(self.text)
         layout.addLayout(buttons)
+        self._heading = label("Servers that you were connected to", "title")
+        layout.addSpacing(12)
+        layout.addWidget(self._heading)
+        self._servers = QVBoxLayout()
+        layout.addLayout(self._servers)
         layout.addStretch(1)
+        self.show_servers(())
+
+    def show_servers(self, servers: Sequence[Server]) -> None:
+        """Offer the remembered servers, the latest first."""
+        while (item := self._servers.takeAt(0)) is not None:
+            gone = item.widget()
+            if gone is not None:
+                gone.deleteLater()
+        self._heading.setVisible(bool(servers))
+        for server in servers[:_MOST_SERVERS]:
+            made = button(f"{server.title}…", f"Connect to {server.title}")
+            made.setProperty("address", server.address)
+            made.clicked.connect(self._on_server_clicked)
+            self._servers.addWidget(made, 0, Qt.AlignmentFlag.AlignLeft)
+
+    @Slot()
+    def _on_server_clicked(self) -> None:
+        clicked = self.sender()
+        if clicked is not None:
+            self.server_chosen.emit(str(clicked.property("address")))
 
 
 class TroubleBanner(_Notice):

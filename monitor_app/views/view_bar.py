@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QToolBar, QToolButton, QWidget
+from PySide6.QtWidgets import QButtonGroup, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from monitor_app.theme import Theme
 from monitor_app.views import signs
-from monitor_app.views.parts import label
+from monitor_app.views.parts import label, toggle_row
 
 
 class ViewBar(QToolBar):
@@ -18,6 +18,7 @@ class ViewBar(QToolBar):
     Attributes:
         live: Follow what happens.
         freeze: Let the picture stand still.
+        steering: Whether the operator may steer; the same as Channel, Read-only.
 
     Signals:
         live_wanted: Follow again.
@@ -43,10 +44,19 @@ class ViewBar(QToolBar):
         self._view_group = _group([self.live, self.freeze])
         self._span_group = _group(list(self._spans.values()))
         self.addWidget(label("View", "muted"))
-        self.addWidget(_row([self.live, self.freeze]))
+        self.addWidget(toggle_row(self.live, self.freeze))
         self.addSeparator()
         self.addWidget(label("Span", "muted"))
-        self.addWidget(_row(list(self._spans.values())))
+        self.addWidget(toggle_row(*self._spans.values()))
+        gap = QWidget()
+        gap.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self._gap = self.addWidget(gap)
+        self.steering = QToolButton()
+        self.steering.setCheckable(True)
+        self.steering.setIconSize(QSize(signs.SIZE, signs.SIZE))
+        self.steering.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.addWidget(toggle_row(self.steering))
+        self.show_read_only(read_only=False)
         self.dress()
         self.live.clicked.connect(self.live_wanted)
         self.freeze.clicked.connect(self.freeze_wanted)
@@ -58,15 +68,36 @@ class ViewBar(QToolBar):
         """Take the colours of the theme."""
         colours = self._theme.colours
         self.live.setIcon(signs.icon(signs.LIVE, colours.text, colours.button))
+        sign = signs.UNLOCKED if self.steering.isChecked() else signs.LOCK
+        self.steering.setIcon(signs.icon(sign, colours.text, colours.button))
         self.freeze.setIcon(signs.icon(signs.FROZEN, colours.text, colours.button))
 
+    def put(self, *buttons: QWidget) -> None:
+        """Put more controls of the picture beside the spans."""
+        self.insertSeparator(self._gap)
+        for button in buttons:
+            self.insertWidget(self._gap, button)
+
     def show_span(self, span_s: float) -> None:
-        """Show which span is chosen."""
-        self._spans[span_s].setChecked(True)
+        """Show which span is chosen; one that has no name leaves none of them pressed."""
+        named = self._spans.get(span_s)
+        self._span_group.setExclusive(named is not None)
+        for made in self._spans.values():
+            made.setChecked(made is named)
 
     def show_frozen(self, frozen: bool) -> None:
         """Show whether the picture stands still."""
         (self.freeze if frozen else self.live).setChecked(True)
+
+    def show_read_only(self, *, read_only: bool) -> None:
+        """Show whether the operator may steer."""
+        self.steering.setChecked(not read_only)
+        self.steering.setText(" Read-only" if read_only else " Steering")
+        self.steering.setAccessibleName("Read-only: nothing can be steered" if read_only else "Steering is allowed")
+        self.steering.setToolTip(
+            "Nothing can be steered; click to steer again (Ctrl+L)" if read_only else "Click to look only (Ctrl+L)"
+        )
+        self.dress()
 
     @Slot()
     def _on_span_clicked(self) -> None:
@@ -97,13 +128,3 @@ def _group(buttons: list[QToolButton]) -> QButtonGroup:
         group.addButton(made)
     buttons[0].setChecked(True)
     return group
-
-
-def _row(buttons: list[QToolButton]) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(0)
-    for made in buttons:
-        layout.addWidget(made)
-    return row

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+# Nothing that a test does is remembered in the settings of whoever runs it, nor in those of another test's process.
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="haip-monitor-tests-")
 
 import msgspec
 import pytest
@@ -18,7 +22,7 @@ from haip_sync import ChannelState, ConnectionState, Event
 from monitor_app.main_window import MainWindow
 from monitor_app.model.clock import Clock
 from monitor_app.model.ingest import Ingest
-from monitor_app.model.source import Drained, Failure, Notice
+from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
 from monitor_app.theme import Mode, Theme
 
 CHANNELS = ("USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT")
@@ -87,6 +91,9 @@ class FakeSource:
         self.dropped = 0
         self.notices: deque[Notice] = deque()
         self.calls: list[tuple[object, ...]] = []
+        self.steering_refused: str | None = None
+        self.past: list[tuple[float, ConnectionState]] = []
+        self.waiting: dict[str, list[QueuedMessage]] = {}
 
     def change(self, channel: str, **changes: object) -> None:
         """Change one channel."""
@@ -103,6 +110,11 @@ class FakeSource:
     def snapshot(self) -> ConnectionState | None:
         """Return what was set."""
         return self.state
+
+    def take_past(self) -> Sequence[tuple[float, ConnectionState]]:
+        """Hand out the past that was put in, once."""
+        taken, self.past = self.past, []
+        return taken
 
     def drain(self, limit: int) -> Drained:
         """Hand out the events that were put in."""
@@ -139,6 +151,22 @@ class FakeSource:
     def send_test_message(self, channel: str, text: str) -> None:
         """Note the call."""
         self.calls.append(("send", channel, text))
+
+    def clear_queue(self, channel: str, reason: str | None) -> None:
+        """Note the call."""
+        self.calls.append(("clear_queue", channel, reason))
+
+    def use_strategy(self, strategy: str, settings: Mapping[str, int | float], reason: str | None) -> None:
+        """Note the call."""
+        self.calls.append(("use_strategy", strategy, dict(settings)))
+
+    def queued(self, channel: str) -> Sequence[QueuedMessage]:
+        """Return what was put there."""
+        return tuple(self.waiting.get(channel, ()))
+
+    def watch_messages(self, *, wanted: bool) -> None:
+        """Note the call."""
+        self.calls.append(("watch_messages", wanted))
 
     def close(self) -> None:
         """Note the call."""
@@ -186,7 +214,7 @@ def window(qtbot: object, source: FakeSource, clock: StillClock) -> Iterator[Mai
     made = MainWindow(Ingest(source, clock), Theme(Mode.DARK), "test")
     made.resize(1280, 800)
     made.show()
-    made.share_out_space()
+    made.docks.share_out_space()
     QApplication.processEvents()
     made.refresh()
     yield made
@@ -194,11 +222,18 @@ def window(qtbot: object, source: FakeSource, clock: StillClock) -> Iterator[Mai
     made.deleteLater()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def settings_go() -> Iterator[None]:
+    """Remove the folder of settings of this run."""
+    yield
+    shutil.rmtree(os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the offscreen platform remark what it remarks about every window; any other word of Qt's fails a test."""
+    """Let the offscreen platform remark what it remarks about windows and floating docks; any other word of Qt's fails a test."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.qt_log_ignore("propagateSizeHints", extend=True))
+            item.add_marker(pytest.mark.qt_log_ignore(r"does not support (propagateSizeHints|raise)\(\)", extend=True))
 
 
 @pytest.fixture(autouse=True)

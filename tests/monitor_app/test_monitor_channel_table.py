@@ -30,12 +30,13 @@ def test_numbers_stand_in_words_for_who_cannot_see_bars(window: MainWindow, sour
     source.change("USER", credits=46, byte_credits=512, backlog=31, oldest_wait=6.2, waiting_for="bytes", missing=7168)
     window.refresh()
     model = window.table.model()
-    assert [model.index(0, column).data() for column in range(5)] == [
+    assert [model.index(0, column).data() for column in range(6)] == [
         "USER STARVED",
         "46 / 100",
         "0.5 / 512",
         "31, 6.2 s",
-        "0/s 0 KiB/s",
+        "0 /s, 0 KiB/s",
+        "now, bytes",
     ]
     assert model.index(0, 0).data(Qt.ItemDataRole.ToolTipRole).startswith("Needs 7.5 KiB, has 512 B.")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
-from haip_sync import HAIPClient
+from haip_sync import HAIPClient, ReconnectPolicy
 from haip_sync.testing import DevServer, Never
 from monitor_app.model.client_source import ClientSource, open_client
 from monitor_app.model.source import Notice
@@ -129,8 +129,13 @@ def test_a_peer_that_does_not_speak_json_is_reported_as_an_event(own: ClientSour
         babbler.shutdown()
 
 
-def test_a_lost_server_is_told_and_can_be_reached_again(own: ClientSource) -> None:
-    """After a loss the reason is known, and `reconnect` brings a new client."""
+def test_a_lost_server_is_told_and_can_be_reached_again() -> None:
+    """After a loss for good the reason is known, and `reconnect` brings a new client."""
+
+    def open_once(url: str, token: str | None) -> HAIPClient:
+        return HAIPClient(url, token=token, inbox="listeners", reconnect=ReconnectPolicy(enabled=False))
+
+    own = ClientSource(factory=open_once)
     with DevServer(agent=False) as server:
         own.connect_to(server.url, None)
         assert notice_of(own, "connect").ok
@@ -143,6 +148,7 @@ def test_a_lost_server_is_told_and_can_be_reached_again(own: ClientSource) -> No
         own.reconnect()
         assert notice_of(own, "connect").ok
         assert connected(own)
+        own.close()
 
 
 def test_commands_reach_the_server(own: ClientSource, server: DevServer) -> None:

@@ -6,11 +6,16 @@ import threading
 import time
 
 import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
 
 from monitor_app.demo import Demo
+from monitor_app.main_window import MainWindow
+from monitor_app.model.answer import likely_cause
 from monitor_app.model.client_source import ClientSource
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.status import Status
+from monitor_app.theme import Mode, Theme
 
 
 @pytest.mark.timeout(60)
@@ -30,3 +35,27 @@ def test_every_state_but_offline_is_seen_within_half_a_minute() -> None:
     finally:
         demo.stop()
     assert seen == set(Status) - {Status.OFFLINE}
+
+
+def test_the_sentence_on_top_names_who_stands_still_and_its_button_helps(qtbot: QtBot) -> None:
+    """A new user sees which channel is starved of what, agrees with `explain`, presses the button, and frames leave again."""
+    demo = Demo()
+    client = demo.start()
+    window = MainWindow(Ingest(ClientSource(client, name="demo")), Theme(Mode.LIGHT), "demo")
+    try:
+        window.start()
+        qtbot.waitUntil(lambda: window.answer.title.text().startswith("AUDIO_IN is starved of bytes"), timeout=30_000)
+        said = client.explain("AUDIO_IN")
+        assert said.cause == "bytes"
+        view = window.ingest.channel("AUDIO_IN")
+        assert view is not None
+        assert view.state.missing == said.missing
+        assert likely_cause(view) == said.likely_cause
+        assert window.answer.action.text().startswith("Request ")
+        sent = client.connection_state().channels["AUDIO_IN"].sent_messages
+        qtbot.mouseClick(window.answer.action, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda: client.connection_state().channels["AUDIO_IN"].sent_messages > sent, timeout=5_000)
+    finally:
+        window.close()
+        window.deleteLater()
+        demo.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from haip_sync import WarningRaised
+from haip_sync import CreditRequested, WarningRaised
 from monitor_app.model.event_buffer import EventBuffer
 
 
@@ -52,3 +52,15 @@ def test_nothing_is_lost_uncounted_between_two_threads() -> None:
         dropped += drained.dropped
     writer.join()
     assert taken + dropped == total
+
+
+def test_no_flood_of_grants_washes_a_state_change_away() -> None:
+    """What changes a state stays while grants are evicted around it, and comes out in its place among them."""
+    buffer = EventBuffer(capacity=3)
+    buffer.put(event(0))
+    for number in range(1, 100):
+        buffer.put(CreditRequested(time_s=float(number), channel="USER", add_messages=1, add_bytes=0, gives_back=True))
+    buffer.put(event(100))
+    drained = buffer.drain(10)
+    assert [taken.time_s for taken in drained.events] == [0.0, 97.0, 98.0, 99.0, 100.0]
+    assert drained.dropped == 96

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from haip_sync import (
     AuthError,
     ConfigError,
     ConnectError,
-    ConnectionState,
     Disconnected,
     ErrorReported,
     HAIPTimeout,
@@ -17,7 +15,7 @@ from haip_sync import (
     ProtocolError,
     VersionError,
 )
-from monitor_app.model.failures import complaint_of, failure_of, failure_of_loss, failure_of_outage
+from monitor_app.model.failures import complaint_of, failure_of, failure_of_loss
 
 
 @pytest.mark.parametrize(
@@ -59,26 +57,3 @@ def test_a_loss_has_the_best_reason_there_is() -> None:
     assert "it broke" in failure_of_loss("ws://a:1", "it broke", goodbye).text
     assert "server stops" in failure_of_loss("ws://a:1", None, goodbye).text
     assert "closed" in failure_of_loss("ws://a:1", None, None).text
-
-
-def test_an_outage_says_why_and_when_the_next_attempt_is() -> None:
-    """While a client connects again the text has the loss, the attempt and the seconds until then."""
-    state = ConnectionState(
-        connected=False,
-        session_id="s",
-        peer_session_id=None,
-        dialect=None,
-        epoch=1,
-        round_trip=None,
-        channels={},
-        last_error=None,
-        phase="offline",
-        attempt=3,
-        next_try_s=107.0,
-        last_loss="the line was cut",
-    )
-    failure = failure_of_outage("ws://a:1", state, 100.0)
-    assert failure.title == "Offline"
-    assert failure.text.startswith("ws://a:1: the line was cut. Attempt 3 to connect again in 7 s.")
-    under_way = failure_of_outage("ws://a:1", msgspec.structs.replace(state, next_try_s=None), 100.0)
-    assert "Attempt 3 to connect again is under way." in under_way.text

@@ -179,6 +179,7 @@ def test_watch_runs_a_script_beside_the_window(qtbot: QtBot) -> None:
         def look_and_close() -> None:
             rows = [row.text for row in the_window().ingest.log.rows if row.kind == "script"]
             if rows:
+                timer.stop()
                 seen.extend(rows)
                 the_window().close()
 

@@ -9,7 +9,7 @@ import pytest
 from haip_sync import ChannelPaused, CreditGranted, CreditRequested
 from monitor_app.model.clock import Clock
 from monitor_app.model.ingest import REPORT_STARVATION_S, Ingest
-from monitor_app.model.lanes import MarkKind
+from monitor_app.model.marks import MarkKind
 from monitor_app.model.source import Notice
 from monitor_app.model.status import Status
 from monitor_app.model.text_table import render
@@ -45,14 +45,14 @@ def test_the_clock_reads_as_time_of_day() -> None:
 
 
 def test_a_grant_is_a_mark_a_row_and_an_age(ingest: Ingest, source: Any, clock: Any) -> None:
-    """One grant shows in the lanes, in the log and in the channel's explanation."""
+    """One grant shows on the axis, in the log and in the channel's explanation."""
     source.events.append(grant(clock.time_s))
     clock.time_s += 2.0
     ingest.tick()
     view = ingest.channel("USER")
     assert view is not None
     assert view.grant_age_s == pytest.approx(2.0)
-    assert ingest.lanes.marks_since(MarkKind.GRANT, "USER", 0.0) == [clock.time_s - 2.0]
+    assert [mark.time_s for mark in ingest.marks.between(MarkKind.GRANT, "USER", 0.0, clock.time_s)] == [clock.time_s - 2.0]
     assert ingest.log.rows[-1].kind == "FLOW_UPDATE"
     assert ingest.lag_s == pytest.approx(2.0)
 
@@ -64,7 +64,7 @@ def test_our_request_is_a_mark_and_giving_back_is_not(ingest: Ingest, source: An
             CreditRequested(time_s=clock.time_s, channel="USER", add_messages=1, add_bytes=0, gives_back=gives_back)
         )
     ingest.tick()
-    assert len(ingest.lanes.marks_since(MarkKind.REQUEST, "USER", 0.0)) == 1
+    assert len(ingest.marks.between(MarkKind.REQUEST, "USER", 0.0, float("inf"))) == 1
 
 
 def test_the_reason_of_a_pause_lasts_as_long_as_the_pause(ingest: Ingest, source: Any, clock: Any) -> None:
@@ -110,7 +110,7 @@ def test_a_starvation_that_lasts_is_logged_once_with_its_end(ingest: Ingest, sou
     ingest.tick()
     texts = [row.text for row in ingest.log.rows if row.kind == "STARVED"]
     assert texts == ["needs 3 messages, has 0; backlog 2, for 0.5 s", "starvation over after 1.2 s: IDLE"]
-    assert len(ingest.lanes.marks_since(MarkKind.STARVATION, "USER", 0.0)) == 1
+    assert len(ingest.marks.between(MarkKind.STARVATION, "USER", 0.0, float("inf"))) == 1
 
 
 def test_a_breath_of_starvation_is_not_logged(ingest: Ingest, source: Any, clock: Any) -> None:
@@ -201,3 +201,16 @@ def _view(ingest: Ingest) -> Any:
     view = ingest.channel("USER")
     assert view is not None
     return view
+
+
+def test_what_a_source_remembers_comes_before_what_is_seen(
+    source: Any, clock: Any, connection_state: Any, channel_state: Any
+) -> None:
+    """The past is in the history when the first snapshot is, once, and at its own times."""
+    past = connection_state(channels={"USER": channel_state(credits=7)})
+    source.past = [(clock.time_s - 60.0, past), (clock.time_s - 59.0, past)]
+    ingest = Ingest(source, clock)
+    ingest.tick()
+    assert ingest.history.value_at(0, "USER", clock.time_s - 58.5) == 7.0
+    assert ingest.history.value_at(0, "USER", clock.time_s) == 100.0
+    assert ingest.history.value_at(0, "USER", clock.time_s - 61.0) is None

@@ -218,9 +218,12 @@ def test_connect_asks_for_an_address_and_a_token(qtbot: QtBot, window: MainWindo
         source.address = url
 
     source.connect_to = move
-    dialog.accept()
+    qtbot.mouseClick(dialog.connect_button, LEFT)
     assert source.calls == [("ws://other:2", "secret")]
     assert window.ingest.history.channels == ()
+    assert dialog.isVisible()
+    window.refresh()
+    assert not dialog.isVisible()
 
 
 def test_space_freezes_and_l_follows(qtbot: QtBot, window: MainWindow, clock: Any) -> None:
@@ -290,8 +293,8 @@ def test_the_span_can_be_chosen_in_bar_and_menu(window: MainWindow) -> None:
 @pytest.mark.parametrize(("mode", "colours"), [(Mode.LIGHT, LIGHT), (Mode.DARK, DARK)])
 def test_the_theme_can_be_chosen(window: MainWindow, mode: Mode, colours: object) -> None:
     """Both themes dress every part without a word of Qt's."""
-    window.actions_._modes[Mode.SYSTEM].trigger()
-    window.actions_._modes[mode].trigger()
+    window.actions_.modes[Mode.SYSTEM].trigger()
+    window.actions_.modes[mode].trigger()
     window.refresh()
     assert window._theme.colours is colours
     assert not window.grab().isNull()
@@ -341,7 +344,7 @@ def test_the_picture_has_every_state_and_mark(window: MainWindow, source: Any, c
     source.state, source.failure = connection, None
     clock.time_s += 1.0
     window.refresh()
-    window.flow._plots.cursor_moved.emit(-3.0)
+    window.flow._plots.hands.pointed.emit(0.9)
     window.refresh()
     image = window.grab().toImage()
     assert not image.isNull()
@@ -349,18 +352,6 @@ def test_the_picture_has_every_state_and_mark(window: MainWindow, source: Any, c
     assert DARK.starved.lower() in colours
     assert DARK.accent.lower() in colours
     assert len(window.ingest.history.gaps) == 1
-
-
-def test_zooming_stops_the_picture_and_live_returns(qtbot: QtBot, window: MainWindow) -> None:
-    """What the hand moved stays where it was put until Live."""
-    window.flow._plots._plots[-1].item.setXRange(-20.0, -10.0, padding=0)
-    window.flow._plots.moved_by_hand.emit()
-    assert window.flow.frozen
-    assert window._bar.freeze.isChecked()
-    window.refresh()
-    qtbot.mouseClick(window._bar.live, LEFT)
-    assert window.flow._plots.x_range() == pytest.approx((-120.0, 0.0))
-    assert not window.flow.frozen
 
 
 def test_closing_ends_the_source_and_the_timers(qtbot: QtBot, window: MainWindow, source: Any) -> None:
@@ -376,8 +367,8 @@ def test_closing_ends_the_source_and_the_timers(qtbot: QtBot, window: MainWindow
 
 def test_docks_can_be_closed_and_brought_back(window: MainWindow) -> None:
     """A closed dock comes back by its entry in the View menu; P brings the control dock back."""
-    dock = window._docks["control"]
+    dock = window.docks.by_name["control"]
     dock.close()
     assert not dock.isVisible()
-    window._on_pause()
+    window.actions_.pause.trigger()
     assert dock.isVisible()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from support.certificates import authority, server_context
 
-from haip_sync import HAIPClient
+from haip_sync import HAIPClient, ReconnectPolicy
 from haip_sync.testing import DevServer, OnRequest, Session
 from monitor_app.main_window import MainWindow
+from monitor_app.model.answer import likely_cause
 from monitor_app.model.client_source import ClientSource, open_client
 from monitor_app.model.ingest import Ingest
-from monitor_app.model.lanes import MarkKind
+from monitor_app.model.marks import MarkKind
 from monitor_app.model.status import Status
 from monitor_app.theme import Mode, Theme
 
@@ -75,7 +77,7 @@ def test_pause_stops_the_channel_on_the_wire_and_resume_starts_it(qtbot: QtBot, 
     qtbot.mouseClick(window.control.pause.resume, LEFT)
     session.wait_for(lambda seen: seen.text_count == 1, what="the text")
     assert frames(session, "RESUME_CHANNEL")
-    assert window.ingest.lanes.marks_since(MarkKind.PAUSE_BY_US, "USER", 0.0)
+    assert window.ingest.marks.between(MarkKind.PAUSE_BY_US, "USER", 0.0, float("inf"))
 
 
 def test_a_request_reaches_the_server_and_its_grant_shows(qtbot: QtBot, window: MainWindow, session: Session) -> None:
@@ -87,10 +89,10 @@ def test_a_request_reaches_the_server_and_its_grant_shows(qtbot: QtBot, window: 
     assert frames(session, "FLOW_UPDATE")[0] == {"channel": "USER", "add_messages": 7, "add_bytes": 2048}
     model = window.table.model()
     qtbot.waitUntil(lambda: model.index(0, 1).data() == "13 / 100", timeout=TIMEOUT_MS)
-    now_s = window.ingest.clock.now_s()
-    assert window.ingest.history.window(120.0, now_s).value_at(0, "USER", now_s) == 13.0
-    assert window.ingest.lanes.marks_since(MarkKind.GRANT, "USER", 0.0)
-    assert window.ingest.lanes.marks_since(MarkKind.REQUEST, "USER", 0.0)
+    assert window.ingest.history.latest(0, "USER") == 13.0
+    granted = partial(window.ingest.marks.between, MarkKind.GRANT, "USER", 0.0, float("inf"))
+    qtbot.waitUntil(lambda: bool(granted()), timeout=TIMEOUT_MS)  # events come after the snapshot that has their sum
+    assert window.ingest.marks.between(MarkKind.REQUEST, "USER", 0.0, float("inf"))
     assert any("grant +7 messages, +2 KiB" in row.text for row in window.ingest.log.rows)
 
 
@@ -121,24 +123,86 @@ def test_a_peers_pause_shows(qtbot: QtBot, window: MainWindow, server: DevServer
     """PAUSE_CHANNEL of the peer's is a state, a mark and a row."""
     server.pause("AGENT")
     qtbot.waitUntil(lambda: status_of(window, "AGENT") is Status.PAUSED_BY_PEER, timeout=TIMEOUT_MS)
-    qtbot.waitUntil(lambda: bool(window.ingest.lanes.marks_since(MarkKind.PAUSE_BY_PEER, "AGENT", 0.0)), timeout=TIMEOUT_MS)
+    qtbot.waitUntil(
+        lambda: bool(window.ingest.marks.between(MarkKind.PAUSE_BY_PEER, "AGENT", 0.0, float("inf"))), timeout=TIMEOUT_MS
+    )
     server.resume("AGENT")
     qtbot.waitUntil(lambda: status_of(window, "AGENT") is Status.IDLE, timeout=TIMEOUT_MS)
 
 
-def test_losing_the_server_leaves_the_window_alive_and_f5_returns(
+def test_a_broken_line_is_shown_and_mended_with_its_history(
     qtbot: QtBot, window: MainWindow, server: DevServer, session: Session
 ) -> None:
-    """After a loss rows are OFFLINE, the window beats on, and trying again connects anew."""
+    """While the client reconnects rows are OFFLINE and the sentence on top says so; afterwards the past is there with its gap."""
+    qtbot.waitUntil(lambda: bool(window.ingest.history.channels), timeout=TIMEOUT_MS)
+    begun_s = window.ingest.history.oldest_s
     server.drop(session=session)
-    qtbot.waitUntil(window.banner.isVisible, timeout=TIMEOUT_MS)
-    assert status_of(window, "USER") is Status.OFFLINE
-    with qtbot.waitSignal(window._pulse.frame, timeout=TIMEOUT_MS):
-        pass
-    qtbot.keyClick(window, Qt.Key.Key_F5)
+    qtbot.waitUntil(lambda: status_of(window, "USER") is Status.OFFLINE, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: window.answer.title.text().startswith("Reconnecting: attempt"), timeout=TIMEOUT_MS)
     server.wait_for_session(2)
-    qtbot.waitUntil(lambda: not window.banner.isVisible(), timeout=TIMEOUT_MS)
-    assert status_of(window, "USER") is Status.IDLE
+    qtbot.waitUntil(lambda: status_of(window, "USER") is Status.IDLE, timeout=TIMEOUT_MS)
+
+    def words() -> str:
+        return " ".join(mark.text for mark in window.ingest.marks.between(MarkKind.RECONNECT, None, 0.0, float("inf")))
+
+    qtbot.waitUntil(lambda: words().count("connected to") == 2, timeout=TIMEOUT_MS)
+    assert "lost" in words()
+    assert "attempt 1" in words()
+    assert window.ingest.history.oldest_s == begun_s
+    assert [end_s is not None for _, end_s in window.ingest.history.gaps] == [True]
+    assert not window.banner.isVisible()
+
+
+def test_losing_the_server_leaves_the_window_alive_and_f5_returns(qtbot: QtBot, server: DevServer) -> None:
+    """After a loss for good rows are OFFLINE, the window beats on, and trying again connects anew."""
+
+    def open_once(url: str, token: str | None) -> HAIPClient:
+        return HAIPClient(url, token=token, inbox="listeners", reconnect=ReconnectPolicy(enabled=False))
+
+    source = ClientSource(factory=open_once)
+    window = MainWindow(Ingest(source), Theme(Mode.LIGHT), "test")
+    try:
+        window.start()
+        source.connect_to(server.url, None)
+        qtbot.waitUntil(window.actions_.pause.isEnabled, timeout=TIMEOUT_MS)
+        server.drop(session=server.wait_for_session())
+        qtbot.waitUntil(window.banner.isVisible, timeout=TIMEOUT_MS)
+        assert status_of(window, "USER") is Status.OFFLINE
+        assert window.answer.title.text().startswith("Not connected for")
+        with qtbot.waitSignal(window._pulse.frame, timeout=TIMEOUT_MS):
+            pass
+        qtbot.keyClick(window, Qt.Key.Key_F5)
+        server.wait_for_session(2)
+        qtbot.waitUntil(lambda: not window.banner.isVisible(), timeout=TIMEOUT_MS)
+        assert status_of(window, "USER") is Status.IDLE
+    finally:
+        window.close()
+        window.deleteLater()
+
+
+def test_the_sentence_on_top_agrees_with_explain_and_its_button_helps(qtbot: QtBot, server: DevServer) -> None:
+    """It names channel, credit and lack as `explain` does, and one press lets the senders of the channel go on."""
+    with HAIPClient(server.url, inbox="listeners") as client:
+        window = MainWindow(Ingest(ClientSource(client)), Theme(Mode.DARK), "test")
+        try:
+            window.start()
+            pending = [client.enqueue_text_message("AGENT", f"text {number}") for number in range(4)]
+            qtbot.waitUntil(lambda: window.answer.title.text().startswith("AGENT is starved of messages"), timeout=TIMEOUT_MS)
+            view = window.ingest.channel("AGENT")
+            said = client.explain("AGENT")
+            assert view is not None
+            assert (view.state.waiting_for, view.state.missing, view.state.backlog) == (said.cause, said.missing, said.waiting)
+            assert likely_cause(view) == said.likely_cause == "peer_grants_nothing"
+            assert "granted nothing since the handshake" in window.answer.evidence.text()
+            qtbot.waitUntil(window.answer.action.isVisible, timeout=TIMEOUT_MS)
+            while not all(sent.done() for sent in pending):
+                with qtbot.waitSignal(window._pulse.text, timeout=TIMEOUT_MS):
+                    qtbot.mouseClick(window.answer.action, LEFT)
+            assert [sent.result(0).outcome in {"sent", "acknowledged"} for sent in pending] == [True] * 4
+            qtbot.waitUntil(lambda: "starved" not in window.answer.title.text(), timeout=TIMEOUT_MS)
+        finally:
+            window.close()
+            window.deleteLater()
 
 
 def test_a_flood_of_grants_neither_freezes_the_window_nor_gets_lost(

@@ -14,6 +14,13 @@ def test_an_address_and_a_token(tmp_path: Path) -> None:
     options = parse(["ws://a:1", "--token", "T"])
     assert (options.url, options.token, options.demo, options.duration_s) == ("ws://a:1", "T", False, None)
     assert options.span_s == 120.0
+    assert (options.theme, options.read_only) == (None, False)
+
+
+def test_read_only_and_a_theme_can_be_asked_for() -> None:
+    """Both hold for this run; without them the theme is that of the last one."""
+    options = parse(["ws://a:1", "--read-only", "--theme", "dark"])
+    assert (options.theme, options.read_only) == ("dark", True)
 
 
 def test_a_screenshot_ends_by_itself(tmp_path: Path) -> None:

@@ -66,3 +66,31 @@ def test_a_session_is_told_by_its_two_ends() -> None:
 def test_rates_have_a_decimal_below_ten() -> None:
     """Small rates have a decimal, great ones and zero have none."""
     assert [units.format_rate(rate) for rate in (0.0, 7.42, 1234.5)] == ["0", "7.4", "1234"]
+
+
+def test_long_spans_are_marked_in_minutes() -> None:
+    """An hour has few marks, in minutes; short ones have seconds."""
+    assert units.time_ticks(-3600.0, 0.0) == [-3600, -3000, -2400, -1800, -1200, -600, 0]
+    assert [units.format_moment(second) for second in (-3600, -600, -90, -120, 0)] == [
+        f"{units.MINUS}60 min",
+        f"{units.MINUS}10 min",
+        f"{units.MINUS}90 s",
+        f"{units.MINUS}120 s",
+        "now",
+    ]
+
+
+def test_a_part_and_its_whole_have_one_unit() -> None:
+    """Narrow cells name the unit once, with the whole; large windows are in MiB."""
+    assert units.format_part(97, 96 * 1024) == ("0.1", "96 K")
+    assert units.format_part(1 << 20, 10 << 20) == ("1", "10 M")
+
+
+def test_shares_are_percents_and_little_is_not_nothing() -> None:
+    """What is there is never shown as 0 %."""
+    assert [units.format_share(share) for share in (0.0, 0.001, 0.006, 0.256, 1.0)] == ["0 %", "<1 %", "1 %", "26 %", "100 %"]
+
+
+def test_numbers_fit_into_narrow_cells() -> None:
+    """One decimal below ten where there is one, groups of digits above."""
+    assert [units.format_number(value) for value in (0.0, 3.0, 3.26, 46.7, 12_345.6)] == ["0", "3", "3.3", "47", "12 346"]

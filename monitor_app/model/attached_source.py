@@ -1,0 +1,252 @@
+"""The source that stands for one client of a script that runs in another process."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from haip_sync import AttachError, ChannelState, ConnectionState, Disconnected
+from haip_sync.observe import (
+    Answer,
+    ChannelSample,
+    ClearQueue,
+    ClientSummary,
+    Command,
+    PauseChannel,
+    ProgramInfo,
+    ProgramLink,
+    RequestCredits,
+    ResumeChannel,
+    Sample,
+    SendTestMessage,
+    UseStrategy,
+)
+from monitor_app.model.failures import failure_of_loss
+from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
+
+MONITOR: Final = "haip-monitor"
+"""What the script's log calls us."""
+LinkFactory = Callable[[ProgramInfo | Path], ProgramLink]
+
+
+def open_link(target: ProgramInfo | Path) -> ProgramLink:
+    """Return a link of the monitor's, not yet started."""
+    return ProgramLink(target, monitor=MONITOR)
+
+
+class AttachedSource:
+    """Shows one client of a running program over a link of its own, so that several may be shown at once.
+
+    Everything is called by the GUI thread and returns at once, but `_on_answer`, which runs on the link's thread and hands over
+    by appending to `_notices`. A program that ends or falls silent leaves its last known values, shown as offline.
+    """
+
+    def __init__(self, target: ProgramInfo | Path, client: str, *, factory: LinkFactory = open_link) -> None:
+        self._client = client
+        self._notices: deque[Notice] = deque()
+        self._goodbye: Disconnected | None = None
+        self._line: ClientSummary | None = None
+        self._closed = False
+        self._link = factory(target)
+        self._link.attach(client)
+        self._link.start()
+
+    # ---- What is shown --------------------------------------------------------------------------------------------------------
+
+    @property
+    def program(self) -> ProgramInfo:
+        """The program as it was last heard of."""
+        return self._link.program
+
+    @property
+    def steering_refused(self) -> str | None:
+        """Why commands are refused, in one sentence; None where the script lets a monitor steer this client."""
+        if self.may_steer:
+            return None
+        return f"{self._link.program.name} lets monitors look only; HAIP_SYNC_MONITOR=steer would let them steer."
+
+    @property
+    def may_steer(self) -> bool:
+        """Whether the script lets a monitor steer this client; commands are refused otherwise."""
+        line = self._summary()
+        return line is not None and line.may_steer
+
+    @property
+    def name(self) -> str:
+        """What the window is called."""
+        program = self._link.program
+        return f"{self._client} in {program.name} ({program.pid})"
+
+    @property
+    def address(self) -> str:
+        """Scheme, host and port of the client's server; never a token."""
+        line = self._summary()
+        return "" if line is None else line.address
+
+    @property
+    def connecting(self) -> bool:
+        """Whether the program has yet to answer, or its client to connect for the first time."""
+        if self._link.trouble is not None:
+            return False
+        state = self._link.snapshot(self._client)
+        return not self._is_withdrawn() if state is None else state.phase == "connecting"
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why nothing new is seen, or the script has no connection; None while all is well, or an attempt is under way."""
+        trouble = self._link.trouble
+        if trouble is not None:
+            title = "The program is not there any more" if self._link.has_ended else "The program does not answer"
+            return Failure(title=title, text=f"{_sentence(trouble)} What is shown are the last known values.")
+        if self._is_withdrawn():
+            text = f"{self._link.program.name} has no client {self._client} any more."
+            return Failure(title="The script has closed this client", text=f"{text} What is shown are the last known values.")
+        return self._failure_of(self._link.snapshot(self._client))
+
+    @property
+    def can_reconnect(self) -> bool:
+        """Whether the monitor opens its clients itself: the script does."""
+        return False
+
+    def snapshot(self) -> ConnectionState | None:
+        """Return the client as the program last told it, not connected while nothing is heard; None before it told anything."""
+        state = self._link.snapshot(self._client)
+        if state is not None and state.connected and (self._link.trouble is not None or self._is_withdrawn()):
+            return msgspec.structs.replace(state, connected=False)
+        return state
+
+    def drain(self, limit: int) -> Drained:
+        """Take at most `limit` events."""
+        taken = self._link.drain(self._client, limit)
+        for event in taken.events:
+            if isinstance(event, Disconnected):
+                self._goodbye = event
+        return Drained(events=taken.events, dropped=taken.dropped, oldest_s=taken.events[0].time_s if taken.events else None)
+
+    def take_past(self) -> Sequence[tuple[float, ConnectionState]]:
+        """Take what the program remembered as we attached: a moment a second, oldest first, in seconds on our monotonic clock.
+
+        Once; nothing before the first snapshot. What it does not remember (caps, peaks, what came from the peer) is as it is now.
+        """
+        state = self._link.snapshot(self._client)
+        if state is None:
+            return ()
+        return [(sample.time_s, _state_then(sample, state)) for sample in self._link.take_past(self._client)]
+
+    def take_notices(self) -> Sequence[Notice]:
+        """Take the results of commands that have ended since the last call."""
+        taken: list[Notice] = []
+        while self._notices:
+            taken.append(self._notices.popleft())
+        return taken
+
+    # ---- What is done ---------------------------------------------------------------------------------------------------------
+
+    def connect_to(self, url: str, token: str | None) -> None:
+        """Refuse: the script's client has its address from the script."""
+        del url, token
+        self.reconnect()
+
+    def reconnect(self) -> None:
+        """Refuse: the script connects its client itself."""
+        self._note(None, "connect", "The script opens this connection itself.", ok=False)
+
+    def pause(self, channel: str, reason: str | None) -> None:
+        """Have the script pause `channel`."""
+        self._command("pause", channel, PauseChannel(channel=channel, reason=reason))
+
+    def resume(self, channel: str) -> None:
+        """Have the script resume `channel`."""
+        self._command("resume", channel, ResumeChannel(channel=channel))
+
+    def request(self, channel: str, messages: int, byte_credits: int) -> None:
+        """Have the script ask its peer for credit."""
+        self._command("request", channel, RequestCredits(channel=channel, messages=messages, byte_credits=byte_credits))
+
+    def send_test_message(self, channel: str, text: str) -> None:
+        """Have the script send `text`, waiting in line for a second at most."""
+        self._command("test message", channel, SendTestMessage(channel=channel, text=text))
+
+    def clear_queue(self, channel: str, reason: str | None = None) -> None:
+        """Have the script take back what is queued on `channel`."""
+        self._command("clear queue", channel, ClearQueue(channel=channel, reason=reason))
+
+    def use_strategy(self, strategy: str, settings: Mapping[str, int | float | str | None], reason: str | None = None) -> None:
+        """Have the script ask for credit by one of the library's strategies, with these settings."""
+        self._command("strategy", None, UseStrategy(strategy=strategy, settings=dict(settings), reason=reason))
+
+    def queued(self, channel: str) -> Sequence[QueuedMessage]:
+        """Return none: a script tells how much it has queued, and not which messages."""
+        del channel
+        return ()
+
+    def watch_messages(self, *, wanted: bool) -> None:
+        """Refuse: what messages hold never leaves the script."""
+        if wanted:
+            self._note(None, "messages", "What messages hold never leaves the script.", ok=False)
+
+    def close(self) -> None:
+        """Leave the program alone. Idempotent, bounded."""
+        if not self._closed:
+            self._closed = True
+            self._link.close()
+
+    # ---- How ------------------------------------------------------------------------------------------------------------------
+
+    def _summary(self) -> ClientSummary | None:
+        """Return the client's line in the program's list; the last one that there was."""
+        self._line = next((line for line in self._link.clients() if line.name == self._client), self._line)
+        return self._line
+
+    def _failure_of(self, state: ConnectionState | None) -> Failure | None:
+        if state is None or state.phase in {"connecting", "open", "offline"}:  # whoever is offline means to come back
+            return None
+        if state.phase == "new":
+            return Failure(title="Not connected", text="The script has not connected this client yet.")
+        return failure_of_loss(self.address, state.last_error, self._goodbye)
+
+    def _is_withdrawn(self) -> bool:
+        program = self._link.program
+        answered = program.since_s is not None and program.trouble is None
+        return answered and all(line.name != self._client for line in program.clients)
+
+    def _command(self, action: str, channel: str | None, command: Command) -> None:
+        try:
+            future = self._link.ask(command, self._client)
+        except AttachError as error:
+            self._note(channel, action, str(error), ok=False)
+            return
+        future.add_done_callback(partial(self._on_answer, channel, action))
+
+    def _on_answer(self, channel: str | None, action: str, future: Future[Answer]) -> None:
+        """Note what came of a command. Runs on the link's thread, or at once where the program is gone."""
+        error = future.exception()
+        if error is not None:
+            self._note(channel, action, _sentence(str(error)), ok=False)
+        else:
+            self._note(channel, action, _sentence(future.result().text), ok=future.result().ok)
+
+    def _note(self, channel: str | None, action: str, result: str, *, ok: bool) -> None:
+        self._notices.append(Notice(time_s=time.monotonic(), channel=channel, action=action, result=result, ok=ok))
+
+
+def _state_then(sample: Sample, now: ConnectionState) -> ConnectionState:
+    channels = {name: _channel_then(then, now.channels[name]) for name, then in sample.channels.items() if name in now.channels}
+    return msgspec.structs.replace(now, connected=sample.connected, channels=channels)
+
+
+def _channel_then(then: ChannelSample, now: ChannelState) -> ChannelState:
+    known = {name: getattr(then, name) for name in then.__struct_fields__}
+    return msgspec.structs.replace(now, **known, waiting=then.backlog, queued=0, queued_bytes=0, missing=0)
+
+
+def _sentence(text: str) -> str:
+    capital = text[:1].upper() + text[1:]
+    return capital if capital.endswith((".", "!", "?")) else f"{capital}."

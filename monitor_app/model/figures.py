@@ -1,0 +1,147 @@
+"""What happened in a span, in figures: one column a channel, one row a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from monitor_app.model.activity import Activity
+from monitor_app.model.grants import Delays
+from monitor_app.model.history import COUNTERS, METRICS, ROWS, History, Window
+from monitor_app.model.tracker import ChannelTracker
+from monitor_app.model.units import NONE, format_duration, format_number, format_rate, format_share
+
+_ENDS: Final = {"least": "min", "mean": "mean", "most": "max"}
+_STANDS: Final = tuple(activity for activity in Activity if activity.stands and activity is not Activity.OFFLINE)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A gauge over a span. The mean is over time, that of the columns' middles."""
+
+    least: float
+    mean: float
+    most: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanFigures:
+    """One channel over one span."""
+
+    channel: str
+    seconds: float
+    """How long the span is."""
+    gauges: tuple[Spread | None, ...]
+    """One for each of `METRICS`; None where nothing was recorded."""
+    counted: tuple[float, ...]
+    """How much each of `COUNTERS` grew."""
+    grants: int
+    delays: Delays | None
+    shares: dict[Activity, float]
+    """Parts of what is known of the span; they add up to 1."""
+    longest_stop_s: float
+
+    def count(self, name: str) -> float:
+        """Return how much a counter grew."""
+        return self.counted[COUNTERS.index(name)]
+
+
+def figures_of(tracker: ChannelTracker, history: History, from_s: float, to_s: float) -> SpanFigures:
+    """Return the figures of one channel between two times."""
+    window = history.window(from_s, to_s)
+    runs = tracker.activity.runs
+    seconds = runs.seconds(from_s, to_s)
+    known_s = sum(seconds.values()) or 1.0
+    return SpanFigures(
+        channel=tracker.name,
+        seconds=to_s - from_s,
+        gauges=tuple(_spread(window, metric, tracker.name, from_s, to_s) for metric in range(len(METRICS))),
+        counted=tuple(_growth(history, name, tracker.name, from_s, to_s) for name in COUNTERS),
+        grants=tracker.grants.count(from_s, to_s),
+        delays=tracker.grants.delays(from_s, to_s),
+        shares={activity: spent_s / known_s for activity, spent_s in seconds.items()},
+        longest_stop_s=runs.longest_s(_STANDS, from_s, to_s),
+    )
+
+
+def _spread(window: Window, metric: int, channel: str, from_s: float, to_s: float) -> Spread | None:
+    if channel not in window.channels:
+        return None
+    inside = (window.times_s > from_s - window.width_s) & (window.times_s <= to_s)
+    values = window.row(metric, channel)[inside]
+    return Spread(float(values.min()), float(np.mean(values)), float(values.max())) if values.size else None
+
+
+def _growth(history: History, counter: str, channel: str, from_s: float, to_s: float) -> float:
+    if channel not in history.channels:
+        return 0.0
+    metric = ROWS.index(counter)
+    window = history.window(from_s, to_s)
+    first, last = window.value_at(metric, channel, from_s), window.value_at(metric, channel, to_s)
+    if last is None:
+        return 0.0
+    if first is None:
+        row = window.row(metric, channel)
+        first = float(row[0])
+    return max(0.0, last - first)
+
+
+def _end(spread: Spread | None, end: str) -> str:
+    return NONE if spread is None else format_number({"least": spread.least, "mean": spread.mean, "most": spread.most}[end])
+
+
+def _delay(delays: Delays | None, *, p95: bool) -> str:
+    if delays is None:
+        return NONE
+    delay_s = delays.p95_s if p95 else delays.median_s
+    return f"{delay_s * 1000:.0f} ms" if delay_s < 1 else format_duration(delay_s)
+
+
+def _ratio(granted: float, sent: float) -> str:
+    return f"{granted / sent:.2f}" if sent else NONE
+
+
+def _size(figures: SpanFigures) -> str:
+    return format_number(figures.count("granted") / figures.grants) if figures.grants else NONE
+
+
+def _share(figures: SpanFigures, *activities: Activity) -> str:
+    return format_share(sum(figures.shares[activity] for activity in activities))
+
+
+def _gauge_rows(name: str, metric: int) -> list[tuple[str, Callable[[SpanFigures], str]]]:
+    return [(f"{name}, {word}", partial(_gauge_cell, metric, end)) for end, word in _ENDS.items()]
+
+
+def _gauge_cell(metric: int, end: str, figures: SpanFigures) -> str:
+    return _end(figures.gauges[metric], end)
+
+
+def rows_of(figures: Sequence[SpanFigures]) -> list[tuple[str, list[str]]]:
+    """Return (label, one cell a channel) for every figure."""
+    makers: list[tuple[str, Callable[[SpanFigures], str]]] = [
+        *_gauge_rows("Msg credit", 0),
+        *_gauge_rows("KiB credit", 1),
+        ("Backlog, max", lambda f: _end(f.gauges[2], "most")),
+        ("Sent, msg", lambda f: format_number(f.count("sent"))),
+        ("Sent, KiB", lambda f: format_number(f.count("sent_kib"))),
+        ("Rate, msg/s", lambda f: format_rate(f.count("sent") / f.seconds)),
+        ("Rate, KiB/s", lambda f: format_rate(f.count("sent_kib") / f.seconds)),
+        ("Granted, msg", lambda f: format_number(f.count("granted"))),
+        ("Granted, KiB", lambda f: format_number(f.count("granted_kib"))),
+        ("Grants", lambda f: format_number(f.grants)),
+        ("Mean grant, msg", _size),
+        ("Granted ÷ sent", lambda f: _ratio(f.count("granted"), f.count("sent"))),
+        ("Grant delay, p50", lambda f: _delay(f.delays, p95=False)),
+        ("Grant delay, p95", lambda f: _delay(f.delays, p95=True)),
+        ("Longest stop", lambda f: format_duration(f.longest_stop_s) if f.longest_stop_s else NONE),
+        ("Sending", lambda f: _share(f, Activity.SENDING)),
+        ("Starved", lambda f: _share(f, Activity.NO_MESSAGES, Activity.NO_BYTES)),
+        ("Paused", lambda f: _share(f, Activity.PAUSED_BY_US, Activity.PAUSED_BY_PEER)),
+        ("Offline", lambda f: _share(f, Activity.OFFLINE)),
+    ]
+    return [(label, [make(one) for one in figures]) for label, make in makers]

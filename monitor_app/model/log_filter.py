@@ -1,0 +1,107 @@
+"""The rows of the log that a filter lets through, found a slice at a time: a hundred thousand rows never hold up a frame."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from monitor_app.model.event_log import EventLog, LogRow
+
+BUDGET_S: Final = 0.006
+"""How long one look may take."""
+_SLICE: Final = 1_000
+
+
+@dataclass(frozen=True)
+class RowFilter:
+    """Which rows are shown; what is empty lets everything through."""
+
+    channel: str = ""
+    kind: str = ""
+    text: str = ""
+
+    def accepts(self, row: LogRow) -> bool:
+        """Return whether `row` is shown."""
+        if self.channel and row.channel != self.channel:
+            return False
+        if self.kind and row.kind != self.kind:
+            return False
+        return not self.text or self.text.casefold() in f"{row.channel or ''} {row.kind} {row.text}".casefold()
+
+
+EVERYTHING: Final = RowFilter()
+
+
+class Found(NamedTuple):
+    """What a look changed: rows that are gone from the front, and rows that came at the end."""
+
+    gone: int
+    new: list[LogRow]
+
+
+class FilteredLog:
+    """Follows a log through a filter.
+
+    Call `look` often; apply what it returns with `take`. In between a view can announce the change.
+
+    Attributes:
+        rows: The rows that are shown, oldest first.
+        chosen: The filter.
+    """
+
+    def __init__(self, log: EventLog, now_s: Callable[[], float] = time.perf_counter) -> None:
+        self.rows: list[LogRow] = []
+        self.chosen = EVERYTHING
+        self._numbers: list[int] = []
+        self._log = log
+        self._now_s = now_s
+        self._next = log.first
+        self._pending: list[int] = []
+
+    @property
+    def behind(self) -> int:
+        """How many rows of the log were not looked at yet."""
+        return self._log.end - max(self._next, self._log.first)
+
+    def choose(self, chosen: RowFilter) -> None:
+        """Show the rows that `chosen` lets through, beginning with none."""
+        self.chosen = chosen
+        self.rows, self._numbers, self._pending = [], [], []
+        self._next = self._log.first
+
+    def look(self) -> Found:
+        """Look at rows that were not looked at yet, for as long as the budget lasts."""
+        first = self._log.first
+        gone = next((place for place, number in enumerate(self._numbers) if number >= first), len(self._numbers))
+        self._next = max(self._next, first)
+        new: list[LogRow] = []
+        self._pending = []
+        until_s = self._now_s() + BUDGET_S
+        while self._next < self._log.end:
+            self._look_at_slice(new)
+            if self._now_s() >= until_s:
+                break
+        return Found(gone, new)
+
+    def take_gone(self, found: Found) -> None:
+        """Forget the rows that are gone."""
+        del self.rows[: found.gone]
+        del self._numbers[: found.gone]
+
+    def take_new(self, found: Found) -> None:
+        """Add the rows that came."""
+        self.rows += found.new
+        self._numbers += self._pending
+
+    def _look_at_slice(self, new: list[LogRow]) -> None:
+        start = self._next - self._log.first
+        accepts = self.chosen.accepts
+        everything = self.chosen == EVERYTHING
+        for number, row in enumerate(itertools.islice(self._log.rows, start, start + _SLICE), self._next):
+            if everything or accepts(row):
+                new.append(row)
+                self._pending.append(number)
+        self._next = min(self._next + _SLICE, self._log.end)

@@ -1,0 +1,44 @@
+"""Which channels the plots show: some hidden by hand, one alone, and those that were never used folded away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+
+class Visibility:
+    """What was hidden, singled out or folded.
+
+    Attributes:
+        hidden: Channels that were hidden by hand.
+        solo: The one channel that is shown alone; None for all.
+        folds_idle: Whether channels that were never used are folded away.
+    """
+
+    def __init__(self) -> None:
+        self.hidden: set[str] = set()
+        self.solo: str | None = None
+        self.folds_idle = True
+
+    def toggle(self, channel: str) -> None:
+        """Hide a channel, or show it again. Who was shown alone no longer is."""
+        self.solo = None
+        self.hidden ^= {channel}
+
+    def toggle_solo(self, channel: str) -> None:
+        """Show one channel alone, or all again."""
+        self.solo = None if self.solo == channel else channel
+
+    def is_hidden(self, channel: str) -> bool:
+        """Return whether a hand has taken `channel` out of sight."""
+        return channel in self.hidden if self.solo is None else channel != self.solo
+
+    def split(self, channels: Iterable[str], unused: Callable[[str], bool], chosen: str) -> tuple[list[str], list[str]]:
+        """Return the channels that are shown and those that are folded away; the chosen one is never folded."""
+        shown: list[str] = []
+        folded: list[str] = []
+        for channel in channels:
+            if self.is_hidden(channel):
+                continue
+            folds = self.folds_idle and channel != chosen and self.solo is None and unused(channel)
+            (folded if folds else shown).append(channel)
+        return shown, folded

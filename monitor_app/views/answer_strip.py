@@ -1,0 +1,129 @@
+"""On top of everything: one sentence about the channel that is worst off, and the one button that helps it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolBar, QVBoxLayout
+
+from monitor_app.model.answer import Answer, answer_of
+from monitor_app.model.ingest import Ingest
+from monitor_app.model.remedies import Remedy
+from monitor_app.model.status import Status
+from monitor_app.theme import Theme
+from monitor_app.views import signs
+from monitor_app.views.answer_box import ground_of
+from monitor_app.views.parts import button, label
+
+_BAR_HEIGHT = 46
+
+
+class AnswerStrip(QToolBar):
+    """The answer to the first question of whoever opens the window.
+
+    Attributes:
+        title: What holds which channel, and since when.
+        evidence: How that is known.
+        action: The useful button.
+        look: Chooses the channel that the sentence is about.
+
+    Signals:
+        reconnect_wanted: Connect again.
+        chosen: Look at a channel.
+    """
+
+    reconnect_wanted = Signal()
+    chosen = Signal(str)
+
+    def __init__(self, ingest: Ingest, theme: Theme) -> None:
+        super().__init__("Answer")
+        self._ingest = ingest
+        self._theme = theme
+        self._answer = Answer("", "")
+        self.setObjectName("answer-bar")
+        self.setMovable(False)
+        self._frame = QFrame()
+        self._frame.setObjectName("answer-strip")
+        self._frame.setFixedHeight(_BAR_HEIGHT)
+        self._sign = QLabel()
+        self.title = label("", "title")
+        self.evidence = label("", "muted")
+        self.action = button("", "The useful action", look="main")
+        self.look = button("Show", "Choose the channel that the sentence is about")
+        self._lay_out()
+        self.action.clicked.connect(self._on_action)
+        self.look.clicked.connect(self._on_look)
+        theme.changed.connect(self.refresh)
+
+    def _lay_out(self) -> None:
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        for line in (self.title, self.evidence):
+            line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+            line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            line.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            words.addWidget(line)
+        row = QHBoxLayout(self._frame)
+        row.setContentsMargins(10, 3, 8, 3)
+        row.setSpacing(8)
+        row.addWidget(self._sign)
+        row.addLayout(words, 1)
+        row.addWidget(self.look)
+        row.addWidget(self.action)
+        self.addWidget(self._frame)
+
+    @Slot()
+    def refresh(self) -> None:
+        """Show the answer as it is now. Called at the rate of text."""
+        self._answer = answer_of(
+            self._ingest.channels(),
+            self._ingest.connection,
+            can_reconnect=self._ingest.source.can_reconnect,
+            now_s=self._ingest.clock.now_s(),
+        )
+        answer = self._answer
+        self._dress(answer)
+        self.title.setText(answer.title)
+        self.evidence.setText(answer.evidence)
+        self.evidence.setToolTip(answer.evidence)
+        self._frame.setAccessibleName(answer.text)
+        self.look.setVisible(answer.channel is not None)
+        self.look.setText(f"Show {answer.channel}")
+        self.action.setVisible(answer.offer.remedy is not Remedy.NONE)
+        self.action.setText(answer.offer.text)
+        self.action.setAccessibleName(f"{answer.offer.text} for {answer.channel}")
+        busy = answer.offer.remedy is Remedy.RECONNECT and self._ingest.source.connecting
+        locked = "" if answer.offer.remedy is Remedy.RECONNECT else self._ingest.commands.locked
+        self.action.setDisabled(busy or bool(locked))
+        self.action.setToolTip(locked)
+
+    def _dress(self, answer: Answer) -> None:
+        colours = self._theme.colours
+        status = answer.status or Status.IDLE
+        ground, edge = ground_of(Status.LOW if status is Status.OFFLINE else status, colours)
+        colour = signs.status_colour(status, colours).name() if answer.status is not None else colours.text
+        if status is Status.OFFLINE:
+            colour = colours.low
+        sheet = (
+            f"QFrame#answer-strip {{ background: {ground}; border: 1px solid {colours.border}; border-left: 4px solid {edge}; }}"
+        )
+        if self._frame.styleSheet() != sheet:
+            self._frame.setStyleSheet(sheet)
+        self.title.setStyleSheet(f"color: {colour}")
+        sign = signs.CHECK if answer.status is None else signs.STATUS_SIGNS[status]
+        self._sign.setPixmap(signs.icon(sign, colour, ground).pixmap(signs.SIZE, signs.SIZE))
+
+    @Slot()
+    def _on_action(self) -> None:
+        offer, channel = self._answer.offer, self._answer.channel or ""
+        match offer.remedy:
+            case Remedy.REQUEST:
+                self._ingest.commands.request(channel, offer.messages, offer.byte_credits)
+            case Remedy.RESUME:
+                self._ingest.commands.resume(channel)
+            case Remedy.RECONNECT:
+                self.reconnect_wanted.emit()
+
+    @Slot()
+    def _on_look(self) -> None:
+        if self._answer.channel is not None:
+            self.chosen.emit(self._answer.channel)

@@ -1,0 +1,77 @@
+"""The title of the plots: whether they follow, and what can be done with them by button."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QLabel, QToolButton
+
+from monitor_app.model.viewport import Mode
+from monitor_app.theme import Theme
+from monitor_app.views import signs
+from monitor_app.views.parts import TitleBar, label, set_role
+
+
+class FlowBar(TitleBar):
+    """Name and state of the plots, and their buttons: `select` and `fold` are for a toolbar, which has the room.
+
+    Attributes:
+        live: Follows again; there while the plots do not.
+        select: Lets the next drag select a span.
+        fold: Folds channels away on which nothing ever happened.
+
+    Signals:
+        live_wanted: Follow again.
+        select_toggled: The next drag selects, or it does not.
+        fold_toggled: Fold them away, or do not.
+    """
+
+    live_wanted = Signal()
+    select_toggled = Signal(bool)
+    fold_toggled = Signal(bool)
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__("Flow", "header")
+        self._theme = theme
+        self.detail.setText("send window")
+        self._sign, self._text = QLabel(), label("", "title")
+        self.live = _button("Back to live", "Follow what happens (End)")
+        self.select = _button("Select span", "Drag over the plots to select a span (Shift+drag does it too)", checkable=True)
+        self.fold = _button("", "Fold channels away on which nothing ever happened", checkable=True)
+        for widget in (self._sign, self._text, self.live):
+            self.row.addWidget(widget)
+        self.live.setProperty("look", "small")
+        self.live.setFixedHeight(20)
+        self.live.hide()
+        self.live.clicked.connect(self.live_wanted)
+        self.select.toggled.connect(self.select_toggled)
+        self.fold.clicked.connect(self._on_fold_clicked)
+
+    def show_mode(self, mode: Mode, sign: signs.Sign, colour: str, text: str) -> None:
+        """Show whether the plots follow."""
+        self._sign.setPixmap(signs.icon(sign, colour, self._theme.colours.header).pixmap(signs.SIZE, signs.SIZE))
+        self._text.setText(text)
+        self.live.setVisible(mode is not Mode.LIVE)
+        set_role(self, {Mode.FROZEN: "frozen", Mode.BACK: "back"}.get(mode, "header"))
+
+    def show_selecting(self, *, on: bool) -> None:
+        """Show whether the next drag selects."""
+        self.select.setChecked(on)
+
+    def show_folding(self, folded: int, *, folds: bool) -> None:
+        """Show how many channels are folded away; without any there is nothing to press."""
+        self.fold.setEnabled(bool(folded) or not folds)
+        self.fold.setChecked(folds and bool(folded))
+        self.fold.setText(f"{folded} unused folded" if folds and folded else "Fold unused")
+
+    @Slot(bool)
+    def _on_fold_clicked(self, folds: bool) -> None:
+        self.fold_toggled.emit(folds)
+
+
+def _button(text: str, tip: str, *, checkable: bool = False) -> QToolButton:
+    made = QToolButton()
+    made.setText(text)
+    made.setToolTip(tip)
+    made.setAccessibleName(tip)
+    made.setCheckable(checkable)
+    return made

@@ -1,0 +1,155 @@
+"""How each channel spent the visible span: a bar cut by activity, with percentages, and the greatest wait named beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from PySide6.QtCore import QPointF, QRect, QSize
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from monitor_app.model.activity import Activity
+from monitor_app.model.units import format_share
+from monitor_app.theme import Theme
+from monitor_app.views.activity_brushes import brush_of, colour_of_word, is_hatched
+from monitor_app.views.channel_shapes import draw_shape
+from monitor_app.views.parts import put_text, sized
+
+ROW_HEIGHT: Final = 16
+LEGEND_HEIGHT: Final = 18
+_ORDER: Final = (
+    Activity.SENDING,
+    Activity.NO_MESSAGES,
+    Activity.NO_BYTES,
+    Activity.PAUSED_BY_US,
+    Activity.PAUSED_BY_PEER,
+    Activity.OFFLINE,
+    Activity.IDLE,
+)
+Shares = Mapping[str, Mapping[Activity, float]]
+
+
+class TimeStrip(QWidget):
+    """One bar a channel, and a legend of words and fills above."""
+
+    def __init__(self, theme: Theme, values_width: int) -> None:
+        super().__init__()
+        self._theme = theme
+        self._values_width = values_width
+        self._channels: Sequence[tuple[str, int]] = ()
+        self._shares: Shares = {}
+        self._chosen = ""
+        self._left_px, self._width_px = 0, 1
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName("How each channel spent the visible time")
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return room for the legend and every channel that is shown."""
+        return QSize(200, LEGEND_HEIGHT + ROW_HEIGHT * len(self._channels) + 4)
+
+    def choose(self, channel: str) -> None:
+        """Underlay the bar of `channel`."""
+        self._chosen = channel
+        self.update()
+
+    def show_shares(self, channels: Sequence[tuple[str, int]], shares: Shares, left_px: int, width_px: int) -> None:
+        """Show parts of the visible span by channel, each with its place among all; the bars lie below the plots."""
+        if len(channels) != len(self._channels):
+            self._channels = channels
+            self.updateGeometry()
+        self._channels, self._shares = channels, shares
+        self._left_px, self._width_px = left_px, width_px
+        self.setAccessibleDescription("; ".join(f"{name}: {spoken(shares[name])}" for name, _ in channels))
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name and signature
+        """Paint the legend and the bars."""
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor(self._theme.colours.panel))
+        painter.setFont(sized(self.font(), 10))
+        self._paint_legend(painter)
+        for row, (channel, place) in enumerate(self._channels):
+            line = QRect(0, LEGEND_HEIGHT + row * ROW_HEIGHT, self.width(), ROW_HEIGHT)
+            self._paint_row(painter, line, channel, place)
+        painter.end()
+
+    def _paint_legend(self, painter: QPainter) -> None:
+        colours = self._theme.colours
+        painter.fillRect(0, 0, self.width(), LEGEND_HEIGHT, QColor(colours.header))
+        metrics = painter.fontMetrics()
+        widths = [metrics.horizontalAdvance(activity.value) + 20 for activity in _ORDER]
+        spare = max(4, (self.width() - 16 - sum(widths)) // len(_ORDER))
+        left = 8
+        for activity, width in zip(_ORDER, widths, strict=True):
+            box = QRect(left, 4, 12, 9)
+            painter.fillRect(box, brush_of(activity, colours, QColor(colours.muted)))
+            painter.setPen(QColor(colours.border))
+            painter.drawRect(box)
+            put_text(painter, QRect(left + 16, 0, width, LEGEND_HEIGHT), activity.value, colours.text)
+            left += width + min(spare, 14)
+
+    def _paint_row(self, painter: QPainter, line: QRect, channel: str, place: int) -> None:
+        colours = self._theme.colours
+        chosen = channel == self._chosen
+        if chosen:
+            painter.fillRect(line, QColor(colours.selected))
+        colour = self._theme.channel_colour(channel, place)
+        draw_shape(painter, channel, place, QPointF(11, line.center().y() + 0.5), colour)
+        painter.setFont(sized(self.font(), 10, bold=chosen))
+        put_text(painter, QRect(20, line.top(), self._left_px - 22, ROW_HEIGHT), channel, colours.text)
+        shares = self._shares.get(channel, {})
+        bar = QRect(self._left_px, line.top() + 2, self._width_px, ROW_HEIGHT - 4)
+        painter.fillRect(bar, QColor(colours.field))
+        self._paint_bar(painter, bar, shares, colour)
+        worst = greatest_wait(shares)
+        said = "no wait" if worst is None else f"{worst.value} {format_share(shares[worst])}"
+        words = QRect(self.width() - self._values_width + 8, line.top(), self._values_width - 10, ROW_HEIGHT)
+        painter.setFont(sized(self.font(), 10, bold=worst is not None))
+        put_text(painter, words, said, colours.muted if worst is None else colour_of_word(worst, colours))
+
+    def _paint_bar(self, painter: QPainter, bar: QRect, shares: Mapping[Activity, float], colour: QColor) -> None:
+        colours = self._theme.colours
+        painter.setFont(sized(self.font(), 10))
+        at = 0.0
+        for activity in _ORDER:
+            share = shares.get(activity, 0.0)
+            left, right = round(bar.width() * at), round(bar.width() * (at + share))
+            at += share
+            if right <= left:
+                continue
+            part = QRect(bar.left() + left, bar.top(), right - left, bar.height())
+            painter.fillRect(part, brush_of(activity, colours, colour))
+            self._paint_percent(painter, part, activity, share, colour)
+
+    def _paint_percent(self, painter: QPainter, part: QRect, activity: Activity, share: float, colour: QColor) -> None:
+        """Write the share into its part where it fits, on a ground of its own where the part is hatched."""
+        colours = self._theme.colours
+        metrics = painter.fontMetrics()
+        texts = (f"{activity.value} {format_share(share)}", format_share(share))
+        text = next((text for text in texts if metrics.horizontalAdvance(text) + 8 <= part.width()), "")
+        if not text:
+            return
+        ground = brush_of(activity, colours, colour).color()
+        place = QRect(part.left() + 2, part.top(), metrics.horizontalAdvance(text) + 6, part.height())
+        if is_hatched(activity):
+            ground = QColor(colours.field)
+            painter.fillRect(place, ground)
+        ink = "#000000" if _is_light(ground) else "#FFFFFF"
+        put_text(painter, place.adjusted(3, 0, 0, 0), text, ink)
+
+
+def _is_light(colour: QColor) -> bool:
+    """Return whether black is better to read on a ground than white."""
+    return 0.299 * colour.redF() + 0.587 * colour.greenF() + 0.114 * colour.blueF() > 0.5  # noqa: PLR2004 - the middle of 0 to 1
+
+
+def greatest_wait(shares: Mapping[Activity, float]) -> Activity | None:
+    """Return the activity other than sending and idling that took most; None when nothing held the channel."""
+    waits = {activity: share for activity, share in shares.items() if activity.stands and share > 0}
+    return max(waits, key=lambda activity: waits[activity], default=None)
+
+
+def spoken(shares: Mapping[Activity, float]) -> str:
+    """Return the shares as words, for those who hear them."""
+    return ", ".join(f"{activity.value} {format_share(shares[activity])}" for activity in _ORDER if shares.get(activity))

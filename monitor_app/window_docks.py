@@ -1,0 +1,101 @@
+"""The docks of the window: where they lie, how wide they are, and how the keys go from one to the next."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
+
+from monitor_app.settings import Settings
+from monitor_app.views.parts import Dock
+
+_WIDE: Final = 1400
+_STATE_VERSION: Final = 1
+"""Grows when docks or toolbars come or go, so that a layout of an older version is not forced upon them."""
+_AREAS: Final = {
+    "channels": Qt.DockWidgetArea.LeftDockWidgetArea,
+    "figures": Qt.DockWidgetArea.LeftDockWidgetArea,
+    "control": Qt.DockWidgetArea.RightDockWidgetArea,
+    "log": Qt.DockWidgetArea.BottomDockWidgetArea,
+    "inspector": Qt.DockWidgetArea.BottomDockWidgetArea,
+}
+_KEYS: Final = {"channels": "F2", "control": "F3", "log": "F4", "inspector": "F7", "figures": "F8"}
+
+
+class Docks:
+    """The docks by name, in the order of the keys: channels, figures, control, log, inspector.
+
+    `order` is the way that the keys go from part to part, the centre included.
+
+    Attributes:
+        by_name: The docks.
+    """
+
+    def __init__(self, window: QMainWindow, parts: dict[str, tuple[str, QWidget]], order: list[QWidget]) -> None:
+        self._window = window
+        self._order = order
+        self.by_name = {name: Dock(title, part, window) for name, (title, part) in parts.items()}
+        window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
+        for name, dock in self.by_name.items():
+            dock.toggleViewAction().setShortcut(_KEYS[name])
+            window.addAction(dock.toggleViewAction())
+        self._put_in_place()
+
+    def _put_in_place(self) -> None:
+        for name, dock in self.by_name.items():
+            dock.setFloating(False)
+            self._window.addDockWidget(_AREAS[name], dock)
+            dock.show()
+        self._window.splitDockWidget(self.by_name["log"], self.by_name["inspector"], Qt.Orientation.Horizontal)
+
+    def share_out_space(self) -> None:
+        """Give each dock the room that it was drawn for."""
+        wide = self._window.width() >= _WIDE
+        docks, sideways = self.by_name, Qt.Orientation.Horizontal
+        self._window.resizeDocks([docks["channels"], docks["control"]], [440, 296] if wide else [440, 280], sideways)
+        rest = max(400, self._window.width() - (296 if wide else 280))
+        self._window.resizeDocks([docks["log"], docks["inspector"]], [rest * 7 // 10, rest * 3 // 10], sideways)
+        self._window.resizeDocks([docks["log"]], [184 if wide else 152], Qt.Orientation.Vertical)
+        self._window.resizeDocks([docks["channels"], docks["figures"]], [360, 210 if wide else 140], Qt.Orientation.Vertical)
+
+    def reset(self) -> None:
+        """Put every dock where it was on the first day."""
+        self._put_in_place()
+        self.share_out_space()
+
+    def keep(self, settings: Settings) -> None:
+        """Remember where everything lies."""
+        settings.keep_layout(self._window.saveGeometry(), self._window.saveState(_STATE_VERSION))
+
+    def restore(self, settings: Settings) -> bool:
+        """Lay everything where it lay; return False, and change nothing, where that is not known or cannot be read."""
+        geometry, state = settings.layout
+        if state.isEmpty():
+            return False
+        if not geometry.isEmpty():
+            self._window.restoreGeometry(geometry)
+        return self._window.restoreState(state, _STATE_VERSION)
+
+    def go_on(self) -> None:
+        """Move the focus to the next part that can be seen."""
+        self._step(1)
+
+    def go_back(self) -> None:
+        """Move the focus to the part before."""
+        self._step(-1)
+
+    def _step(self, by: int) -> None:
+        shown = [part for part in self._order if part.isVisible()]
+        focus = QApplication.focusWidget()
+        here = next((place for place, part in enumerate(shown) if focus is part or (focus and part.isAncestorOf(focus))), -by)
+        if shown:
+            _first_field(shown[(here + by) % len(shown)]).setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+
+def _first_field(part: QWidget) -> QWidget:
+    """Return `part`, if it takes the focus, or else the first enabled widget within it that does."""
+    if part.focusPolicy() & Qt.FocusPolicy.TabFocus:
+        return part
+    within = (widget for widget in part.findChildren(QWidget) if widget.isVisibleTo(part) and widget.isEnabled())
+    return next((widget for widget in within if widget.focusPolicy() & Qt.FocusPolicy.TabFocus), part)

@@ -1,0 +1,327 @@
+"""The plots under mouse and keys."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QImage, QWheelEvent
+from PySide6.QtWidgets import QApplication, QLabel
+from pytestqt.qtbot import QtBot
+
+from haip_sync import CreditGranted
+from monitor_app.main_window import MainWindow
+from monitor_app.model.source import Notice
+from monitor_app.model.viewport import Mode
+from monitor_app.views.figures_view import FiguresView
+from monitor_app.views.flow_bar import FlowBar
+from monitor_app.views.side_columns import ReadOut
+from monitor_app.views.time_strip import TimeStrip
+
+LEFT = Qt.MouseButton.LeftButton
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+CTRL = Qt.KeyboardModifier.ControlModifier
+
+
+@pytest.fixture
+def lived(window: MainWindow, source: Any, clock: Any) -> MainWindow:
+    """Return a window that has seen two minutes: credit falls from 100 to 40 and stays."""
+    for second in range(120):
+        source.change("USER", credits=max(40, 100 - second), sent_messages=min(60, second), granted=100)
+        clock.time_s += 1.0
+        window.ingest.tick()
+    for _ in range(3):  # what is shown decides how much room there is, which decides what is shown
+        window.refresh()
+        QApplication.processEvents()
+    return window
+
+
+def at(window: MainWindow, share: float) -> QPoint:
+    """Return the place in the first plot at a share of its width."""
+    rect = window.flow._plots.rects()[0]
+    return QPoint(rect.left() + round(share * rect.width()), rect.center().y())
+
+
+def viewport(window: MainWindow) -> Any:
+    """Return the widget that takes the mouse."""
+    return window.flow._plots._view.viewport()
+
+
+def drag(qtbot: QtBot, window: MainWindow, from_share: float, to_share: float, modifiers: Any = None) -> None:
+    """Drag over the first plot."""
+    held = modifiers or Qt.KeyboardModifier.NoModifier
+    qtbot.mousePress(viewport(window), LEFT, held, at(window, from_share))
+    for part in (0.5, 1.0):
+        qtbot.mouseMove(viewport(window), at(window, from_share + part * (to_share - from_share)))
+    qtbot.mouseRelease(viewport(window), LEFT, held, at(window, to_share))
+
+
+def wheel(window: MainWindow, share: float, notches: int) -> None:
+    """Turn the wheel over the first plot; positive is away from the hand."""
+    place = QPointF(at(window, share))
+    button, held, phase = Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase
+    event = QWheelEvent(place, place, QPoint(), QPoint(0, 120 * notches), button, held, phase, False)
+    QApplication.sendEvent(viewport(window), event)
+
+
+def bar_text(window: MainWindow) -> str:
+    """Return what the title of the plots says."""
+    bar = window.flow.findChild(FlowBar)
+    assert bar is not None
+    return " ".join(part.text() for part in bar.findChildren(QLabel))
+
+
+def edges(window: MainWindow) -> tuple[float, float]:
+    """Return the edges of what is shown, in seconds before now."""
+    left_s, right_s = window.flow.picture.edges()
+    now_s = window.ingest.clock.now_s()
+    return left_s - now_s, right_s - now_s
+
+
+def test_the_wheel_zooms_round_the_pointer_and_live_returns(qtbot: QtBot, lived: MainWindow, clock: Any) -> None:
+    """What is under the pointer stays; following stops, the title says how far behind it is, and Live follows again."""
+    wheel(lived, 0.5, 3)
+    left_s, right_s = edges(lived)
+    assert (left_s + right_s) / 2 == pytest.approx(-60.0, abs=1.0)
+    assert right_s - left_s == pytest.approx(120 / 1.25**3)
+    clock.time_s += 5.0
+    lived.refresh()
+    assert "LOOKING BACK" in bar_text(lived)
+    assert edges(lived)[1] == pytest.approx(right_s - 5.0)
+    assert not lived.flow.frozen
+    qtbot.mouseClick(lived.flow._bar.live, LEFT)
+    lived.refresh()
+    assert lived.flow.picture.viewport.mode is Mode.LIVE
+    assert "LIVE" in bar_text(lived)
+    assert not lived.flow._bar.live.isVisible()
+
+
+def test_the_wheel_at_the_right_edge_zooms_while_live(lived: MainWindow) -> None:
+    """Zooming there goes on following, and no named span stays pressed for one that has no name."""
+    wheel(lived, 1.0, 2)
+    assert lived.flow.picture.viewport.mode is Mode.LIVE
+    assert not any(made.isChecked() for made in lived._bar._spans.values())
+    lived.show_span(30.0)
+    assert lived._bar._spans[30.0].isChecked()
+    assert sum(made.isChecked() for made in lived._bar._spans.values()) == 1
+
+
+def test_a_drag_moves_in_time(qtbot: QtBot, lived: MainWindow) -> None:
+    """Dragging to the right shows what was before; new data does not move the picture."""
+    drag(qtbot, lived, 0.25, 0.75)
+    assert edges(lived) == pytest.approx((-180.0, -60.0), abs=1.5)
+    assert lived.flow.picture.viewport.mode is Mode.BACK
+
+
+def test_keys_zoom_move_and_return(qtbot: QtBot, lived: MainWindow) -> None:
+    """Plus and minus zoom, Page Up and Page Down move, Home goes to the beginning, End to now."""
+    plots = lived.flow._plots
+    qtbot.keyClick(plots, Qt.Key.Key_Plus)
+    assert edges(lived) == pytest.approx((-80.0, 0.0))
+    qtbot.keyClick(plots, Qt.Key.Key_PageUp)
+    assert edges(lived) == pytest.approx((-120.0, -40.0))
+    qtbot.keyClick(plots, Qt.Key.Key_PageDown)
+    assert lived.flow.picture.viewport.mode is Mode.LIVE
+    qtbot.keyClick(plots, Qt.Key.Key_Home)
+    assert edges(lived)[0] == pytest.approx(-120.0, abs=6.0)
+    qtbot.keyClick(plots, Qt.Key.Key_End)
+    assert edges(lived)[1] == 0.0
+    qtbot.keyClick(plots, Qt.Key.Key_Space)
+    assert lived.flow.frozen, "the window's own keys go on to the window"
+
+
+def test_freezing_looks_different_from_looking_back(qtbot: QtBot, lived: MainWindow, source: Any, clock: Any) -> None:
+    """A frozen picture is the same again however much happens, and its title has another look than one that looks back."""
+    lived.flow.freeze()
+    lived.refresh()
+    first = lived.flow.picture.frame()
+    source.change("USER", credits=7)
+    clock.time_s += 10.0
+    lived.refresh()
+    assert lived.flow.picture.frame() is first
+    assert "VIEW FROZEN" in bar_text(lived)
+    assert "10.0 s behind" in bar_text(lived)
+    assert lived.flow._bar.property("role") == "frozen"
+    lived.flow.follow()
+    lived.flow._on_panned(-0.5)
+    lived.refresh()
+    assert lived.flow._bar.property("role") == "back"
+
+
+def test_the_crosshair_has_the_values_of_every_curve(qtbot: QtBot, lived: MainWindow) -> None:
+    """Under the pointer each curve's value of that moment is read; without it those of now."""
+    readout = lived.flow.findChild(ReadOut)
+    assert readout is not None
+    assert "USER 40" in readout.accessibleDescription()
+    lived.ingest.visibility.folds_idle = False
+    qtbot.mouseMove(viewport(lived), at(lived, 30 / 120))
+    assert "USER 7" in readout.accessibleDescription()
+    assert "AGENT 100" in readout.accessibleDescription()
+    lived.refresh()
+    assert lived.flow._plots._plots[0].cursor.isVisible()
+    qtbot.keyClick(lived.flow._plots, Qt.Key.Key_Escape)
+    assert "USER 40" in readout.accessibleDescription()
+
+
+def test_arrows_step_the_crosshair_and_control_goes_from_mark_to_mark(
+    qtbot: QtBot, lived: MainWindow, source: Any, clock: Any
+) -> None:
+    """The crosshair stops at marks and says what they are."""
+    source.events.append(
+        CreditGranted(
+            time_s=clock.time_s - 50.0,
+            channel="USER",
+            add_messages=30,
+            add_bytes=0,
+            set_aside_messages=0,
+            set_aside_bytes=0,
+            credits=30,
+            byte_credits=0,
+        )
+    )
+    lived.refresh()
+    plots = lived.flow._plots
+    qtbot.keyClick(plots, Qt.Key.Key_Left)
+    assert lived.flow._crosshair._time_s == pytest.approx(clock.time_s - 1.2)
+    assert not lived.flow._tip.isVisible()
+    qtbot.keyClick(plots, Qt.Key.Key_Left, CTRL)
+    assert lived.flow._crosshair._time_s == clock.time_s - 50.0
+    assert lived.flow._tip.isVisible()
+    assert lived.flow._tip.text().endswith("USER grant\n+30 messages")
+    qtbot.keyClick(plots, Qt.Key.Key_Left, CTRL)
+    assert lived.flow._crosshair._time_s == clock.time_s - 50.0, "there is none before"
+
+
+def test_a_mark_under_the_pointer_says_what_it_is(qtbot: QtBot, lived: MainWindow, source: Any, clock: Any) -> None:
+    """Hovering tells; a little beside it nothing does."""
+    source.notices.append(_notice(clock.time_s - 60.0))
+    lived.refresh()
+    qtbot.mouseMove(viewport(lived), at(lived, 0.5))
+    assert "USER our action\npause: done" in lived.flow._tip.text()
+    assert lived.flow._tip.isVisible()
+    qtbot.mouseMove(viewport(lived), at(lived, 0.6))
+    assert not lived.flow._tip.isVisible()
+
+
+def test_shift_and_drag_selects_a_span_for_the_figures(qtbot: QtBot, lived: MainWindow) -> None:
+    """The figures are those of the span that was drawn; Escape brings back those of all that is visible."""
+    drag(qtbot, lived, 0.5, 0.75, SHIFT)
+    from_s, to_s = lived.flow.picture.selection or (0.0, 0.0)
+    assert to_s - from_s == pytest.approx(30.0, abs=1.5)
+    assert edges(lived) == (-120.0, 0.0), "selecting moves nothing"
+    lived.refresh()
+    figures = lived.findChild(FiguresView)
+    assert figures is not None
+    assert figures.which.text().startswith("selected span, ")
+    assert cell(figures, "Msg credit, max") in {"40", "41"}
+    assert lived.flow._plots._plots[0].selection.isVisible()
+    qtbot.keyClick(lived.flow._plots, Qt.Key.Key_Escape)
+    lived.refresh()
+    assert figures.which.text() == "visible span, 2 min 0 s"
+    assert cell(figures, "Msg credit, max") == "100"
+
+
+def test_the_button_lets_the_next_drag_select(qtbot: QtBot, lived: MainWindow) -> None:
+    """Who has no Shift presses Select span; after one drag the button is up again, and a drag moves."""
+    qtbot.mouseClick(lived.flow._bar.select, LEFT)
+    drag(qtbot, lived, 0.2, 0.4)
+    assert lived.flow.picture.selection is not None
+    assert not lived.flow._bar.select.isChecked()
+    drag(qtbot, lived, 0.4, 0.6)
+    assert lived.flow.picture.viewport.mode is Mode.BACK
+
+
+def test_shift_and_arrows_select_by_keys(qtbot: QtBot, lived: MainWindow) -> None:
+    """A span can be selected without a mouse."""
+    for _ in range(10):
+        qtbot.keyClick(lived.flow._plots, Qt.Key.Key_Left, SHIFT)
+    from_s, to_s = lived.flow.picture.selection or (0.0, 0.0)
+    assert to_s - from_s == pytest.approx(12.0, abs=0.1)
+
+
+def test_a_hidden_channel_is_not_drawn_and_one_can_be_shown_alone(qtbot: QtBot, lived: MainWindow) -> None:
+    """A click on the swatch hides, with Alt it singles out; H and S do the same for the chosen channel."""
+    curves = lived.flow._plots._plots[0].curves
+    rect = lived.table.visualRect(lived.table.model().index(0, 0))
+    swatch = QPoint(rect.left() + 12, rect.top() + 12)
+    qtbot.mouseClick(lived.table.viewport(), LEFT, pos=swatch)
+    lived.refresh()
+    assert not curves["USER"].isVisible()
+    qtbot.mouseClick(lived.table.viewport(), LEFT, pos=swatch)
+    qtbot.mouseClick(lived.table.viewport(), LEFT, Qt.KeyboardModifier.AltModifier, swatch)
+    lived.refresh()
+    assert [name for name, curve in curves.items() if curve.isVisible()] == ["USER"]
+    qtbot.keyClick(lived.table, Qt.Key.Key_S)
+    qtbot.keyClick(lived.table, Qt.Key.Key_H)
+    lived.refresh()
+    assert not curves["USER"].isVisible()
+
+
+def test_channels_that_were_never_used_are_folded_away(qtbot: QtBot, lived: MainWindow) -> None:
+    """Only what was used or is chosen is drawn; the title says how many are folded, and its button brings them back."""
+    bar = lived.flow._bar
+    assert bar.fold.text() == "4 unused folded"
+    assert [name for name, _ in lived.flow.picture.frame().placed] == ["USER"]
+    lived.table.choose("AGENT")
+    assert [name for name, _ in lived.flow.picture.frame().placed] == ["USER", "AGENT"]
+    qtbot.mouseClick(bar.fold, LEFT)
+    assert len(lived.flow.picture.frame().shown) == 5
+    assert bar.fold.text() == "Fold unused"
+
+
+def test_the_strip_tells_how_the_visible_time_was_spent(lived: MainWindow, source: Any, clock: Any) -> None:
+    """Percentages are those of the visible span and change with it."""
+    source.change("USER", paused_by_us=True)
+    lived.ingest.tick()
+    for _ in range(60):
+        clock.time_s += 1.0
+        lived.ingest.tick()
+    lived.refresh()
+    strip = lived.flow.findChild(TimeStrip)
+    assert strip is not None
+    assert "USER: " in strip.accessibleDescription()
+    assert "paused by us 50 %" in strip.accessibleDescription()
+    lived.show_span(30.0)
+    lived.refresh()
+    assert "USER: paused by us 100 %" in strip.accessibleDescription()
+
+
+def test_the_plots_can_be_written_as_png_and_csv(lived: MainWindow, tmp_path: Path) -> None:
+    """The picture is as large as on the screen; the data has a line a column, with least and greatest values by unit."""
+    lived.flow.export_png(tmp_path / "plots.png")
+    image = QImage(str(tmp_path / "plots.png"))
+    assert image.size() == lived.flow.size() * lived.flow.devicePixelRatio()
+    lines = lived.flow.export_csv(tmp_path / "plots.csv")
+    with (tmp_path / "plots.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == lines > 100
+    assert set(rows[0]) >= {"time", "seconds", "column_s", "USER messages min", "USER KiB max", "USER backlog max"}
+    assert [float(rows[place]["USER messages min"]) for place in (0, -1)] == [100.0, 40.0]
+    assert all(float(row["USER messages min"]) <= float(row["USER messages max"]) for row in rows)
+    with pytest.raises(OSError, match="nowhere"):
+        lived.flow.export_png(tmp_path / "nowhere" / "plots.png")
+    with pytest.raises(OSError, match="nowhere"):
+        lived.flow.export_csv(tmp_path / "nowhere" / "plots.csv")
+
+
+def test_every_part_of_the_plots_has_a_name_for_who_cannot_see(lived: MainWindow) -> None:
+    """Lanes, plots, values, times, figures and buttons are announced."""
+    named = [lived.flow._lanes, lived.flow._plots, lived.flow._readout, lived.flow._times, lived.figures.table, lived.table]
+    buttons = [lived.flow._bar.live, lived.flow._bar.select, lived.flow._bar.fold, *lived.table.switch.buttons.values()]
+    for part in (*named, *buttons, lived.answer.look):
+        assert part.accessibleName(), part
+
+
+def cell(figures: FiguresView, name: str) -> str:
+    """Return the first channel's figure of this name."""
+    model = figures.table.model()
+    row = next(row for row in range(model.rowCount()) if model.index(row, 0).data() == name)
+    return str(model.index(row, 1).data())
+
+
+def _notice(time_s: float) -> Notice:
+    """Return what came of a pause."""
+    return Notice(time_s=time_s, channel="USER", action="pause", result="done", ok=True)
