@@ -36,7 +36,7 @@ class Line:
 
     Attributes:
         hello_auth: What our HAI is to say of who we are; None: nothing.
-        send_some: Hands a piece, or its beginning, to the operating system: the stream's own (see `Stream.send_some`), a call less.
+        send_some: Hands a piece, or its beginning, to the operating system: the stream's own (`Stream.send_some`), a call less.
         discretion: What we tell the peer in confidence; it goes through whatever the peer says.
     """
 
