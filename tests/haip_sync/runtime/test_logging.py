@@ -11,7 +11,8 @@ import pytest
 from support.turnstiles import PATIENCE_S
 
 from haip_sync import HAIPClient
-from haip_sync.runtime.peer_log import PeerLog, on_one_line
+from haip_sync.one_line import on_one_line
+from haip_sync.runtime.peer_log import PeerLog
 from haip_sync.testing import DevServer
 
 PROGRAM = """
