@@ -39,6 +39,7 @@ MOST_WAITING: Final = 10_000
 _MANY: Final = 32
 _FAST_PER_S: Final = 10_000
 _GATHER_S: Final = 0.001
+"""So many events, at more than so many a second, and they gather for so long: see `Pace`."""
 MOST_WAITING_BYTES: Final = 64 << 20
 """What frames that wait for slow listeners may have taken on the wire: those that cost no credit are bounded by nothing else."""
 
@@ -69,15 +70,19 @@ class _Subscription:
         self._owner.unsubscribe(self)
 
 
-class _Pace:
+class Pace:
     """How fast events come. The dispatch thread's own.
 
     To wake a thread costs who puts an event nearly as much as to send a message, and both then want the interpreter. So while
     events come thick and fast they gather for a millisecond, and are delivered together; what comes now and then, or in answer
     to a listener, is delivered at once.
+
+    Attributes:
+        delivered: How many since the pace was last taken.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self.delivered = 0
         self._since_s = 0.0
         self._was_fast = False
@@ -85,7 +90,7 @@ class _Pace:
     def is_fast(self) -> bool:
         """Return whether to let events gather; asked whenever none is left."""
         if self._was_fast or self.delivered >= _MANY:
-            now_s = time.monotonic()
+            now_s = self._clock()
             self._was_fast = self.delivered > (now_s - self._since_s) * _FAST_PER_S
             self.delivered, self._since_s = 0, now_s
         return self._was_fast
@@ -117,7 +122,7 @@ class Dispatcher:
         self._put_bytes = 0
         self._delivered_bytes = 0
         self._queue: SimpleQueue[Event | Callable[[], object] | None] = SimpleQueue()
-        self._pace = _Pace()
+        self._pace = Pace(time.monotonic)
         self.ident = 0  # the thread's own store; no thread has this number
         self._thread = threading.Thread(target=self._run, name=f"{name}-dispatch", daemon=True)
 

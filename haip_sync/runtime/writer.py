@@ -187,7 +187,7 @@ class Writer:
             standing_by[0][1].put(None)
             standing_by.popleft()
         for entry, waiting in tuple(standing_by):
-            if entry.is_over:
+            if entry.is_written or entry.failure is not None:  # `is_over`, without a call for each of many
                 waiting.put(None)
 
     def _wake_next(self) -> None:
