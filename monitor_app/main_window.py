@@ -243,7 +243,8 @@ class MainWindow(QMainWindow):
         self._had_connection = self._had_connection or connected
         self._centre.setCurrentWidget(self.flow if self._had_connection else self.page)
         mends_itself = connection is not None and connection.phase == "offline"  # which the sentence on top tells
-        self.banner.setVisible(self._had_connection and not connected and not mends_itself)
+        tells_itself = not self.ingest.source.can_reconnect  # on top, and the banner would have no button
+        self.banner.setVisible(self._had_connection and not (connected or mends_itself or tells_itself))
         for part in (self.answer, self.banner, self.page, self.table, self.flow, self.figures, self.log_panel, self.control):
             part.refresh()
         self._status.refresh(self._pulse.frames_per_s(), self._pulse.lag_s())

@@ -64,7 +64,13 @@ def _flowing(view: ChannelView) -> str:
 def _last_grant(view: ChannelView) -> str:
     if view.grant_age_s is None:
         return "No grant seen yet."
-    return f"Last grant {format_credit(*view.last_grant)}, {format_duration(view.grant_age_s)} ago."
+    return f"Last grant {grant_of(view)}."
+
+
+def grant_of(view: ChannelView) -> str:
+    """Return what the last grant brought, if that was seen, and when it came."""
+    what = f"{format_credit(*view.last_grant)}, " if any(view.last_grant) else ""
+    return f"{what}{format_duration(view.grant_age_s or 0.0)} ago"
 
 
 def _idle(view: ChannelView) -> str:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from support.turnstiles import PATIENCE_S, until
 from support.writing import Desk
 
 from haip_sync import ConnectionClosedError, FlowControlTimeout, HAIPClient, HeartbeatPolicy
+from haip_sync.runtime import writer
 from haip_sync.runtime.outgoing import ROOM_BYTES
 from haip_sync.state import Fate
 from haip_sync.testing import DevServer, Generous
@@ -121,6 +123,38 @@ def test_whoever_stands_by_takes_the_pen_next() -> None:
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
     assert bytes(line.taken) == b"a" + b"b" * 70_000 + b"c" * 70_000 + b"d" * 70_000
+
+
+class LateQueue(SimpleQueue[None]):
+    """Where a deadline passes in the very moment in which its holder is woken."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> None:
+        super().get(block, None if timeout is None else PATIENCE_S)
+        if timeout is not None:
+            raise Empty
+
+
+def test_who_is_called_to_the_pen_at_its_deadline_leaves_it_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender whose time is over as it is woken takes no pen: the service thread looks, and those behind are written."""
+    monkeypatch.setattr(writer, "SimpleQueue", LateQueue)
+    line = FakeLine(most=1_000_000)
+    desk = Desk(line)
+    first, behind = desk.commit(b"first"), desk.commit(b"behind")
+    threads = [
+        threading.Thread(target=desk.writer.write_through, args=(first, time.monotonic())),
+        threading.Thread(target=desk.writer.write_through, args=(behind,)),
+    ]
+    with desk.writer._pen:
+        for place, thread in enumerate(threads, 1):
+            thread.start()
+            until(lambda expected=place: len(desk.writer._standing_by) == expected)
+    desk.writer._hand_on_pen()
+    threads[0].join(PATIENCE_S)
+    assert desk.pokes == 1
+    desk.writer.write_pending(float("inf"))
+    threads[1].join(PATIENCE_S)
+    assert not threads[1].is_alive()
+    assert bytes(line.taken) == b"firstbehind"
 
 
 def test_what_is_left_when_the_pen_is_put_down_is_told() -> None:
