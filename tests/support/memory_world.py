@@ -110,7 +110,7 @@ class World:
             connection = self._client._connection
             connection._begun = True
             self._begin(connection.link)
-            connection._wait_for_greeting(math.inf)
+            connection._wait_for_greeting(connection.link, math.inf)
             self.settle()
             self.greeting = dict(self.streams[0].passed)
             if self._tampering is not None:
