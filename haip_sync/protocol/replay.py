@@ -31,6 +31,8 @@ class Resend(NamedTuple):
     frame: Frame | None
     """The same frame, id and all; None where a control frame stood, which is never sent again: an empty PONG under this `seq`
     fills the hole."""
+    ack: int = 0
+    """What it acknowledged when it was first sent on this line: with the same it weighs the same, and was paid once."""
 
 
 class TooOld(NamedTuple):
@@ -41,7 +43,7 @@ class TooOld(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """Frames that went out together."""
+    """Frames that went out together, with one `ack`."""
 
     first_seq: int
     next_seq: int
@@ -49,6 +51,7 @@ class _Kept(NamedTuple):
     at_s: float
     end_bytes: int
     """How many bytes were ever kept, these included."""
+    ack: int
 
 
 class ReplayWindow:
@@ -63,15 +66,15 @@ class ReplayWindow:
         # The number after the last that was ever put in: what lies before it and is not kept is gone.
         self._next_seq = 1
 
-    def keep(self, frames: Sequence[Frame], first_seq: int, now_s: float, *, acknowledged: int = 0) -> None:
+    def keep(self, frames: Sequence[Frame], first_seq: int, now_s: float, *, acknowledged: int = 0, ack: int = 0) -> None:
         """Remember frames that have their place in the write order, the first of them under `first_seq`. Twice is once.
 
-        `acknowledged`: the highest number that the peer has. Of a control frame, which comes alone, only the number is kept. The
-        latest frames are kept whatever their size.
+        `ack`: what they acknowledge. `acknowledged`: the highest number that the peer has. Of a control frame, which comes alone,
+        only the number is kept. The latest frames are kept whatever their size.
         """
         kept, end_bytes = self._kept, 0
         if kept:
-            _, due_seq, _, _, end_bytes = kept[-1]
+            _, due_seq, _, _, end_bytes, _ = kept[-1]
             if first_seq < due_seq:
                 return
             if first_seq > due_seq:
@@ -80,7 +83,7 @@ class ReplayWindow:
             end_bytes += frame.about_bytes
         stored = _ONE_HOLE if frames[0].type in CONTROL_TYPES else frames
         self._next_seq = next_seq = first_seq + len(stored)
-        latest = _make(_Kept, (first_seq, next_seq, stored, now_s, end_bytes))
+        latest = _make(_Kept, (first_seq, next_seq, stored, now_s, end_bytes, ack))
         kept.append(latest)
         while (oldest := kept[0]) is not latest:
             is_spare = next_seq - oldest.next_seq >= KEPT_MESSAGES
@@ -121,4 +124,4 @@ class ReplayWindow:
                 if to_seq is not None and seq > to_seq:
                     return
                 if seq >= from_seq:
-                    yield Resend(seq, frame)
+                    yield Resend(seq, frame, kept.ack)

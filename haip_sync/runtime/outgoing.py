@@ -143,6 +143,8 @@ class Outgoing:
         self._suspended: deque[Entry] = deque()
         # The seq of our HAI on this line: what comes before it belongs to earlier ones.
         self._line_seq = 1
+        # What everything of earlier lines acknowledges that is sent again on this one.
+        self._resumed_ack = 0
         self._committed_end = 0
         self.written_end = 0
         self._fates = Fates(session.sent)
@@ -159,13 +161,14 @@ class Outgoing:
         return Entry((), 0, 0, data, self._committed_end)
 
     def plan_again(self, resend: Resend) -> Entry | None:
-        """Return what this number is sent again as, with a fresh `ack`; None: a hole that the peer lets nobody fill."""
+        """Return what this number is sent again as, as heavy as it was on this line; None: a hole that nobody may fill."""
         frame = resend.frame
         if frame is None:
             if not self._session.accepts(PONG):
                 return None
             frame = self._session.control_frame(PONG, {})
-        entry = Entry((frame,), resend.seq, self._session.ack, b"", self._committed_end)
+        ack = resend.ack if resend.seq >= self._line_seq else self._resumed_ack
+        entry = Entry((frame,), resend.seq, ack, b"", self._committed_end)
         entry.is_again = True
         return entry
 
@@ -194,7 +197,8 @@ class Outgoing:
             session, frames = self._session, cargo.frames
             session.last_seq = cargo.last_seq
             if session.peer_sequences:
-                self.replay.keep(frames, cargo.first_seq, self._clock(), acknowledged=session.acknowledged)
+                now_s = self._clock()
+                self.replay.keep(frames, cargo.first_seq, now_s, acknowledged=session.acknowledged, ack=cargo.ack)
             self._fates.note(cargo.fate, frames, cargo.last_seq if cargo.is_last else 0)
         if not self._entries or self._entries[-1] is not cargo:
             self._entries.append(cargo)
@@ -263,6 +267,7 @@ class Outgoing:
         A frame of a transaction, which ended with its line, leaves a hole, and so does one that the peer has refused: its sender
         was told so. What the peer has is settled as written.
         """
+        self._resumed_ack = self._session.ack
         again = self.replay.slice(last_rx_seq + 1, self._line_seq - 1) if last_rx_seq + 1 < self._line_seq else ()
         if isinstance(again, TooOld):
             return None
