@@ -73,9 +73,10 @@ class Reconnecting(Event, frozen=True, kw_only=True):
 
 
 class SendUnconfirmed(ChannelEvent, frozen=True, kw_only=True):
-    """A message was sent on a line that broke, and nobody knows whether the peer has it: it did not go on with the session.
+    """A message was sent on a line that broke, and nobody knows whether the peer has it.
 
-    Its receipt's `outcome` is now `"indeterminate"`. Told for each such message.
+    The peer of the next line did not go on with the session, or no other line came: the last attempt failed, `reconnect` is off,
+    or the client was closed while offline. Its receipt's `outcome` is now `"indeterminate"`. Told for each such message.
     """
 
     message_id: str | None

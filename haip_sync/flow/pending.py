@@ -24,6 +24,12 @@ class Host(Protocol):
     def call_soon(self, callback: DoneCallback, pending: PendingSend) -> None:
         """Run a callback on the dispatch thread. With or without the lock; never blocks."""
 
+    def call_late(self, callback: DoneCallback, pending: PendingSend) -> None:
+        """Run the callback of what is settled on the dispatch thread, or here where that has ended. Without the lock.
+
+        Raises `DeadlockError` where the calling thread is in the middle of another call.
+        """
+
     def is_dispatching(self) -> bool:
         """Return whether the calling thread is the dispatch thread."""
 
@@ -99,13 +105,18 @@ class PendingSend:
             self._parking.wait(self._settled, left_s)
 
     def add_done_callback(self, callback: DoneCallback) -> None:
-        """Have `callback(self)` run on the dispatch thread once it is settled, or soon if it is already."""
+        """Have `callback(self)` run on the dispatch thread once it is settled, or soon if it is already.
+
+        After `close` that thread is gone: the callback then runs in the calling thread, before this returns. What it raises is
+        logged, there as here. Raises `DeadlockError` for what is settled already in a signal handler that interrupted another
+        call of this client; the callback does not run then.
+        """
         self._parking.home.check()
         with self._parking.lock:
             if self._outcome is None:
                 self._callbacks.append(callback)
                 return
-        self._host.call_soon(callback, self)
+        self._host.call_late(callback, self)
 
     def settle(self, outcome: SendReceipt | HAIPError) -> None:
         """Set what came of it; the first outcome stays. Requires the lock. For the connection.

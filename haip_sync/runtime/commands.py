@@ -106,6 +106,11 @@ class Commands(Life):
         """Run a handle's callback on the dispatch thread."""
         self.rooms.dispatcher.call_soon(partial(callback, pending))
 
+    def call_late(self, callback: DoneCallback, pending: PendingSend) -> None:
+        """Run the callback of a handle that is settled: on the dispatch thread, or here if that has ended. Without the lock."""
+        self.check_not_reentered()
+        self.rooms.dispatcher.call_late(partial(callback, pending))
+
     def post_now(self, frame: Frame, timeout_s: float | None) -> Entry:
         """Commit a control frame of the caller's and write it. Without the lock.
 

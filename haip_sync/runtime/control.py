@@ -43,6 +43,8 @@ class Control:
         self._metrics = metrics
         # First grants that wait for a transaction which can carry them.
         self._kept: dict[str, Cost] = {}
+        # Channels whose holding or letting go has begun: what an interrupt left half done there is done again by the next call.
+        self._begun: set[str] = set()
 
     def post(
         self,
@@ -167,11 +169,13 @@ class Control:
 
     def pause(self, channel: str, reason: str | None) -> None:
         """Hold `channel` and tell the peer, offline once there is one (`announce_pauses`). Twice is once."""
-        if not self._rooms.turnstile.gate(channel).paused_by_us:
+        if not self._rooms.turnstile.gate(channel).paused_by_us or channel in self._begun:
+            self._begun.add(channel)
             is_told = self._is_online and self._rooms.session.accepts(PAUSE_CHANNEL)
             self._rooms.turnstile.pause(channel, by_us=True, peer_told=is_told, reason=reason)
             if self._is_online:
                 self._tell_peer(PAUSE_CHANNEL, channel)
+            self._begun.discard(channel)
 
     def announce_pauses(self) -> None:
         """Tell the peer of a new line what we hold."""
@@ -181,10 +185,12 @@ class Control:
 
     def resume(self, channel: str) -> None:
         """Lift our hold on `channel` and tell the peer. Twice is once."""
-        if self._rooms.turnstile.gate(channel).paused_by_us:
+        if self._rooms.turnstile.gate(channel).paused_by_us or channel in self._begun:
+            self._begun.add(channel)
             if self._is_online:
                 self._tell_peer(RESUME_CHANNEL, channel)
             self._rooms.turnstile.resume(channel, by_us=True)
+            self._begun.discard(channel)
 
     def _tell_peer(self, frame_type: str, channel: str) -> None:
         """Post PAUSE_CHANNEL or RESUME_CHANNEL where the peer accepts it; say so where it does not."""

@@ -22,7 +22,6 @@ from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.peer_log import WireLog
 from haip_sync.runtime.reception import Reception
 from haip_sync.runtime.replaying import Replaying
-from haip_sync.runtime.resumption import Resumption
 
 log = logging.getLogger("haip_sync.connection")
 
@@ -35,7 +34,6 @@ class Crossing(Commands):
 
     replaying: Replaying
     _reception: Reception
-    _resumption: Resumption
     # Replaced by each attempt to open a line, which is one thread's at a time; read by any.
     _discretion: Discretion
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from haip_sync.config import check_choice
@@ -124,6 +124,7 @@ class Dispatcher:
         self._queue: SimpleQueue[Event | Callable[[], object] | None] = SimpleQueue()
         self._pace = Pace(time.monotonic)
         self.ident = 0  # the thread's own store; no thread has this number
+        self._is_over = False  # the thread's too: it takes nothing more that is put from now on
         self._thread = threading.Thread(target=self._run, name=f"{name}-dispatch", daemon=True)
 
     def start(self) -> None:
@@ -211,6 +212,12 @@ class Dispatcher:
         """Run a callback of the user's on this thread, in turn. Never dropped: there is one for each that was asked for."""
         self._queue.put(callback)
 
+    def call_late(self, callback: Callable[[], object]) -> None:
+        """Run a callback on this thread, in turn; here and now where the thread has ended. Without a lock."""
+        self._queue.put(callback)
+        if self._is_over:
+            self._drain()
+
     def _overflow(self, event: Event) -> None:
         key = _STATE_KEYS.get(type(event))
         with self._lock:
@@ -237,6 +244,22 @@ class Dispatcher:
                 if self._pace.is_fast():
                     time.sleep(_GATHER_S)
         self._deliver_overflow()
+        # In this order: what is put before the store is taken here, and who puts later sees it and takes it himself.
+        self._is_over = True
+        self._drain()
+        self.ident = 0  # another thread may get the number
+
+    def _drain(self) -> None:
+        """Do what still waits, once the thread takes nothing more. Whoever calls this."""
+        while True:
+            try:
+                event = self._queue.get_nowait()
+            except Empty:
+                return
+            if isinstance(event, Event):
+                self._deliver(event)
+            elif event is not None:
+                self._run_callback(event)
 
     def _deliver_overflow(self) -> None:
         with self._lock:
@@ -259,7 +282,9 @@ class Dispatcher:
     def _run_callback(self, callback: Callable[[], object]) -> None:
         try:
             callback()
-        except BaseException:
+        except BaseException as exc:
+            if not self.is_current() and not isinstance(exc, Exception):
+                raise  # Ctrl-C in the thread of a caller, who has to hear of it
             logger.exception("a callback raised")
             self._warn("a callback raised; the log has the traceback")
 

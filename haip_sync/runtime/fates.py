@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.sent_ids import REMEMBERED, SentIds
@@ -45,13 +45,15 @@ class Fates:
         """Return of how many sends the peer has not said that it has them."""
         return sum(fate.outcome == "sent" for _, fate in self._unacknowledged)
 
-    def lose(self, unsent: Collection[Fate] = ()) -> list[tuple[int, Fate]]:
-        """Note that nobody will know whether the peer has what was not acknowledged; return those sends, by their last seq.
+    def lose(self, unsent: Collection[Fate] = ()) -> Iterator[tuple[int, Fate]]:
+        """Note that nobody will know whether the peer has what was not acknowledged; yield those sends, by their last seq.
 
-        `unsent`: those of which nothing has left; they have no outcome.
+        `unsent`: those of which nothing has left; they have no outcome. One is forgotten once the next is asked for: whoever is
+        interrupted before it has told of one gets that again, and the rest, when it is done again.
         """
-        lost = [(seq, fate) for seq, fate in self._unacknowledged if fate.outcome == "sent" and fate not in unsent]
-        for _, fate in lost:
-            fate.outcome = "indeterminate"
-        self._unacknowledged.clear()
-        return lost
+        while self._unacknowledged:
+            seq, fate = self._unacknowledged[0]
+            if fate.outcome in ("sent", "indeterminate") and fate not in unsent:
+                fate.outcome = "indeterminate"
+                yield seq, fate
+            self._unacknowledged.popleft()

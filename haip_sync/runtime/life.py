@@ -17,6 +17,7 @@ from haip_sync.runtime.leaving import unsent_text
 from haip_sync.runtime.line import Line
 from haip_sync.runtime.link import Link, close_frame
 from haip_sync.runtime.peer_log import PeerLog
+from haip_sync.runtime.resumption import Resumption
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.service import Service
 from haip_sync.runtime.settings import Settings
@@ -51,6 +52,7 @@ class Life:
     exchanges: Exchanges
     link: Link
     _service: Service
+    _resumption: Resumption
     _peer_log: PeerLog
 
     def __init__(self, settings: Settings, clock: Callable[[], float], lock: threading.RLock, changed: Condition) -> None:
@@ -181,10 +183,6 @@ class Life:
 
     # ---- The end ---------------------------------------------------------------------------------------------------------------
 
-    def lose(self, failure: HAIPError) -> None:
-        """Have the line end because it is lost: the reader brings another, or the end. Any thread, with or without the lock."""
-        self.link.note_loss(failure)
-
     def lost_while_writing(self, line: Line, exc: OSError) -> None:
         """Have a line end after a failed write. Any thread, without the lock."""
         link = self.link
@@ -221,7 +219,9 @@ class Life:
         self._ended = True
         self.rooms.turnstile.close(failure)
         # Closed between two lines: what was sent on the last one may never have arrived, in however good order we go.
-        self.rooms.outgoing.abandon(failure, in_good_order=in_good_order and self.rooms.turnstile.offline is None)
+        if not in_good_order or self.rooms.turnstile.offline is not None:
+            self._resumption.report(self.rooms.outgoing.lose())
+        self.rooms.outgoing.abandon(failure)
         self.writer.wake_over()
         self.rooms.inbox.end()
         self.rooms.routes.end(failure, in_good_order=in_good_order)
@@ -302,7 +302,7 @@ class Life:
             if self.link.stands:
                 self._say_goodbye(deadline_s)
             with self._lock:
-                self.rooms.outgoing.abandon(ConnectionClosedError("the program ended"), in_good_order=True)
+                self.rooms.outgoing.abandon(ConnectionClosedError("the program ended"))
             self.rooms.dispatcher.finish()
             self.rooms.dispatcher.join(max(0.0, deadline_s - self._clock()))
 

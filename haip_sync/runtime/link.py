@@ -225,7 +225,7 @@ class Link:
         self._host.wait_while(lambda: self._rooms.outgoing.has_entries, self._clock() + LAST_WORDS_S)
 
     def note_loss(self, failure: HAIPError) -> None:
-        """Have it end because it is lost; the first reason counts. Any thread, with or without the lock."""
+        """Have it end because it is lost; the first reason counts. Any thread, without the lock: it shuts the socket."""
         self.cause = self.cause or failure
         self.shut()
 

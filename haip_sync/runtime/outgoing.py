@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from haip_sync.config import DEFAULT_MAX_REPLAY_BYTES
@@ -235,12 +235,14 @@ class Outgoing:
             self._entries.popleft()
         self.written_end = end
 
-    def abandon(self, failure: HAIPError, *, in_good_order: bool) -> None:
-        """Settle the handles of what was admitted and will not be written; of what was, nobody knows after a loss."""
+    def lose(self) -> Iterator[tuple[int, Fate]]:
+        """Give up what has left and was not acknowledged: there is no other line; yield as `Fates.lose`."""
         left = [entry.origin for entry in (*self._suspended, *self._entries)]
-        if not in_good_order:
-            self._fates.lose([entry.fate for entry in left if entry.fate is not None and entry.is_unsent])
-        for entry in left:
+        return self._fates.lose([entry.fate for entry in left if entry.fate is not None and entry.is_unsent])
+
+    def abandon(self, failure: HAIPError) -> None:
+        """Settle the handles of what was admitted and will not be written. Twice is once."""
+        for entry in [entry.origin for entry in (*self._suspended, *self._entries)]:
             entry.give_up("the connection ended", failure)
 
     # ---- From one line to the next ---------------------------------------------------------------------------------------------
@@ -300,7 +302,7 @@ class Outgoing:
         """
         self.replay.forget_below(self._line_seq)
         unsent = [entry for entry in self._suspended if entry.is_unsent]
-        lost = self._fates.lose([entry.fate for entry in unsent if entry.fate is not None])
+        lost = list(self._fates.lose([entry.fate for entry in unsent if entry.fate is not None]))
         for entry in self._suspended:
             if not entry.is_unsent:
                 entry.give_up("the line broke", failure)

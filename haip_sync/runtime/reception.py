@@ -151,11 +151,15 @@ class Reception:
         self._host.shut_if_overrun()
 
     def look_for_gaps(self) -> None:
-        """Do what the time has come for in the peer's numbers: ask for what is missing, or give it up. Service thread."""
+        """Do what the time has come for in the peer's numbers: ask for what is missing, or give it up. Service thread.
+
+        Not while offline, however late it is: the next line may bring it.
+        """
         rooms = self._rooms
         with rooms.parking.lock:
             rooms.turnstile.mend()
-            self._apply_all(rooms.session.due(self._clock()))
+            if rooms.turnstile.offline is None:
+                self._apply_all(rooms.session.due(self._clock()))
 
     def let_out(self) -> None:
         """Hand out what waits for frames that will not come any more: the last line is over. Reader thread, without the lock."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from haip_sync.errors import ConnectionClosedError, HAIPError
 from haip_sync.events import SendUnconfirmed
@@ -11,6 +12,7 @@ from haip_sync.protocol.replay import Resend
 from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.peer_log import PeerLog
 from haip_sync.runtime.rooms import Rooms
+from haip_sync.state import Fate
 
 
 class Resumption:
@@ -66,12 +68,16 @@ class Resumption:
                 anew.update(frame.id for frame in entry.frames)
             else:
                 entry.give_up("the line broke", failure)
+        self.report(lost)
+        return anew
+
+    def report(self, lost: Iterable[tuple[int, Fate]]) -> None:
+        """Say of each of these sends that nobody knows whether the peer has it; `lost` gives their last seq too."""
         for seq, fate in lost:
             named = f"{fate.message_id or 'a message'} on {fate.channel}"
             self._log(f"{named} was sent before the line broke, and whether the peer has it is not known")
             event = SendUnconfirmed(time_s=time.monotonic(), channel=fate.channel, message_id=fate.message_id, seq=seq)
             self._rooms.put(event)
-        return anew
 
     def _send_anew(self, unsent: Entry) -> bool:
         """Commit a send of which nothing has left under new numbers, where it could go at once; return whether it could."""

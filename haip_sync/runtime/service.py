@@ -58,9 +58,6 @@ class Host(Protocol):
     def link(self) -> Link:
         """The line, or the place of the next one."""
 
-    def lose(self, failure: HAIPError) -> None:
-        """Have the line end because it is lost. With or without the lock."""
-
     def end(self, failure: HAIPError) -> None:
         """End the connection for this reason. Without the lock."""
 
@@ -147,20 +144,21 @@ class Service:
                 if self.heartbeat.is_due(now_s):
                     self.ask(now_s)
             self._host.look_whether_all_is_sent()
-            self._look_at_line(now_s)
+            link = self._host.link
+            loss = self._loss_of(link, now_s)
             if self._settings.stall_warning_s is not None:
                 self._tell_of_stalls(self._settings.stall_warning_s)
+        if loss is not None:
+            link.note_loss(loss)
 
-    def _look_at_line(self, now_s: float) -> None:
-        """Give up a line whose peer says nothing any more, or never has. Requires the lock."""
-        link = self._host.link
+    def _loss_of(self, link: Link, now_s: float) -> HAIPError | None:
+        """Return why to give a line up whose peer says nothing any more, or never has; None: nothing. Requires the lock."""
         if link.cause is not None:
-            return
+            return None
         if link.stands and self.heartbeat.is_lost(now_s):
             timeout_s = self._settings.heartbeat.timeout
-            self._host.lose(ConnectionClosedError(f"the peer has sent nothing, no PONG either, for {timeout_s:g} s after a PING"))
-        elif not link.stands and now_s >= link.greet_by_s:
-            self._host.lose(link.greeting_is_late())
+            return ConnectionClosedError(f"the peer has sent nothing, no PONG either, for {timeout_s:g} s after a PING")
+        return link.greeting_is_late() if not link.stands and now_s >= link.greet_by_s else None
 
     def ask(self, now_s: float) -> None:
         """Send a PING where the peer accepts one. Requires the lock."""

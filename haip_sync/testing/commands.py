@@ -33,7 +33,11 @@ Step = Callable[[Conversation, float], None]
 
 
 class ServerCommands:
-    """The sessions of a `DevServer` and its commands, which return how many they reached. Any thread may call any of them."""
+    """The sessions of a `DevServer` and its commands, which return how many they reached. Any thread may call any of them.
+
+    A client is connected once the server's HAI has come; the server may not have read the client's by then, and no command
+    reaches a session before. `wait_for_session` waits for it.
+    """
 
     def __init__(self, sessions: SessionRegistry, reception: Reception) -> None:
         self._sessions = sessions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -35,7 +35,9 @@ def start() -> Iterator[Start]:
 
         def start_both(*, first: int = 6, policy: Any = None, **client: Any) -> tuple[DevServer, HAIPClient]:
             server = stack.enter_context(DevServer(policy=policy or OnRequest(), initial_credits=first, agent=False))
-            return server, stack.enter_context(HAIPClient(server.url, **client))
+            connected = stack.enter_context(HAIPClient(server.url, **client))
+            server.wait_for_session(timeout=PATIENCE_S)  # else a grant may come before the server knows of anybody
+            return server, connected
 
         yield start_both
 
@@ -142,7 +144,7 @@ def test_explain_says_what_a_person_wants_to_know(start: Start) -> None:
     """Who waits, for what, how much is missing, since when, and what probably helps; or that nobody waits."""
     server, client = start(first=2)
     assert str(client.explain("USER")) == "USER: nobody waits; 2 messages and 1048576 bytes may be sent now."
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, closing(client):  # else who waits would hold up a test that fails
         client.send("USER", "TOOL_CALL", {"call_id": "1", "tool": "t"})
         client.send("USER", "TOOL_CALL", {"call_id": "2", "tool": "t"})
         waiting = pool.submit(client.send, "USER", "TOOL_CALL", {"call_id": "3", "tool": "t"})
@@ -159,11 +161,11 @@ def test_explain_says_what_a_person_wants_to_know(start: Start) -> None:
         client.resume_channel("USER")
         server.grant("USER", 1)
         waiting.result(PATIENCE_S)
-    client.pause_channel("AGENT")
-    assert str(client.explain("AGENT")) == "AGENT is paused by us; nobody waits."
-    assert client.explain("NEVER-USED").waiting == 0
-    with pytest.raises(ConfigError, match="is not a legal name"):
-        client.explain("no such name")
+        client.pause_channel("AGENT")
+        assert str(client.explain("AGENT")) == "AGENT is paused by us; nobody waits."
+        assert client.explain("NEVER-USED").waiting == 0
+        with pytest.raises(ConfigError, match="is not a legal name"):
+            client.explain("no such name")
 
 
 def test_explain_names_a_peer_that_renews_at_half(start: Start) -> None:

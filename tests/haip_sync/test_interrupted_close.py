@@ -87,6 +87,8 @@ class _Inline:
     def call_soon(self, callback: Callable[[PendingSend], object], pending: PendingSend) -> None:
         self.soon.append(partial(callback, pending))
 
+    call_late = call_soon
+
     def is_dispatching(self) -> bool:
         return False
 

@@ -294,6 +294,23 @@ def test_callbacks_run_on_the_dispatch_thread(start: Start) -> None:
     assert seen == [(pending, True)]
 
 
+def test_a_callback_that_comes_after_close_runs_with_its_caller(start: Start) -> None:
+    """The dispatch thread is gone by then: the callback runs before the call is back, and under no lock."""
+    _, client = start()
+    pending = client.enqueue_text_message("USER", "left over")
+    client.close()
+    seen: list[tuple[PendingSend, bool, bool]] = []
+
+    def callback(handle: PendingSend) -> None:
+        seen.append((handle, handle.done(), client._connection.is_reentered()))
+
+    pending.add_done_callback(callback)
+    assert seen == [(pending, True, False)]
+    with client._connection.rooms.parking.lock, pytest.raises(DeadlockError):
+        pending.add_done_callback(callback)
+    assert len(seen) == 1
+
+
 def test_a_listener_must_not_wait_for_a_handle(start: Start) -> None:
     """result() from a listener before it is settled is a DeadlockError; enqueueing from a listener is fine."""
     server, client = start()
@@ -346,7 +363,7 @@ def test_a_loss_while_written_is_not_called_unsent(start: Start) -> None:
         with rooms.parking.lock:
             for entry in rooms.outgoing.first(1):
                 entry.is_taken = True  # as who writes says before the first byte
-            rooms.outgoing.abandon(ConnectionClosedError("the line broke"), in_good_order=False)
+            rooms.outgoing.abandon(ConnectionClosedError("the line broke"))
         with pytest.raises(
             ConnectionClosedError, match="was admitted, then the connection ended: whether the peer has it is not known"
         ):

@@ -330,6 +330,8 @@ def test_callbacks_and_deadlocks_on_the_dispatch_thread() -> None:
         assert finished.wait(PATIENCE_S)
         call.add_done_callback(done)  # after the end: soon
         until(lambda: len(results) == 5)
+    call.add_done_callback(done)  # after close: here
+    assert results.pop() == (threading.current_thread().name, 5)
     assert results == [DeadlockError, DeadlockError, HAIPTimeout, ("calls-dispatch", 5), ("calls-dispatch", 5)]
 
 

@@ -197,6 +197,8 @@ class Rig:
     def call_soon(self, callback: DoneCallback, pending: PendingSend) -> None:
         callback(pending)
 
+    call_late = call_soon
+
     def is_dispatching(self) -> bool:
         return False
 

@@ -198,7 +198,11 @@ class ToolCall:
         return True
 
     def add_done_callback(self, callback: Callable[[ToolCall], object]) -> None:
-        """Have `callback(self)` run on the dispatch thread once the call has ended, or soon if it has already."""
+        """Have `callback(self)` run on the dispatch thread once the call has ended, or soon if it has already.
+
+        After `HAIPClient.close` that thread is gone: the callback then runs in the calling thread, before this returns. What it
+        raises is logged, there as here.
+        """
         self._bench.check()
         with self._bench.lock:
             self._bench.mend()
@@ -206,7 +210,7 @@ class ToolCall:
                 self._callbacks.append(callback)
                 self.route.kept = self
                 return
-        self._bench.call_soon(callback, self)
+        self._bench.call_late(callback, self)
 
     # ---- For the connection: all require the lock, but for `sent` --------------------------------------------------------------
 

@@ -96,6 +96,10 @@ class Bench:
         """Run `callback(handle)` on the dispatch thread. With or without the lock; never blocks."""
         self._rooms.dispatcher.call_soon(partial(callback, handle))
 
+    def call_late(self, callback: Callable[[_H], Any], handle: _H) -> None:
+        """Run `callback(handle)` on the dispatch thread, or here where that has ended. Without the lock."""
+        self._rooms.dispatcher.call_late(partial(callback, handle))
+
     def discreet(self, text: str) -> str:
         """Return a sentence that quotes a data frame without what the peer must not have repeated to anybody."""
         return self._host.without_secrets(text)

@@ -46,6 +46,8 @@ class ChannelMachine(RuleBasedStateMachine):
     def call_soon(self, callback: DoneCallback, pending: PendingSend) -> None:
         callback(pending)
 
+    call_late = call_soon
+
     def is_dispatching(self) -> bool:
         return False
 

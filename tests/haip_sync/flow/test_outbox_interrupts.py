@@ -31,6 +31,8 @@ class QueueBench(Bench):
     def call_soon(self, callback: DoneCallback, pending: PendingSend) -> None:
         callback(pending)
 
+    call_late = call_soon
+
     def is_dispatching(self) -> bool:
         return False
 

@@ -253,3 +253,44 @@ def test_only_events_that_come_thick_and_fast_gather() -> None:
     assert any(came(pace, clock, 64, within_s=0.0032, at_a_time=1))
     assert all(came(pace, clock, 200, within_s=0.01, at_a_time=20))
     assert came(pace, clock, 2, within_s=0.001, at_a_time=2) == [False]
+
+
+def test_what_is_called_late_runs_on_the_thread_or_once_that_has_ended_here(make: Make) -> None:
+    """A late callback is run by the dispatch thread while there is one, then by its caller; never twice, never not at all."""
+    dispatcher, ran = make(), []
+
+    def call() -> None:
+        ran.append(threading.current_thread().name)
+
+    dispatcher.start()
+    dispatcher.call_late(call)
+    until(lambda: ran == ["test-dispatch"])
+    dispatcher.finish()
+    dispatcher.join(PATIENCE_S)
+    dispatcher.call_late(call)
+    assert ran == ["test-dispatch", threading.current_thread().name]
+
+
+def test_what_is_called_while_the_thread_ends_is_not_left_behind(make: Make) -> None:
+    """What is put behind the sign to end is still run by the thread."""
+    dispatcher, ran = make(), []
+    dispatcher.finish()
+    dispatcher.call_soon(lambda: ran.append(threading.current_thread().name))
+    dispatcher.start()
+    dispatcher.join(PATIENCE_S)
+    assert ran == ["test-dispatch"]
+
+
+def test_an_interrupt_in_a_callback_that_runs_with_its_caller_is_the_callers(make: Make) -> None:
+    """Ctrl-C in a late callback comes out of the call; an error of the callback is logged, and does not."""
+    dispatcher = make()
+    dispatcher.start()
+    dispatcher.finish()
+    dispatcher.join(PATIENCE_S)
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        dispatcher.call_late(interrupted)
+    dispatcher.call_late(lambda: 1 / 0)

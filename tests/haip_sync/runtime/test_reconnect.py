@@ -37,11 +37,13 @@ from haip_sync import (
     HelloAuth,
     Reconnecting,
     ReconnectPolicy,
+    SendUnconfirmed,
     Strategy,
     ThresholdStrategy,
 )
 from haip_sync.runtime import reconnect
 from haip_sync.runtime.crossing import Crossing
+from haip_sync.runtime.line import Line
 from haip_sync.runtime.link import LineEnd
 from haip_sync.testing import DevServer, FaultProxy, Generous, Never
 
@@ -381,6 +383,27 @@ def test_a_dead_peer_is_found_by_the_heartbeat_and_left() -> None:
         assert "has sent nothing, no PONG either" in (client.connection_state().last_loss or "")
 
 
+def test_a_silent_line_is_shut_under_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who gives a line up for its silence shuts the socket with no lock in its hands: everybody else goes on meanwhile."""
+    shut, held = Line.shut, Told()
+
+    def watched(line: Line) -> None:
+        if threading.current_thread().name == "silence-service":
+            held.put(client._connection.is_reentered())
+        shut(line)
+
+    def silent(talk: Peer) -> None:
+        talk.greets()
+        talk.stays()
+
+    monkeypatch.setattr(Line, "shut", watched)
+    heartbeat = HeartbeatPolicy(interval=0.05, timeout=0.1)
+    with peers_in_turn(silent, greets_and_stays) as url:
+        client = HAIPClient(url, reconnect=AT_ONCE, heartbeat=heartbeat, name="silence")
+        with client:
+            assert held.get() is False
+
+
 def test_a_peer_that_never_greets_again_costs_one_attempt() -> None:
     """An attempt whose peer sends no HAI ends at `connect`'s timeout, and the next one follows."""
 
@@ -578,6 +601,7 @@ def test_close_while_waiting_for_the_next_attempt() -> None:
 def test_close_while_offline_leaves_open_what_became_of_the_last_sends() -> None:
     """What was sent before the line broke and was not acknowledged is indeterminate once no other line will say."""
     with DevServer(agent=False) as server, FaultProxy(server.url) as proxy, HAIPClient(proxy.url, reconnect=SLOW) as client:
+        seen = listen(client, SendUnconfirmed, Disconnected)
         proxy.stall()
         receipt = client.send_text_message("USER", "perhaps", timeout=PATIENCE_S)
         proxy.cut(reset=True)
@@ -585,6 +609,35 @@ def test_close_while_offline_leaves_open_what_became_of_the_last_sends() -> None
         assert receipt.outcome == "sent"
         client.close(1.0)
         assert receipt.outcome == "indeterminate"
+        until(lambda: len(seen) == 3)
+        assert isinstance(seen[1], SendUnconfirmed)
+        assert (seen[1].message_id, seen[1].seq, seen[1].channel) == (receipt.message_id, receipt.seq, "USER")
+
+
+@pytest.mark.parametrize("policy", [ONE_LINE, ReconnectPolicy(initial_delay=0.01, max_delay=0.01, max_attempts=1)])
+def test_what_may_not_have_arrived_is_reported_at_the_end_too(policy: ReconnectPolicy) -> None:
+    """Where no other line comes, each send that was not acknowledged is told of once, before the end is."""
+    with DevServer(agent=False) as server, FaultProxy(server.url) as proxy, HAIPClient(proxy.url, reconnect=policy) as client:
+        seen = listen(client, SendUnconfirmed, Disconnected)
+        proxy.stall()
+        receipts = [client.send_text_message("USER", text, timeout=PATIENCE_S) for text in ("one", "two")]
+        proxy.refuse()
+        proxy.cut(reset=True)
+        until(lambda: seen and isinstance(seen[-1], Disconnected) and not seen[-1].will_reconnect)
+        reports = [event.message_id for event in seen if isinstance(event, SendUnconfirmed)]
+        assert reports == [receipt.message_id for receipt in receipts]
+        assert [receipt.outcome for receipt in receipts] == ["indeterminate"] * 2
+
+
+def test_a_close_in_good_order_reports_no_send() -> None:
+    """A peer that says goodbye has read what came before: nothing is called unconfirmed."""
+    with DevServer(agent=False) as server:
+        client = HAIPClient(server.url)
+        seen = listen(client, SendUnconfirmed)
+        with client:
+            receipt = client.send_text_message("USER", "x", timeout=PATIENCE_S)
+        assert not seen
+        assert receipt.outcome in ("sent", "acknowledged")
 
 
 def test_close_while_a_loss_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:

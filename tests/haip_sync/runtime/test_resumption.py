@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,11 +20,13 @@ from haip_sync import (
     Connected,
     ConnectionClosedError,
     HAIPClient,
+    HAIPTimeout,
     IncompleteTextError,
     Limits,
     NotSentError,
     PartialSendError,
     PendingSend,
+    ReconnectPolicy,
     SendUnconfirmed,
     TransactionEndedError,
     UnsupportedByPeerError,
@@ -208,6 +211,33 @@ def test_what_was_held_for_a_gap_is_given_up_for_what_comes_again(monkeypatch: p
         assert [client.receive(PATIENCE_S).payload["number"] for _ in range(3)] == [2, 3, 5]
         assert inbox.untaken_bytes == 0
         assert client.connection_state().channels["AGENT"].receive_window == 10
+
+
+def test_what_is_missing_when_the_line_breaks_is_not_given_up_for_its_age() -> None:
+    """The service thread looked at a standing line, then that broke: a gap whose time has come stays open for the next line."""
+    now_s, go_on = [time.monotonic()], threading.Event()
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        talk._seq = 2
+        talk.says("TOOL_LIST", {"tools": [], "number": 3}, channel="AGENT")
+        assert go_on.wait(PATIENCE_S)
+        cut(talk)
+
+    slow = ReconnectPolicy(initial_delay=60.0, max_delay=60.0)
+    with peers_in_turn(first) as url:
+        client = HAIPClient(url, reconnect=slow)
+        connection = client._connection
+        connection._reception._clock = lambda: now_s[0]
+        with client:
+            until(lambda: connection.rooms.inbox.untaken_bytes > 0)
+            go_on.set()
+            until(lambda: client.connection_state().phase == "offline")
+            for _ in range(2):  # the first would ask for it, the second give it up
+                now_s[0] += 60.0
+                connection.look_for_gaps()
+            with pytest.raises(HAIPTimeout):
+                client.receive(0)
 
 
 def test_a_peer_that_does_not_send_again_what_we_lack_ends_calls_and_texts() -> None:

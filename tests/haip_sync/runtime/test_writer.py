@@ -337,7 +337,7 @@ def test_who_comes_while_the_writer_retires_is_told() -> None:
     assert late.is_alive()
     over = ConnectionClosedError("there is no next line")
     with desk.parking.lock:
-        desk.outgoing.abandon(over, in_good_order=False)
+        desk.outgoing.abandon(over)
         desk.writer.wake_over()
     late.join(PATIENCE_S)
     assert not late.is_alive()
