@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from operator import add, attrgetter
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary, ref
@@ -201,10 +202,11 @@ def _family(figure: tuple[str, str], *, is_counter: bool) -> Metric:
 def _of_channels(figures: Sequence[_Figure], rows: _Rows) -> Iterator[Metric]:
     # A sample is made directly, and its labels once for all families: `add_metric` would make them for each.
     labels = [{"channel": channel, "client": client} for client, channel in rows]
-    for place, figure in enumerate(figures):
+    columns = list(zip(*rows.values(), strict=True)) or [()] * len(figures)
+    for figure, column in zip(figures, columns, strict=True):
         family = _family((figure.name, figure.text), is_counter=figure.is_counter)
         name = f"{figure.name}_total" if figure.is_counter else figure.name
-        family.samples = [Sample(name, each, row[place]) for each, row in zip(labels, rows.values(), strict=True)]
+        family.samples = list(map(Sample, repeat(name), labels, column))
         yield family
 
 
