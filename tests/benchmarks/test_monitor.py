@@ -24,12 +24,17 @@ from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication
 from support.benches.bare_curves import bare_curves
 from support.benches.flood import Flood
+from support.benches.flooded_script import CLIENT as FLOODED
+from support.benches.flooded_script import flooded_script, rate_of
 from support.benches.rows import COST, PLAIN, TIME, Row
 from support.benches.table import Table
+from support.observed import meeting_place
 
 from haip_sync import ChannelState, ConnectionState, HAIPClient
+from haip_sync.observe import ProgramInfo, list_programs
 from haip_sync.testing import DevServer
 from monitor_app.main_window import MainWindow
+from monitor_app.model.attached_source import AttachedSource
 from monitor_app.model.client_source import ClientSource
 from monitor_app.model.clock import Clock
 from monitor_app.model.ingest import Ingest
@@ -51,7 +56,18 @@ FIRST_PAINT = Row("monitor: start to first paint", TIME, "the bar", "<= 1")
 FLOOD_FRAMES = Row("monitor: frames a second in a flood", PLAIN, "the bar", ">= 1")
 FLOOD_COST = Row("monitor: flood, p99 of a put", COST, "the bar", "<= 1")
 FLOOD_MEMORY = Row("monitor: flood, memory after and before, MiB", PLAIN, "before", "<= 1.1")
-ROWS = (FRAME_2_MIN, FRAME_1_H, FIRST_PAINT, FLOOD_FRAMES, FLOOD_COST, FLOOD_MEMORY)
+ATTACHED_FRAMES = Row("monitor attached to a flooded, busy script: frames a second", PLAIN, "30", ">= 0.9")
+ATTACHED_CPU = Row("monitor attached to a flooded, busy script: CPU a frame", TIME, "a 30th of a second", "<= 0.9")
+ROWS = (
+    FRAME_2_MIN,
+    FRAME_1_H,
+    FIRST_PAINT,
+    FLOOD_FRAMES,
+    FLOOD_COST,
+    FLOOD_MEMORY,
+    ATTACHED_FRAMES,
+    ATTACHED_CPU,
+)
 
 
 class _StillClock(Clock):
@@ -226,6 +242,49 @@ def flood(window: MainWindow, client: HAIPClient) -> dict[str, float]:
     assert _last_changes(window) == last, "a state change was lost"
     p99_s = quantiles(made.costs_s, n=100)[98]
     return {FLOOD_FRAMES.name: frames / took_s, FLOOD_COST.name: p99_s, FLOOD_MEMORY.name: _memory_mib()}
+
+
+def test_attached_window_beside_a_flooded_script(benchmark: Any, table: Table, server: DevServer) -> None:
+    """The script's client dispatches 50,000 events a second while the script burns a core; the window is in this process."""
+    with meeting_place(), flooded_script(server.url, FLOOD_PER_S) as script:
+        window = window_on(AttachedSource(_only_program(), FLOODED))
+        try:
+            window.start()
+            spin(2.0)
+            least = {ATTACHED_FRAMES.name: 30.0, ATTACHED_CPU.name: 1 / 30}
+            table.measure(benchmark, lambda: least, lambda: _frames_beside(window), rounds=1)
+            benchmark.extra_info["events a second"] = rate = rate_of(script)
+            benchmark.extra_info["events not shown"] = window.ingest.dropped
+            assert rate > 0.5 * FLOOD_PER_S, f"{rate:,.0f} events a second are too few for a flood: it is no measurement"
+        finally:
+            close(window)
+
+
+def _only_program() -> ProgramInfo:
+    """Wait for the program that is offered."""
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline_s:
+        found = [info for info in list_programs() if info.clients]
+        if found:
+            return found[0]
+    raise AssertionError("the script was not found")
+
+
+def _frames_beside(window: MainWindow) -> dict[str, float]:
+    frames = 0
+
+    def count() -> None:
+        nonlocal frames
+        frames += 1
+
+    window._pulse.frame.connect(count)
+    begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
+    spin(FLOOD_S)
+    took_s, cpu_s = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
+    window._pulse.frame.disconnect(count)
+    connection = window.ingest.connection
+    assert connection is not None and connection.connected, "nothing is heard of the script: it is no measurement"  # noqa: PT018
+    return {ATTACHED_FRAMES.name: frames / took_s, ATTACHED_CPU.name: cpu_s / frames}
 
 
 def _last_changes(window: MainWindow) -> dict[str | None, float]:
