@@ -1,6 +1,6 @@
 """The event log: a bounded list of rows, and the sentence that stands for each event.
 
-A row is little more than its event; the sentence is made when somebody first looks at it. In a flood most rows come and go unread.
+A row is little more than its event; the sentence is made when somebody first looks at it. In a flood most come and go unread.
 """
 
 from __future__ import annotations

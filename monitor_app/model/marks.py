@@ -26,6 +26,8 @@ class MarkKind(Enum):
     RECONNECT = "connection"
     ERROR = "error"
 
+    __hash__ = object.__hash__  # members are single things; Enum's own hash runs Python code for every mark of a flood
+
 
 class Mark(msgspec.Struct, frozen=True, gc=False):
     """One moment. The words are made only when somebody asks for them: most marks nobody ever points at."""
