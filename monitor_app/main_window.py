@@ -7,16 +7,18 @@ from typing import Final
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeyEvent
-from PySide6.QtWidgets import QDialog, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QMainWindow, QWidget
 
 from monitor_app.actions import SPAN_NAMES, Actions
 from monitor_app.dialogs import Dialogs
 from monitor_app.model.ingest import Ingest
+from monitor_app.plot_files import PlotFiles
 from monitor_app.pulse import Pulse
 from monitor_app.settings import Settings
 from monitor_app.steering import Steering
 from monitor_app.theme import Theme, style_sheet
 from monitor_app.views.answer_strip import AnswerStrip
+from monitor_app.views.centre import Centre
 from monitor_app.views.channel_table import ChannelTable
 from monitor_app.views.control_panel import ControlPanel
 from monitor_app.views.figures_view import FiguresView
@@ -41,7 +43,7 @@ class MainWindow(QMainWindow):
         table, flow, figures, control, log, log_panel, inspector: The parts.
         banner, page: What stands there without a connection.
         actions_: The commands.
-        docks, dialogs, steering: What lies around the centre, what opens, what the Channel menu does.
+        docks, dialogs, plot_files, steering: What lies around the centre, what opens, what is saved, what the Channel menu does.
 
     Signals:
         closed: The window is closed and its source ended.
@@ -54,13 +56,14 @@ class MainWindow(QMainWindow):
         self.ingest = ingest
         self._theme = theme
         self._settings = settings
-        self._had_connection = False
+        self._acts_shown = 0
         theme.setParent(self)
         self.setWindowTitle(title)
         self._make_parts()
         self.actions_ = Actions(self.menuBar(), theme)
         self._pulse = Pulse(self)
         self.dialogs = Dialogs(ingest, settings, self.actions_, self._facts, self)
+        self.plot_files = PlotFiles(self.flow, self.actions_)
         self.steering = Steering(ingest, theme, self.table, self.control, self._bar)
         self._lay_out()
         self._dress()
@@ -87,16 +90,8 @@ class MainWindow(QMainWindow):
         self._bar = ViewBar(SPAN_NAMES, theme)
 
     def _lay_out(self) -> None:
-        self._centre = QStackedWidget()
-        self._centre.addWidget(self.flow)
-        self._centre.addWidget(self.page)
-        centre = QWidget()
-        column = QVBoxLayout(centre)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addWidget(self.banner)
-        column.addWidget(self._centre, 1)
-        self.setCentralWidget(centre)
+        self._centre = Centre(self.flow, self.page, self.banner)
+        self.setCentralWidget(self._centre)
         self._bar.put(*self.flow.tools)
         self.addToolBar(self._bar)
         self.addToolBarBreak()
@@ -139,6 +134,10 @@ class MainWindow(QMainWindow):
             table.installEventFilter(self)
         self.table.visibility_changed.connect(self.flow.refresh)
         self.log.row_chosen.connect(self.inspector.show_row)
+        self.log.row_chosen.connect(self.flow.show_row)
+        self.flow.mark_chosen.connect(self.log_panel.show_mark)
+        self.answer.evidence_wanted.connect(self.log_panel.show_evidence)
+        self.log_panel.wanted.connect(self.docks.by_name["log"].show)
         self.log.follow.toggled.connect(self.actions_.follow.setChecked)
         self.answer.chosen.connect(self.table.choose)
         self.answer.reconnect_wanted.connect(self.dialogs.retry)
@@ -169,7 +168,8 @@ class MainWindow(QMainWindow):
                 "next_part": self.docks.go_on,
                 "last_part": self.docks.go_back,
                 "reset_layout": self._on_reset_layout,
-                "find": self._on_find,
+                "find": self.log_panel.go_to_filter,
+                "evidence": self.answer.show_evidence,
                 "only_channel": self._on_only_channel,
                 "copy_row_json": self.inspector.copy_row,
             }
@@ -233,6 +233,9 @@ class MainWindow(QMainWindow):
         self.ingest.tick()
         self._pulse.note_lag(self.ingest.lag_s)
         self.log_panel.advance()
+        if self.ingest.audit.version != self._acts_shown:  # who acts sees at once what came of it
+            self._acts_shown = self.ingest.audit.version
+            self._on_text()
         if self.flow.isVisible() and self._pulse.has_room():
             self.flow.draw()
 
@@ -240,10 +243,7 @@ class MainWindow(QMainWindow):
     def _on_text(self) -> None:
         connection = self.ingest.connection
         connected = connection is not None and connection.connected
-        self._had_connection = self._had_connection or connected
-        self._centre.setCurrentWidget(self.flow if self._had_connection else self.page)
-        mends_itself = connection is not None and connection.phase == "offline"  # which the sentence on top tells
-        self.banner.setVisible(self._had_connection and not connected and not mends_itself)
+        self._centre.refresh(connection)
         for part in (self.answer, self.banner, self.page, self.table, self.flow, self.figures, self.log_panel, self.control):
             part.refresh()
         self._status.refresh(self._pulse.frames_per_s(), self._pulse.lag_s())
@@ -284,16 +284,11 @@ class MainWindow(QMainWindow):
             self._settings.forget_layout()
 
     @Slot()
-    def _on_find(self) -> None:
-        self.docks.by_name["log"].show()
-        self.log_panel.go_to_filter()
-
-    @Slot()
     def _on_only_channel(self) -> None:
         self.log.show_only(self.table.chosen)
 
     @Slot()
     def _on_address_changed(self) -> None:
         self.ingest.reset()
-        self._had_connection = False
+        self._centre.reset()
         self._on_text()

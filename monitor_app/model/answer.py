@@ -20,6 +20,8 @@ from monitor_app.model.remedies import NO_OFFER, Offer, offer_for
 from monitor_app.model.status import Status
 from monitor_app.model.units import format_bytes, format_credit, format_duration, format_messages
 
+_MARGIN_S: Final = 0.05
+"""What an event may lie before the moment that is told of it."""
 _WAITS_ON_PEER: Final = ("socket", "writer")
 _IS: Final = {
     Status.PAUSED_BY_US: "is paused by us",
@@ -122,6 +124,12 @@ def evidence_of(view: ChannelView) -> str:
             return f"{explain(view)} It {outlook}." if outlook else explain(view)
         case _:
             return explain(view)
+
+
+def evidence_age_s(view: ChannelView) -> float:
+    """Return how far back the events lie that the evidence speaks of: the state, the last grant, our request, the oldest wait."""
+    ages_s = (view.status_s, view.grant_age_s, view.request_age_s, view.state.oldest_wait)
+    return max(age_s for age_s in ages_s if age_s is not None) + _MARGIN_S
 
 
 def outlook_of(view: ChannelView) -> str:

@@ -22,13 +22,14 @@ class Hand(QObject):
     """
 
     _REST_FRAMES = 3
+    _MISSED_S = 2.0
 
     def __init__(self, window: MainWindow) -> None:
         super().__init__()
         self.delays_s: list[float] = []
         self._window = window
         self._clicked_s: float | None = None
-        self._rest = 0
+        self._known = self._rest = 0
         window._pulse.frame.connect(self._on_frame)
 
     def stop(self) -> None:
@@ -39,15 +40,17 @@ class Hand(QObject):
     def _on_frame(self) -> None:
         entries = self._window.ingest.audit.entries
         if self._clicked_s is not None:
-            if len(entries) <= len(self.delays_s) or entries[-1].outcome is Outcome.WAITING:
-                return
-            self.delays_s.append(time.perf_counter() - self._clicked_s)
+            waited_s = time.perf_counter() - self._clicked_s
+            if len(entries) > self._known and entries[-1].outcome is not Outcome.WAITING:
+                self.delays_s.append(waited_s)
+            elif len(entries) > self._known or waited_s < self._MISSED_S:
+                return  # else the button was disabled before the click came to it
             self._clicked_s, self._rest = None, self._REST_FRAMES
         self._rest -= 1
         group = self._window.control.pause
         button = next((button for button in (group.pause, group.resume) if button.isEnabled()), None)
         if self._rest <= 0 and button is not None:
-            self._clicked_s = time.perf_counter()
+            self._clicked_s, self._known = time.perf_counter(), len(entries)
             _post_click(button)
 
 
