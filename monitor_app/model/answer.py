@@ -12,7 +12,7 @@ from typing import Final
 
 from haip_sync import ConnectionState
 from monitor_app.model.channel_view import ChannelView
-from monitor_app.model.explanations import explain, lacks
+from monitor_app.model.explanations import explain, granted_unseen, lacks
 from monitor_app.model.forecast import Outlook, format_range
 from monitor_app.model.grants import Window, window_hint
 from monitor_app.model.outage import outage_of
@@ -79,7 +79,8 @@ def answer_of(
 
 def _over(worst: ChannelView, connection: ConnectionState, *, can_reconnect: bool) -> Answer:
     """Return what to say when nobody tries to come back."""
-    evidence = " ".join(part for part in (connection.last_error, explain(worst)) if part)
+    error = f"{connection.last_error.rstrip('.')}." if connection.last_error else ""
+    evidence = f"{error} {explain(worst)}".strip()
     offer = offer_for(worst, can_reconnect=can_reconnect)
     return Answer(f"Not connected for {format_duration(worst.status_s)}", evidence, status=Status.OFFLINE, offer=offer)
 
@@ -157,7 +158,7 @@ def likely_cause(view: ChannelView) -> str:
     if forfeited and not spendable:
         return "peer_refused"
     if view.grant_age_s is None:
-        return "peer_grants_nothing"
+        return "peer_stopped_granting" if granted_unseen(state) else "peer_grants_nothing"
     return "peer_stopped_granting" if view.grant_age_s >= state.oldest_wait else "peer_grants_too_little"
 
 
@@ -170,11 +171,12 @@ def _need(view: ChannelView) -> str:
 
 def _peer(view: ChannelView) -> str:
     age = format_duration(view.grant_age_s or 0.0)
+    silence = "since the monitor looks" if view.grant_age_s is None else f"for {age}"
     return {
         "peer_renews_at_half": "More than half of the window is there: the peer may renew only what is half spent",
         "peer_refused": "The peer refused a message, so that what was left is forfeited",
         "peer_grants_nothing": "The peer has granted nothing since the handshake",
-        "peer_stopped_granting": f"The peer has granted nothing for {age}",
+        "peer_stopped_granting": f"The peer has granted nothing {silence}",
         "peer_grants_too_little": f"The peer grants too little: {format_credit(*view.last_grant)}, {age} ago",
     }[likely_cause(view)]
 

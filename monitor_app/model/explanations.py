@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from haip_sync import ChannelState
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.status import LOW_SHARE, Status
 from monitor_app.model.units import format_bytes, format_credit, format_duration, format_messages
@@ -39,6 +40,11 @@ _OTHER_WAITS = {
 }
 
 
+def granted_unseen(state: ChannelState) -> bool:
+    """Return whether the peer must have granted before the monitor looked: more in all than the largest balance there was."""
+    return state.granted > state.peak_credits or state.granted_bytes > state.peak_byte_credits
+
+
 def _starved(view: ChannelView) -> str:
     sentence = lacks(view)
     return f"{sentence[0].upper()}{sentence[1:]}. {_grant_silence(view)}"
@@ -46,7 +52,7 @@ def _starved(view: ChannelView) -> str:
 
 def _grant_silence(view: ChannelView) -> str:
     if view.grant_age_s is None:
-        return "Peer has granted nothing yet."
+        return f"Peer has granted nothing {'since the monitor looks' if granted_unseen(view.state) else 'yet'}."
     return f"Peer has granted nothing for {format_duration(view.grant_age_s)}."
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from haip_sync import ConnectionState, Event
+from haip_sync import ConnectionState, CreditGranted, Event
 from monitor_app.model.audit import AuditEntry, AuditTrail
 from monitor_app.model.channel_view import ChannelView, in_order
 from monitor_app.model.clock import Clock
@@ -67,6 +67,7 @@ class Ingest:
         self._trackers: dict[str, ChannelTracker] = {}
         self._happenings = Happenings(self.marks, self._trackers)
         self._reported_starved: set[str] = set()
+        self._early_grants: dict[str, CreditGranted] = {}  # of channels of which there is no snapshot yet
 
     def tick(self) -> None:
         """Take in what has happened since the last tick."""
@@ -117,6 +118,8 @@ class Ingest:
         row = row_of_event(event)
         if row is not None:
             self.log.add(row)
+        if isinstance(event, CreditGranted) and event.channel not in self._trackers:
+            self._early_grants[event.channel] = event
         self._happenings.take(event)
 
     def _take_notice(self, notice: Notice, entry: AuditEntry | None) -> None:
@@ -139,6 +142,8 @@ class Ingest:
             if tracker is None:
                 tracker = self._trackers[name] = ChannelTracker(name, state, now_s)
             changed = tracker.update(state, now_s, connected=snapshot.connected, epoch=snapshot.epoch)
+            if name in self._early_grants:
+                tracker.grant(self._early_grants.pop(name))
             self._report_starvation(tracker, now_s, changed=changed)
 
     def _report_starvation(self, tracker: ChannelTracker, now_s: float, *, changed: bool) -> None:

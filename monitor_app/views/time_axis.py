@@ -79,11 +79,13 @@ class TimeAxis(QWidget):
             put_text(painter, QRect(6, 0, scale.left_px - 40, HEIGHT), left_time, colours.muted)
         words = QRect(self.width() - self._values_width + 8, 0, self._values_width - 10, HEIGHT)
         tag = QRect() if self._cursor_s is None else self._tag_rect(self._cursor_s)
-        for second in time_ticks(scale.left_s, scale.right_s):
+        free_to = self.width()
+        for second in reversed(time_ticks(scale.left_s, scale.right_s)):
             label = QRect(round(scale.x_of(scale.now_s + second)) - _LABEL_WIDTH // 2, 0, _LABEL_WIDTH, HEIGHT)
             if not self._live:
                 label.moveRight(min(label.right(), words.left() - 6))
-            if not label.intersects(tag):
+            if not label.intersects(tag) and label.right() <= free_to:
+                free_to = label.left()
                 painter.setPen(QColor(colours.muted))
                 moment = format_moment(second) if self._live else self._clock.time_of_day(scale.now_s + second)
                 painter.drawText(label, Qt.AlignmentFlag.AlignCenter, moment)

@@ -147,7 +147,7 @@ def test_freezing_looks_different_from_looking_back(qtbot: QtBot, lived: MainWin
     assert "10.0 s behind" in bar_text(lived)
     assert lived.flow._bar.property("role") == "frozen"
     lived.flow.follow()
-    lived.flow._on_panned(-0.5)
+    lived.flow._hands._on_panned(-0.5)
     lived.refresh()
     assert lived.flow._bar.property("role") == "back"
 
@@ -186,14 +186,14 @@ def test_arrows_step_the_crosshair_and_control_goes_from_mark_to_mark(
     lived.refresh()
     plots = lived.flow._plots
     qtbot.keyClick(plots, Qt.Key.Key_Left)
-    assert lived.flow._crosshair._time_s == pytest.approx(clock.time_s - 1.2)
+    assert lived.flow._hands.crosshair._time_s == pytest.approx(clock.time_s - 1.2)
     assert not lived.flow._tip.isVisible()
     qtbot.keyClick(plots, Qt.Key.Key_Left, CTRL)
-    assert lived.flow._crosshair._time_s == clock.time_s - 50.0
+    assert lived.flow._hands.crosshair._time_s == clock.time_s - 50.0
     assert lived.flow._tip.isVisible()
     assert lived.flow._tip.text().endswith("USER grant\n+30 messages")
     qtbot.keyClick(plots, Qt.Key.Key_Left, CTRL)
-    assert lived.flow._crosshair._time_s == clock.time_s - 50.0, "there is none before"
+    assert lived.flow._hands.crosshair._time_s == clock.time_s - 50.0, "there is none before"
 
 
 def test_a_mark_under_the_pointer_says_what_it_is(qtbot: QtBot, lived: MainWindow, source: Any, clock: Any) -> None:

@@ -45,7 +45,7 @@ class Photographer:
 
     def window(self, source: ClientSource) -> MainWindow:
         """Open a window that fills the screen."""
-        settings = Settings(Path(self._scratch.name) / "settings.ini")
+        settings = Settings(Path(tempfile.mkdtemp(dir=self._scratch.name)) / "settings.ini")
         window = MainWindow(Ingest(source), Theme(self.mode), "picture", settings)
         window.resize(self._application.primaryScreen().size())
         window.move(0, 0)
@@ -113,7 +113,7 @@ def with_the_demo(camera: Photographer) -> None:
     try:
         _live(camera, window)
         _looking(camera, window)
-        _dialogs(camera, window)
+        _dialogs(camera, window, demo)
         demo._server.stop()
         wait_for(lambda: window.ingest.connection is not None and not window.ingest.connection.connected)
         camera.take(window, "40-reconnecting", 2.0)
@@ -169,7 +169,7 @@ def _looking(camera: Photographer, window: MainWindow) -> None:
     camera.take(window, "26-strategy")
 
 
-def _dialogs(camera: Photographer, window: MainWindow) -> None:
+def _dialogs(camera: Photographer, window: MainWindow, demo: Demo) -> None:
     for name, command in (
         ("30-attach-list", "attach"),
         ("31-export", "export"),
@@ -178,6 +178,14 @@ def _dialogs(camera: Photographer, window: MainWindow) -> None:
         ("34-about", "about"),
     ):
         camera.take_dialog(window, name, command)
+    client = demo._client
+    assert client is not None
+    client.pause_channel("SYSTEM", reason="for a picture")
+    for number in range(31):
+        client.enqueue_text_message("SYSTEM", f"report {number}")
+    window.table.choose("SYSTEM")
+    spin(1.0)
+    window.refresh()
     window.steering.clear_queue()
     camera.take(window, "35-clear-queue")
     close_dialogs(window)
