@@ -71,6 +71,8 @@ class MainWindow(QMainWindow):
         self._connect_actions()
         self.show_span(self.flow.span_s)
         self.resize(_SIZE)
+        if settings is not None:
+            ingest.keep_audit(settings.audit_path)
         self.page.show_servers(settings.servers if settings is not None else ())
         self._on_text()
 
