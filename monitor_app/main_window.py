@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Final
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal, Slot
@@ -29,7 +28,7 @@ from monitor_app.views.parts import dress_fields
 from monitor_app.views.status_line import StatusLine
 from monitor_app.views.trouble import TroubleBanner, TroublePage
 from monitor_app.views.view_bar import ViewBar
-from monitor_app.window_docks import Docks
+from monitor_app.window_docks import Docks, order_tabs
 
 _SIZE: Final = QSize(1440, 900)
 
@@ -121,9 +120,11 @@ class MainWindow(QMainWindow):
         for widget in (self.log_panel.tabs, *self.log_panel.tools):
             docks["log"].put(widget)
         docks["inspector"].put(self.inspector.copy)
-        # Tab goes from channels to control to log, however the docks lie.
-        for before, after in pairwise((self.table, self.control.chooser, self.control.request.messages)):
-            self.setTabOrder(before, after)
+        bars = {name: dock.bar for name, dock in docks.items()}
+        order_tabs(
+            *(bars["channels"], self.table, self.flow, bars["control"], self.control, bars["log"], self.log_panel),
+            *(bars["inspector"], self.inspector, bars["figures"], self.figures, self._bar, self.answer),
+        )
 
     def _connect_parts(self) -> None:
         self._pulse.frame.connect(self._on_frame)
