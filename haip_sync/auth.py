@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -38,7 +37,7 @@ class Credentials:
         headers: Pairs for the HTTP request.
         subprotocols: Entries of `Sec-WebSocket-Protocol`, in order.
         hello: Goes into our HAI as its `auth` member; None: nothing does.
-        secrets: The texts that must be shown nowhere, in every spelling that a peer may repeat.
+        secrets: The texts that must be shown nowhere, however a peer that repeats one may spell it.
     """
 
     query: tuple[tuple[str, str], ...] = ()
@@ -82,8 +81,7 @@ class QueryToken(Auth):
 
     def credentials(self) -> Credentials:
         """Return the query."""
-        spellings = dict.fromkeys((self.token, quote_plus(self.token), quote(self.token, safe="")))
-        return Credentials(query=((self.name, self.token),), secrets=tuple(spellings))
+        return Credentials(query=((self.name, self.token),), secrets=(self.token,))
 
 
 @dataclass(frozen=True, repr=False)

@@ -222,17 +222,19 @@ class Limits:
 
     max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES
     """Largest WebSocket message that is taken in, all fragments together; looked at before any memory is taken for it. A larger
-    one ends the connection (WebSocket close code 1009), whatever credit there is for it. Decoded, JSON may take
-    26 times as much memory as on the wire: raise this only for a peer that needs it. Left alone it
-    is never less than what we grant a channel at first (`initial_credit_bytes`)."""
+    one ends the connection (WebSocket close code 1009), whatever credit there is for it. While it is taken in, a frame may need
+    five times its bytes. JSON of many small values is decoded only when somebody looks at `Message.payload`, and then takes up to
+    30 times its bytes: raise this only for a peer that needs it. Left alone it is never less than what we grant a channel at
+    first (`initial_credit_bytes`)."""
     max_nesting: int = DEFAULT_MAX_NESTING
     """Levels of arrays and objects in a frame, the envelope being the first; 1 to 500. A deeper one is a frame that cannot be
     read."""
     max_channels: int = DEFAULT_MAX_CHANNELS
     """Channels of a connection, ours and the peer's together. The channels that HAIP or the settings name must fit."""
     max_untaken_bytes: int = DEFAULT_MAX_UNTAKEN_BYTES
-    """What may have arrived and wait to be taken, on all channels together, as it came on the wire. A frame beyond is dropped and
-    answered with FLOW_CONTROL_VIOLATION, whatever credit there is for it; a single frame is always taken in."""
+    """What may have arrived and wait to be taken, on all channels together, as it came on the wire; a short frame takes 1 KB
+    of memory more. A frame beyond is dropped and answered with FLOW_CONTROL_VIOLATION, whatever credit there is for it; a
+    single frame is always taken in."""
     max_unwritten_answers_bytes: int = DEFAULT_MAX_UNWRITTEN_ANSWERS_BYTES
     """What may stand unwritten before a peer that asks for answers and reads none is given up."""
     max_replay_bytes: int = DEFAULT_MAX_REPLAY_BYTES

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -101,13 +101,38 @@ class HandshakeCompleted(Event, frozen=True, kw_only=True):
     """As in `Connected`."""
 
 
+_LONGEST_SHOWN: Final = 10_000
+_E = TypeVar("_E", bound=Event)
+
+
+def _read_late(member: str) -> Callable[[type[_E]], type[_E]]:
+    """Have a member that was given as a `msgspec.Raw` decoded by whoever looks first. Any thread: all find the same in it."""
+
+    def make(kind: type[_E]) -> type[_E]:
+        slot = kind.__dict__[member]
+
+        def look(event: _E) -> Any:
+            value = slot.__get__(event)
+            if isinstance(value, msgspec.Raw):
+                value = msgspec.json.decode(value)
+                slot.__set__(event, value)  # one store, and no change to what the event says
+            return value
+
+        setattr(kind, member, property(look))
+        return kind
+
+    return make
+
+
+@_read_late("payload")
 class Message(ChannelEvent, frozen=True, kw_only=True):
     """One frame from the peer, as `receive()` returns it (data frames) or as listeners see it (every frame)."""
 
     type: str
     """The event type of HAIP, TEXT_MESSAGE_PART for instance."""
     payload: Any
-    """A mapping; a string or any JSON value for MESSAGE."""
+    """A mapping; a string or any JSON value for MESSAGE. Given as a `msgspec.Raw`, it is decoded when somebody looks: what nobody
+    looks at costs the memory that it took on the wire. `msgspec.structs.asdict` and msgspec's encoders do not look."""
     id: str
     session: str
     seq: str
@@ -145,6 +170,32 @@ class Message(ChannelEvent, frozen=True, kw_only=True):
             return base64.b64decode(data, validate=True)
         except ValueError as exc:
             raise ProtocolError(f"AUDIO_CHUNK {self.id} has data that is no base64: {exc}", blame="remote") from exc
+
+    def __repr__(self) -> str:
+        """Show every member; of payload and binary frame, where they are long, no more than their size."""
+        if self.wire_bytes <= _LONGEST_SHOWN:
+            return super(Message, self._looked_at()).__repr__()
+        binary_bytes = len(self.binary or b"")
+        sizes = {"payload": _Size(self.wire_bytes - binary_bytes), "binary": _Size(binary_bytes) if self.binary else None}
+        return super(Message, msgspec.structs.replace(self, **sizes)).__repr__()
+
+    def __eq__(self, other: object) -> bool:
+        return super(Message, self._looked_at()).__eq__(other._looked_at()) if isinstance(other, Message) else NotImplemented
+
+    def __hash__(self) -> int:
+        return super(Message, self._looked_at()).__hash__()
+
+    def _looked_at(self) -> Message:
+        """Return this message, its payload decoded."""
+        _ = self.payload
+        return self
+
+
+class _Size(int):
+    """Stands for what is too long to be shown."""
+
+    def __repr__(self) -> str:
+        return f"<{int(self)} bytes>"
 
 
 class CreditGranted(ChannelEvent, frozen=True, kw_only=True):

@@ -123,6 +123,8 @@ class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
     """Messages that a refusal took away."""
     forfeited_bytes: int
     """The same in bytes."""
+    last_grant_age: float | None = None
+    """Seconds since the peer's last grant in this epoch; None: it has granted nothing since the handshake."""
 
     @property
     def is_conserved(self) -> bool:

@@ -12,29 +12,53 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from haip_sync.observe import list_programs, why_not_here
+from monitor_app.model.program_table import HOW_TO_BE_SEEN, render_programs
+from monitor_app.model.targets import NotFoundError, find
 from monitor_app.options import parse
 from monitor_app.platform_probe import prepare
 
 if TYPE_CHECKING:
     from haip_sync import HAIPClient
 
-_CANNOT_START = 2
+_OK, _NONE_FOUND, _CANNOT_START = 0, 1, 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `haip-monitor`; return the exit code: 0, or 2 when it cannot start."""
+    """Run `haip-monitor`; return the exit code: 0, 1 where `--list` finds no program, or 2 when it cannot start."""
     options = parse(argv)
+    if options.lists:
+        return _print_programs()
+    try:
+        targets = [find(wanted, options.client) for wanted in options.attach]
+    except NotFoundError as error:
+        _say(f"haip-monitor: {error}")
+        return _CANNOT_START
+    for target in targets:
+        if target.word:
+            _say(f"haip-monitor: {target.word}")
     has_screen, word, packages = prepare()
     if packages:
         _say(f"haip-monitor: {_lacking(packages)}")
         return _CANNOT_START
     if word:
         _say(f"haip-monitor: {word}")
-    if not has_screen and options.url is None and not options.demo:
-        _say("haip-monitor: without a display it needs a URL or --demo")
+    if not (has_screen or options.url or options.demo or targets):
+        _say("haip-monitor: without a display it needs a URL, --attach or --demo")
         return _CANNOT_START
-    code: int = _gui().run(options, has_screen=has_screen)
+    code: int = _gui().run(options, targets, has_screen=has_screen)
     return code
+
+
+def _print_programs() -> int:
+    """Print what runs, for a person or a script."""
+    programs = list_programs()
+    if not programs:
+        _say(f"haip-monitor: {why_not_here() or f'no program of yours can be seen: {HOW_TO_BE_SEEN}'}")
+        return _NONE_FOUND
+    if sys.stdout is not None:
+        sys.stdout.write(render_programs(programs))
+    return _OK
 
 
 def watch(client: HAIPClient, *, title: str | None = None, script: Callable[[], object] | None = None) -> None:

@@ -11,7 +11,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -36,6 +36,7 @@ from monitor_app.model.client_source import ClientSource, open_client
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.program_rows import ProgramRow
 from monitor_app.model.source import Source
+from monitor_app.model.targets import Target
 from monitor_app.model.text_table import render
 from monitor_app.options import Options
 from monitor_app.settings import Settings
@@ -47,20 +48,29 @@ _OK, _FAILED = 0, 1
 _GRAVE = "last-fatal-error.txt"
 
 
-def run(options: Options, *, has_screen: bool) -> int:
-    """Run the program until its window is closed; return the exit code."""
+def run(options: Options, targets: Sequence[Target] = (), *, has_screen: bool) -> int:
+    """Run the program until its last window is closed; return the exit code. `targets`: what to attach to, a window each."""
     logging.getLogger("haip_sync").addHandler(logging.NullHandler())  # what it reports, the window shows
     application = _application()
     demo = Demo(options.demo_file) if options.demo else None
     try:
-        source = ClientSource(demo.start(), name="demo") if demo else ClientSource(factory=open_client, name="monitor")
-        session = Session(application, source, options, has_screen=has_screen)
+        session = Session(application, _first_source(demo, targets), options, has_screen=has_screen)
+        for target in targets[1:]:
+            session.open(AttachedSource(target.program, target.client))
         if options.url is not None:
             session.connect_to(options.url, options.token)
         return session.run()
     finally:
         if demo is not None:
             demo.stop()
+
+
+def _first_source(demo: Demo | None, targets: Sequence[Target]) -> Source:
+    if demo is not None:
+        return ClientSource(demo.start(), name="demo")
+    if targets:
+        return AttachedSource(targets[0].program, targets[0].client)
+    return ClientSource(factory=open_client, name="monitor")
 
 
 def watch(client: HAIPClient, *, title: str | None, script: Callable[[], object] | None, has_screen: bool) -> None:
@@ -111,7 +121,7 @@ class Session(QObject):
         window: The first window.
     """
 
-    def __init__(self, application: QApplication, source: ClientSource, options: Options, *, has_screen: bool) -> None:
+    def __init__(self, application: QApplication, source: Source, options: Options, *, has_screen: bool) -> None:
         super().__init__()
         self._application = application
         self._options = options
@@ -153,14 +163,17 @@ class Session(QObject):
     @Slot(object)
     def _on_attach_wanted(self, row: ProgramRow) -> None:
         """Open a window on a client of a running script. The first window goes, if it had nothing to show."""
-        source = AttachedSource(row.path, row.client)
+        self.open(AttachedSource(row.info, row.client))
+        if self.window.ingest.connection is None and not self.window.ingest.source.connecting:
+            self.window.close()
+
+    def open(self, source: Source) -> None:
+        """Open one more window."""
         window = MainWindow(Ingest(source), Theme(self._mode()), _title(source), self._settings)
         window.steering.look_only(read_only=self._options.read_only)
         window.show_span(self._options.span_s)
         self._admit(window)
         window.start()
-        if self.window.ingest.connection is None and not self.window.ingest.source.connecting:
-            self.window.close()
 
     def _mode(self) -> Mode:
         """Return the theme that was asked for, or else the one that was chosen last."""

@@ -246,7 +246,7 @@ class MainWindow(QMainWindow):
     def _on_text(self) -> None:
         connection = self.ingest.connection
         connected = connection is not None and connection.connected
-        self._centre.refresh(connection)
+        self._centre.refresh(connection, mendable=self.ingest.source.can_reconnect)
         for part in (self.answer, self.banner, self.page, self.table, self.flow, self.figures, self.log_panel, self.control):
             part.refresh()
         self._status.refresh(self._pulse.frames_per_s(), self._pulse.lag_s())

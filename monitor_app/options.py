@@ -24,6 +24,12 @@ class Options:
 
     url: str | None = None
     token: str | None = None
+    lists: bool = False
+    """Print the running programs, and end."""
+    attach: tuple[str, ...] = ()
+    """Running programs to attach to: names, process ids, paths of sockets."""
+    client: str | None = None
+    """Which client of the program; None: the one that waits longest."""
     demo: bool = False
     demo_file: Path | None = None
     duration_s: float | None = None
@@ -39,10 +45,7 @@ def parse(argv: Sequence[str] | None) -> Options:
     """Return the options in `argv`. Ends the process with code 2 and a sentence for what cannot be."""
     parser = _parser()
     given = parser.parse_args(argv)
-    if given.demo is None and given.url is None and (given.duration or given.screenshot):
-        parser.error("--duration and --screenshot need something to watch: a URL or --demo")
-    if given.demo is not None and given.url is not None:
-        parser.error("give a URL or --demo, not both")
+    _check_what_to_watch(parser, given)
     if given.demo and not Path(given.demo).is_file():
         parser.error(f"--demo: {given.demo} is not a file")
     if given.screenshot is not None:
@@ -53,6 +56,9 @@ def parse(argv: Sequence[str] | None) -> Options:
     return Options(
         url=given.url,
         token=given.token,
+        lists=given.list,
+        attach=tuple(given.attach),
+        client=given.client,
         demo=given.demo is not None,
         demo_file=Path(given.demo) if given.demo else None,
         duration_s=duration_s,
@@ -64,12 +70,37 @@ def parse(argv: Sequence[str] | None) -> Options:
     )
 
 
+def _check_what_to_watch(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    wanted = [word for word, is_given in _ways_to_watch(given) if is_given]
+    if given.list and wanted:
+        parser.error(f"--list prints the running programs and nothing else: leave out {wanted[0]}")
+    if not wanted and (given.duration or given.screenshot):
+        parser.error("--duration and --screenshot need something to watch: a URL, --attach or --demo")
+    if len(wanted) > 1:
+        parser.error(f"give {' or '.join(wanted)}, not both")
+    if given.client is not None and len(given.attach) != 1:
+        parser.error("--client says which client of the one program that --attach names")
+
+
+def _ways_to_watch(given: argparse.Namespace) -> tuple[tuple[str, bool], ...]:
+    return (("a URL", given.url is not None), ("--demo", given.demo is not None), ("--attach", bool(given.attach)))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="haip-monitor", description="Show every channel of a HAIP connection live, and steer it."
     )
     parser.add_argument("url", nargs="?", metavar="URL", help="the server, ws://host:port, or wss://host:port for TLS")
     parser.add_argument("--token", help="the token that the server asks for")
+    parser.add_argument("--list", action="store_true", help="print your running programs that let themselves be watched, and end")
+    parser.add_argument(
+        "--attach",
+        action="append",
+        default=[],
+        metavar="NAME|PID|SOCKET",
+        help="watch a running program of yours; more than once: a window on each",
+    )
+    parser.add_argument("--client", metavar="NAME", help="the client of that program (by default the one that waits longest)")
     parser.add_argument(
         "--demo",
         nargs="?",

@@ -174,7 +174,11 @@ class Turnstile(Admission[C]):
         what it saves is to join the queue, to be served and to leave. What its credit covers the cap does.
         """
         gate = self._gates.get(channel)
-        if gate is None or gate.queue or self._closed is not None or not self._epoch or ticket.parcel.refusal() is not None:
+        if gate is None or gate.queue or self._closed is not None or not self._epoch or self._offline is not None:
+            return False
+        if self._epoch > 1:
+            ticket.parcel.renew()  # it may have been made for the peer of an earlier line
+        if ticket.parcel.refusal() is not None:
             return False
         step = self._next_step(gate, ticket)
         if isinstance(step, Shortage) or not step.last:

@@ -24,7 +24,9 @@ from haip_sync.observe.messages import (
     ClientSummary,
     Sample,
 )
+from haip_sync.observe.rendezvous import why_not_here
 from haip_sync.observe.watched import Taken
+from haip_sync.one_line import on_one_line
 
 __all__ = [
     "Answer",
@@ -46,4 +48,6 @@ __all__ = [
     "Taken",
     "UseStrategy",
     "list_programs",
+    "on_one_line",
+    "why_not_here",
 ]

@@ -41,6 +41,7 @@ from haip_sync.observe.messages import (
 )
 from haip_sync.observe.peers import Peer
 from haip_sync.observe.subject import Subject
+from haip_sync.one_line import on_one_line
 
 if sys.platform != "win32":
     import pwd
@@ -162,16 +163,16 @@ def strategy_of(name: str, settings: Mapping[str, Any]) -> Strategy:
 
 
 def _log(job: Job, answer: Answer) -> None:
-    """Write down who did what. The monitor's own words are quoted, so that they cannot look like lines of ours."""
+    """Write down who did what. The monitor's own words are quoted or kept on one line: they cannot look like lines of ours."""
     command = job.ask.command
     reason = getattr(command, "reason", None)
     logger.warning(
         "%s of %s on client %r by %s: %s%s",
         type(command).__name__,
-        getattr(command, "channel", "every channel"),
+        on_one_line(getattr(command, "channel", "every channel")),
         job.ask.client,
         who(job.peer, job.monitor),
-        answer.text if answer.ok else f"failed: {answer.text}",
+        on_one_line(answer.text if answer.ok else f"failed: {answer.text}"),
         f" (reason: {reason!r:.200})" if reason else "",
     )
 

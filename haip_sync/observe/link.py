@@ -234,8 +234,10 @@ class ProgramLink:
                 self._talk(sock, selector)
         except (AttachError, MalformedError) as exc:
             why = str(exc)
+        except ConnectionError:  # it ended with words of ours unread
+            why = self._heard.farewell()
         except OSError as exc:
-            why = f"the program is gone: {exc.strerror or exc}"
+            why = f"the program cannot be heard: {exc.strerror or exc}"
         except Exception as exc:
             why = f"the link failed: {exc!r:.200}"
             raise

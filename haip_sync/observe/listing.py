@@ -156,8 +156,9 @@ class _Asked:
 
 def greet(path: Path, peer_of: PeerOf, monitor: str) -> socket.socket:
     """Return a non-blocking socket over which a program was greeted. Raises `AttachError`, with its cause."""
-    if not rendezvous.has_unix_sockets():
-        raise AttachError("not yet on this system: a monitor attaches through Unix-domain sockets, which Python has not here")
+    not_here = rendezvous.why_not_here()
+    if not_here is not None:
+        raise AttachError(not_here)
     try:
         rendezvous.check_length(path)
         sock = rendezvous.connected(path)

@@ -33,8 +33,9 @@ class Offering:
         """Offer the client. Idempotent; an interrupt in the middle is made good by the next call."""
         if self._home.is_left:
             return
-        if not rendezvous.has_unix_sockets():
-            _place.complain()
+        not_here = rendezvous.why_not_here()
+        if not_here is not None:
+            _place.complain(not_here)
             return
         try:
             with _place.lock:
@@ -66,12 +67,12 @@ class _Place:
         self.service.start()
         return self.service
 
-    def complain(self) -> None:
+    def complain(self, not_here: str) -> None:
         """Say once that this system has not what it takes."""
         with self.lock:
             had_complained, self.has_complained = self.has_complained, True
         if not had_complained:
-            logger.warning("not yet on this system: a monitor attaches through Unix-domain sockets, which Python has not here")
+            logger.warning("%s", not_here)
 
     def retire(self, service: Service) -> bool:
         """Let a service end, unless a client was offered meanwhile."""

@@ -38,6 +38,13 @@ def has_unix_sockets() -> bool:
     return hasattr(socket, "AF_UNIX") and hasattr(os, "geteuid")
 
 
+def why_not_here() -> str | None:
+    """Return why no monitor can attach on this system, in words; None: it can."""
+    if has_unix_sockets():
+        return None
+    return "not yet on this system: a monitor attaches through Unix-domain sockets, which Python has not here"
+
+
 def directories(environment: Mapping[str, str] = os.environ) -> list[Path]:
     """Return where programs of this user may be, the best first. They need not exist."""
     if named := environment.get(ENVIRONMENT):

@@ -16,8 +16,10 @@ import msgspec
 
 from haip_sync.config import DEFAULT_MAX_NESTING, check_channel
 from haip_sync.errors import ConfigError, ProtocolError
+from haip_sync.protocol.identifiers import shown
 from haip_sync.protocol.names import MAJOR, MEDIA_TYPES
 from haip_sync.protocol.nesting import check_nesting
+from haip_sync.protocol.unread import check_readable, is_sparse, text_member
 
 TS_DIGITS: Final = 13
 """Decimal digits of a time in ms, until the year 2286: fixed, so that a frame's size does not depend on when it leaves."""
@@ -33,6 +35,7 @@ class Envelope(msgspec.Struct, frozen=True):
     channel: str
     type: str
     payload: Any
+    """A JSON value; a `msgspec.Raw`, with the text of one, where that would take far more memory than it did on the wire."""
     session: str = ""
     seq: str = ""
     ack: str | None = None
@@ -56,11 +59,19 @@ class FlawedEnvelope(Envelope, frozen=True):
     flaw: str = ""
 
 
+class _Unread(Envelope, frozen=True):
+    """An envelope whose payload stays as it came. It shares the frame's bytes."""
+
+    payload: msgspec.Raw
+
+
 class _Critical(Envelope, frozen=True, forbid_unknown_fields=True):
     """What an envelope with `crit` must fit: no member that we do not know."""
 
 
 _decoder = msgspec.json.Decoder(Envelope)
+_NULL: Final = msgspec.Raw(b"null")
+_unread_decoder = msgspec.json.Decoder(_Unread)
 _critical_decoder = msgspec.json.Decoder(_Critical)
 _encoder = msgspec.json.Encoder()
 
@@ -72,16 +83,24 @@ def decode_envelope(data: bytes, *, max_nesting: int = DEFAULT_MAX_NESTING) -> E
     of the wrong type, a null payload, an illegal channel name.
     """
     try:
-        check_nesting(data, max_nesting)  # first: it is cheaper than what it refuses
-        envelope = _decoder.decode(data)
+        # With so few brackets it cannot be nested too deep either.
+        envelope = _decoder.decode(data) if is_sparse(data, max_nesting) else _decode_dense(data, max_nesting)
         check_channel(envelope.channel)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ConfigError) as exc:
-        raise ProtocolError(f"a frame of {len(data)} bytes is no HAIP envelope: {exc!s:.200}", blame="remote") from exc
+        raise ProtocolError(f"a frame of {len(data)} bytes is no HAIP envelope: {shown(str(exc), 200)}", blame="remote") from exc
     if envelope.payload is None:
-        raise ProtocolError(f"{envelope.type:.60} {envelope.id:.60} has a null payload", blame="remote")
+        raise ProtocolError(f"{shown(envelope.type)} {shown(envelope.id)} has a null payload", blame="remote")
     if envelope.bin_len is not None and envelope.bin_len < 0:
-        raise ProtocolError(f"{envelope.type:.60} {envelope.id:.60} has bin_len {envelope.bin_len}", blame="remote")
+        raise ProtocolError(f"{shown(envelope.type)} {shown(envelope.id)} has bin_len {envelope.bin_len}", blame="remote")
     return _critical(data, envelope) if envelope.crit else envelope
+
+
+def _decode_dense(data: bytes, max_nesting: int) -> Envelope:
+    """Return an envelope whose payload is checked and left unread. Raises as the decoder does."""
+    check_nesting(data, max_nesting)  # first: it is cheaper than what it refuses
+    envelope = _unread_decoder.decode(data)
+    check_readable(data, envelope.payload)
+    return msgspec.structs.replace(envelope, payload=None) if envelope.payload == _NULL else envelope
 
 
 def _critical(data: bytes, envelope: Envelope) -> Envelope:
@@ -89,7 +108,7 @@ def _critical(data: bytes, envelope: Envelope) -> Envelope:
     try:
         _critical_decoder.decode(data)
     except msgspec.ValidationError as exc:
-        return FlawedEnvelope(**msgspec.structs.asdict(envelope), flaw=f"{exc!s:.200}")
+        return FlawedEnvelope(**msgspec.structs.asdict(envelope), flaw=f"{shown(str(exc), 200)}")
     return envelope
 
 
@@ -110,10 +129,9 @@ def media_bytes(frame_type: str, payload: Any, bin_len: int | None) -> int | Non
     """Return what a media frame costs in bytes: `bin_len`, or the decoded length of base64 `data`; None: not a media frame."""
     if bin_len is not None:
         return bin_len
-    if frame_type not in MEDIA_TYPES or not isinstance(payload, dict) or not isinstance(payload.get("data"), str):
-        return None
+    data = text_member(payload, "data") if frame_type in MEDIA_TYPES else None
     try:
-        return len(base64.b64decode(payload["data"], validate=True))
+        return None if data is None else len(base64.b64decode(data, validate=True))
     except (binascii.Error, ValueError):
         return None
 

@@ -9,6 +9,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
+_LONGEST_SHOWN = 60
 _DIGITS = 32
 _AT_A_TIME = 256
 _unused: list[str] = []
@@ -32,3 +33,11 @@ def new_id() -> str:
 def is_uuid(text: str) -> bool:
     """Return whether `text` has the form of a UUID, of any version."""
     return _UUID.fullmatch(text) is not None
+
+
+def shown(text: str, longest: int = _LONGEST_SHOWN) -> str:
+    """Return what a sentence can say of a word of the peer's: all of it or, where it is long, how long.
+
+    It is not cut: what is struck out of the sentence later would not be known by its beginning.
+    """
+    return text if len(text) <= longest else f"({len(text)} characters)"

@@ -7,8 +7,9 @@ is sent; only the blame differs.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -16,6 +17,7 @@ from haip_sync.config import check_channel
 from haip_sync.errors import ConfigError, ProtocolError
 from haip_sync.protocol import event_payloads as events
 from haip_sync.protocol.event_payloads import MOST_EXACT, Payload
+from haip_sync.protocol.identifiers import shown
 from haip_sync.protocol.names import (
     AUDIO_CHUNK,
     ERROR,
@@ -147,16 +149,29 @@ def read_payload(kind: type[_P], frame_type: str, payload: Any) -> _P:
     try:
         return _convert(kind, payload)
     except (msgspec.ValidationError, ConfigError) as exc:
-        raise ProtocolError(f"{frame_type} has a bad payload: {exc!s:.200}", blame="remote") from exc
+        raise ProtocolError(f"{frame_type} has a bad payload: {shown(str(exc), 200)}", blame="remote") from exc
 
 
-def typed(message_type: str, payload: Any) -> Payload | None:
-    """Return the typed view of a message's payload; None for a type whose members we do not know.
+def check_incoming(frame_type: str, payload: Any) -> None:
+    """Raise as `read_payload` for a payload that the frame type, if we know it, does not have.
 
-    What `receive()` and the listeners hand out is valid already. Raises `ProtocolError` (remote) for what is not. Any thread.
+    Of what nobody has read no more is read than that takes: members that may hold anything stay as they are.
     """
-    kind = KINDS.get(message_type)
-    return None if kind is None else read_payload(kind, message_type, payload)
+    kind = KINDS.get(frame_type)
+    if kind is not None:
+        read_payload(_without_free_members(kind) if isinstance(payload, msgspec.Raw) else kind, frame_type, payload)
+
+
+@cache
+def _without_free_members(kind: type[Payload]) -> type[Payload]:
+    """Return the same kind, but that those members stay unread that may hold anything."""
+    free: list[Any] = [
+        (field.name, msgspec.Raw) if field.required else (field.name, msgspec.Raw, msgspec.Raw(b"null"))
+        for field in msgspec.structs.fields(kind)
+        if field.type is Any
+    ]
+    lean: Any = msgspec.defstruct(kind.__name__, free, bases=(kind,), frozen=True, kw_only=True)
+    return cast(type[Payload], lean)
 
 
 def check_outgoing(frame_type: str, payload: Any) -> None:
@@ -174,9 +189,18 @@ def check_outgoing(frame_type: str, payload: Any) -> None:
 def unknown_member(frame_type: str, payload: Any) -> str | None:
     """Return a member of the payload that we do not know, where we know those of the type; None: there is none."""
     kind = KINDS.get(frame_type)
+    if isinstance(payload, msgspec.Raw):
+        payload = _unread_members(payload)
     if kind is None or not isinstance(payload, Mapping):
         return None
     return min(payload.keys() - _MEMBERS[kind], default=None)
+
+
+def _unread_members(payload: msgspec.Raw) -> Any:
+    try:
+        return msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:  # no object
+        return None
 
 
 def is_known(frame_type: str) -> bool:
@@ -185,7 +209,8 @@ def is_known(frame_type: str) -> bool:
 
 
 def _convert(kind: type[_P], payload: Any) -> _P:
-    read = msgspec.convert(payload, kind)
+    is_unread = isinstance(payload, msgspec.Raw)
+    read = msgspec.json.decode(payload, type=kind) if is_unread else msgspec.convert(payload, kind)
     if isinstance(read, (FlowUpdate, ChannelName)):
         check_channel(read.channel)
     return read

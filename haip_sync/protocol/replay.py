@@ -98,6 +98,11 @@ class ReplayWindow:
         """Forget everything: the peer does not sequence, and will never ask."""
         self._kept.clear()
 
+    def forget_below(self, seq: int) -> None:
+        """Forget what was put in under lower numbers: what became of it is settled, and it must not be said once more."""
+        while self._kept and self._kept[0].first_seq < seq:
+            self._kept.popleft()
+
     @property
     def oldest_seq(self) -> int:
         """The lowest number that can be sent again; the next to be used where there is none."""

@@ -32,6 +32,7 @@ from haip_sync.protocol.names import (
 from haip_sync.protocol.received import Incoming, Received
 from haip_sync.protocol.sequencing import Arrival, Due, Seen, Verdict, is_seq
 from haip_sync.protocol.understanding import Understanding
+from haip_sync.protocol.unread import plain_member
 
 _AT_ONCE: Final = frozenset({HAI, PING, PONG, ERROR, FLOW_UPDATE, PAUSE_CHANNEL, RESUME_CHANNEL, REPLAY_REQUEST})
 """Types that do not wait for what is missing before them: who waits for credit or for a sign of life would wait as well."""
@@ -116,8 +117,7 @@ class Session(Understanding):
 
     def _greet_sequence(self, envelope: Envelope, now_s: float) -> list[Received]:
         """Say whether the numbers of the peer's HAI run on from the line before; return what is not to be waited for."""
-        payload = envelope.payload
-        resumes = isinstance(payload, dict) and self._resume_point(payload.get("last_rx_seq")) is not None
+        resumes = self._resume_point(plain_member(envelope.payload, "last_rx_seq")) is not None
         seen: Seen[Incoming] = self._inbound.greet(envelope.seq, resumes=resumes, now_s=now_s)
         return self._let_out(seen.lost, seen.released)
 
@@ -141,8 +141,8 @@ class Session(Understanding):
         """Take the peer's `ack` in while it keeps to the specification; a number that we never used is told of once."""
         if not (envelope.ack and self._inbound.active and is_seq(envelope.ack)):
             return ()
-        if envelope.type == HAI and not self._is_first_line:
-            return ()  # whether it counts what earlier lines carried, its last_rx_seq says
+        if (envelope.type == HAI or self.peer is None) and not self._is_first_line:
+            return ()  # whether it counts what earlier lines carried, the last_rx_seq of its HAI says
         ack = int(envelope.ack)
         if ack <= self.last_seq:
             self.acknowledged = max(self.acknowledged, ack)
@@ -186,11 +186,17 @@ class Session(Understanding):
 
     def unreadable(self, exc: ProtocolError) -> list[Received]:
         """Answer a frame that is no envelope: it is reported, and costs nobody anything."""
+        exc = self._discreet(exc)
         replies = (self.error(exc.code, str(exc), None),) if self.accepts(ERROR) else ()
         return [Received((Violated(exc, None),), replies)]
 
+    def _discreet(self, exc: ProtocolError) -> ProtocolError:
+        """Return the error without secrets, and without what it carries along: it may quote the peer."""
+        return ProtocolError(self.discreet(str(exc)), code=exc.code, blame=exc.blame)
+
     def _violation(self, incoming: Incoming, exc: ProtocolError, noticed: tuple[Happening, ...]) -> Received:
         envelope = incoming.envelope
+        exc = self._discreet(exc)
         # Never an ERROR about an ERROR: two peers that disagree would go on for ever.
         answer = self.accepts(ERROR) and envelope.type != ERROR
         replies = (self.error(exc.code, str(exc), envelope.id),) if answer else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from haip_sync.protocol.dialects import CONTINUATION_TYPES, TRANSACTION_DIALECT, TextDialect
@@ -48,10 +48,12 @@ class Speaker:
         acknowledged: The highest of our numbers that the peer has acknowledged.
         latest: The latest peer as its HAI described it, on this line or an earlier one; None before the first.
         resume_from: What the peer's HAI says it has of ours, as `last_rx_seq`; None: it does not resume, or this is a first line.
+        discreet: Strikes out of a sentence what the peer must not have repeated to anybody.
     """
 
     def __init__(self, session_id: str, *, dialect_choice: str = "auto", text_is_one_message: bool = False) -> None:
         self.session_id = session_id
+        self.discreet: Callable[[str], str] = str
         self.frames = FrameMaker(session_id, new_id)
         self.last_seq = 0
         self.peer: Hello | None = None

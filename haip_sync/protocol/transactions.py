@@ -14,10 +14,11 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from haip_sync.errors import ProtocolError
 from haip_sync.protocol.envelope import Envelope
+from haip_sync.protocol.event_payloads import Payload
 from haip_sync.protocol.names import TRANSACTION_JOIN, TRANSACTION_START
-from haip_sync.protocol.payloads import PeerError
+from haip_sync.protocol.payloads import PeerError, read_payload
+from haip_sync.protocol.unread import text_member
 
 REMEMBERED: Final = 1_024
 """Transactions that are over, and askings that nobody waits for any more, whose late frames are still understood."""
@@ -111,7 +112,7 @@ class Heard(NamedTuple):
     """Ids of transactions that the peer holds open and nobody here wants: to be answered with TRANSACTION_END."""
 
 
-class _Start(msgspec.Struct, frozen=True):
+class _Start(Payload, frozen=True):
     """TRANSACTION_START from the peer."""
 
     reference: str | None = msgspec.field(name="referenceId", default=None)
@@ -182,10 +183,7 @@ class TransactionBook:
 
     def hear_start(self, envelope: Envelope) -> Heard:
         """Take a TRANSACTION_START in: the answer to one of ours, or news. Raises `ProtocolError` (remote) for a bad payload."""
-        try:
-            reference = msgspec.convert(envelope.payload, _Start).reference
-        except msgspec.ValidationError as exc:
-            raise ProtocolError(f"{TRANSACTION_START} has a bad payload: {exc}", blame="remote") from exc
+        reference = read_payload(_Start, TRANSACTION_START, envelope.payload).reference
         transaction = transaction_of(envelope)
         state = self._asked.get(reference or "") or self._join_of(transaction)
         if state is None:
@@ -201,9 +199,8 @@ class TransactionBook:
         state = self._join_of(transaction)
         if state is None or transaction is None:
             return NOTHING_HEARD
-        if envelope.type == TRANSACTION_JOIN and isinstance(envelope.payload, dict):
-            tool = envelope.payload.get("toolName")
-            state.tool = tool if isinstance(tool, str) else None
+        if envelope.type == TRANSACTION_JOIN:
+            state.tool = text_member(envelope.payload, "toolName")
         return self._answer(state, transaction)
 
     def hear_end(self, envelope: Envelope) -> Heard:

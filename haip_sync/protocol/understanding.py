@@ -27,6 +27,7 @@ from haip_sync.protocol.happenings import (
     VersionRefused,
     Violated,
 )
+from haip_sync.protocol.identifiers import shown
 from haip_sync.protocol.names import (
     AUDIO_CHUNK,
     ERROR,
@@ -54,14 +55,15 @@ from haip_sync.protocol.payloads import (
     Hello,
     Nonce,
     PeerError,
+    check_incoming,
     is_known,
     read_payload,
-    typed,
     unknown_member,
 )
 from haip_sync.protocol.sequencing import MOST_SEQ, is_seq
 from haip_sync.protocol.speaker import PeerView, Speaker
 from haip_sync.protocol.transactions import Heard
+from haip_sync.protocol.unread import text_member
 
 _HOLDS_REMEMBERED = 1_024
 _Meaning = tuple[tuple[Happening, ...], tuple[Frame, ...]]
@@ -74,9 +76,9 @@ def _check_critical(envelope: Envelope) -> None:
     if not is_known(envelope.type):
         flaw = "we do not know this type"
     elif not flaw and (member := unknown_member(envelope.type, envelope.payload)) is not None:
-        flaw = f"its payload has the member {member!r:.60}, which we do not know"
+        flaw = f"its payload has the member {shown(repr(member))}, which we do not know"
     if flaw:
-        raise ProtocolError(f"{envelope.type:.60} is marked crit: {flaw}", code=UNSUPPORTED_TYPE, blame="remote")
+        raise ProtocolError(f"{shown(envelope.type)} is marked crit: {flaw}", code=UNSUPPORTED_TYPE, blame="remote")
 
 
 class Understanding(Speaker):
@@ -90,11 +92,11 @@ class Understanding(Speaker):
         if envelope.crit:
             _check_critical(envelope)
         if self.peer is None and not was_held and envelope.type not in (HAI, ERROR, PING):
-            raise ProtocolError(f"{envelope.type:.60} came before the peer's HAI", blame="remote")
+            raise ProtocolError(f"{shown(envelope.type)} came before the peer's HAI", blame="remote")
         reader = self._READERS.get(envelope.type)
         if reader:
             return reader(self, envelope)
-        typed(envelope.type, envelope.payload)
+        check_incoming(envelope.type, envelope.payload)
         return self._answer_heard(self.transactions.hear_in(envelope))
 
     def _answer_heard(self, heard: Heard) -> _Meaning:
@@ -112,8 +114,9 @@ class Understanding(Speaker):
             raise ProtocolError("a second HAI on one connection", blame="remote")
         hello = read_payload(Hello, HAI, envelope.payload)
         if MAJOR not in hello.accept_major:
-            text = f"the peer accepts MAJOR {list(hello.accept_major)}, we speak {MAJOR}"
-            return (VersionRefused(hello.accept_major),), (self.error("VERSION_INCOMPATIBLE", text, envelope.id),)
+            text = f"the peer accepts MAJOR {list(hello.accept_major)!s:.200}, we speak {MAJOR}"
+            answers = (self.error("VERSION_INCOMPATIBLE", text, envelope.id),) if ERROR in hello.accept_events else ()
+            return (VersionRefused(hello.accept_major),), answers
         self.peer = hello
         self.peer_session_id = envelope.session
         self.dialect = choose_dialect(hello.accept_events, self._choice)
@@ -129,7 +132,8 @@ class Understanding(Speaker):
             return (NotResumed(),)
         self.resume_from = self._resume_point(hello.last_rx_seq)
         if self.resume_from is None:
-            text = f"the peer's HAI says that it has {hello.last_rx_seq!r:.60} of ours, and we have sent 1 to {self.last_seq}"
+            named = self.discreet(shown(repr(hello.last_rx_seq)))
+            text = f"the peer's HAI says that it has {named} of ours, and we have sent 1 to {self.last_seq}"
             error = ProtocolError(f"{text}: it is taken as one that does not resume", code=SEQ_VIOLATION, blame="remote")
             return NotResumed(), Violated(error, hello_id)
         self.acknowledged = max(self.acknowledged, self.resume_from)
@@ -214,8 +218,8 @@ class Understanding(Speaker):
 
     def _check_audio(self, envelope: Envelope) -> _Meaning:
         """Look whether base64 is base64: what cannot be played is not delivered."""
-        data = envelope.payload.get("data") if isinstance(envelope.payload, dict) else None
-        if envelope.bin_len is None and isinstance(data, str) and media_bytes(AUDIO_CHUNK, envelope.payload, None) is None:
+        has_data = envelope.bin_len is None and text_member(envelope.payload, "data") is not None
+        if has_data and media_bytes(AUDIO_CHUNK, envelope.payload, None) is None:
             raise ProtocolError(f"{AUDIO_CHUNK} has a bad payload: its data is no base64", blame="remote")
         return _NOTHING
 

@@ -178,7 +178,9 @@ class Asking:
         with self._rooms.parking.lock:
             self._rooms.turnstile.mend()
             self._watch.levels = levels
-            if self._may_ask() and self._watch.strategy is strategy:
+            # A new epoch that began meanwhile is the strategy's next turn: what it proposed was for the books of the last one.
+            is_for_now = self._watch.strategy is strategy and self._watch.first is None
+            if is_for_now and self._may_ask():
                 for channel, messages, byte_credits in requests:
                     self._control.request(channel, Cost(messages, byte_credits))
 

@@ -29,6 +29,7 @@ from haip_sync.runtime.asking import Asking, Watch
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.conversation.routes import Routes
 from haip_sync.runtime.crossing import Crossing
+from haip_sync.runtime.discretion import Discretion
 from haip_sync.runtime.dispatch import Dispatcher
 from haip_sync.runtime.exchanges import Exchanges
 from haip_sync.runtime.heartbeat import Heartbeat
@@ -78,6 +79,8 @@ class Connection(Crossing):
             is_audited=is_audited,
             max_channels=settings.limits.max_channels,
         )
+        self._discretion = Discretion()
+        session.discreet = self.without_secrets
         self.rooms = Rooms(parking, session, outgoing, turnstile, Inbox(parking), dispatcher, is_audited, Routes())
         self.outbox = Outbox(
             parking,
@@ -121,15 +124,17 @@ class Connection(Crossing):
             if self._begun or self._closing:
                 raise ConnectionClosedError("a client connects once: make a new one to connect again")
             self._begun = True
+        link = self.link
         try:
-            line = self.link.open(timeout_s)
+            line = link.open(timeout_s)
         except BaseException:
             with self._lock:
                 self._begun = False
             raise
         try:
             self._start(line, timeout_s)
-            self._wait_for_greeting(deadline_s)
+            self._wait_for_greeting(link, deadline_s)
+            self._wait_for_admission(link, deadline_s)
         except BaseException:
             try:
                 self.close(0.0)  # first: a line that is shut before would be told of as lost
@@ -153,8 +158,7 @@ class Connection(Crossing):
         for thread in self._threads:
             thread.start()
 
-    def _wait_for_greeting(self, deadline_s: float) -> None:
-        link = self.link
+    def _wait_for_greeting(self, link: Link, deadline_s: float) -> None:
         with self._lock:
             while not (link.is_greeted or self._ended or link.refusal):
                 if self._clock() >= deadline_s:
@@ -165,6 +169,15 @@ class Connection(Crossing):
                 raise link.refusal
             if not link.is_greeted:
                 raise self._failure or ConnectionClosedError("the client was closed while it connected")
+
+    def _wait_for_admission(self, link: Link, deadline_s: float) -> None:
+        """Where our HAI says who we are, the peer may refuse that behind its own HAI: see whether it answers what comes after."""
+        with self._lock:
+            self.wait_while(lambda: not link.is_admitted, min(deadline_s, link.admit_by_s))
+            if self._ended and not link.is_admitted:
+                refusal = None if self._closing else self._told
+                raise refusal or ConnectionClosedError("the client was closed while it connected")
+            link.admit_by_s = -math.inf
 
     def _serve(self) -> None:
         """Write what nobody else writes: the service thread's target.
@@ -233,10 +246,6 @@ class Connection(Crossing):
     def complain(self, text: str) -> None:
         """Note what came in place of the peer's HAI, for the error of a handshake that fails."""
         self.link.complain(text)
-
-    def without_secrets(self, text: str) -> str:
-        """Return what the peer said with what we told it in confidence struck out. Without the lock."""
-        return self.link.without_secrets(text)
 
     def _after_write(self) -> None:
         if self._service.heartbeat.is_asking:

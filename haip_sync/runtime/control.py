@@ -77,10 +77,12 @@ class Control:
         return self._commit(self._rooms.outgoing.plan_raw(data), NOTHING)
 
     def _commit(self, entry: Entry, counted: Cost) -> Entry:
+        if not entry.is_again:
+            self._rooms.outgoing.plan_answer(entry)
         self._rooms.turnstile.post(entry, counted=counted)
         self._poke()
         # Answers wait for nothing: to a peer that reads none they would fill the memory.
-        if self._rooms.outgoing.pending_bytes > self._settings.limits.max_unwritten_answers_bytes:
+        if self._rooms.outgoing.unwritten_answers_bytes > self._settings.limits.max_unwritten_answers_bytes:
             self._overflow()
         return entry
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterable
 from typing import Final
 
 from haip_sync.errors import ConnectionClosedError
 from haip_sync.events import Connected, Disconnected, Reconnecting
 from haip_sync.flow.explain import Offline
 from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.names import PING
 from haip_sync.runtime.commands import Commands
+from haip_sync.runtime.discretion import Discretion
 from haip_sync.runtime.life import GOOD_CODES
 from haip_sync.runtime.line import Line
-from haip_sync.runtime.link import LineEnd, Link
+from haip_sync.runtime.link import ADMISSION_S, LineEnd, Link
 from haip_sync.runtime.meaning import least_window
 from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.peer_log import WireLog
 from haip_sync.runtime.reception import Reception
+from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.resumption import Resumption
 
 log = logging.getLogger("haip_sync.connection")
@@ -29,8 +33,20 @@ _RETIRE_S: Final = 0.5
 class Crossing(Commands):
     """The reader thread's side of a connection, from line to line. Without the lock, where nothing else is said."""
 
+    replaying: Replaying
     _reception: Reception
     _resumption: Resumption
+    # Replaced by each attempt to open a line, which is one thread's at a time; read by any.
+    _discretion: Discretion
+
+    def confide(self, secrets: Iterable[str]) -> Discretion:
+        """Note what a new line's peer is told in confidence; return what strikes it out, and what was told before."""
+        self._discretion = self._discretion.and_also(secrets)
+        return self._discretion
+
+    def without_secrets(self, text: str) -> str:
+        """Return what the peer said with what we told it in confidence struck out. Needs no lock."""
+        return self._discretion.text(text)
 
     def new_link(self) -> Link:
         """Return the place of the next line."""
@@ -39,7 +55,7 @@ class Crossing(Commands):
 
     def begin_line(self, link: Link, line: Line, timeout_s: float) -> bool:
         """Greet the peer on a new line; return False, nothing done, where the connection is over."""
-        wire_log = WireLog.if_wanted(self.rooms.dispatcher, line.without_secrets)
+        wire_log = WireLog.if_wanted(self.rooms.dispatcher, line.discretion.text)
         with self._lock:
             self.rooms.turnstile.mend()
             if self.is_closing:
@@ -51,9 +67,11 @@ class Crossing(Commands):
                 self.rooms.session.begin_line()
                 self.control.begin_line()
                 self._reception.begin_line()
+                self.replaying.begin_line()
                 self.rooms.outgoing.begin_line()
             self._has_had_line = True
             self.writer.wire_log = self._reception.wire_log = wire_log
+            self._reception.discretion = line.discretion
             link.line, link.greet_by_s = line, now_s + timeout_s
             self._service.begin_line(now_s)
             self.writer.use(line)
@@ -124,22 +142,40 @@ class Crossing(Commands):
         link, now_s = self.link, self._clock()
         link.is_greeted, link.greet_by_s = True, math.inf
         link.is_resumed = self._resumption.settle(self._last_loss, may_resume=not link.is_resume_refused)
+        where = self._settings.address.text
         # Not before: a listener for it may send at once, and ask for credit.
         self.rooms.put(
             Connected(
                 time_s=now_s,
-                address=self._settings.address.text,
+                address=where,
                 epoch=self.rooms.turnstile.epoch,
                 resumed=link.is_resumed,
             )
         )
+        self.rooms.dispatcher.log(log, logging.INFO, f"connected to {where}, dialect {self.rooms.session.dialect_name or 'none'}")
         self._changed.notify_all()
+        self.writer.wake_over()
+        self.poke()  # nobody else writes what is sent again
         return link.is_resumed
 
     def online(self) -> None:
         """Tell the peer of our pauses, and let go who waits: the last step of a handshake."""
+        self._ask_for_admission()
         self.control.announce_pauses()
         self.rooms.turnstile.go_online()
+
+    def _ask_for_admission(self) -> None:
+        """Send a PING behind a HAI that says who we are: its PONG says that we are let in."""
+        link, now_s = self.link, self._clock()
+        if link.line is not None and link.line.hello_auth is not None and self.rooms.session.accepts(PING):
+            link.admit_by_s = now_s + ADMISSION_S
+            self._service.ask(now_s)
+
+    def ponged(self) -> None:
+        """Note that the peer has answered a PING."""
+        if self._service.heartbeat.round_trip_s is not None:
+            self.link.admit_by_s = -math.inf
+            self._changed.notify_all()
 
     def resume_refused(self, why: str) -> None:
         """Note that the peer will not send again what we lack of it."""

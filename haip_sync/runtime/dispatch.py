@@ -36,6 +36,9 @@ logger = logging.getLogger("haip_sync.dispatch")
 MOST_WAITING: Final = 10_000
 """Events that may wait for slow listeners; beyond it data events are dropped and counted, state changes coalesced."""
 
+MOST_WAITING_BYTES: Final = 64 << 20
+"""What frames that wait for slow listeners may have taken on the wire: those that cost no credit are bounded by nothing else."""
+
 _STATE_KEYS: Final[dict[type[Event], str]] = {
     ChannelPaused: "pause",
     ChannelResumed: "pause",
@@ -81,6 +84,9 @@ class Dispatcher:
         self._wanted: frozenset[type[Event]] = frozenset()
         self._missed = 0
         self._latest: dict[tuple[str, str, str], Event] = {}
+        # Of frames. The first is written by who puts, under the connection's lock, the second by the dispatch thread.
+        self._put_bytes = 0
+        self._delivered_bytes = 0
         self._queue: SimpleQueue[Event | Callable[[], object] | None] = SimpleQueue()
         self._ident = 0  # the thread's own store; no thread has this number
         self._thread = threading.Thread(target=self._run, name=f"{name}-dispatch", daemon=True)
@@ -146,10 +152,17 @@ class Dispatcher:
         must_keep = self._keeps_messages and isinstance(event, Message) and not _is_free(event)
         # Once a state has overflowed, later ones follow it there: the latest must be the last to be delivered.
         follows = bool(self._latest) and type(event) in _STATE_KEYS
-        if must_keep or (self._queue.qsize() < MOST_WAITING and not follows):
+        size = event.wire_bytes if isinstance(event, Message) else 0
+        if must_keep or (self._has_room_for(size) and not follows):
             self._queue.put(event)
+            self._put_bytes += size
         else:
             self._overflow(event)
+
+    def _has_room_for(self, size: int) -> bool:
+        waiting_bytes = self._put_bytes - self._delivered_bytes
+        is_light = not size or waiting_bytes <= 0 or waiting_bytes + size <= MOST_WAITING_BYTES
+        return is_light and self._queue.qsize() < MOST_WAITING
 
     def log(self, logger: logging.Logger, level: int, text: str) -> None:
         """Have a line logged on this thread: a handler is the user's code, and must run under no lock. Never blocks."""
@@ -198,6 +211,7 @@ class Dispatcher:
             if kind in subscription.kinds:
                 self._call(subscription, event)
         if isinstance(event, Message):
+            self._delivered_bytes += event.wire_bytes
             self._after_message(event)
 
     def _run_callback(self, callback: Callable[[], object]) -> None:

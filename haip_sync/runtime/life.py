@@ -220,7 +220,8 @@ class Life:
         self._failure = None if in_good_order else failure
         self._ended = True
         self.rooms.turnstile.close(failure)
-        self.rooms.outgoing.abandon(failure, in_good_order=in_good_order)
+        # Closed between two lines: what was sent on the last one may never have arrived, in however good order we go.
+        self.rooms.outgoing.abandon(failure, in_good_order=in_good_order and self.rooms.turnstile.offline is None)
         self.writer.wake_over()
         self.rooms.inbox.end()
         self.rooms.routes.end(failure, in_good_order=in_good_order)

@@ -15,6 +15,7 @@ from typing import Final
 from haip_sync.errors import HAIPError
 from haip_sync.protocol.websocket_frames import BINARY, CLOSE, PONG, TEXT, masked_frame
 from haip_sync.runtime.dial import Opening
+from haip_sync.runtime.discretion import Confide, Discretion
 from haip_sync.runtime.masking import fastest_mask, new_key
 from haip_sync.runtime.opening import open_stream
 from haip_sync.runtime.route import Route
@@ -30,13 +31,15 @@ OPCODE_CLOSE: Final = CLOSE
 class Line:
     """An open WebSocket. One thread may receive while another sends; `shut` wakes both.
 
-    `opening` is called with what is waited for while the line opens, so that another thread can end that.
+    `opening` is called with what is waited for while the line opens, so that another thread can end that; `confide` with what
+    the peer is told in confidence, before it is.
 
     Attributes:
         hello_auth: What our HAI is to say of who we are; None: nothing.
+        discretion: What we tell the peer in confidence; it goes through whatever the peer says.
     """
 
-    def __init__(self, route: Route, *, timeout_s: float, opening: Opening) -> None:
+    def __init__(self, route: Route, *, timeout_s: float, opening: Opening, confide: Confide) -> None:
         """Open it. Raises `ConnectError`, `AuthError`, `HAIPTimeout`, `ConfigError`; none of them carries a secret along."""
         # By the thread that connects: one that imports while another forks leaves the child a lock that is held for ever.
         fastest_mask()
@@ -44,7 +47,7 @@ class Line:
         credentials = route.credentials()
         request = route.request(credentials)
         self.hello_auth = credentials.hello
-        self._secrets = request.secrets
+        self.discretion: Discretion = confide((*request.secrets, *route.secrets_on_the_way()))
         self._stream = open_stream(route, deadline, opening)
         try:
             answer = upgrade(self._stream, request, deadline)
@@ -88,12 +91,6 @@ class Line:
     def wait_until_writable(self, timeout_s: float) -> None:
         """Wait until something can be sent, for `timeout_s` at most."""
         self._stream.wait_until_writable(timeout_s)
-
-    def without_secrets(self, text: str) -> str:
-        """Return what the peer said with what we told it in confidence struck out."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
 
     def shut(self) -> None:
         """End the line at once, waking whoever reads or writes. Idempotent, any thread."""

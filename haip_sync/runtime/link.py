@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
 from haip_sync.errors import AuthError, ConnectionClosedError, HAIPError, HAIPTimeout, HandshakeError
@@ -15,6 +15,7 @@ from haip_sync.protocol.names import ERROR
 from haip_sync.runtime.broken_stream import BrokenStreamError
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.dial import Attempt
+from haip_sync.runtime.discretion import Discretion
 from haip_sync.runtime.line import OPCODE_CLOSE, Line, encode, is_close
 from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.reading import POLICY_VIOLATION, is_loss, loss, read_until_goodbye
@@ -24,6 +25,8 @@ from haip_sync.runtime.settings import Settings
 
 log = logging.getLogger("haip_sync.connection")
 
+ADMISSION_S: Final = 2.0
+"""How long a peer may take to refuse who we are behind its HAI, where it answers no PING sooner."""
 LAST_WORDS_S: Final = 0.5
 """How long to let an answer that ends the line leave."""
 _LONGEST_COMPLAINT: Final = 300
@@ -55,6 +58,12 @@ class Host(Protocol):
     def post(self, frame: Frame) -> Entry:
         """Commit a control frame. Requires the lock."""
 
+    def confide(self, secrets: Iterable[str]) -> Discretion:
+        """Note what a new line's peer is told in confidence; return what strikes it out. Needs no lock."""
+
+    def without_secrets(self, text: str) -> str:
+        """Return what the peer said with what we told it in confidence struck out. Needs no lock."""
+
     def wait_while(self, condition: Callable[[], bool], deadline_s: float) -> None:
         """Wait until `condition` ends, the connection does, or `deadline_s`. Requires the lock."""
 
@@ -66,6 +75,7 @@ class Link:
         line: The WebSocket, once it is open.
         opening: What another thread can end while it opens.
         is_greeted: Both HAIs were exchanged.
+        admit_by_s: Until when a close refuses who we are, which our HAI said: until the answer to what came behind it.
         refusal: Why we end it, once what is posted has left.
         complaint: What came in place of the peer's HAI, for the error of a handshake that fails.
         is_overrun: The peer asks for ever more answers and reads none: it is to be shut, by who does not hold the lock.
@@ -87,6 +97,7 @@ class Link:
         self.line: Line | None = None
         self.opening: Attempt | None = None
         self.is_greeted = False
+        self.admit_by_s = -math.inf
         self.refusal: HAIPError | None = None
         self.complaint = ""
         self.is_overrun = False
@@ -102,13 +113,18 @@ class Link:
         """Whether both HAIs were exchanged, and it is not left yet."""
         return self.is_greeted and not self.is_over
 
+    @property
+    def is_admitted(self) -> bool:
+        """Whether the peer has let us in: a close from now on is none of the handshake's."""
+        return self.is_greeted and self._clock() >= self.admit_by_s
+
     # ---- Its beginning: the connecting thread, without the lock ----------------------------------------------------------------
 
     def open(self, timeout_s: float) -> Line:
         """Reach the server and open the WebSocket. Raises what `Line` raises, and `ConnectionClosedError`."""
         self.timeout_s = timeout_s
         try:
-            line = Line(self._settings.route, timeout_s=timeout_s, opening=self._note_opening)
+            line = Line(self._settings.route, timeout_s=timeout_s, opening=self._note_opening, confide=self._host.confide)
         except HAIPError as exc:
             if self._host.is_closing:
                 raise ConnectionClosedError("the client was closed while it connected") from exc
@@ -154,11 +170,7 @@ class Link:
 
     def complain(self, text: str) -> None:
         """Note what came in place of the peer's HAI."""
-        self.complaint = self.complaint or self.without_secrets(text)[:_LONGEST_COMPLAINT]
-
-    def without_secrets(self, text: str) -> str:
-        """Return what the peer said with what we told it in confidence struck out. Needs no lock."""
-        return text if self.line is None else self.line.without_secrets(text)
+        self.complaint = self.complaint or self._host.without_secrets(text)[:_LONGEST_COMPLAINT]
 
     def _post_raw(self, data: bytes) -> None:
         """Put a WebSocket frame of websocket-client's into the write order. Reader thread, without the lock.
@@ -191,7 +203,8 @@ class Link:
             return self._end(self.cause or loss(where, exc), is_ours=not is_loss(exc))
         with self._rooms.parking.lock:  # the answer to its close frame
             self._let_go_out()
-        return self._end(goodbye.failure(where, greeted=self.is_greeted), goodbye.code)
+        has_sent = self.is_greeted and self._rooms.turnstile.epoch > 1
+        return self._end(goodbye.failure(where, is_admitted=self.is_admitted, has_sent=has_sent), goodbye.code)
 
     def _end(self, failure: HAIPError, code: int | None = None, *, is_ours: bool = False) -> LineEnd:
         """Return how it ended; a refusal of ours comes before all else."""

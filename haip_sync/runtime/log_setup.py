@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Final
+from typing import Final, TextIO
 
 ENVIRONMENT: Final = "HAIP_SYNC_LOG"
-"""The environment variable: debug, info or warning, read when the first client is made."""
+"""The environment variable: debug, info, warning or error, read when the first client is made."""
 
-_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
+_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _logger = logging.getLogger("haip_sync")
 # Whoever takes the one element looks: two clients may be made at once. No lock, which a fork could leave held in the child.
@@ -18,7 +18,7 @@ _first = [True]
 
 
 def set_up_once() -> None:
-    """Log to stderr where the environment asks for it and the application has configured nothing. Any thread."""
+    """Log what the environment asks for. Any thread."""
     try:
         _first.pop()
     except IndexError:
@@ -27,13 +27,26 @@ def set_up_once() -> None:
 
 
 def set_up(wanted: str) -> None:
-    """Install a handler for the level that `wanted` names; "" and an application's own handlers: do nothing."""
-    if not wanted or _logger.hasHandlers():
+    """Log from the level that `wanted` names: to the application's own handlers, and to stderr while it has none; "": do nothing.
+
+    A level that the application has set for "haip_sync" itself stands.
+    """
+    if not wanted:
         return
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(_FORMAT))
-    _logger.addHandler(handler)
-    _logger.setLevel(_LEVELS.get(wanted, logging.WARNING))
-    _logger.propagate = False
+    if _logger.level == logging.NOTSET:
+        _logger.setLevel(_LEVELS.get(wanted, logging.WARNING))
+    if not _logger.hasHandlers():
+        handler = _UntilConfigured(sys.stderr)
+        handler.setFormatter(logging.Formatter(_FORMAT))
+        _logger.addHandler(handler)
     if wanted not in _LEVELS:
-        _logger.warning("%s=%s is none of %s: warnings are logged", ENVIRONMENT, wanted, ", ".join(_LEVELS))
+        _logger.warning("%s=%.40r is none of %s: warnings are logged", ENVIRONMENT, wanted, ", ".join(_LEVELS))
+
+
+class _UntilConfigured(logging.StreamHandler[TextIO]):
+    """Falls silent once the application has a handler of its own: no line is to come twice."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        if not logging.getLogger().handlers and _logger.handlers == [self]:
+            super().emit(record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
 from haip_sync.config import FlowControlConfig
 from haip_sync.errors import HAIPError, ProtocolError, VersionError
@@ -46,6 +46,8 @@ from haip_sync.runtime.peer_log import PeerLog
 from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.rooms import Rooms
 
+_LONGEST_SAID: Final = 10_000
+
 
 class Host(Protocol):
     """What is asked of the connection. Every method requires the lock."""
@@ -63,8 +65,8 @@ class Host(Protocol):
     def resume_refused(self, why: str) -> None:
         """Note that the peer will not send again what we lack of it."""
 
-    def without_secrets(self, text: str) -> str:
-        """Return what the peer said with what we told it in confidence struck out."""
+    def ponged(self) -> None:
+        """Note that the peer has answered our last PING."""
 
     def complain(self, text: str) -> None:
         """Note what came in place of the peer's HAI, for the error of a handshake that fails."""
@@ -145,6 +147,7 @@ class Meaning:
         match happening:
             case Ponged(nonce):
                 round_trip_s = self._host.heartbeat.ponged(nonce, now_s)
+                self._host.ponged()
                 if round_trip_s is None:
                     round_trip_s = self._rooms.routes.answered(nonce, now_s)
                 if round_trip_s is not None:
@@ -152,7 +155,7 @@ class Meaning:
             case Greeted():
                 self._greet(happening)
             case VersionRefused(majors):
-                self._host.refuse(VersionError(f"the peer accepts HAIP MAJOR {list(majors)}, we speak 1"))
+                self._host.refuse(VersionError(f"the peer accepts HAIP MAJOR {list(majors)!s:.200}, we speak 1"))
 
     def _refused(self, error: PeerError, now_s: float) -> None:
         """Settle the send that the peer refused, and give up the balance that its books do not have (WIRE.md, point 17)."""
@@ -226,7 +229,11 @@ class Meaning:
             case PeerReported(error):
                 self._log(f"the peer reports {error.code}: {error.message}")
                 event = ErrorReported(
-                    time_s=now_s, code=error.code, message=error.message, reported_by="peer", related_id=error.related_id
+                    time_s=now_s,
+                    code=error.code,
+                    message=error.message[:_LONGEST_SAID],
+                    reported_by="peer",
+                    related_id=error.related_id,
                 )
                 self._rooms.put(event)
                 self._rooms.routes.refused(error, for_credit=False)
@@ -236,14 +243,14 @@ class Meaning:
                     ErrorReported(
                         time_s=now_s,
                         code=violation.code,
-                        message=self._host.without_secrets(str(violation)),
+                        message=str(violation),
                         reported_by="us",
                         related_id=related_id,
                     )
                 )
             case SequencingStopped(seq):
                 self._rooms.outgoing.replay.clear()
-                which = "s leap" if seq is None else f" {self._host.without_secrets(seq)!r:.60} does not keep to HAIP"
+                which = "s leap" if seq is None else f" {seq!r:.60} does not keep to HAIP"
                 self._warn(f"the peer's seq{which}: nothing is acknowledged on this connection")
             case FramesMissing(first, last):
                 lost = amount(last - first + 1, "frame")

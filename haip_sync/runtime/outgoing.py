@@ -35,6 +35,7 @@ class Entry:
         text_bytes: What its text frames weigh.
         wire_bytes: What all of it weighs before the socket.
         end: How many bytes were ever committed, this entry included: its place in the write order.
+        answers_end: How many bytes of control frames were ever committed, this entry included; 0: it is none.
         window: A receive window and its books once this has its place: what a FLOW_UPDATE grants counts from there on.
         pending: The handle to settle once it is written; None: nobody holds one, or the text goes on.
         fate: What becomes of the send that it belongs to; None: control frames of ours.
@@ -50,6 +51,7 @@ class Entry:
 
     __slots__ = (
         "ack",
+        "answers_end",
         "end",
         "failure",
         "fate",
@@ -85,6 +87,7 @@ class Entry:
         self.text_bytes = size
         self.wire_bytes = size = size + binary + len(raw)
         self.end = start + size
+        self.answers_end = 0
         self.pending: PendingSend | None = None
         self.fate: Fate | None = None
         self.is_last = True
@@ -163,6 +166,9 @@ class Outgoing:
         self._line_seq = 1
         self._committed_end = 0
         self.written_end = 0
+        # The same of control frames alone: the peer makes us say them, and nothing else bounds how many.
+        self._answers_end = 0
+        self._written_answers_end = 0
         self._fates = Fates()
 
     def plan(self, frames: Sequence[Frame]) -> Entry:
@@ -194,6 +200,15 @@ class Outgoing:
         """How much stands between admission and the operating system."""
         return self._committed_end - self.written_end
 
+    @property
+    def unwritten_answers_bytes(self) -> int:
+        """How much of it are control frames. What is sent again, and a large frame of data, are none."""
+        return self._answers_end - self._written_answers_end
+
+    def plan_answer(self, entry: Entry) -> None:
+        """Have a planned entry counted as an answer once it is committed."""
+        entry.answers_end = self._answers_end + entry.wire_bytes
+
     def commit(self, cargo: Entry) -> None:
         """Give `cargo` its numbers and its place. Doing it twice changes nothing: every line sets a value or looks first."""
         if cargo.frames and not cargo.is_again:
@@ -207,6 +222,7 @@ class Outgoing:
         if not self._entries or self._entries[-1] is not cargo:
             self._entries.append(cargo)
         self._committed_end = cargo.end
+        self._answers_end = cargo.answers_end or self._answers_end
         if cargo.window is not None:
             window, books = cargo.window
             window.books = books
@@ -233,6 +249,7 @@ class Outgoing:
             entry = self._entries[0]
             entry.is_written = True
             entry.origin.settle()
+            self._written_answers_end = entry.answers_end or self._written_answers_end
             self._entries.popleft()
         self.written_end = end
 
@@ -256,6 +273,7 @@ class Outgoing:
                 self._suspended.append(origin)
         self._entries.clear()
         self.written_end = self._committed_end
+        self._written_answers_end = self._answers_end
 
     def begin_line(self) -> None:
         """Begin a new line: the next frame is its HAI."""
@@ -264,7 +282,8 @@ class Outgoing:
     def repeats_above(self, last_rx_seq: int, failure: HAIPError) -> list[tuple[Resend, Entry | None]] | None:
         """Return what a peer lacks of the earlier lines that has all up to `last_rx_seq`, and who waits; None: it is not kept.
 
-        A frame of a transaction, which ended with its line, leaves a hole. What the peer has is settled as written.
+        A frame of a transaction, which ended with its line, leaves a hole, and so does one that the peer has refused: its sender
+        was told so. What the peer has is settled as written.
         """
         again = self.replay.slice(last_rx_seq + 1, self._line_seq - 1) if last_rx_seq + 1 < self._line_seq else ()
         if isinstance(again, TooOld):
@@ -273,19 +292,30 @@ class Outgoing:
             if entry.frames[-1].in_transaction:
                 entry.give_up("the line broke, and its transaction ended with it", failure)
         origins = {entry.last_seq: entry for entry in self._suspended if not entry.is_over}
-        lacking = {resend.seq for resend in again}
+        lacking = {resend.seq for resend in again if not self._was_refused(resend.frame)}
         for seq, entry in origins.items():
             if seq not in lacking:
                 entry.settle()
         self._suspended.clear()
-        without = [resend._replace(frame=None) if resend.frame and resend.frame.in_transaction else resend for resend in again]
-        return [(resend, origins.get(resend.seq)) for resend in without]
+        return [(self._without_past(resend), origins.get(resend.seq)) for resend in again]
+
+    def _without_past(self, resend: Resend) -> Resend:
+        """Return it without its frame where that is not to be said again."""
+        frame = resend.frame
+        is_past = frame is not None and (frame.in_transaction or self._was_refused(frame))
+        return resend._replace(frame=None) if is_past else resend
+
+    def _was_refused(self, frame: Frame | None) -> bool:
+        fate = None if frame is None else self._fates.of(frame.id)
+        return fate is not None and fate.outcome == "refused"
 
     def give_up_earlier(self, failure: HAIPError) -> tuple[list[tuple[int, Fate]], list[Entry]]:
         """Give up what earlier lines may not have brought over, and may have.
 
         Return the sends of which nobody knows whether the peer has them, by their last seq; and those of which nothing has left.
+        None of it can be asked for any more, under its old numbers.
         """
+        self.replay.forget_below(self._line_seq)
         unsent = [entry for entry in self._suspended if entry.is_unsent]
         lost = self._fates.lose([entry.fate for entry in unsent if entry.fate is not None])
         for entry in self._suspended:

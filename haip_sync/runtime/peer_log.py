@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from haip_sync.config import WELL_KNOWN_CHANNELS
+from haip_sync.one_line import on_one_line
 from haip_sync.protocol.envelope import Envelope
 from haip_sync.protocol.payloads import is_known
 from haip_sync.protocol.sequencing import is_seq
@@ -15,7 +16,6 @@ from haip_sync.runtime.outgoing import Entry
 connection_log = logging.getLogger("haip_sync.connection")
 wire_log = logging.getLogger("haip_sync.wire")
 
-_LONGEST_LINE: Final = 1_000
 _LONGEST_NAME: Final = 60
 
 
@@ -97,9 +97,3 @@ class WireLog:
 
     def _log(self, text: str) -> None:
         self._sink.log(wire_log, logging.DEBUG, text)
-
-
-def on_one_line(text: str) -> str:
-    """Return `text`, cut where it is too long, without a character that could pass for another line or move a cursor."""
-    cut = text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}..."
-    return cut if cut.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)

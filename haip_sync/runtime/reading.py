@@ -22,15 +22,15 @@ class Goodbye(NamedTuple):
     code: int | None
     reason: str
 
-    def failure(self, where: str, *, greeted: bool) -> HAIPError:
-        """Return what it means to those who still want something."""
+    def failure(self, where: str, *, is_admitted: bool, has_sent: bool) -> HAIPError:
+        """Return what it means to those who still want something. `has_sent`: what waited offline may have gone out already."""
         said = "no code" if self.code is None else f"code {self.code}"
         said = f"{said} ({self.reason})" if self.reason else said
-        if greeted:
+        if is_admitted or (has_sent and self.code != POLICY_VIOLATION):
             return ConnectionClosedError(f"{where} closed the connection with {said}")
         if self.code == POLICY_VIOLATION:
-            text = f"{where} refused the token: it closed the connection in the handshake with {said}. Nothing was sent"
-            return AuthError(text)
+            text = f"{where} refused the token: it closed the connection in the handshake with {said}"
+            return AuthError(text if has_sent else f"{text}. Nothing was sent")
         return HandshakeError(f"{where} closed the connection in the handshake, with {said}. Nothing was sent")
 
 
@@ -43,7 +43,7 @@ def read_until_goodbye(line: Line, reception: Reception) -> Goodbye:
         elif opcode == OPCODE_BINARY:
             reception.take_binary(data)
         elif opcode == OPCODE_CLOSE:
-            return Goodbye(close_code(data), line.without_secrets(close_reason(data)))
+            return Goodbye(close_code(data), line.discretion.text(close_reason(data)))
 
 
 def loss(where: str, exc: Exception) -> ConnectionClosedError:

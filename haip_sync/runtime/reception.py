@@ -17,7 +17,7 @@ from haip_sync.protocol.names import ERROR, HAI
 from haip_sync.protocol.received import Incoming, Received
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import transaction_of
-from haip_sync.runtime.discretion import discreet_error
+from haip_sync.runtime.discretion import Discretion
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.mailbox import Taker
 from haip_sync.runtime.meaning import Meaning
@@ -45,9 +45,6 @@ class Host(Protocol):
 
     def refuse(self, failure: HAIPError) -> None:
         """End the connection for this reason, once what is posted has left."""
-
-    def without_secrets(self, text: str) -> str:
-        """Return what the peer said with what we told it in confidence struck out. Needs no lock."""
 
     def route(self, message: Message) -> bool:
         """Hand a data frame to the transaction of ours that it belongs to; return False where there is none."""
@@ -84,6 +81,7 @@ class Reception:
         self._log = log
         self._clock = clock
         self.wire_log: WireLog | None = None
+        self.discretion = Discretion()
         self._awaiting: tuple[Envelope, int] | None = None
         # Data that waits for what is missing before it, by id: the epoch in which it was paid, and its bytes on the wire.
         self._held: dict[str, tuple[int, int]] = {}
@@ -106,8 +104,7 @@ class Reception:
                 self.wire_log.received_unreadable(len(data))
             self._take(partial(Session.unreadable, exc=exc))
             return
-        if envelope.type == ERROR:  # a server may repeat what it refuses
-            envelope = discreet_error(envelope, self._host.without_secrets)
+        envelope = self.discretion.envelope(envelope)
         if self.wire_log is not None:
             self.wire_log.received(envelope, len(data))
         if envelope.bin_len is None:

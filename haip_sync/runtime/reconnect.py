@@ -76,14 +76,17 @@ class Lines:
         """Read `line`, and those that follow it, to the last one's end. `timeout_s`: what each attempt to connect may take."""
         try:
             how = link.read(line, self._reception)
-            while self._goes_on(link, how):
+            # Who connects waits until the peer lets us in, and is told why it does not.
+            goes_on = link.is_admitted and self._goes_on(link, how)
+            while goes_on:
                 self._host.break_off(how)
                 if not self._host.leave_line(link):
-                    return
+                    break  # closed meanwhile: `close` waits to hear that this line is over
                 found = self._connect_again(how, timeout_s)
                 if found is None:
-                    return
+                    break  # closed meanwhile, or at its end: to say so twice is to say it once
                 link, how = found
+                goes_on = self._goes_on(link, how)
         except BaseException as exc:  # SystemExit too, from a function for `auth`: nobody else would tell of the end
             log.exception("the reader failed")
             how = LineEnd(ConnectionClosedError(f"the connection was ended by an error in haip_sync: {exc!r}"))
@@ -103,13 +106,20 @@ class Lines:
                 return None
             link = self._host.new_link()
             last = self._try(link, timeout_s)
-            if link.is_greeted:
+            if link.is_greeted and not isinstance(last.failure, AuthError):
                 return link, last
+            if link.is_greeted and not self._leave_refused(link, last):
+                return None
             refusals = refusals + 1 if isinstance(last.failure, AuthError) else 0
             if not last.may_mend or (refusals and not self._may_ask_again(refusals)):
                 break
         self._end(_given_up(lost.failure, last.failure, backoff.attempts))
         return None
+
+    def _leave_refused(self, link: Link, how: LineEnd) -> bool:
+        """Be offline again where the peer refused us behind its HAI; return False where the connection is over."""
+        self._host.break_off(how)
+        return self._host.leave_line(link)
 
     def _end(self, failure: HAIPError, code: int | None = None) -> None:
         """Have the connection end; what was held for want of what will not come any more is handed out before."""

@@ -36,6 +36,10 @@ class Replaying:
         self._under_way: tuple[int, int] | None = None
         self._next: tuple[int, int] | None = None
 
+    def begin_line(self) -> None:
+        """Forget what the peer of an earlier line has asked for: the next one says itself what it lacks."""
+        self._under_way = self._next = None
+
     def ask(self, asked: ReplayAsked) -> None:
         """Have these numbers sent again, or say that they are not kept any more."""
         oldest_seq = self._rooms.outgoing.replay.oldest_seq
@@ -58,9 +62,7 @@ class Replaying:
             self._send_some(*at)
 
     def _at(self) -> tuple[int, int] | None:
-        """Return what is to be sent again next; None: nothing. What was asked for on a line that is over is forgotten."""
-        if self._rooms.session.peer is None:
-            self._under_way = self._next = None
+        """Return what is to be sent again next; None: nothing."""
         if self._under_way is None:
             self._under_way, self._next = self._next, None
         return self._under_way

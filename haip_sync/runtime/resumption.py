@@ -32,14 +32,15 @@ class Resumption:
         loss = loss or "the line was lost"
         again = None if named is None else rooms.outgoing.repeats_above(named, ConnectionClosedError(loss))
         failure = ConnectionClosedError(f"{loss}; the peer of the new line does not go on with the session")
+        anew: set[str] = set()
         if again is None:
-            self._give_up(failure)
+            anew = self._give_up(failure)
         else:
             for resend, origin in again:
                 self._send_again(resend, origin)
         is_resumed = again is not None and may_resume
         if not is_resumed:
-            self.forget_theirs(failure)
+            rooms.routes.lose(failure, anew)
         rooms.turnstile.renew(failure if again is None else None)
         return is_resumed
 
@@ -56,17 +57,21 @@ class Resumption:
             cost = Cost(rooms.session.message_cost(frame.type), frame.cost(entry.first_seq, entry.ack))
             rooms.turnstile.repeat(frame.channel, entry, cost)
 
-    def _give_up(self, failure: HAIPError) -> None:
-        """Report message by message what the peer may or may not have."""
+    def _give_up(self, failure: HAIPError) -> set[str]:
+        """Report message by message what the peer may or may not have; return the ids of the frames that are sent anew."""
         lost, unsent = self._rooms.outgoing.give_up_earlier(failure)
+        anew: set[str] = set()
         for entry in unsent:
-            if not self._send_anew(entry):
+            if self._send_anew(entry):
+                anew.update(frame.id for frame in entry.frames)
+            else:
                 entry.give_up("the line broke", failure)
         for seq, fate in lost:
             named = f"{fate.message_id or 'a message'} on {fate.channel}"
             self._log(f"{named} was sent before the line broke, and whether the peer has it is not known")
             event = SendUnconfirmed(time_s=time.monotonic(), channel=fate.channel, message_id=fate.message_id, seq=seq)
             self._rooms.put(event)
+        return anew
 
     def _send_anew(self, unsent: Entry) -> bool:
         """Commit a send of which nothing has left under new numbers, where it could go at once; return whether it could."""

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from haip_sync.auth import Auth, AuthCall, BothAuths, Credentials, HelloAuth, QueryToken
 from haip_sync.errors import ConfigError, ConnectError
 from haip_sync.runtime.address import Address
-from haip_sync.runtime.proxy import Proxy, check_proxy
+from haip_sync.runtime.proxy import Proxy, check_proxy, proxy_for
 from haip_sync.runtime.trust import check_context
 from haip_sync.runtime.upgrade import Request, check_headers
 
@@ -53,6 +53,11 @@ class Route:
                 f"auth() must return an Auth such as BearerToken, a mapping, or a string, not {type(answer).__name__}"
             )
         return answer.credentials()
+
+    def secrets_on_the_way(self) -> tuple[str, ...]:
+        """Return what a proxy is told in confidence. Raises `ConfigError` where the environment's cannot be used."""
+        proxy = proxy_for(self.address, self.proxy)
+        return () if proxy is None else proxy.secrets
 
     def request(self, credentials: Credentials) -> Request:
         """Return what to ask the server. Raises `ConfigError` where the parts contradict each other."""

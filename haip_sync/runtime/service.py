@@ -145,7 +145,7 @@ class Service:
             if self._host.link.stands:
                 self._host.replaying.go_on()
                 if self.heartbeat.is_due(now_s):
-                    self._ask(now_s)
+                    self.ask(now_s)
             self._host.look_whether_all_is_sent()
             self._look_at_line(now_s)
             if self._settings.stall_warning_s is not None:
@@ -162,7 +162,7 @@ class Service:
         elif not link.stands and now_s >= link.greet_by_s:
             self._host.lose(link.greeting_is_late())
 
-    def _ask(self, now_s: float) -> None:
+    def ask(self, now_s: float) -> None:
         """Send a PING where the peer accepts one. Requires the lock."""
         if not (self._host.is_open and self._rooms.session.accepts(PING)):
             self.heartbeat.skip(now_s)

@@ -74,6 +74,7 @@ def _channel_state(rooms: Rooms, gate: Gate[Entry], config: FlowControlConfig, n
         granted_bytes=size.granted,
         forfeited=messages.forfeited,
         forfeited_bytes=size.forfeited,
+        last_grant_age=None if gate.last_grant_s is None else max(0.0, now_s - gate.last_grant_s),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Final
 
@@ -74,8 +74,18 @@ class Request:
 
 def _secrets_in(headers: Mapping[str, str]) -> list[str]:
     """Return what may be secret in `headers`: long values, and their last words (behind "Bearer")."""
-    texts = (text for value in headers.values() for text in (value, *value.split()[-1:]))
+    texts = (text for value in headers.values() for text in (value, *value.split()[-1:], *_login_in(value)))
     return [text for text in texts if len(text) >= _SHORTEST_SECRET]
+
+
+def _login_in(value: str) -> list[str]:
+    """Return user and password of "Basic ..." (RFC 7617), and the password by itself."""
+    try:
+        scheme, encoded = value.split()
+        login = b64decode(encoded, validate=True).decode() if scheme.lower() == "basic" else ""
+    except ValueError:
+        return []
+    return [login, login.partition(":")[2]]
 
 
 def check_headers(value: object) -> dict[str, str]:

@@ -69,13 +69,14 @@ class Writer:
     def write_through(self, entry: Entry, deadline_s: float | None = None) -> None:
         """Return once `entry` is handed to the operating system, or never will be: `Entry.failure`. Blocks; without the lock.
 
-        Where the line is lost it waits for the next one. `deadline_s`, on the monotonic clock: when to leave the rest to the
-        service thread, having tried once.
+        Where the line is lost it waits for the next one, and there until its peer has said what it lacks. `deadline_s`, on the
+        monotonic clock: when to leave the rest to the service thread, having tried once.
         """
         while not entry.is_over:
-            if self.line is None or not self._write_if_free(deadline_s):
+            if not self._can_write() or not self._write_if_free(deadline_s):
                 self._stand_by(entry, deadline_s)
             if deadline_s is not None and time.monotonic() >= deadline_s:
+                self._poke()  # it may have been this thread's turn to take the pen: those behind would wait for it
                 return
 
     def write_pending(self, deadline_s: float) -> bool:
@@ -88,6 +89,10 @@ class Writer:
             if self.line is None or not self._write_if_free(deadline_s):
                 return True
         return not self._outgoing.has_entries
+
+    def _can_write(self) -> bool:
+        """Return whether there is a line, and something that it can write: what an earlier one left over stands by."""
+        return self.line is not None and self._outgoing.has_entries
 
     def use(self, line: Line) -> None:
         """Write to `line` from now on, after `retire`. Requires the lock."""
@@ -153,7 +158,7 @@ class Writer:
             with self._parking.lock:
                 self._standing_by.append(mine)
                 # The pen may have been put down since we looked: whoever puts it down looks here next.
-                must_wait = not entry.is_over and (self.line is None or self._is_taken())
+                must_wait = not entry.is_over and (not self._can_write() or self._is_taken())
             if must_wait:
                 left_s = self._parking.left(deadline_s)
                 mine[1].get(timeout=None if left_s is None else max(0.0, left_s))

@@ -28,7 +28,7 @@ from haip_sync.testing.postbox import REPLAY_FRAMES
 from haip_sync.testing.quirks import Quirks
 from haip_sync.testing.reception import CLOSE_GOING_AWAY, Reception
 from haip_sync.testing.registry import SessionRegistry
-from haip_sync.testing.settings import check_settings, choose_policy
+from haip_sync.testing.settings import RESUME_WAIT_S, check_settings, choose_policy
 from haip_sync.testing.timers import Alarms, Clock, SystemClock
 from haip_sync.testing.tool_threads import ToolThreads
 from haip_sync.testing.tools import Tool, ToolFunction
@@ -107,6 +107,8 @@ class DevServer(ServerCommands):
             what we have, and what the client lacks is said again, within its new credit; its numbers and ours run on, texts under
             way too. What the client says again takes of its credit what there is, and is no breach. If not, it is answered with
             RESUME_FAILED and begins anew.
+        resume_wait: For how many seconds our HAI waits for that of a client that comes while there is one that may resume. If the
+            client's takes longer on the way, ours says nothing of an earlier connection, and the client begins anew.
         resume_lifetime: For how many seconds after the end of a connection that can be.
         replay_frames: How many of our latest frames are kept to be said again; what is asked for beyond is REPLAY_TOO_OLD.
         clock: What policies and scripts go by; a `ManualClock` makes them testable without waiting.
@@ -139,6 +141,7 @@ class DevServer(ServerCommands):
         max_concurrent_runs: int = 1,
         quirks: Quirks | None = None,
         resumes: bool = True,
+        resume_wait: float = RESUME_WAIT_S,
         resume_lifetime: float = _RESUME_LIFETIME_S,
         replay_frames: int = REPLAY_FRAMES,
         clock: Clock | None = None,
@@ -163,6 +166,7 @@ class DevServer(ServerCommands):
             quirks=quirks,
             resumes=resumes,
             replay_frames=replay_frames,
+            resume_wait=resume_wait,
         )
         script = PauseScript(check_pause_script(pause_script), repeat=check_flag("repeat_pauses", repeat_pauses))
         self._name = name

@@ -18,9 +18,6 @@ from haip_sync.testing.voice import Voice
 _MOST_UNREAD: Final = 1000
 """Frames that may come before a late HAI of ours: memory stays bounded."""
 
-RESUME_WAIT_S: Final = 0.2
-"""How long our HAI waits for that of a client that may resume, so as to say what we have of it."""
-
 
 class Greeting:
     """The handshake of one connection. `admits(auth)` says whether a HAI shows who it is; None: that is known already.
@@ -39,6 +36,7 @@ class Greeting:
     ) -> None:
         self._may_resume = may_resume
         self._quirks = settings.quirks
+        self._resume_wait = settings.resume_wait
         self._admits = admits
         self._voice = voice
         self._reader = reader
@@ -49,7 +47,7 @@ class Greeting:
     def begin(self, now: float) -> None:
         """Say hello, unless our HAI is to wait: for a moment where the client may come back, whose HAI ours answers then."""
         if self._quirks.hai == "at_once" and self._may_resume:
-            self._due = now + RESUME_WAIT_S
+            self._due = now + self._resume_wait
         elif self._quirks.hai in ("at_once", "before_client"):
             self._voice.hello()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, get_args
 
-from haip_sync.config import CreditUnit, check_choice, check_count, check_flag
+from haip_sync.config import CreditUnit, check_choice, check_count, check_flag, check_seconds
 from haip_sync.errors import ConfigError
 from haip_sync.testing.books import Credit
 from haip_sync.testing.policies import CreditPolicy, Never, RenewAtHalf
@@ -19,6 +19,8 @@ from haip_sync.testing.tools import DEFAULT_TOOLS, Tool, ToolFunction, check_too
 from haip_sync.testing.wire import DIALECTS, HAS_TRANSACTIONS, accepted_types
 
 _FLOW_UPDATE: Final = frozenset({"FLOW_UPDATE"})
+
+RESUME_WAIT_S: Final = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,8 @@ class ServerSettings:
     quirks: Quirks = field(default_factory=Quirks)
     resumes: bool = True
     replay_frames: int = REPLAY_FRAMES
+    resume_wait: float = RESUME_WAIT_S
+    """How long our HAI waits for that of a client that may resume, so as to say what we have of it."""
 
     @cached_property
     def transaction_tools(self) -> Mapping[str, Tool]:
@@ -77,6 +81,7 @@ def check_settings(
     quirks: Quirks | None,
     resumes: bool,
     replay_frames: int,
+    resume_wait: float = RESUME_WAIT_S,
 ) -> ServerSettings:
     """Return what `DevServer` was given, as sessions want it. Raises `ConfigError` naming what is wrong."""
     check_choice("dialect", dialect, DIALECTS)
@@ -96,6 +101,7 @@ def check_settings(
         quirks=quirks,
         resumes=check_flag("resumes", resumes),
         replay_frames=check_count("replay_frames", replay_frames, minimum=1),
+        resume_wait=check_seconds("resume_wait", resume_wait),
     )
 
 

@@ -12,13 +12,14 @@ from typing import Final
 
 from haip_sync import ConnectionState
 from monitor_app.model.channel_view import ChannelView
-from monitor_app.model.explanations import explain, granted_unseen, lacks
+from monitor_app.model.explanations import explain, grant_of, lacks
 from monitor_app.model.forecast import Outlook, format_range
 from monitor_app.model.grants import Window, window_hint
 from monitor_app.model.outage import outage_of
 from monitor_app.model.remedies import NO_OFFER, Offer, offer_for
+from monitor_app.model.source import Failure
 from monitor_app.model.status import Status
-from monitor_app.model.units import format_bytes, format_credit, format_duration, format_messages
+from monitor_app.model.units import format_bytes, format_duration, format_messages
 
 _MARGIN_S: Final = 0.05
 """What an event may lie before the moment that is told of it."""
@@ -53,12 +54,22 @@ class Answer:
 
 
 def answer_of(
-    channels: Sequence[ChannelView], connection: ConnectionState | None, *, can_reconnect: bool, now_s: float
+    channels: Sequence[ChannelView],
+    connection: ConnectionState | None,
+    *,
+    can_reconnect: bool,
+    now_s: float,
+    failure: Failure | None = None,
 ) -> Answer:
-    """Return what to say of the channel that is worst off, or that none is; without a connection of the connection."""
+    """Return what to say of the channel that is worst off, or that none is; without a connection of the connection.
+
+    `failure`: why nothing new is seen and only the source itself can mend it, if that is so; then there is nothing else to say.
+    """
     worst = max(channels, key=_badness, default=None)
     if worst is None or connection is None:
         return Answer("No channels yet", "They show as soon as there is a connection.")
+    if failure is not None:
+        return Answer(failure.title, failure.text, status=Status.OFFLINE)
     outage = outage_of(connection, now_s)
     if outage is not None:
         return Answer(outage.title, outage.text, status=Status.OFFLINE)
@@ -158,7 +169,7 @@ def likely_cause(view: ChannelView) -> str:
     if forfeited and not spendable:
         return "peer_refused"
     if view.grant_age_s is None:
-        return "peer_stopped_granting" if granted_unseen(state) else "peer_grants_nothing"
+        return "peer_grants_nothing"
     return "peer_stopped_granting" if view.grant_age_s >= state.oldest_wait else "peer_grants_too_little"
 
 
@@ -171,13 +182,12 @@ def _need(view: ChannelView) -> str:
 
 def _peer(view: ChannelView) -> str:
     age = format_duration(view.grant_age_s or 0.0)
-    silence = "since the monitor looks" if view.grant_age_s is None else f"for {age}"
     return {
         "peer_renews_at_half": "More than half of the window is there: the peer may renew only what is half spent",
         "peer_refused": "The peer refused a message, so that what was left is forfeited",
         "peer_grants_nothing": "The peer has granted nothing since the handshake",
-        "peer_stopped_granting": f"The peer has granted nothing {silence}",
-        "peer_grants_too_little": f"The peer grants too little: {format_credit(*view.last_grant)}, {age} ago",
+        "peer_stopped_granting": f"The peer has granted nothing for {age}",
+        "peer_grants_too_little": f"The peer grants too little: {grant_of(view)}",
     }[likely_cause(view)]
 
 

@@ -27,6 +27,7 @@ from haip_sync.observe import (
     Sample,
     SendTestMessage,
     UseStrategy,
+    on_one_line,
 )
 from monitor_app.model.failures import failure_of_loss
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
@@ -54,6 +55,7 @@ class AttachedSource:
         self._goodbye: Disconnected | None = None
         self._line: ClientSummary | None = None
         self._closed = False
+        self._told = ""
         self._link = factory(target)
         self._link.attach(client)
         self._link.start()
@@ -68,9 +70,13 @@ class AttachedSource:
     @property
     def steering_refused(self) -> str | None:
         """Why commands are refused, in one sentence; None where the script lets a monitor steer this client."""
+        absence = self._absence()
+        if absence is not None:
+            return f"{absence.title}."
         if self.may_steer:
             return None
-        return f"{self._link.program.name} lets monitors look only; HAIP_SYNC_MONITOR=steer would let them steer."
+        name = on_one_line(self._link.program.name)
+        return f'{name} lets monitors look only; HAIP_SYNC_MONITOR=steer, or monitor="steer" in its code, would let them steer.'
 
     @property
     def may_steer(self) -> bool:
@@ -82,7 +88,7 @@ class AttachedSource:
     def name(self) -> str:
         """What the window is called."""
         program = self._link.program
-        return f"{self._client} in {program.name} ({program.pid})"
+        return on_one_line(f"{self._client} in {program.name} ({program.pid})")
 
     @property
     def address(self) -> str:
@@ -101,14 +107,10 @@ class AttachedSource:
     @property
     def failure(self) -> Failure | None:
         """Why nothing new is seen, or the script has no connection; None while all is well, or an attempt is under way."""
-        trouble = self._link.trouble
-        if trouble is not None:
-            title = "The program is not there any more" if self._link.has_ended else "The program does not answer"
-            return Failure(title=title, text=f"{_sentence(trouble)} What is shown are the last known values.")
-        if self._is_withdrawn():
-            text = f"{self._link.program.name} has no client {self._client} any more."
-            return Failure(title="The script has closed this client", text=f"{text} What is shown are the last known values.")
-        return self._failure_of(self._link.snapshot(self._client))
+        absence = self._absence()
+        if absence is None:
+            return self._failure_of(self._link.snapshot(self._client))
+        return Failure(title=absence.title, text=f"{absence.text} What is shown are the last known values.")
 
     @property
     def can_reconnect(self) -> bool:
@@ -141,7 +143,8 @@ class AttachedSource:
         return [(sample.time_s, _state_then(sample, state)) for sample in self._link.take_past(self._client)]
 
     def take_notices(self) -> Sequence[Notice]:
-        """Take the results of commands that have ended since the last call."""
+        """Take the results of commands that have ended since the last call, and what became of the program."""
+        self._note_absence()
         taken: list[Notice] = []
         while self._notices:
             taken.append(self._notices.popleft())
@@ -205,6 +208,26 @@ class AttachedSource:
         self._line = next((line for line in self._link.clients() if line.name == self._client), self._line)
         return self._line
 
+    def _absence(self) -> Failure | None:
+        """Return why nothing is heard of the client; None while something is."""
+        trouble = self._link.trouble
+        if trouble is not None:
+            title = "The program is not there any more" if self._link.has_ended else "The program does not answer"
+            return Failure(title=title, text=on_one_line(_sentence(trouble, self._link.program.name)))
+        if self._is_withdrawn():
+            text = f"{self._link.program.name} has no client {self._client} any more."
+            return Failure(title="The script has closed this client", text=on_one_line(text))
+        return None
+
+    def _note_absence(self) -> None:
+        """Note for the log that the program fell silent, ended, or is heard again."""
+        absence = self._absence()
+        title = "" if absence is None else absence.title
+        if title != self._told:
+            self._told = title
+            text = f"{on_one_line(self._link.program.name)} answers again." if absence is None else absence.text
+            self._note(None, "program", text, ok=absence is None)
+
     def _failure_of(self, state: ConnectionState | None) -> Failure | None:
         if state is None or state.phase in {"connecting", "open", "offline"}:  # whoever is offline means to come back
             return None
@@ -244,9 +267,10 @@ def _state_then(sample: Sample, now: ConnectionState) -> ConnectionState:
 
 def _channel_then(then: ChannelSample, now: ChannelState) -> ChannelState:
     known = {name: getattr(then, name) for name in then.__struct_fields__}
-    return msgspec.structs.replace(now, **known, waiting=then.backlog, queued=0, queued_bytes=0, missing=0)
+    return msgspec.structs.replace(now, **known, waiting=then.backlog, queued=0, queued_bytes=0, missing=0, last_grant_age=None)
 
 
-def _sentence(text: str) -> str:
-    capital = text[:1].upper() + text[1:]
+def _sentence(text: str, name: str = "") -> str:
+    """Return a text of the program's or the link's as a sentence; one that begins with the name of the program keeps it."""
+    capital = text if name and text.startswith(name) else text[:1].upper() + text[1:]
     return capital if capital.endswith((".", "!", "?")) else f"{capital}."

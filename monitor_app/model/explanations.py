@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from haip_sync import ChannelState
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.status import LOW_SHARE, Status
 from monitor_app.model.units import format_bytes, format_credit, format_duration, format_messages
@@ -40,11 +39,6 @@ _OTHER_WAITS = {
 }
 
 
-def granted_unseen(state: ChannelState) -> bool:
-    """Return whether the peer must have granted before the monitor looked: more in all than the largest balance there was."""
-    return state.granted > state.peak_credits or state.granted_bytes > state.peak_byte_credits
-
-
 def _starved(view: ChannelView) -> str:
     sentence = lacks(view)
     return f"{sentence[0].upper()}{sentence[1:]}. {_grant_silence(view)}"
@@ -52,7 +46,7 @@ def _starved(view: ChannelView) -> str:
 
 def _grant_silence(view: ChannelView) -> str:
     if view.grant_age_s is None:
-        return f"Peer has granted nothing {'since the monitor looks' if granted_unseen(view.state) else 'yet'}."
+        return "Peer has granted nothing yet."
     return f"Peer has granted nothing for {format_duration(view.grant_age_s)}."
 
 
@@ -70,7 +64,13 @@ def _flowing(view: ChannelView) -> str:
 def _last_grant(view: ChannelView) -> str:
     if view.grant_age_s is None:
         return "No grant seen yet."
-    return f"Last grant {format_credit(*view.last_grant)}, {format_duration(view.grant_age_s)} ago."
+    return f"Last grant {grant_of(view)}."
+
+
+def grant_of(view: ChannelView) -> str:
+    """Return what the last grant brought, if that was seen, and when it came."""
+    what = f"{format_credit(*view.last_grant)}, " if any(view.last_grant) else ""
+    return f"{what}{format_duration(view.grant_age_s or 0.0)} ago"
 
 
 def _idle(view: ChannelView) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from haip_sync import ConnectionState, CreditGranted, Event
+from haip_sync import ConnectionState, Event
 from monitor_app.model.audit import AuditEntry, AuditTrail
 from monitor_app.model.audit_file import AuditFile
 from monitor_app.model.channel_view import ChannelView, in_order
@@ -76,7 +76,6 @@ class Ingest:
         self._trackers: dict[str, ChannelTracker] = {}
         self._happenings = Happenings(self.marks, self._trackers)
         self._reported_starved: set[str] = set()
-        self._early_grants: dict[str, CreditGranted] = {}  # of channels of which there is no snapshot yet
 
     def tick(self) -> None:
         """Take in what has happened since the last tick."""
@@ -127,8 +126,6 @@ class Ingest:
         row = row_of_event(event)
         if row is not None:
             self.log.add(row)
-        if isinstance(event, CreditGranted) and event.channel not in self._trackers:
-            self._early_grants[event.channel] = event
         self._happenings.take(event)
 
     def _take_notice(self, notice: Notice, entry: AuditEntry | None) -> None:
@@ -142,24 +139,30 @@ class Ingest:
     def _take_snapshot(self, snapshot: ConnectionState, now_s: float) -> None:
         if self.connection is None:
             for time_s, past in self.source.take_past():
-                self.history.append(time_s, past)
+                self._track(past, time_s)
         self.connection = snapshot
+        for tracker, changed in self._track(snapshot, now_s):
+            self._report_starvation(tracker, now_s, changed=changed)
+
+    def _track(self, snapshot: ConnectionState, now_s: float) -> list[tuple[ChannelTracker, bool]]:
+        """Keep what a snapshot says; return each channel's tracker, and whether its state is another than before."""
         self.history.append(now_s, snapshot)
+        tracked = []
         for name in in_order(snapshot.channels):
             state = snapshot.channels[name]
             tracker = self._trackers.get(name)
             if tracker is None:
                 tracker = self._trackers[name] = ChannelTracker(name, state, now_s)
-            changed = tracker.update(state, now_s, connected=snapshot.connected, epoch=snapshot.epoch)
-            if name in self._early_grants:
-                tracker.grant(self._early_grants.pop(name))
-            self._report_starvation(tracker, now_s, changed=changed)
+            tracked.append((tracker, tracker.update(state, now_s, connected=snapshot.connected, epoch=snapshot.epoch)))
+        return tracked
 
     def _report_starvation(self, tracker: ChannelTracker, now_s: float, *, changed: bool) -> None:
         name = tracker.name
         if changed and name in self._reported_starved:
             self._reported_starved.discard(name)
-            text = f"starvation over after {format_duration(tracker.ended_after_s)}: {tracker.status.value}"
+            lasted = format_duration(tracker.ended_after_s)
+            over = f"starvation over after {lasted}: {tracker.status.value}"
+            text = f"starved for {lasted} when it was last seen" if tracker.status is Status.OFFLINE else over
             self.log.add(LogRow(now_s, name, "STARVED", text, Tone.PLAIN))
         lasts_s = now_s - tracker.since_s
         if tracker.status is Status.STARVED and lasts_s >= REPORT_STARVATION_S and name not in self._reported_starved:

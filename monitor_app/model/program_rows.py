@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from haip_sync.observe import ClientSummary, ProgramInfo
-from monitor_app.model.units import format_duration
+from haip_sync.observe import ClientSummary, ProgramInfo, on_one_line
+from monitor_app.model.units import NONE, format_duration
 
 _PHASES: Final = {
     "new": "not connected",
@@ -24,17 +24,27 @@ class ProgramRow:
     """One line of the list."""
 
     program: str
-    """Name and process id."""
+    """Its name."""
+    pid: str
+    since: str
+    """When it first offered a client, on the clock of this place."""
     client: str
-    """Empty where there is none to attach to."""
+    """By its own name, which is what to attach to; empty where there is none."""
     state: str
     """What it does, in a word or two."""
+    worst: str
+    """The channel that stands still, why and since when; empty: nobody waits."""
     why: str
     """More about it, in a sentence; empty for nothing."""
     steering: str
     """Whether a monitor may steer it."""
-    path: Path
-    """Where the program listens."""
+    info: ProgramInfo
+    """The program as it answered: what to attach to."""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row as it is shown."""
+        return self.program, self.pid, self.since, on_one_line(self.client), self.state, self.worst, self.steering
 
     @property
     def can_attach(self) -> bool:
@@ -48,23 +58,41 @@ def rows_of(programs: Iterable[ProgramInfo]) -> list[ProgramRow]:
 
 
 def _rows(program: ProgramInfo) -> list[ProgramRow]:
-    title = f"{program.name} (pid {program.pid})" if program.pid is not None else program.name
     if program.trouble is not None or not program.clients:
-        return [ProgramRow(title, "", program.state, program.trouble or "", "", program.path)]
-    return [
-        ProgramRow(
-            title,
-            client.name,
-            _state(client),
-            client.why,
-            "steering allowed" if client.may_steer else "look only",
-            program.path,
-        )
-        for client in program.clients
-    ]
+        return [_row(program, program.state, why=program.trouble or "")]
+    return [_row_of_client(program, client) for client in program.clients]
 
 
-def _state(client: ClientSummary) -> str:
-    if client.worst is not None:
-        return f"{client.worst} waits for {format_duration(client.oldest_wait)}"
-    return _PHASES[client.phase]
+def _row_of_client(program: ProgramInfo, client: ClientSummary) -> ProgramRow:
+    waits = client.worst is not None
+    return _row(
+        program,
+        "blocked" if waits else _PHASES[client.phase],
+        client=client.name,
+        worst=f"{client.worst} waits for {client.cause}, {format_duration(client.oldest_wait)}" if waits else "",
+        why=client.why,
+        steering="allowed" if client.may_steer else "look only",
+    )
+
+
+def _row(program: ProgramInfo, state: str, *, client: str = "", worst: str = "", why: str = "", steering: str = "") -> ProgramRow:
+    """Return a row. What a program says of itself is kept on one line, but for the client's name, by which it is known."""
+    return ProgramRow(
+        program=on_one_line(program.name),
+        pid=NONE if program.pid is None else str(program.pid),
+        since=format_since(program.since_s),
+        client=client,
+        state=state,
+        worst=on_one_line(worst),
+        why=on_one_line(why),
+        steering=steering,
+        info=program,
+    )
+
+
+def format_since(since_s: float | None) -> str:
+    """Return a moment on the wall's clock as day and time of this place; a dash for one that is not known, or cannot be."""
+    try:
+        return NONE if since_s is None else time.strftime("%b %d %H:%M:%S", time.localtime(since_s))
+    except (OverflowError, ValueError, OSError):
+        return NONE

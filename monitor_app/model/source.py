@@ -36,7 +36,7 @@ class Notice:
     """On the monotonic clock."""
     channel: str | None
     action: str
-    """pause, resume, request, strategy, clear queue, test message, connect or script."""
+    """pause, resume, request, strategy, clear queue, test message, connect, script or program."""
     result: str
     """One sentence."""
     ok: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 from monitor_app.model.channel_view import ChannelView
@@ -20,7 +20,7 @@ _LEFT: Final = frozenset({0, 1, 7})
 def render(ingest: Ingest, clock: Clock) -> str:
     """Return the state of the connection in one line and the channel table under it."""
     lines = [f"{clock.time_of_day(clock.now_s())}  {connection_line(ingest)}"]
-    lines += _align([_HEADINGS, *(_cells(view) for view in ingest.channels())])
+    lines += aligned([_HEADINGS, *(_cells(view) for view in ingest.channels())], to_the_left=_LEFT)
     return "\n".join(lines) + "\n"
 
 
@@ -54,13 +54,10 @@ def _cells(view: ChannelView) -> tuple[str, ...]:
     )
 
 
-def _align(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    return [
-        "  ".join(_pad(cell, width, column) for column, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
-        for row in rows
-    ]
-
-
-def _pad(cell: str, width: int, column: int) -> str:
-    return cell.ljust(width) if column in _LEFT else cell.rjust(width)
+def aligned(rows: Sequence[Sequence[str]], *, to_the_left: Container[int]) -> list[str]:
+    """Return rows with their columns under one another: these columns, by their places, to the left, the rest to the right."""
+    columns = []
+    for place, column in enumerate(zip(*rows, strict=True)):
+        width = max(map(len, column))
+        columns.append([cell.ljust(width) if place in to_the_left else cell.rjust(width) for cell in column])
+    return ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]

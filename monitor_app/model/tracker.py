@@ -62,6 +62,8 @@ class ChannelTracker:
         if state.sent_messages > self._state.sent_messages:
             self._used_s = now_s
         self._state = state
+        if self._granted_s is None and state.last_grant_age is not None:  # it came before this source was looked at
+            self._granted_s = now_s - state.last_grant_age
         self.used = self.used or state.backlog > 0 or state.paused or state.sent_messages > 0 or state.received_messages > 0
         self._sample_rate(now_s)
         if not state.paused:

@@ -12,7 +12,7 @@ from monitor_app.model.remedies import NO_OFFER, Remedy, offer_for
 from monitor_app.model.status import Status
 from monitor_app.theme import Colours, Theme
 from monitor_app.views import signs
-from monitor_app.views.parts import button, label, wrapping_label
+from monitor_app.views.parts import button, wrapping_label
 
 
 class AnswerBox(QFrame):
@@ -38,7 +38,7 @@ class AnswerBox(QFrame):
         self._other = ""
         self.setObjectName("answer")
         self._sign = QLabel()
-        self._title = label("", "title")
+        self._title = wrapping_label("title")
         self._text = wrapping_label()
         self.action = button("", "The useful action", look="main")
         self.other = button("", "Show the channel that is worse off")

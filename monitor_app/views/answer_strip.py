@@ -12,7 +12,7 @@ from monitor_app.model.status import Status
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.answer_box import ground_of
-from monitor_app.views.parts import button, label
+from monitor_app.views.parts import as_tip, button, label
 
 _BAR_HEIGHT = 46
 
@@ -80,17 +80,19 @@ class AnswerStrip(QToolBar):
     @Slot()
     def refresh(self) -> None:
         """Show the answer as it is now. Called at the rate of text."""
+        source = self._ingest.source
         self._answer = answer_of(
             self._ingest.channels(),
             self._ingest.connection,
-            can_reconnect=self._ingest.source.can_reconnect,
+            can_reconnect=source.can_reconnect,
             now_s=self._ingest.clock.now_s(),
+            failure=None if source.can_reconnect else source.failure,
         )
         answer = self._answer
         self._dress(answer)
         self.title.setText(answer.title)
         self.evidence.setText(answer.evidence)
-        self.evidence.setToolTip(answer.evidence)
+        self.evidence.setToolTip(as_tip(answer.evidence))
         self._frame.setAccessibleName(answer.text)
         self.look.setVisible(answer.channel is not None)
         self.proof.setVisible(answer.channel is not None)
@@ -101,7 +103,7 @@ class AnswerStrip(QToolBar):
         busy = answer.offer.remedy is Remedy.RECONNECT and self._ingest.source.connecting
         locked = "" if answer.offer.remedy is Remedy.RECONNECT else self._ingest.commands.locked
         self.action.setDisabled(busy or bool(locked))
-        self.action.setToolTip(locked)
+        self.action.setToolTip(as_tip(locked))
 
     def _dress(self, answer: Answer) -> None:
         colours = self._theme.colours

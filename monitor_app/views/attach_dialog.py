@@ -18,9 +18,9 @@ from PySide6.QtWidgets import (
 )
 
 from monitor_app.model.program_rows import ProgramRow
-from monitor_app.views.parts import button, label, wrapping_label
+from monitor_app.views.parts import as_tip, button, label, wrapping_label
 
-_HEADINGS: Final = ("Script", "Client", "State", "Steering")
+_HEADINGS: Final = ("Script", "Pid", "Since", "Client", "State", "Worst channel", "Steering")
 _EMPTY: Final = (
     "No script can be seen. Start one with HAIP_SYNC_MONITOR=1 in its environment, or HAIP_SYNC_MONITOR=steer to steer it "
     "from here; it shows up within a second."
@@ -45,7 +45,7 @@ class AttachDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Attach to a script")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.resize(640, 340)
+        self.resize(900, 340)
         self._rows: list[ProgramRow] = []
         self.table = QTableWidget(0, len(_HEADINGS))
         self.why = wrapping_label()
@@ -98,9 +98,9 @@ class AttachDialog(QDialog):
             self._rows = list(rows)
             self.table.setRowCount(len(rows))
             for place, row in enumerate(rows):
-                for column, text in enumerate((row.program, row.client, row.state, row.steering)):
+                for column, text in enumerate(row.cells):
                     item = QTableWidgetItem(text)
-                    item.setToolTip(row.why or text)
+                    item.setToolTip(as_tip(row.why or text))
                     self.table.setItem(place, column, item)
         self.table.selectRow(self._place_of(before))
         self._show_choice()
@@ -108,8 +108,8 @@ class AttachDialog(QDialog):
     def _place_of(self, before: ProgramRow | None) -> int:
         if before is None:
             return 0
-        key = (before.path, before.client)
-        return next((place for place, row in enumerate(self._rows) if (row.path, row.client) == key), 0)
+        key = (before.info.path, before.client)
+        return next((place for place, row in enumerate(self._rows) if (row.info.path, row.client) == key), 0)
 
     @Slot()
     def _show_choice(self) -> None:

@@ -29,10 +29,11 @@ class Centre(QWidget):
         """Begin anew, with another server."""
         self._had_connection = False
 
-    def refresh(self, connection: ConnectionState | None) -> None:
-        """Show what there is. Called at the rate of text."""
+    def refresh(self, connection: ConnectionState | None, *, mendable: bool) -> None:
+        """Show what there is; `mendable`: the monitor itself can connect again. Called at the rate of text."""
         connected = connection is not None and connection.connected
         self._had_connection = self._had_connection or connected
         self._stack.setCurrentWidget(self._flow if self._had_connection else self._page)
         mends_itself = connection is not None and connection.phase == "offline"  # which the sentence on top tells
-        self._banner.setVisible(self._had_connection and not connected and not mends_itself)
+        # What cannot be mended is told on top, and the banner would have no button.
+        self._banner.setVisible(self._had_connection and mendable and not (connected or mends_itself))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
-from monitor_app.views.parts import FIELD_HEIGHT, label
+from monitor_app.views.parts import FIELD_HEIGHT, as_tip, label
 
 
 class Group(QFrame):
@@ -54,7 +54,7 @@ class Group(QFrame):
 def allow(widget: QWidget, why_not: str) -> None:
     """Enable a control, or disable it and say why in its tooltip."""
     widget.setDisabled(bool(why_not))
-    widget.setToolTip(why_not)
+    widget.setToolTip(as_tip(why_not))
 
 
 def spin_box(maximum: int, suffix: str, name: str, value: int) -> QSpinBox:

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
 from monitor_app.model.clock import Clock
 from monitor_app.model.event_log import LogRow
 from monitor_app.model.inspection import Node, as_text, plain_row, tree_of
-from monitor_app.views.parts import button, label
+from monitor_app.views.parts import as_tip, button, label
 
 _EMPTY: Final = "Choose a row of the log."
 
@@ -68,7 +68,7 @@ class Inspector(QTreeWidget):
 
 def _item(node: Node) -> QTreeWidgetItem:
     item = QTreeWidgetItem([node.name, node.value])
-    item.setToolTip(1, node.value[:1000])
+    item.setToolTip(1, as_tip(node.value[:1000]))
     item.setTextAlignment(1, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
     for child in node.children:
         item.addChild(_item(child))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 from PySide6.QtCore import QMargins, QRect, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import (
@@ -41,6 +43,11 @@ def wrapping_label(tone: str = "") -> QLabel:
     made.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     return made
+
+
+def as_tip(text: str) -> str:
+    """Return `text` as a tooltip that shows it as it is: Qt would take what looks like markup for markup."""
+    return f"<qt>{html.escape(text)}</qt>" if "<" in text else text
 
 
 def button(text: str, accessible_name: str, look: str = "") -> QPushButton:
@@ -137,7 +144,7 @@ class ElidedLabel(QLabel):
         """Paint what there is room for."""
         painter = QPainter(self)
         shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
-        self.setToolTip("" if shown == self.text() else self.text())
+        self.setToolTip("" if shown == self.text() else as_tip(self.text()))
         painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
         painter.end()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,14 @@ def test_the_names_say_which_is_which() -> None:
     names = [conversation.name for conversation in CONVERSATIONS]
     assert len(names) == len(set(names)) >= 50
     assert all(conversation.rule for conversation in CONVERSATIONS)
+
+
+def test_every_point_of_the_wire_is_shown() -> None:
+    """Each numbered point of WIRE.md is shown by a conversation, and each conversation shows points, or parts, that there are."""
+    text = resources.files("haip_sync.protocol").joinpath("WIRE.md").read_text("utf-8")
+    points = set(re.findall(r"^(T?[0-9]+)\. \*\*", text, re.MULTILINE))
+    assert {"1", "21", "T1", "T9"} <= points
+    shown = {point for conversation in CONVERSATIONS for point in conversation.shows}
+    assert points - shown == set()
+    assert shown - points <= {"envelope", "handshake", "dialects", "tools"}
+    assert [conversation.name for conversation in CONVERSATIONS if not conversation.shows] == []

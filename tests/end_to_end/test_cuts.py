@@ -7,6 +7,7 @@ from collections import Counter
 from itertools import count
 
 import pytest
+from support.books import check_books
 from support.lines import AT_ONCE
 from support.turnstiles import PATIENCE_S, until
 
@@ -14,13 +15,17 @@ from haip_sync import HAIPClient
 from haip_sync.testing import DevServer, FaultProxy
 from haip_sync.testing.fault_rules import Direction
 
+_SOUND = bytes(range(200))
 STRIDE = int(os.environ.get("HAIP_SYNC_CUT_STRIDE", "17"))
 """Bytes from one place of the cut to the next."""
 
 
 @pytest.mark.parametrize("direction", ["to_server", "to_client"])
 def test_wherever_a_line_is_cut_each_text_arrives_once(direction: Direction, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line breaks, and the one that follows is cut after n bytes; on the third all that was sent has come, and once."""
+    """A line breaks, and the one that follows is cut after n bytes; on the third all that was sent has come, and once.
+
+    Afterwards the books agree; the fixtures look for threads and descriptors.
+    """
     monkeypatch.setenv("HAIP_SYNC_DEBUG", "1")
     with DevServer(initial_credits=6, agent=False) as server, FaultProxy(server.url) as proxy:
         for n_bytes in count(0, STRIDE):
@@ -41,10 +46,15 @@ def _converse(server: DevServer, proxy: FaultProxy, n_bytes: int, direction: Dir
         queued = client.enqueue_text_message("USER", expected[1])
         receipts = [client.send_text_message("USER", text, timeout=PATIENCE_S) for text in expected[2:]]
         receipts.append(queued.result(PATIENCE_S))
+        receipts.append(client.send_audio_chunk("AUDIO_IN", "sound", "audio/opus", _SOUND, timeout=PATIENCE_S))
         until(lambda: sum(_arrived(server, session_id).values()) >= len(expected))
+        until(lambda: _sound(server, session_id))
+        for channel in ("USER", "AUDIO_IN"):
+            check_books(client, server.sessions[-1], channel)
         state = client.connection_state()
         was_cut = len(proxy.connections) - lines_before > 2
     assert _arrived(server, session_id) == Counter(expected), f"cut after {n_bytes} bytes {direction}"
+    assert _sound(server, session_id) == _SOUND
     assert {receipt.outcome for receipt in receipts} <= {"sent", "acknowledged"}
     assert all(channel.is_conserved for channel in state.channels.values())
     return was_cut
@@ -55,3 +65,8 @@ def _arrived(server: DevServer, session_id: str) -> Counter[str]:
     mine = [session for session in server.sessions[-4:] if session.id == session_id]
     assert not any(session.breaches for session in mine)
     return Counter(text.text for session in mine for text in session.texts("USER"))
+
+
+def _sound(server: DevServer, session_id: str) -> bytes:
+    """Return the sound that has arrived, over all of a client's lines."""
+    return b"".join(session.audio("AUDIO_IN") for session in server.sessions[-4:] if session.id == session_id)

@@ -201,6 +201,31 @@ def test_credit_goes_back_as_parts_are_read() -> None:
         assert (state.receive_window, state.receive_breaches) == (4, 0)
 
 
+def test_what_fills_the_window_is_named_to_who_waits() -> None:
+    """Who waits for one text while another fills the window is told so, and reading the other lets the peer go on."""
+
+    def say(speaker: Peer) -> None:
+        start(speaker, "one")
+        start(speaker, "other")
+        for number in range(4):
+            part(speaker, "other", str(number))
+        while speaker.hears("FLOW_UPDATE")["channel"] != "AGENT":
+            pass
+        part(speaker, "one", "at last")
+        end(speaker, "one")
+
+    config = FlowControlConfig(initial_credits=6)
+    with peer(after_the_first_text(say)) as url, HAIPClient(url, flow_control=config) as client, client.texts("AGENT") as texts:
+        client.send_text_message("USER", "begin", timeout=PATIENCE_S)
+        # All of it has come before anything is taken: what is taken with nothing behind it is given back at once.
+        until(lambda: client.connection_state().channels["AGENT"].receive_window == 0)
+        one, other = texts.receive(PATIENCE_S), texts.receive(PATIENCE_S)
+        with pytest.raises(HAIPTimeout, match=r"nothing more in time; 0 parts.* window of AGENT is full of 4 frames that nobody"):
+            one.text(0)
+        assert next(other.parts(PATIENCE_S)) == "0"
+        assert one.text(PATIENCE_S) == "at last"
+
+
 def test_the_end_of_the_connection_cuts_a_text_off() -> None:
     """What came can still be read; then IncompleteTextError says how much there is, and the subscription raises the loss."""
 

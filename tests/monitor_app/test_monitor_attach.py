@@ -21,6 +21,7 @@ from monitor_app.model.client_source import ClientSource, open_client
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.program_rows import ProgramRow, rows_of
 from monitor_app.model.status import Status
+from monitor_app.model.units import NONE
 from monitor_app.options import Options
 from monitor_app.settings import Settings
 from monitor_app.theme import Mode, Theme
@@ -56,6 +57,21 @@ def running(place: Path, request: pytest.FixtureRequest) -> Iterator[Script]:
         yield it
 
 
+def row_of(client: str, state: str, why: str) -> ProgramRow:
+    """Return a row of the list."""
+    return ProgramRow(
+        program="p",
+        pid="1",
+        since="",
+        client=client,
+        state=state,
+        worst="",
+        why=why,
+        steering="look only",
+        info=ProgramInfo(path=Path("/x"), pid=1),
+    )
+
+
 def client(name: str, **changes: Any) -> ClientSummary:
     """Return a client in a line."""
     given = {
@@ -73,19 +89,19 @@ def client(name: str, **changes: Any) -> ClientSummary:
 
 
 def test_programs_are_rows_one_for_each_client() -> None:
-    """What cannot be attached to is listed with the reason; a client that waits says for how long."""
+    """What cannot be attached to is listed with the reason; a client that waits says on which channel, for what and how long."""
     path = Path("/x")
-    busy = client("a", worst="USER", oldest_wait=6.2, why="needs 1 message", may_steer=True)
+    busy = client("a", worst="USER", cause="bytes", oldest_wait=6.2, why="needs 1 message", may_steer=True)
     rows = rows_of(
         [
             ProgramInfo(path=path, pid=7, name="ingest.py", clients=(busy, client("b", connected=False, phase="offline"))),
             ProgramInfo(path=path, pid=None, trouble="it does not answer"),
         ]
     )
-    assert [(row.program, row.client, row.state, row.steering) for row in rows] == [
-        ("ingest.py (pid 7)", "a", "USER waits for 6.2 s", "steering allowed"),
-        ("ingest.py (pid 7)", "b", "reconnecting", "look only"),
-        ("?", "", "no answer", ""),
+    assert [row.cells for row in rows] == [
+        ("ingest.py", "7", NONE, "a", "blocked", "USER waits for bytes, 6.2 s", "allowed"),
+        ("ingest.py", "7", NONE, "b", "reconnecting", "", "look only"),
+        ("?", NONE, NONE, "", "no answer", "", ""),
     ]
     assert [row.can_attach for row in rows] == [True, True, False]
     assert (rows[0].why, rows[2].why) == ("needs 1 message", "it does not answer")
@@ -108,13 +124,13 @@ def test_without_a_script_the_list_says_what_to_do(qtbot: QtBot, place: Path, wi
 def test_the_chosen_row_stays_chosen_while_the_list_changes(qtbot: QtBot, window: MainWindow) -> None:
     """A row that goes leaves the choice on the first; a program that cannot be attached to disables the button."""
     dialog = AttachDialog(window)
-    first, second = (ProgramRow("p", name, "running", "why so", "look only", Path("/x")) for name in ("a", "b"))
+    first, second = (row_of(name, "running", "why so") for name in ("a", "b"))
     dialog.show_rows([first, second])
     dialog.table.selectRow(1)
     assert dialog.why.text() == "why so"
     dialog.show_rows([second, first])
     assert dialog.chosen == second
-    dialog.show_rows([ProgramRow("p", "", "no answer", "it does not answer", "", Path("/x"))])
+    dialog.show_rows([row_of("", "no answer", "it does not answer")])
     assert not dialog.attach.isEnabled()
     assert dialog.why.text() == "it does not answer"
     dialog.reject()

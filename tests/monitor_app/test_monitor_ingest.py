@@ -214,13 +214,3 @@ def test_what_a_source_remembers_comes_before_what_is_seen(
     assert ingest.history.value_at(0, "USER", clock.time_s - 58.5) == 7.0
     assert ingest.history.value_at(0, "USER", clock.time_s) == 100.0
     assert ingest.history.value_at(0, "USER", clock.time_s - 61.0) is None
-
-
-def test_a_grant_from_before_the_first_snapshot_is_remembered(source: Any, clock: Any) -> None:
-    """The first events come before the first snapshot; what the sentence says of grants counts them."""
-    ingest = Ingest(source, clock)
-    source.events.append(grant(995.0))
-    ingest.tick()
-    view = ingest.channel("USER")
-    assert view is not None
-    assert view.grant_age_s == 5.0

@@ -23,6 +23,13 @@ def test_read_only_and_a_theme_can_be_asked_for() -> None:
     assert (options.theme, options.read_only) == ("dark", True)
 
 
+def test_programs_are_attached_to_by_name_several_at_once() -> None:
+    """Each by a word; for one of them the client can be said."""
+    assert parse(["--attach", "a.py", "--attach", "17"]).attach == ("a.py", "17")
+    assert parse(["--attach", "a.py", "--client", "c"]).client == "c"
+    assert parse(["--list"]).lists
+
+
 def test_a_screenshot_ends_by_itself(tmp_path: Path) -> None:
     """With a screenshot but no duration there is a default duration, and trying the path leaves nothing behind."""
     target = tmp_path / "s.png"
@@ -46,6 +53,10 @@ def test_a_demo_takes_a_file(tmp_path: Path) -> None:
     [
         (["--duration", "3"], "need something to watch"),
         (["ws://a:1", "--demo"], "not both"),
+        (["ws://a:1", "--attach", "x"], "not both"),
+        (["--attach", "x", "--list"], "leave out --attach"),
+        (["--client", "c"], "the one program that --attach names"),
+        (["--attach", "x", "--attach", "y", "--client", "c"], "the one program that --attach names"),
         (["--demo", "/no/such/file"], "is not a file"),
         (["ws://a:1", "--duration", "0"], "above 0"),
         (["ws://a:1", "--duration", "nan"], "above 0"),

@@ -101,6 +101,6 @@ def test_the_third_message_may_be_queued() -> None:
         handles = [s.client.enqueue_text_message("USER", f"Message {number}", "user", "run-1") for number in (1, 2, 3)]
         assert s.client.queue_length("USER") == 1
         s.server.grant("USER", 3)
-        assert [handle.result(PATIENCE_S).outcome for handle in handles] == ["sent"] * 3
+        assert {handle.result(PATIENCE_S).outcome for handle in handles} <= {"sent", "acknowledged"}
         assert s.texts(3) == ["Message 1", "Message 2", "Message 3"]
         assert s.settled().credits == 0

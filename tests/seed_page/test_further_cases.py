@@ -69,7 +69,7 @@ def test_credit_aware_queue_with_credit() -> None:
     with stage() as s:
         handles = [s.client.enqueue_text_message("USER", f"Message {number}", "user", RUN_ID) for number in (1, 2)]
         assert s.client.queue_length("USER") == 0
-        assert [handle.result(PATIENCE_S).outcome for handle in handles] == ["sent", "sent"]
+        assert {handle.result(PATIENCE_S).outcome for handle in handles} <= {"sent", "acknowledged"}
         assert s.texts(2) == ["Message 1", "Message 2"]
         assert s.settled().credits == 4
 

@@ -6,7 +6,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from haip_sync import FlowControlConfig, FlowControlError, UnsupportedByPeerError, WaitCause
+import msgspec
+
+from haip_sync import FlowControlConfig, FlowControlError, HAIPTimeout, MessageTooLargeError, UnsupportedByPeerError, WaitCause
 from haip_sync.errors import ProtocolError
 from haip_sync.flow.ledger import Cost, Ledger
 from haip_sync.flow.receive_window import ReceiveWindow
@@ -27,14 +29,17 @@ from haip_sync.protocol.happenings import (
     VersionRefused,
     Violated,
 )
+from haip_sync.protocol.names import MESSAGE
 from haip_sync.protocol.payloads import check_outgoing
 from haip_sync.protocol.received import Received
 from haip_sync.protocol.replay import ReplayWindow, TooOld
 from haip_sync.protocol.session import Session
+from haip_sync.protocol.transactions import TransactionOpened, TransactionUnasked, transaction_of
 from haip_sync.runtime.fates import Fates
 from haip_sync.runtime.meaning import least_window
 from haip_sync.state import Fate
 from support.conversations import OURS, Conversation
+from support.transactions_alone import TransactionsAlone
 
 _TS_MS = 1_700_000_000_000
 
@@ -63,6 +68,7 @@ class Alone:
         self._ended: str | None = None
         self._now_s = 0.0
         self._replay_window = ReplayWindow()
+        self._transactions = TransactionsAlone(self._session, self._send)
         self._send(self._session.hello(*least_window(self._config)))
 
     # ---- What the peer says ------------------------------------------------------------------------------------------------
@@ -120,6 +126,10 @@ class Alone:
         elif received.was_held or self._admits(envelope, window, cost):
             if not received.was_held:
                 window.receive(cost)
+            if self._session.transactions.was_ended_by_us(transaction_of(envelope)):
+                window.waiting, window.frames_waiting, window.books = window.after_taking(cost)
+                self._give_back(envelope.channel)
+                return
             self._inbox.append((envelope, cost, received.is_echo))
 
     def _admits(self, envelope: Envelope, window: ReceiveWindow, cost: Cost) -> bool:
@@ -144,6 +154,9 @@ class Alone:
                 credit = hello.capabilities.flow_control
                 self._first = (credit.initial_credit_messages, credit.initial_credit_bytes)
                 self._channels.clear()
+            case TransactionOpened():
+                for channel in self._channels:
+                    self._give_back(channel)
             case VersionRefused():
                 self._ended = "VersionError"
             case _:
@@ -185,7 +198,7 @@ class Alone:
                 ends = [(dialect.start, {"message_id": "m"}), *parts, (dialect.end, {"message_id": "m"})]
                 self._pay_and_send(channel, ends)
             case ["request", channel, messages, byte_credits]:
-                if not self._session.accepts("FLOW_UPDATE"):
+                if not self._session.may_update_flow():
                     raise UnsupportedByPeerError("FLOW_UPDATE")
                 window = self._channel(channel).window
                 window.books = window.extended(Cost(messages, byte_credits))
@@ -198,20 +211,41 @@ class Alone:
                 else:
                     self._told.append("warning")
             case _:
+                self._do_in_transaction(command)
+
+    def _do_in_transaction(self, command: list[Any]) -> None:
+        match command:
+            case ["begin", tool]:
+                self._transactions.begin(tool)
+            case ["begin and give up", tool]:
+                self._transactions.begin(tool)
+                self._transactions.give_up()
+                raise HAIPTimeout("nobody waits")
+            case ["join", transaction]:
+                self._transactions.join(transaction)
+            case ["say", channel, text]:
+                self._pay_and_send(channel, [(MESSAGE, text)], self._transactions.id_to_send_in())
+            case ["end"]:
+                self._transactions.end()
+            case _:
                 raise ValueError(command)
 
-    def _pay_and_send(self, channel: str, wanted: list[tuple[str, Any]]) -> None:
+    def _pay_and_send(self, channel: str, wanted: list[tuple[str, Any]], transaction: str | None = None) -> None:
         session = self._session
         for frame_type, _ in wanted:
             if not session.accepts(frame_type):
                 raise UnsupportedByPeerError(frame_type)
         frames = [
-            session.frames.make(channel, name, encode_json(payload), media=media_bytes(name, payload, None))
+            session.frames.make(
+                channel, name, encode_json(payload), media=media_bytes(name, payload, None), transaction=transaction
+            )
             for name, payload in wanted
         ]
         first, place = session.last_seq + 1, self._channel(channel)
         messages = sum(session.message_cost(frame.type) for frame in frames)
         cost = Cost(messages, sum(frame.cost(first + i, session.ack) for i, frame in enumerate(frames)))
+        if len(frames) == 1 and cost.byte_credits > self._config.caps_for(channel)[1]:
+            raise MessageTooLargeError(channel, frame_bytes=cost.byte_credits, max_credit_bytes=0)
         if place.paused or not place.ledger.covers(cost):
             raise FlowControlError("no credit", cause=WaitCause.MESSAGES, channel=channel)
         place.ledger = place.ledger.spend(cost)
@@ -229,7 +263,7 @@ class Alone:
     def _give_back(self, channel: str) -> None:
         window = self._channel(channel).window
         due = window.due()
-        if any(due) and self._session.accepts("FLOW_UPDATE"):
+        if any(due) and self._session.may_update_flow():
             window.books = window.given_back(due)
             self._send(self._session.flow_update(channel, *due))
 
@@ -253,7 +287,7 @@ class Alone:
             window.waiting, window.frames_waiting, window.books = window.after_taking(cost)
             self._give_back(envelope.channel)
         return [
-            {"type": e.type, "channel": e.channel, "payload": e.payload, "id": e.id, "seq": e.seq, "is_echo": is_echo}
+            {"type": e.type, "channel": e.channel, "payload": _read(e.payload), "id": e.id, "seq": e.seq, "is_echo": is_echo}
             | {"messages": cost.messages, "bytes": cost.byte_credits}
             for e, cost, is_echo in inbox
         ]
@@ -290,6 +324,11 @@ def _report(happening: Happening) -> list[str]:
             return [f"us:{error.code}"]
         case PeerReported(said) | SendRefusedByPeer(said):
             return [f"peer:{said.code}"]
-        case AskingRefused() | SequencingStopped() | MajorChanged() | FramesMissing():
+        case AskingRefused() | SequencingStopped() | MajorChanged() | FramesMissing() | TransactionUnasked():
             return ["warning"]
     return []
+
+
+def _read(payload: Any) -> Any:
+    """Return a payload as `Message` hands it out."""
+    return msgspec.json.decode(payload) if isinstance(payload, msgspec.Raw) else payload

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
@@ -12,10 +13,21 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
-from haip_sync import ErrorReported, FlowControlConfig, HAIPClient, HAIPError, HAIPTimeout, Limits, WarningRaised
+from haip_sync import (
+    ErrorReported,
+    FlowControlConfig,
+    HAIPClient,
+    HAIPError,
+    HAIPTimeout,
+    Limits,
+    Message,
+    Transaction,
+    TransactionEndedError,
+    WarningRaised,
+)
 from support.conversations import OURS, Conversation
 from support.scripted_peer import Peer, peer
-from support.turnstiles import PATIENCE_S
+from support.turnstiles import PATIENCE_S, until
 
 
 class Live:
@@ -29,6 +41,7 @@ class Live:
         self._connection = connection
         self._connecting = connecting
         self._said: list[dict[str, Any]] = []
+        self._opened: Future[Transaction] = Future()
         self._told: SimpleQueue[str] = SimpleQueue()
         # The clock by which gaps are waited for stands still but for `wait`.
         self._now_s = 1e6
@@ -56,11 +69,43 @@ class Live:
             case ["resume", channel]:
                 client.resume_channel(channel)
             case _:
-                raise ValueError(command)
+                self._do_in_transaction(client, command)
 
     def wait(self, seconds: float) -> None:
         self._now_s += seconds
         self._client._connection.look_for_gaps()
+
+    def _do_in_transaction(self, client: HAIPClient, command: list[Any]) -> None:
+        match command:
+            case ["begin" | "join" as verb, name]:
+                self._open(client.transaction if verb == "begin" else client.join_transaction, name)
+            case ["begin and give up", tool]:
+                client.transaction(tool, timeout=0.001)
+            case ["say", channel, text]:
+                self._transaction().send_text_message(channel, text, timeout=0)
+            case ["end"]:
+                self._transaction().end()
+            case _:
+                raise ValueError(command)
+
+    def _open(self, ask: Callable[..., Transaction], name: str) -> None:
+        """Ask for a transaction on a thread of its own, which waits for the answer; back once it has asked."""
+        session, opened = self._client._connection.rooms.session, Future[Transaction]()
+        before = session.last_seq
+
+        def wait() -> None:
+            try:
+                opened.set_result(ask(name, timeout=PATIENCE_S))
+            except HAIPError as exc:
+                opened.set_exception(exc)
+
+        self._opened = opened
+        threading.Thread(target=wait, daemon=True).start()
+        until(lambda: session.last_seq > before)
+
+    def _transaction(self) -> Transaction:
+        """Return the transaction that was opened last. Raises what came instead."""
+        return self._opened.result(PATIENCE_S)
 
     def settle(self, *, greeted: bool, ends: str | None) -> None:
         """Wait for the client's answer to a WebSocket ping: it stands behind everything else in the write order."""
@@ -100,14 +145,20 @@ class Live:
         return told
 
     def delivered(self) -> list[dict[str, Any]]:
-        found = []
+        found: list[dict[str, Any]] = []
+        self._receive_all(self._client.receive, found)
+        if self._opened.done() and self._opened.exception() is None:
+            self._receive_all(self._transaction().receive, found)
+        return found
+
+    def _receive_all(self, receive: Callable[[float], Message], found: list[dict[str, Any]]) -> None:
         try:
             while True:
-                m = self._client.receive(0)
+                m = receive(0)
                 names = ("type", "channel", "payload", "id", "seq", "is_echo")
                 found.append({name: getattr(m, name) for name in names} | {"messages": m.message_credits, "bytes": m.frame_bytes})
-        except HAIPTimeout:
-            return found
+        except (HAIPTimeout, TransactionEndedError):
+            return
 
     def credit(self, channel: str) -> dict[str, int]:
         state = self._client.connection_state().channels[channel]

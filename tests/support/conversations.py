@@ -27,6 +27,7 @@ class Conversation:
     steps: list[dict[str, Any]]
     settings: dict[str, Any] = field(default_factory=dict)
     dialect: str = "auto"
+    shows: list[str] = field(default_factory=list)
 
     def check(self) -> None:
         """Raise `ValueError` for a step that says nothing that is known."""

@@ -21,8 +21,15 @@ class Spills:
         self.events: list[Event] = []
         self._said = io.StringIO()
 
-    def of_error(self, error: BaseException) -> None:
-        """Note an error and all that it carries along, the local variables of every frame included."""
+    def note(self, text: str) -> None:
+        """Note a text."""
+        self._said.write(f"{text}\n")
+
+    def of_error(self, error: BaseException, *, data: tuple[str, ...] = ()) -> None:
+        """Note an error and all that it carries along, the local variables of every frame included.
+
+        `data`: attributes that hold what is the application's.
+        """
         seen: set[int] = set()
         todo: list[BaseException | None] = [error]
         while todo:
@@ -30,7 +37,8 @@ class Spills:
             if exc is None or id(exc) in seen:
                 continue
             seen.add(id(exc))
-            self._said.write(f"{exc} {exc!r} {exc.args!r} {vars(exc)!r} {getattr(exc, '__notes__', ())}\n")
+            attributes = {name: value for name, value in vars(exc).items() if name not in data}
+            self._said.write(f"{exc} {exc!r} {exc.args!r} {attributes!r} {getattr(exc, '__notes__', ())}\n")
             self._said.writelines(traceback.TracebackException.from_exception(exc, capture_locals=True).format())
             todo += [exc.__cause__, exc.__context__]
 

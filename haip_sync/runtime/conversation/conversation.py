@@ -61,9 +61,8 @@ class Conversation:
             self._connection.home.check()
             with self._lock:
                 self._connection.check_alive()
-        session, where = self._connection.rooms.session, self._where
-        if session.latest is None or not session.latest.accepts(event_type):
-            raise UnsupportedByPeerError(f"{where} does not accept {event_type}. Nothing was sent")
+        session = self._connection.rooms.session
+        self._check_accepts(event_type)
         if binary is not None and not self.takes_binary():
             raise UnsupportedByPeerError(f"{self._where} takes no binary frames. Nothing was sent")
         return session.frames.make(
@@ -113,10 +112,17 @@ class Conversation:
             timeout=timeout,
         )
 
+    def _check_accepts(self, event_type: str) -> None:
+        """Raise `UnsupportedByPeerError` where the peer, or on a broken line the latest one, takes no such type."""
+        latest = self._connection.rooms.session.latest
+        if latest is None or not latest.accepts(event_type):
+            raise UnsupportedByPeerError(f"{self._where} does not accept {event_type}. Nothing was sent")
+
     def start(self, run: Run, payload: dict[str, Any], timeout: Timeout) -> None:
         """Send RUN_STARTED of `run`."""
         timeout_s = self._resolve(timeout)
         frame = self.frame(run.channel, RUN_STARTED, payload, Labels(run.run_id, run.thread_id))
+        self._check_accepts(RUN_FINISHED)  # before a run begins that could not be ended
         run.frame_id = frame.id
         parcel = self._parcel(frame)
         try:

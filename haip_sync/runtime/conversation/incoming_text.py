@@ -27,7 +27,8 @@ class IncomingText:
     """One text of the peer's. Iterating it yields its parts as they come. Thread-safe; each part goes to one reader.
 
     What is not read fills the channel's window: read each text to its end, or `discard` it. A peer that mixes another text in
-    while you wait for this one goes on only as long as the window has room for the other's parts.
+    while you wait for this one goes on only as long as the window has room for the other's parts: read such texts in threads of
+    their own, or with a timeout, whose error says what fills the window.
 
     Attributes:
         message_id: Its id on the wire.
@@ -63,7 +64,7 @@ class IncomingText:
 
     def __repr__(self) -> str:
         state = "complete" if self._complete else self._failure or "open"
-        return f"<IncomingText {self.message_id} on {self.channel}: {state}>"
+        return self._bench.discreet(f"<IncomingText {self.message_id} on {self.channel}: {state}>")
 
     @property
     def complete(self) -> bool:
@@ -116,7 +117,8 @@ class IncomingText:
             self._bench.mend()
             while True:
                 if not self._wait_for_frame(self._bench.left(deadline_s)):
-                    raise HAIPTimeout(f"{self._what()} has told nothing more in time; {self._parts} parts of it were read")
+                    what = f"{self._what()} has told nothing more in time; {self._parts} parts of it were read"
+                    raise HAIPTimeout(what + self._what_is_in_the_way())
                 if not self._frames:
                     if self._complete and not self._is_discarded:
                         return None
@@ -150,6 +152,15 @@ class IncomingText:
         self._look_whether_settled()
         return part
 
+    def _what_is_in_the_way(self) -> str:
+        """Return why the peer may say no more, where others' frames fill the window. Requires the lock."""
+        waiting = self._bench.frames_in_a_full_window(self.channel)
+        if not waiting:
+            return ""
+        return (
+            f". The window of {self.channel} is full of {waiting} frames that nobody takes: read, or discard, its other texts too"
+        )
+
     def _look_whether_settled(self) -> None:
         """Tell the subscription once nothing is left to read and nothing will come. Requires the lock."""
         if not self._frames and (self._complete or self._failure is not None):
@@ -160,7 +171,7 @@ class IncomingText:
         return IncompleteTextError(text, message_id=self.message_id, parts=self._parts, text="".join(self._read))
 
     def _what(self) -> str:
-        return f"the text {self.message_id} on {self.channel}"
+        return self._bench.discreet(f"the text {self.message_id} on {self.channel}")
 
     # ---- For the subscription and the connection: all require the lock ---------------------------------------------------------
 

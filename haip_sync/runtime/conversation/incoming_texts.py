@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from haip_sync.config import check_timeout
 from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout
 from haip_sync.events import Message, WarningRaised
 from haip_sync.protocol.envelope import Envelope
+from haip_sync.protocol.unread import text_member
 from haip_sync.runtime.conversation.incoming_text import ENDS, STARTS, IncomingText
 from haip_sync.runtime.conversation.routes import Route
 from haip_sync.runtime.conversation.waiting import Bench
@@ -204,9 +205,8 @@ class TextDesk:
         """Return where a frame of a text goes; None: to the inbox, as where it began before anybody asked for texts."""
         if self._ending is not None or not (self._subscriptions or self._open):
             return None  # what is still read after the end would make a text that nobody ever tells of the end
-        payload: Any = envelope.payload
-        message_id = payload.get("message_id") if isinstance(payload, dict) else None
-        if not isinstance(message_id, str):
+        message_id = text_member(envelope.payload, "message_id")
+        if message_id is None:
             return None
         key = (envelope.channel, message_id)
         if envelope.type in STARTS:

@@ -6,7 +6,7 @@ arrives, so that no window runs full of what nobody empties. A text's frames are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, ClassVar, Final, Protocol, runtime_checkable
 
 from haip_sync.errors import HAIPError, ProtocolError
@@ -15,6 +15,7 @@ from haip_sync.protocol.dialects import DIALECTS
 from haip_sync.protocol.envelope import Envelope
 from haip_sync.protocol.names import RUN_CANCEL, RUN_ERROR, RUN_FINISHED, TOOL_DONE, TOOL_UPDATE
 from haip_sync.protocol.payloads import PeerError
+from haip_sync.protocol.unread import text_member
 
 MOST_OPEN: Final = 10_000
 """Tool calls, runs and pings of one connection that may be open together: a peer that never answers costs bounded memory."""
@@ -162,10 +163,10 @@ class Routes:
         return ping.answered(now_s) if isinstance(ping, Pinger) else None
 
     def _find_call(self, envelope: Envelope) -> Route | None:
-        return self._handles.get(f"call {_named(envelope, 'call_id')}")
+        return self._handles.get(f"call {text_member(envelope.payload, 'call_id')}")
 
     def _find_run(self, envelope: Envelope) -> Route | None:
-        return self._handles.get(f"run {_named(envelope, 'run_id') or envelope.run_id}")
+        return self._handles.get(f"run {text_member(envelope.payload, 'run_id') or envelope.run_id}")
 
     def _find_text(self, envelope: Envelope) -> Route | None:
         return None if self.texts is None else self.texts.find(envelope)
@@ -178,7 +179,7 @@ class Routes:
 
     def unreadable(self, envelope: Envelope, error: ProtocolError) -> None:
         """End the call whose TOOL_DONE cannot be read: nothing more will come of it, and whoever waits would wait for ever."""
-        call: object = self._handles.get(f"call {_named(envelope, 'call_id')}")
+        call: object = self._handles.get(f"call {text_member(envelope.payload, 'call_id')}")
         if envelope.type == TOOL_DONE and isinstance(call, Caller):
             call.unreadable(error)
 
@@ -189,10 +190,13 @@ class Routes:
                 handle.lost(failure)
                 self.forget(handle)
 
-    def lose(self, failure: HAIPError) -> None:
-        """Tell every handle that has begun that the peer says nothing more of it: the session does not go on."""
+    def lose(self, failure: HAIPError, anew: Collection[str] = ()) -> None:
+        """Tell every handle that has begun that the peer says nothing more of it: the session does not go on.
+
+        `anew`: ids of frames that only the new peer is sent; what begins with one of them begins there.
+        """
         for key, handle in tuple(self._handles.items()):
-            if self._has_begun[key]():
+            if self._has_begun[key]() and handle.frame_id not in anew:
                 handle.lost(failure)
                 self.forget(handle)
         if self.texts is not None:
@@ -216,9 +220,3 @@ class Routes:
         RUN_ERROR: _find_run,
         **dict.fromkeys(_TEXT_TYPES, _find_text),
     }
-
-
-def _named(envelope: Envelope, member: str) -> str | None:
-    """Return a text member of the payload; None: it is not there, or no text."""
-    value = envelope.payload.get(member) if isinstance(envelope.payload, dict) else None
-    return value if isinstance(value, str) else None

@@ -373,7 +373,8 @@ class Run:
         else:
             code, text = payload.get("code") or RUN_ERROR, payload.get("message") or ""
             what = f"the peer ended the run {self.run_id} with {RUN_ERROR} {code}: {text}"
-            self._end_there("ERROR", ProtocolError(what, code=str(code), blame="remote"))
+            failure = ProtocolError(self._bench.discreet(what), code=self._bench.discreet(str(code)), blame="remote")
+            self._end_there("ERROR", failure)
 
     def refused(self, error: PeerError, *, for_credit: bool) -> None:
         """Take in the peer's ERROR about RUN_STARTED: for the peer there is no such run."""

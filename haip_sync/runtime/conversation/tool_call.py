@@ -233,7 +233,8 @@ class ToolCall:
     def _end_as(self, status: Any, result: Any) -> None:
         failure: HAIPError | None = None
         if status == "ERROR":
-            failure = ToolError(f"{self._what()} failed: {result!r:.200}", tool=self.tool, call_id=self.call_id, result=result)
+            what = self._bench.discreet(f"{self._what()} failed: {result!r}")
+            failure = ToolError(f"{what:.300}", tool=self.tool, call_id=self.call_id, result=result)
         elif status == "CANCELLED":
             failure = ToolCancelled(f"{self._what()} was cancelled", tool=self.tool, call_id=self.call_id, result=result)
         self._end(status, result, failure)

@@ -31,6 +31,9 @@ class Host(Protocol):
     def poke(self) -> None:
         """Have the service thread look. Any thread, with or without the lock."""
 
+    def without_secrets(self, text: str) -> str:
+        """Return what the peer said with what we told it in confidence struck out."""
+
     def take_routed(self, message: Message, taker: Taker) -> None:
         """Count a frame that went to a handle as taken, and give credit back where it is time. Requires the lock."""
 
@@ -92,6 +95,16 @@ class Bench:
     def call_soon(self, callback: Callable[[_H], Any], handle: _H) -> None:
         """Run `callback(handle)` on the dispatch thread. With or without the lock; never blocks."""
         self._rooms.dispatcher.call_soon(partial(callback, handle))
+
+    def discreet(self, text: str) -> str:
+        """Return a sentence that quotes a data frame without what the peer must not have repeated to anybody."""
+        return self._host.without_secrets(text)
+
+    def frames_in_a_full_window(self, channel: str) -> int:
+        """Return how many frames nobody has taken on a channel where the peer may send no more; 0: it may. Requires the lock."""
+        window = self._rooms.inbox.window(channel)
+        is_full = window.remaining.messages <= 0 or window.remaining.byte_credits <= 0
+        return window.frames_waiting if is_full else 0
 
     def take(self, message: Message, taker: Taker) -> None:
         """Count a frame that went to a handle as taken. Requires the lock."""

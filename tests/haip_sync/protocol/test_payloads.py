@@ -10,7 +10,7 @@ import pytest
 from haip_sync import ProtocolError
 from haip_sync.protocol.event_payloads import TextPart, ToolUpdate
 from haip_sync.protocol.names import ACCEPTED_TYPES, CONTROL_TYPES
-from haip_sync.protocol.payloads import FREE_TYPES, KINDS, check_outgoing, is_known, typed, unknown_member
+from haip_sync.protocol.payloads import FREE_TYPES, KINDS, check_incoming, check_outgoing, is_known, read_payload, unknown_member
 
 SMALLEST: dict[str, dict[str, Any]] = {
     "HAI": {},
@@ -52,11 +52,11 @@ def test_every_type_that_we_announce_or_count_as_control_is_known() -> None:
 @pytest.mark.parametrize(("frame_type", "payload"), SMALLEST.items())
 def test_the_smallest_payload_will_do(frame_type: str, payload: dict[str, Any]) -> None:
     """The required members alone are enough, and without any one of them the payload is refused, by its name."""
-    assert typed(frame_type, payload) is not None
+    check_incoming(frame_type, payload)
     check_outgoing(frame_type, MappingProxyType(payload))
     for name in payload:
         with pytest.raises(ProtocolError, match=f"{frame_type} .*`{name}`"):
-            typed(frame_type, {key: value for key, value in payload.items() if key != name})
+            check_incoming(frame_type, {key: value for key, value in payload.items() if key != name})
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_wrong_member_is_named(frame_type: str, changes: dict[str, Any], named
     """What arrives is the peer's fault, what would be sent is ours; both errors name the type and the member."""
     payload = SMALLEST[frame_type] | changes
     with pytest.raises(ProtocolError, match=f"{frame_type} has a bad payload: .*{named}") as caught:
-        typed(frame_type, payload)
+        check_incoming(frame_type, payload)
     assert caught.value.blame == "remote"
     with pytest.raises(ProtocolError, match=f"{frame_type} cannot be sent .*{named}.* Nothing was sent") as caught:
         check_outgoing(frame_type, payload)
@@ -90,18 +90,18 @@ def test_a_wrong_member_is_named(frame_type: str, changes: dict[str, Any], named
 
 
 def test_a_payload_is_seen_typed() -> None:
-    """The typed view has the members by name, absent ones as their defaults; a type that we do not know has none."""
-    view = typed("TOOL_UPDATE", {"call_id": "c", "status": "RUNNING", "progress": 40, "new": 1})
+    """The typed view has the members by name, absent ones as their defaults; a type that we do not know may hold anything."""
+    view = read_payload(ToolUpdate, "TOOL_UPDATE", {"call_id": "c", "status": "RUNNING", "progress": 40, "new": 1})
     assert view == ToolUpdate(call_id="c", status="RUNNING", progress=40, partial=None)
-    assert typed("MESSAGE_PART", {"message_id": "m", "text": "t"}) == TextPart(message_id="m", text="t")
-    assert typed("TELEPATHY", 7) is None
+    assert read_payload(TextPart, "MESSAGE_PART", {"message_id": "m", "text": "t"}) == TextPart(message_id="m", text="t")
+    check_incoming("TELEPATHY", 7)
     check_outgoing("TELEPATHY", 7)
 
 
 def test_long_nonsense_is_cut_in_the_error() -> None:
     """What a peer writes into a member does not fill our logs and answers."""
     with pytest.raises(ProtocolError) as caught:
-        typed("RUN_FINISHED", {"status": "x" * 100_000})
+        check_incoming("RUN_FINISHED", {"status": "x" * 100_000})
     assert len(str(caught.value)) < 300
 
 

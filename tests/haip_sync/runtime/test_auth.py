@@ -24,6 +24,7 @@ from haip_sync import (
     BearerToken,
     ConfigError,
     ConnectError,
+    ConnectionClosedError,
     HAIPClient,
     HAIPError,
     HAIPTimeout,
@@ -206,6 +207,49 @@ def test_a_function_counts_against_the_deadline() -> None:
         with pytest.raises(HAIPTimeout, match=r"did not answer within 0\.1 s"):
             client.connect(0.1)
         assert server.refusals == ()
+
+
+# ---- Refused behind the HAI ---------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_object_in_the_hai_is_an_auth_error_of_connect() -> None:
+    """A server that reads who we are in our HAI refuses it behind its own; `connect` waits for that."""
+    with DevServer(dialect="transaction", token="right") as server:
+        with pytest.raises(AuthError, match=r"refused the token.*code 1008.*Nothing was sent"):
+            HAIPClient(server.url, auth={"token": "wrong"}).connect(PATIENCE_S)
+        with HAIPClient(server.url, auth={"token": "right"}) as client:
+            assert client.connection_state().round_trip is not None
+            assert client.connection_state().dialect == "transaction"
+
+
+@pytest.mark.parametrize("accepts_ping", [True, False])
+def test_a_server_that_answers_no_ping_lets_us_in_all_the_same(*, accepts_ping: bool) -> None:
+    """Where no answer can be had, `connect` returns in time, and a later refusal is told to the next call."""
+    refuse = threading.Event()
+
+    def script(speaker: Peer) -> None:
+        speaker.greets(accept_events=["HAI", "ERROR", *(["PING"] if accepts_ping else []), "TRANSACTION_START"])
+        refuse.wait(PATIENCE_S)
+        speaker.connection.close(1008, "who are you?")
+
+    with peer(script) as url:
+        client = HAIPClient(url, auth={"token": "wrong"})
+        client.connect(0.3)
+        assert client.connection_state().connected
+        refuse.set()
+        until(lambda: not client.connection_state().connected)
+        with pytest.raises(ConnectionClosedError, match=r"closed the connection with code 1008 \(who are you\?\)"):
+            client.send_text_message("USER", "hello", timeout=PATIENCE_S)
+        client.close()
+
+
+def test_who_says_nothing_in_the_hai_is_asked_nothing() -> None:
+    """Without an object in the HAI no PING goes out behind it."""
+    with DevServer() as server, HAIPClient(server.url, token="anything") as client:
+        client.send_text_message("USER", "hello", timeout=PATIENCE_S)
+        session = server.wait_for_session()
+        session.wait_for(lambda s: s.texts("USER"), timeout=PATIENCE_S)
+        assert [frame.type for frame in session.received][:2] == ["HAI", "MESSAGE_START"]
 
 
 # ---- Shown to nobody else ------------------------------------------------------------------------------------------------------

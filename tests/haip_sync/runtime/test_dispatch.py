@@ -59,6 +59,23 @@ def test_events_come_in_order_on_one_thread(make: Make) -> None:
     assert seen == [(number, True) for number in range(200)]
 
 
+def test_frames_that_wait_are_bounded_by_their_bytes(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large frames that a slow listener has not heard yet are dropped and counted beyond a limit; one is always taken in."""
+    monkeypatch.setattr(dispatch, "MOST_WAITING_BYTES", 1_000)
+    dispatcher, seen = make(), []
+    dispatcher.subscribe(seen.append, ())
+    for size in (5_000, 10, 10):
+        dispatcher.put(msgspec.structs.replace(message(size), wire_bytes=size))
+    dispatcher.put(pong(1))
+    dispatcher.start()
+    until(lambda: len(seen) == 3)
+    assert [getattr(event, "wire_bytes", None) for event in seen[:2]] == [5_000, None]
+    assert isinstance(seen[2], WarningRaised)
+    assert seen[2].missed == 2
+    dispatcher.put(msgspec.structs.replace(message(3), wire_bytes=900))
+    until(lambda: len(seen) == 4)
+
+
 def test_silence_is_free(make: Make) -> None:
     """Nobody wants what nobody subscribed to; a base class stands for all of its kinds."""
     dispatcher = make()

@@ -11,7 +11,8 @@ import pytest
 from support.turnstiles import PATIENCE_S
 
 from haip_sync import HAIPClient
-from haip_sync.runtime.peer_log import PeerLog, on_one_line
+from haip_sync.one_line import on_one_line
+from haip_sync.runtime.peer_log import PeerLog
 from haip_sync.testing import DevServer
 
 PROGRAM = """
@@ -51,13 +52,26 @@ def test_less_is_written_when_less_is_wanted(wanted: str | None) -> None:
 
 def test_an_unknown_level_is_told_of() -> None:
     """A level that does not exist names those that do, and warnings are logged."""
-    assert "HAIP_SYNC_LOG=loud is none of debug, info, warning" in stderr_of("loud")
+    assert "HAIP_SYNC_LOG='loud' is none of debug, info, warning, error: warnings are logged" in stderr_of("Loud ")
+    assert stderr_of("x" * 5_000).count("x") < 50
 
 
 def test_an_application_that_logs_keeps_its_own_handlers() -> None:
-    """Where the application has configured logging the variable changes nothing."""
-    lines = stderr_of("debug", "import logging; logging.basicConfig(format='MINE %(message)s', level=logging.INFO)")
+    """Where the application has configured logging, before or after, what is asked for goes there, and nowhere else."""
+    mine = "import logging; logging.basicConfig(format='MINE %(message)s')"
+    lines = stderr_of("debug", mine)
+    assert "MINE sending HAI on SYSTEM" in lines
     assert "DEBUG" not in lines
+    lines = stderr_of("debug", f"client = HAIPClient('ws://localhost:1'); {mine}")
+    assert "MINE sending HAI on SYSTEM" in lines
+    assert "DEBUG" not in lines
+
+
+def test_a_level_of_the_applications_own_stands() -> None:
+    """Who has set a level for haip_sync gets no more than that, whatever the environment says."""
+    lines = stderr_of("debug", "import logging; logging.getLogger('haip_sync').setLevel(logging.INFO)")
+    assert "INFO haip_sync.connection: connected to ws://127.0.0.1:" in lines
+    assert ", dialect message" in lines
     assert "sending" not in lines
 
 

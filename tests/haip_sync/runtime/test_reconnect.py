@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -22,8 +22,10 @@ from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import (
     BearerToken,
+    ChannelView,
     Connected,
     ConnectionClosedError,
+    CreditRequest,
     Disconnected,
     Event,
     FlowControlError,
@@ -32,11 +34,15 @@ from haip_sync import (
     HAIPTimeout,
     HandshakeCompleted,
     HeartbeatPolicy,
+    HelloAuth,
     Reconnecting,
     ReconnectPolicy,
+    Strategy,
     ThresholdStrategy,
 )
 from haip_sync.runtime import reconnect
+from haip_sync.runtime.crossing import Crossing
+from haip_sync.runtime.link import LineEnd
 from haip_sync.testing import DevServer, FaultProxy, Generous, Never
 
 SLOW = ReconnectPolicy(initial_delay=60.0, max_delay=60.0)
@@ -253,6 +259,40 @@ def test_pauses_and_strategy_survive() -> None:
         assert client.connection_state().credits["AGENT"] == 1
 
 
+class Slow(Strategy):
+    """Asks for as many messages as lines were begun; thinks of the first until the second stands."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.begun, self.thought = threading.Event(), threading.Event()
+
+    def connected(self, views: Mapping[str, ChannelView], now_s: float) -> list[CreditRequest]:
+        self.lines += 1
+        self.begun.set()
+        assert self.thought.wait(PATIENCE_S)
+        return [CreditRequest("USER", self.lines, 0)]
+
+
+def test_what_a_strategy_proposed_for_the_last_line_is_not_asked_for_on_the_next() -> None:
+    """A new epoch is a new beginning: the strategy is told, and what it made of the old books is dropped."""
+    strategy, told = Slow(), Told()
+
+    def first(talk: Peer) -> None:
+        talk.greets()
+        assert strategy.begun.wait(PATIENCE_S)
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        talk.greets()
+        told.put(talk.hears("FLOW_UPDATE")["add_messages"])
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE, strategy=strategy) as client:
+        until(lambda: client.connection_state().epoch == 2)
+        strategy.thought.set()
+        assert told.get() == 2
+
+
 def test_what_was_received_before_is_handed_out_and_gives_no_credit_back_on_the_next_line() -> None:
     """Frames of the earlier line stay in the inbox; the new HAI has granted all afresh, so that they are not given back again."""
     told = Told()
@@ -350,11 +390,11 @@ def test_a_peer_that_never_greets_again_costs_one_attempt() -> None:
     with peers_in_turn(greets_and_cuts, mute, greets_and_stays) as url:
         client = HAIPClient(url, reconnect=AT_ONCE)
         seen = listen(client, Reconnecting)
-        client.connect(0.3)
+        client.connect(1.0)
         until(lambda: client.connection_state().epoch == 2)
         client.close()
     assert [event.attempt for event in seen] == [1, 2]
-    assert "sent no HAI within 0.3 s" in seen[1].reason
+    assert "sent no HAI within 1 s" in seen[1].reason
 
 
 # ---- What ends it ------------------------------------------------------------------------------------------------------------
@@ -455,6 +495,62 @@ def test_a_token_that_does_not_change_is_refused_once() -> None:
         assert "1 attempt to connect again failed" in (client.connection_state().last_error or "")
 
 
+@pytest.mark.parametrize("asked_afresh", [True, False])
+def test_a_refusal_behind_the_hai_is_the_attempts_failure(*, asked_afresh: bool) -> None:
+    """A server that greets a new line and then refuses what our HAI says of us ends the client; a function is asked once more."""
+    asked: list[str] = []
+
+    def who() -> HelloAuth:
+        asked.append("")
+        return HelloAuth({"token": f"token-{len(asked)}"})
+
+    def breaks(talk: Peer) -> None:
+        talk.greets()
+        talk.says("PONG", talk.hears("PING"))
+        cut(talk)
+
+    def refuses(talk: Peer) -> None:
+        talk.greets()
+        talk.hears("PING")
+        talk.connection.close(1008, "who are you?")
+
+    with peers_in_turn(breaks, refuses) as url:
+        client = HAIPClient(url, auth=who if asked_afresh else HelloAuth({"token": "old"}), reconnect=AT_ONCE)
+        seen = listen(client, Reconnecting)
+        client.connect(PATIENCE_S)
+        until(lambda: phase(client) == "closed")
+        last_error = client.connection_state().last_error or ""
+        client.close()
+    attempts = "2 attempts" if asked_afresh else "1 attempt"
+    assert (
+        f"was lost: the peer ended it without a close frame; {attempts} to connect again failed, the last one so: " in last_error
+    )
+    assert last_error.endswith("refused the token: it closed the connection in the handshake with code 1008 (who are you?)")
+    assert len(asked) == (3 if asked_afresh else 0)
+    assert ["refused the token" in event.reason for event in seen] == ([False, True] if asked_afresh else [False])
+
+
+def test_a_line_that_ends_before_we_are_let_in_is_followed_by_another() -> None:
+    """Where a later line is lost before the PING behind our HAI is answered, that is a loss like any other."""
+
+    def lets_in(talk: Peer) -> None:
+        talk.greets()
+        talk.says("PONG", talk.hears("PING"))
+        talk.connection.close(1012)
+
+    def leaves(talk: Peer) -> None:
+        talk.greets()
+        talk.hears("PING")
+        talk.connection.close(1011)
+
+    with (
+        peers_in_turn(lets_in, leaves, greets_and_stays) as url,
+        HAIPClient(url, auth=HelloAuth({"token": "right"}), reconnect=AT_ONCE) as client,
+    ):
+        until(lambda: client.connection_state().epoch == 3)
+        assert "closed the connection with code 1011" in (client.connection_state().last_loss or "")
+
+
 # ---- Getting out -------------------------------------------------------------------------------------------------------------
 
 
@@ -477,6 +573,49 @@ def test_close_while_waiting_for_the_next_attempt() -> None:
         with pytest.raises(ConnectionClosedError, match="Nothing was sent"):
             sending.result(PATIENCE_S)
         assert handle.done()
+
+
+def test_close_while_offline_leaves_open_what_became_of_the_last_sends() -> None:
+    """What was sent before the line broke and was not acknowledged is indeterminate once no other line will say."""
+    with DevServer(agent=False) as server, FaultProxy(server.url) as proxy, HAIPClient(proxy.url, reconnect=SLOW) as client:
+        proxy.stall()
+        receipt = client.send_text_message("USER", "perhaps", timeout=PATIENCE_S)
+        proxy.cut(reset=True)
+        until(lambda: phase(client) == "offline")
+        assert receipt.outcome == "sent"
+        client.close(1.0)
+        assert receipt.outcome == "indeterminate"
+
+
+def test_close_while_a_loss_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that is closed just as its line is lost does not wait for what this line will never send."""
+    cut_now, closing = threading.Event(), threading.Event()
+    break_off = Crossing.break_off
+
+    def late(crossing: Crossing, how: LineEnd) -> None:
+        closing.set()
+        until(lambda: crossing.is_closing)
+        break_off(crossing, how)
+
+    def first(talk: Peer) -> None:
+        talk.greets()
+        talk.hears("HAI")
+        assert cut_now.wait(PATIENCE_S)
+        cut(talk)
+
+    monkeypatch.setattr(Crossing, "break_off", late)
+    with peers_in_turn(first) as url, ThreadPoolExecutor(1) as pool:
+        client = HAIPClient(url, reconnect=AT_ONCE)
+        client.connect(PATIENCE_S)
+        with client._connection.writer._pen:
+            queueing = pool.submit(client.enqueue_text_message, "USER", "left over")
+            until(lambda: not client._connection.rooms.outgoing.is_empty)
+            cut_now.set()
+            assert closing.wait(PATIENCE_S)
+            ended = pool.submit(client.close, 10 * PATIENCE_S)
+            until(lambda: client._connection.is_closing)
+        ended.result(PATIENCE_S)
+        assert queueing.result(PATIENCE_S).done()
 
 
 def test_close_while_an_attempt_opens() -> None:

@@ -116,7 +116,7 @@ def test_what_was_asked_for_on_another_line_is_forgotten() -> None:
     """A new line begins with HAI, and the peer says then what it has."""
     bench = Bench()
     bench.asks(1, 200)
-    bench.session.begin_line()
+    bench.replaying.begin_line()
     bench.write_all()
     already = len(bench.again)
     bench.replaying.go_on()

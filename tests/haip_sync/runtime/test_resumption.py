@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from haip_sync import (
     ConnectionClosedError,
     HAIPClient,
     IncompleteTextError,
+    Limits,
     NotSentError,
     PartialSendError,
     PendingSend,
@@ -26,6 +28,8 @@ from haip_sync import (
     TransactionEndedError,
     UnsupportedByPeerError,
 )
+from haip_sync.flow.turnstile import Turnstile
+from haip_sync.runtime.writer import Writer
 
 MANY = [*TYPES, "TOOL_CALL", "TOOL_UPDATE", "TOOL_DONE", "TOOL_LIST", "RUN_STARTED", "RUN_FINISHED", "REPLAY_REQUEST"]
 OTHER_DIALECT = ["HAI", "PING", "PONG", "ERROR", "TEXT_MESSAGE_START", "TEXT_MESSAGE_PART", "TEXT_MESSAGE_END"]
@@ -226,6 +230,86 @@ def test_a_peer_that_does_not_send_again_what_we_lack_ends_calls_and_texts() -> 
         assert client.connection_state().phase == "open"
 
 
+def test_what_is_sent_again_does_not_count_as_answers_that_the_peer_leaves_unread() -> None:
+    """However much a peer lacks, the line that brings it stands: only answers that it asks for and does not read end one."""
+    told = Told()
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        for _ in range(4):
+            talk.hears("TOOL_LIST")
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        resumes(talk, 1)
+        told.put([talk.hears_any()["seq"] for _ in range(6)])
+        talk.stays()
+
+    limits = Limits(max_unwritten_answers_bytes=100_000)
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE, limits=limits) as client:
+        client.pause_channel("AUDIO_IN")
+        for _ in range(4):
+            client.send("USER", "TOOL_LIST", {"tools": [], "ballast": "x" * 60_000}, timeout=PATIENCE_S)
+        assert told.get() == ["2", "3", "4", "5", "6", "8"]
+        assert client.connection_state().epoch == 2
+
+
+def test_what_the_peer_has_refused_is_not_sent_again() -> None:
+    """A send that was settled as refused stays so on a line that resumes: an empty PONG stands in its place."""
+    told = Told()
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        refused = talk.hears_frame("TOOL_LIST")
+        talk.says("ERROR", {"code": "INSUFFICIENT_CREDITS", "message": "none left", "related_id": refused["id"]})
+        talk.hears("TOOL_LIST")
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        resumes(talk, 1)
+        told.put([talk.hears_any()["type"] for _ in range(2)])
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        receipt = client.send("USER", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S)
+        until(lambda: receipt.outcome == "refused")
+        client.send("AGENT", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S)
+        assert told.get() == ["PONG", "TOOL_LIST"]
+        assert receipt.outcome == "refused"
+        assert client.connection_state().channels["USER"].sent_messages == 0
+
+
+def test_a_replay_that_was_under_way_ends_with_its_line() -> None:
+    """What the peer of one line has asked for is not sent on the next, whose peer says itself what it lacks."""
+    told, ask, cut_now = Told(), threading.Event(), threading.Event()
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        assert ask.wait(PATIENCE_S)
+        talk.says("REPLAY_REQUEST", {"from_seq": "2", "to_seq": "5"})
+        assert cut_now.wait(PATIENCE_S)
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        resumes(talk, 5)
+        told.put([talk.hears_any() for _ in range(2)])
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        connection = client._connection
+        for _ in range(4):
+            client.send("USER", "TOOL_LIST", {"tools": [], "ballast": "x" * 70_000}, timeout=PATIENCE_S)
+        with connection.writer._pen:
+            ask.set()
+            until(lambda: not connection.replaying.is_over)
+            cut_now.set()
+            until(lambda: client.connection_state().phase == "offline")
+        client.send("USER", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S)
+        until(lambda: connection.replaying.is_over)
+        client.send("USER", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S)
+        assert [frame["seq"] for frame in told.get()] == ["7", "8"]
+
+
 # ---- A peer that does not ----------------------------------------------------------------------------------------------------
 
 
@@ -265,6 +349,27 @@ def test_what_may_or_may_not_have_arrived_is_reported_message_by_message() -> No
             assert [frame["payload"].get("text") for frame in told.get()] == [None, "later", None]
             assert later.outcome == "sent"
     assert all(isinstance(report, SendUnconfirmed) for report in reports)
+
+
+def test_an_ack_before_the_hai_of_a_peer_that_does_not_go_on_acknowledges_nothing_of_earlier_lines() -> None:
+    """A peer that refuses to resume may count from our HAI on, and say so at once: what was lost before is still reported."""
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        talk.hears("TOOL_LIST")
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        hello = talk.hears_frame("HAI")
+        refusal = {"code": "RESUME_FAILED", "message": "who are you", "related_id": hello["id"]}
+        talk.says("ERROR", refusal, ack=hello["seq"])
+        talk.greets(accept_events=MANY)
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        receipt = client.send("USER", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S)
+        until(lambda: client.connection_state().epoch == 2)
+        assert receipt.outcome == "indeterminate"
 
 
 def test_a_call_is_told_that_nobody_knows_of_it_any_more() -> None:
@@ -385,6 +490,80 @@ def test_what_had_its_turn_and_did_not_leave_goes_with_a_session_that_goes_on() 
         assert [frame["seq"] for frame in told.get()] == ["2", "3", "4", "5", "6", "7"]
 
 
+def test_a_call_that_had_its_turn_and_did_not_leave_is_made_on_the_new_line() -> None:
+    """A tool call of which nothing had left goes to the new peer, and its handle waits for that peer's answer."""
+    cut_now = threading.Event()
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        assert cut_now.wait(PATIENCE_S)
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        greets_many(talk)
+        call = talk.hears("TOOL_CALL")
+        talk.says("TOOL_DONE", {"call_id": call["call_id"], "status": "OK", "result": 42}, channel="AGENT")
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        with client._connection.writer._pen:
+            calling = in_thread(lambda: client.call_tool("AGENT", "sum", timeout=PATIENCE_S))
+            until(lambda: client._connection.rooms.session.last_seq == 2)
+            cut_now.set()
+            until(lambda: client.connection_state().phase == "offline")
+        assert calling.result(PATIENCE_S).result(PATIENCE_S) == 42
+
+
+def test_who_had_its_turn_sleeps_until_the_peer_has_greeted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new line changes nothing for a sender before its peer has said what it lacks: it sleeps, and does not spin."""
+    heard, greet, looks = threading.Event(), threading.Event(), SimpleQueue[None]()
+    stand_by = Writer._stand_by
+
+    def counted(writer: Writer, *args: Any) -> None:
+        looks.put(None)
+        stand_by(writer, *args)
+
+    monkeypatch.setattr(Writer, "_stand_by", counted)
+
+    def second(talk: Peer) -> None:
+        talk.hears("HAI")
+        heard.set()
+        assert greet.wait(PATIENCE_S)
+        talk.greets(messages=0)
+        talk.stays()
+
+    with held_up(second) as (client, sending, _):
+        writer = client._connection.writer
+        assert heard.wait(PATIENCE_S)
+        until(lambda: writer.line is not None and not writer._outgoing.has_entries)
+        for _ in range(100):  # as long as a few turns of all threads take
+            client.connection_state()
+            until(lambda: bool(writer._standing_by))
+        assert looks.qsize() < 10
+        greet.set()
+        with pytest.raises(ConnectionClosedError, match="Nothing of it was sent"):
+            sending.result(PATIENCE_S)
+
+
+def test_a_peer_that_does_not_go_on_cannot_ask_for_what_was_given_up() -> None:
+    """Old numbers of a session that is over are refused: their sends were reported, or go out under new ones, and never twice."""
+    told = Told()
+
+    def second(talk: Peer) -> None:
+        greets_many(talk)
+        told.put(hears_text(talk) + hears_text(talk))
+        talk.says("REPLAY_REQUEST", {"from_seq": "2", "to_seq": "7"})
+        told.put(talk.hears_any())
+        talk.says("REPLAY_REQUEST", {"from_seq": "8", "to_seq": "9"})
+        told.put([talk.hears_any(), talk.hears_any()])
+        talk.stays()
+
+    with held_up(second):
+        assert [frame["seq"] for frame in told.get()] == ["9", "10", "11", "12", "13", "14"]
+        assert told.get()["payload"]["code"] == "REPLAY_TOO_OLD"
+        assert [(frame["seq"], frame["type"]) for frame in told.get()] == [("8", "PONG"), ("9", "MESSAGE_START")]
+
+
 def test_a_transaction_ends_with_its_line() -> None:
     """Whoever holds one is told so, before and after the next line; another can be opened there."""
     types = [*TYPES, "TRANSACTION_START", "TRANSACTION_END", "MESSAGE"]
@@ -441,6 +620,34 @@ def test_a_queued_text_is_said_in_the_dialect_of_the_new_line() -> None:
         assert text.result(PATIENCE_S).message_id == text.message_id
         with pytest.raises(UnsupportedByPeerError, match=r"does not accept TOOL_LIST\. Nothing was sent"):
             refused.result(PATIENCE_S)
+
+
+def test_what_was_made_for_the_last_peer_and_comes_to_the_next_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A send that began on one line and comes to the turnstile on the next is refused where that peer does not accept it."""
+    began, go_on = threading.Event(), threading.Event()
+    pass_through = Turnstile.pass_through
+
+    def late(turnstile: Any, *args: Any) -> Any:
+        began.set()
+        assert go_on.wait(PATIENCE_S)
+        return pass_through(turnstile, *args)
+
+    def first(talk: Peer) -> None:
+        greets_many(talk)
+        assert began.wait(PATIENCE_S)
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        talk.greets()
+        talk.stays()
+
+    monkeypatch.setattr(Turnstile, "pass_through", late)
+    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+        sending = in_thread(lambda: client.send("USER", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S))
+        until(lambda: client.connection_state().epoch == 2)
+        go_on.set()
+        with pytest.raises(UnsupportedByPeerError, match=r"does not accept TOOL_LIST\. Nothing was sent"):
+            sending.result(PATIENCE_S)
 
 
 def test_greeting_twice_as_often_costs_no_credit_and_no_seq() -> None:

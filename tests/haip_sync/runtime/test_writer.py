@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from support.turnstiles import PATIENCE_S, until
 from support.writing import Desk
 
 from haip_sync import ConnectionClosedError, FlowControlTimeout, HAIPClient, HeartbeatPolicy
+from haip_sync.runtime import writer
 from haip_sync.runtime.outgoing import ROOM_BYTES
+from haip_sync.state import Fate
 from haip_sync.testing import DevServer, Generous
 
 
@@ -120,6 +123,38 @@ def test_whoever_stands_by_takes_the_pen_next() -> None:
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
     assert bytes(line.taken) == b"a" + b"b" * 70_000 + b"c" * 70_000 + b"d" * 70_000
+
+
+class LateQueue(SimpleQueue[None]):
+    """Where a deadline passes in the very moment in which its holder is woken."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> None:
+        super().get(block, None if timeout is None else PATIENCE_S)
+        if timeout is not None:
+            raise Empty
+
+
+def test_who_is_called_to_the_pen_at_its_deadline_leaves_it_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender whose time is over as it is woken takes no pen: the service thread looks, and those behind are written."""
+    monkeypatch.setattr(writer, "SimpleQueue", LateQueue)
+    line = FakeLine(most=1_000_000)
+    desk = Desk(line)
+    first, behind = desk.commit(b"first"), desk.commit(b"behind")
+    threads = [
+        threading.Thread(target=desk.writer.write_through, args=(first, time.monotonic())),
+        threading.Thread(target=desk.writer.write_through, args=(behind,)),
+    ]
+    with desk.writer._pen:
+        for place, thread in enumerate(threads, 1):
+            thread.start()
+            until(lambda expected=place: len(desk.writer._standing_by) == expected)
+    desk.writer._hand_on_pen()
+    threads[0].join(PATIENCE_S)
+    assert desk.pokes == 1
+    desk.writer.write_pending(float("inf"))
+    threads[1].join(PATIENCE_S)
+    assert not threads[1].is_alive()
+    assert bytes(line.taken) == b"firstbehind"
 
 
 def test_what_is_left_when_the_pen_is_put_down_is_told() -> None:
@@ -333,3 +368,24 @@ def test_what_a_lost_line_left_half_written_is_begun_anew_on_the_next() -> None:
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert (bytes(whole.taken), entry.is_written) == (b"0123456789", True)
+
+
+def test_a_sender_whose_frames_wait_for_the_next_peer_stands_by() -> None:
+    """What a broken line left is in no write order until the new peer has greeted: its senders wait and try nothing."""
+    desk = Desk(FakeLine())
+    entry = desk.commit(b"admitted on the earlier line")
+    entry.fate = Fate("USER", "message-1")
+    with desk.parking.lock:
+        desk.outgoing.suspend(ConnectionClosedError("the line was lost"))
+    tries: list[float | None] = []
+    write = desk.writer._write_if_free
+    desk.writer._write_if_free = lambda deadline_s: (tries.append(deadline_s), write(deadline_s))[1]  # type: ignore[method-assign]
+    sender = threading.Thread(target=desk.writer.write_through, args=(entry,))
+    sender.start()
+    until(lambda: len(desk.writer._standing_by) == 1)
+    assert tries == []
+    with desk.parking.lock:
+        entry.is_written = True
+        desk.writer.wake_over()
+    sender.join(PATIENCE_S)
+    assert not sender.is_alive()
