@@ -117,6 +117,7 @@ def test_evidence_filters_the_log_to_what_stands_behind_the_sentence(
     source.change("AUDIO_IN", oldest_wait=15.0)
     window.refresh()
     assert "AUDIO_IN" in window.answer.title.text()
+    qtbot.keyClick(window, Qt.Key.Key_F9)
     qtbot.mouseClick(window.answer.proof, LEFT)
     window.refresh()
     rows = window.log.shown_rows
