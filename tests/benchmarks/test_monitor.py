@@ -27,6 +27,7 @@ from support.benches.flood import Flood
 from support.benches.hand import Hand
 from support.benches.rows import COST, PLAIN, TIME, Row
 from support.benches.table import Table
+from support.observed import meeting_place
 
 from haip_sync import ChannelState, ConnectionState, HAIPClient
 from haip_sync.testing import DevServer
@@ -45,15 +46,18 @@ _HOUR_S: Final = 3600.0
 _SAMPLES_PER_S: Final = 20
 _FRAMES: Final = 60
 _PATIENCE_S: Final = 30.0
+_ATTACHED_S: Final = 5.0
+_ROOT: Final = Path(__file__).parents[2]
 
 FRAME_2_MIN = Row("monitor: frame, 5 channels, 2 min", TIME, "20 bare curves", "<= 1.45")
 FRAME_1_H = Row("monitor: frame, 5 channels, 1 h", TIME, "20 bare curves", "<= 1.45")
 FIRST_PAINT = Row("monitor: start to first paint", TIME, "the bar", "<= 1")
 FLOOD_FRAMES = Row("monitor: frames a second in a flood", PLAIN, "the bar", ">= 1")
+ATTACHED_FRAMES = Row("monitor: frames a second in a flood, attached", PLAIN, "the bar", ">= 1")
 FLOOD_COST = Row("monitor: flood, p99 of a put", COST, "the bar", "<= 1")
 FLOOD_CONTROLS = Row("monitor: flood, p95 from click to answer", TIME, "the bar", "<= 1")
 FLOOD_MEMORY = Row("monitor: flood, memory after and before, MiB", PLAIN, "before", "<= 1.1")
-ROWS = (FRAME_2_MIN, FRAME_1_H, FIRST_PAINT, FLOOD_FRAMES, FLOOD_COST, FLOOD_CONTROLS, FLOOD_MEMORY)
+ROWS = (FRAME_2_MIN, FRAME_1_H, FIRST_PAINT, FLOOD_FRAMES, ATTACHED_FRAMES, FLOOD_COST, FLOOD_CONTROLS, FLOOD_MEMORY)
 
 
 class _StillClock(Clock):
@@ -197,6 +201,37 @@ def test_flood(benchmark: Any, table: Table, client: HAIPClient) -> None:
         table.measure(benchmark, floor, lambda: flood(window, client), rounds=1)
     finally:
         close(window)
+
+
+def test_attached_flood(benchmark: Any, table: Table, server: DevServer) -> None:
+    """The same flood in this process, and the window in another: 30 frames a second are what its timer can give at most."""
+    with meeting_place(), HAIPClient(server.url, inbox="listeners", monitor=True, name="flooded") as client:
+        command = [sys.executable, "-m", "support.benches.attached_window", str(os.getpid()), "flooded", str(_ATTACHED_S)]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(_ROOT), str(_ROOT / "tests")))}
+
+        def ours() -> dict[str, float]:
+            with subprocess.Popen(  # noqa: S603 - our own command line
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            ) as process:
+                try:
+                    return {ATTACHED_FRAMES.name: _frames_of(process, client)}
+                finally:
+                    process.kill()
+
+        table.measure(benchmark, lambda: {ATTACHED_FRAMES.name: 30.0}, ours, rounds=1)
+
+
+def _frames_of(process: subprocess.Popen[str], client: HAIPClient) -> float:
+    """Flood `client` while the window in `process` counts its frames; return how many there were in a second."""
+    assert process.stdin is not None and process.stdout is not None  # noqa: PT018 - both are pipes
+    assert process.stdout.readline().strip() == "attached"
+    made = Flood(client._connection.rooms.dispatcher, FLOOD_PER_S)
+    made.start()
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    frames = float(process.stdout.readline())
+    made.stop()
+    return frames
 
 
 def floor() -> dict[str, float]:
