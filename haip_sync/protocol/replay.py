@@ -30,6 +30,8 @@ class Resend(NamedTuple):
     frame: Frame | None
     """The same frame, id and all; None where a control frame stood, which is never sent again: an empty PONG under this `seq`
     fills the hole."""
+    ack: int = 0
+    """What it acknowledged when it was first sent on this line: with the same it weighs the same, and was paid once."""
 
 
 class TooOld(NamedTuple):
@@ -40,11 +42,12 @@ class TooOld(NamedTuple):
 
 
 class _Kept:
-    """Frames that went out together. Immutable; `end_bytes`: how many bytes were ever kept, these included."""
+    """Frames that went out together, with one `ack`. Immutable; `end_bytes`: how many bytes were ever kept, these included."""
 
-    __slots__ = ("at_s", "end_bytes", "first_seq", "frames", "next_seq")
+    __slots__ = ("ack", "at_s", "end_bytes", "first_seq", "frames", "next_seq")
 
-    def __init__(self, first_seq: int, frames: Sequence[Frame | None], at_s: float, end_bytes: int) -> None:
+    def __init__(self, first_seq: int, frames: Sequence[Frame | None], at_s: float, end_bytes: int, ack: int) -> None:
+        self.ack = ack
         self.first_seq = first_seq
         self.next_seq = first_seq + len(frames)
         self.frames = frames
@@ -64,11 +67,11 @@ class ReplayWindow:
         # The number after the last that was ever put in: what lies before it and is not kept is gone.
         self._next_seq = 1
 
-    def keep(self, frames: Sequence[Frame], first_seq: int, now_s: float, *, acknowledged: int = 0) -> None:
+    def keep(self, frames: Sequence[Frame], first_seq: int, now_s: float, *, acknowledged: int = 0, ack: int = 0) -> None:
         """Remember frames that have their place in the write order, the first of them under `first_seq`. Twice is once.
 
-        `acknowledged`: the highest number that the peer has. Of a control frame, which comes alone, only the number is kept. The
-        latest frames are kept whatever their size.
+        `ack`: what they acknowledge. `acknowledged`: the highest number that the peer has. Of a control frame, which comes alone,
+        only the number is kept. The latest frames are kept whatever their size.
         """
         kept = self._kept
         last = kept[-1] if kept else None
@@ -80,7 +83,7 @@ class ReplayWindow:
         for frame in frames:
             size += frame.about_bytes
         stored = _ONE_HOLE if frames[0].type in CONTROL_TYPES else frames
-        latest = _Kept(first_seq, stored, now_s, size if last is None else last.end_bytes + size)
+        latest = _Kept(first_seq, stored, now_s, size if last is None else last.end_bytes + size, ack)
         kept.append(latest)
         self._next_seq = latest.next_seq
         while self._may_go(kept[0], latest, now_s, acknowledged):
@@ -126,4 +129,4 @@ class ReplayWindow:
                 if to_seq is not None and seq > to_seq:
                     return
                 if seq >= from_seq:
-                    yield Resend(seq, frame)
+                    yield Resend(seq, frame, kept.ack)

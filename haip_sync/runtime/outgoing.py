@@ -164,6 +164,8 @@ class Outgoing:
         self._suspended: deque[Entry] = deque()
         # The seq of our HAI on this line: what comes before it belongs to earlier ones.
         self._line_seq = 1
+        # What everything of earlier lines acknowledges that is sent again on this one.
+        self._resumed_ack = 0
         self._committed_end = 0
         self.written_end = 0
         # The same of control frames alone: the peer makes us say them, and nothing else bounds how many.
@@ -180,13 +182,14 @@ class Outgoing:
         return Entry((), 0, 0, data, self._committed_end)
 
     def plan_again(self, resend: Resend) -> Entry | None:
-        """Return what this number is sent again as, with a fresh `ack`; None: a hole that the peer lets nobody fill."""
+        """Return what this number is sent again as, as heavy as it was on this line; None: a hole that nobody may fill."""
         frame = resend.frame
         if frame is None:
             if not self._session.accepts(PONG):
                 return None
             frame = self._session.control_frame(PONG, {})
-        entry = Entry((frame,), resend.seq, self._session.ack, b"", self._committed_end)
+        ack = resend.ack if resend.seq >= self._line_seq else self._resumed_ack
+        entry = Entry((frame,), resend.seq, ack, b"", self._committed_end)
         entry.is_again = True
         return entry
 
@@ -216,7 +219,9 @@ class Outgoing:
             for frame in cargo.frames:
                 self._session.note_sent(frame.id)
             if self._session.peer_sequences:
-                self.replay.keep(cargo.frames, cargo.first_seq, self._clock(), acknowledged=self._session.acknowledged)
+                self.replay.keep(
+                    cargo.frames, cargo.first_seq, self._clock(), acknowledged=self._session.acknowledged, ack=cargo.ack
+                )
             if cargo.fate is not None:
                 self._fates.note(cargo.fate, [frame.id for frame in cargo.frames], cargo.last_seq if cargo.is_last else None)
         if not self._entries or self._entries[-1] is not cargo:
@@ -285,6 +290,7 @@ class Outgoing:
         A frame of a transaction, which ended with its line, leaves a hole, and so does one that the peer has refused: its sender
         was told so. What the peer has is settled as written.
         """
+        self._resumed_ack = self._session.ack
         again = self.replay.slice(last_rx_seq + 1, self._line_seq - 1) if last_rx_seq + 1 < self._line_seq else ()
         if isinstance(again, TooOld):
             return None

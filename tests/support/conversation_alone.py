@@ -169,9 +169,9 @@ class Alone:
         if isinstance(found, TooOld):
             self._send(self._session.error("REPLAY_TOO_OLD", "gone", request_id))
             return
-        for seq, frame in found:
+        for seq, frame, ack in found:
             again = self._session.control_frame("PONG", {}) if frame is None else frame
-            self._said.append(json.loads(again.render(seq, self._session.ack, _TS_MS)))
+            self._said.append(json.loads(again.render(seq, ack, _TS_MS)))
 
     def _forfeit(self, related_id: str | None) -> None:
         fate = self._fates.of(related_id)
@@ -257,7 +257,7 @@ class Alone:
         ack = self._session.ack
         self._session.last_seq += 1
         self._session.note_sent(frame.id)
-        self._replay_window.keep([frame], self._session.last_seq, self._now_s)
+        self._replay_window.keep([frame], self._session.last_seq, self._now_s, ack=ack)
         self._said.append(json.loads(frame.render(self._session.last_seq, ack, _TS_MS)))
 
     def _give_back(self, channel: str) -> None:
