@@ -21,6 +21,8 @@ from monitor_app.views.row_table import RowTable
 _ALL: Final = "All channels"
 _ALL_KINDS: Final = "All types"
 _WIDTHS: Final = (98, 100, 166)
+_FLOOD_ROWS: Final = 300
+_FLOOD_REST: Final = 2
 _KEYS_BACK: Final = frozenset({Qt.Key.Key_Up, Qt.Key.Key_PageUp, Qt.Key.Key_Home})
 
 
@@ -41,6 +43,7 @@ class EventLogView(RowTable):
         super().__init__("Event log", _WIDTHS)
         self._ingest = ingest
         self._wanted: LogRow | None = None
+        self._rest_frames = 0
         self._model = LogModel(ingest.log, ingest.clock, theme, self)
         self.setModel(self._model)
         self.arrange_columns()
@@ -80,8 +83,16 @@ class EventLogView(RowTable):
         return self._model.is_filtered
 
     def advance(self) -> None:
-        """Go on filtering and take in what is new, for a few milliseconds. Called at every frame."""
+        """Filter on and take in what is new, for a few milliseconds. Called at every frame; in a flood every third does it."""
+        if self._rest_frames:
+            self._rest_frames -= 1
+        else:
+            self._take_in()
+
+    def _take_in(self) -> None:
         gone, came = self._model.refresh()
+        flood = came > _FLOOD_ROWS and not self._model.behind  # more than anybody reads: the frame has better to do
+        self._rest_frames = _FLOOD_REST if flood else 0
         bar = self.verticalScrollBar()
         if self.follow.isChecked():
             if gone or came:
@@ -93,7 +104,7 @@ class EventLogView(RowTable):
 
     def refresh(self) -> None:
         """Show what has happened. Called at the rate of text."""
-        self.advance()
+        self._take_in()
         self._fill(self.channel_filter, [view.name for view in self._ingest.channels()])
         self._fill(self.kind_filter, sorted(self._ingest.log.kinds))
         self._model.say_count(self.words)
