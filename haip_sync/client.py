@@ -301,7 +301,7 @@ class HAIPClient:
         """
         timeout_s = self._timeout(timeout)
         parcel, message_id = self._text_parcel(channel, text, (author, run_id, thread_id), may_stream=timeout_s != 0)
-        return self._send_parcel(channel, parcel, timeout_s, message_id)
+        return self._connection.carry(channel, parcel, timeout_s).receipt(message_id)
 
     def enqueue_text_message(
         self,
@@ -413,14 +413,15 @@ class HAIPClient:
             payload,
             labels_of(run_id, thread_id),
             binary=binary,
-            binary_mime=optional_text("binary_mime", binary_mime),
+            binary_mime=None if binary_mime is None else optional_text("binary_mime", binary_mime),
         )
         named = payload.get("message_id") if type(payload) is dict or isinstance(payload, Mapping) else None
         message_id = named if isinstance(named, str) else frame.id
         if event_type in CONTROL_TYPES:
             return self._connection.post_now(frame, timeout_s).receipt(message_id)
         rooms = self._connection.rooms
-        return self._send_parcel(checked, FrameParcel(rooms.outgoing, rooms.session, frame, message_id), timeout_s, message_id)
+        parcel = FrameParcel(rooms.outgoing, rooms.session, frame, message_id)
+        return self._connection.carry(checked, parcel, timeout_s).receipt(message_id)
 
     def send_audio_chunk(
         self,
@@ -530,13 +531,11 @@ class HAIPClient:
         self._connection.check_not_reentered()
         self._connection.rooms.turnstile.pass_through(checked, WaitParcel(needed), timeout_s)
 
-    def _send_parcel(
-        self, channel: str, parcel: TextParcel | FrameParcel, timeout_s: float | None, message_id: str
-    ) -> SendReceipt:
-        return self._connection.carry(channel, parcel, timeout_s).receipt(message_id)
-
     def _timeout(self, timeout: _Timeout) -> float | None:
-        checked = self._send_timeout if timeout is _SEND_TIMEOUT else check_timeout("timeout", timeout)
+        if timeout is _SEND_TIMEOUT:
+            checked = self._send_timeout
+        else:
+            checked = None if timeout is None else check_seconds("timeout", timeout)
         if checked != 0:
             self._connection.check_may_wait()
         return checked

@@ -26,6 +26,8 @@ class Spec:
     text: str
     """With its mnemonic."""
     keys: str = ""
+    also: str = ""
+    """More keys, which the menu does not show."""
     is_single: bool = False
     """A key without Ctrl or Alt: it belongs to the field that has the focus first, and to the window when nobody wants it."""
     is_checkable: bool = False
@@ -39,7 +41,9 @@ SPECS: Final = (
     Spec("connect_to", _FILE, "&Connect…", "Ctrl+N"),
     Spec("attach", _FILE, "&Attach to a script…", "Ctrl+O"),
     Spec("retry", _FILE, "&Try again", "F5", ends_section=True),
-    Spec("export", _FILE, "&Export the log…", "Ctrl+E", ends_section=True),
+    Spec("export", _FILE, "&Export the log…", "Ctrl+E"),
+    Spec("export_plots", _FILE, "Export the plots' &data…", "Ctrl+Shift+E"),
+    Spec("save_plots", _FILE, "&Save the plots as a picture…", "Ctrl+S", ends_section=True),
     Spec("quit", _FILE, "&Quit", "Ctrl+Q"),
     Spec("live", _VIEW, "&Live", "L", is_single=True),
     Spec("freeze", _VIEW, "&Freeze view", "Space", is_single=True, ends_section=True),
@@ -57,13 +61,15 @@ SPECS: Final = (
     Spec("read_only", _CHANNEL, "Read-&only", "Ctrl+L", is_checkable=True),
     Spec("find", _LOG, "&Filter the log", "Ctrl+F"),
     Spec("only_channel", _LOG, "Only the &chosen channel", "Ctrl+Shift+F"),
+    Spec("evidence", _LOG, "E&vidence of the sentence on top", "F9"),
+    Spec("all_rows", _LOG, "All &rows again", "Esc", is_single=True, ends_section=True),
     Spec("follow", _LOG, "F&ollow the newest row", "Ctrl+End", is_checkable=True),
     Spec("messages", _LOG, "Log single &messages", "Ctrl+M", is_checkable=True, ends_section=True),
     Spec("show_events", _LOG, "&Events", "Ctrl+J"),
     Spec("show_audit", _LOG, "&Audit trail", "Ctrl+U"),
     Spec("copy_rows", _LOG, "Cop&y the selected rows", "Ctrl+Shift+C"),
     Spec("copy_row_json", _LOG, "Copy the inspected row as &JSON", "Ctrl+Shift+J"),
-    Spec("shortcuts", _HELP, "&Shortcuts", "F1"),
+    Spec("shortcuts", _HELP, "&Shortcuts", "F1", also="Ctrl+K"),
     Spec("diagnostics", _HELP, "&Diagnostics…", "Ctrl+Shift+D", ends_section=True),
     Spec("about", _HELP, "&About HAIP Monitor", "Shift+F1"),
 )
@@ -140,6 +146,8 @@ class Actions(QObject):
 
     def _make(self, spec: Spec) -> QAction:
         action = self._action(f"{spec.text}\t{spec.keys}", "") if spec.is_single else self._action(spec.text, spec.keys)
+        if spec.also:
+            action.setShortcuts([QKeySequence(spec.keys), QKeySequence(spec.also)])
         action.setCheckable(spec.is_checkable)
         action.setObjectName(spec.name)
         return action

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from PySide6.QtCore import QObject, Qt, Signal, Slot, qVersion
-from PySide6.QtGui import QGuiApplication, QIcon
-from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
+from PySide6.QtCore import QObject, Signal, Slot, qVersion
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 from monitor_app.actions import Actions
 from monitor_app.model.diagnostics import report, versions
@@ -17,6 +17,7 @@ from monitor_app.qt_messages import recent
 from monitor_app.settings import Settings
 from monitor_app.views.attach_dialog import AttachDialog
 from monitor_app.views.connect_dialog import ConnectDialog
+from monitor_app.views.plain_box import open_box
 from monitor_app.views.shortcut_sheet import ShortcutSheet
 from monitor_app.views.text_dialog import TextDialog
 
@@ -137,12 +138,7 @@ class Dialogs(QObject):
         text = _ABOUT.format(
             version=known["haip-sync"], python=known["Python"], qt=qVersion(), pyside=known["PySide6-Essentials"]
         )
-        box = QMessageBox(QMessageBox.Icon.NoIcon, "About HAIP Monitor", text, parent=self._window)
-        box.setTextFormat(Qt.TextFormat.PlainText)
-        box.setStandardButtons(QMessageBox.StandardButton.Ok)
-        box.button(QMessageBox.StandardButton.Ok).setIcon(QIcon())
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.open()
+        open_box(self._window, "About HAIP Monitor", text)
 
     @Slot(str, str)
     def _on_connect_wanted(self, url: str, token: str) -> None:

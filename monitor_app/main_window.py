@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Final
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeyEvent
-from PySide6.QtWidgets import QDialog, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QMainWindow, QWidget
 
 from monitor_app.actions import SPAN_NAMES, Actions
 from monitor_app.dialogs import Dialogs
 from monitor_app.model.ingest import Ingest
+from monitor_app.plot_files import PlotFiles
 from monitor_app.pulse import Pulse
 from monitor_app.settings import Settings
 from monitor_app.steering import Steering
 from monitor_app.theme import Theme, style_sheet
 from monitor_app.views.answer_strip import AnswerStrip
+from monitor_app.views.centre import Centre
 from monitor_app.views.channel_table import ChannelTable
 from monitor_app.views.control_panel import ControlPanel
 from monitor_app.views.figures_view import FiguresView
@@ -27,7 +28,7 @@ from monitor_app.views.parts import dress_fields
 from monitor_app.views.status_line import StatusLine
 from monitor_app.views.trouble import TroubleBanner, TroublePage
 from monitor_app.views.view_bar import ViewBar
-from monitor_app.window_docks import Docks
+from monitor_app.window_docks import Docks, order_tabs
 
 _SIZE: Final = QSize(1440, 900)
 
@@ -41,7 +42,7 @@ class MainWindow(QMainWindow):
         table, flow, figures, control, log, log_panel, inspector: The parts.
         banner, page: What stands there without a connection.
         actions_: The commands.
-        docks, dialogs, steering: What lies around the centre, what opens, what the Channel menu does.
+        docks, dialogs, plot_files, steering: What lies around the centre, what opens, what is saved, what the Channel menu does.
 
     Signals:
         closed: The window is closed and its source ended.
@@ -54,13 +55,14 @@ class MainWindow(QMainWindow):
         self.ingest = ingest
         self._theme = theme
         self._settings = settings
-        self._had_connection = False
+        self._acts_shown = 0
         theme.setParent(self)
         self.setWindowTitle(title)
         self._make_parts()
         self.actions_ = Actions(self.menuBar(), theme)
         self._pulse = Pulse(self)
         self.dialogs = Dialogs(ingest, settings, self.actions_, self._facts, self)
+        self.plot_files = PlotFiles(self.flow, self.actions_)
         self.steering = Steering(ingest, theme, self.table, self.control, self._bar)
         self._lay_out()
         self._dress()
@@ -68,6 +70,8 @@ class MainWindow(QMainWindow):
         self._connect_actions()
         self.show_span(self.flow.span_s)
         self.resize(_SIZE)
+        if settings is not None:
+            ingest.keep_audit(settings.audit_path)
         self.page.show_servers(settings.servers if settings is not None else ())
         self._on_text()
 
@@ -87,16 +91,8 @@ class MainWindow(QMainWindow):
         self._bar = ViewBar(SPAN_NAMES, theme)
 
     def _lay_out(self) -> None:
-        self._centre = QStackedWidget()
-        self._centre.addWidget(self.flow)
-        self._centre.addWidget(self.page)
-        centre = QWidget()
-        column = QVBoxLayout(centre)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addWidget(self.banner)
-        column.addWidget(self._centre, 1)
-        self.setCentralWidget(centre)
+        self._centre = Centre(self.flow, self.page, self.banner)
+        self.setCentralWidget(self._centre)
         self._bar.put(*self.flow.tools)
         self.addToolBar(self._bar)
         self.addToolBarBreak()
@@ -124,9 +120,11 @@ class MainWindow(QMainWindow):
         for widget in (self.log_panel.tabs, *self.log_panel.tools):
             docks["log"].put(widget)
         docks["inspector"].put(self.inspector.copy)
-        # Tab goes from channels to control to log, however the docks lie.
-        for before, after in pairwise((self.table, self.control.chooser, self.control.request.messages)):
-            self.setTabOrder(before, after)
+        bars = {name: dock.bar for name, dock in docks.items()}
+        order_tabs(
+            *(bars["channels"], self.table, self.flow, bars["control"], self.control, bars["log"], self.log_panel),
+            *(bars["inspector"], self.inspector, bars["figures"], self.figures, self._bar, self.answer),
+        )
 
     def _connect_parts(self) -> None:
         self._pulse.frame.connect(self._on_frame)
@@ -139,6 +137,10 @@ class MainWindow(QMainWindow):
             table.installEventFilter(self)
         self.table.visibility_changed.connect(self.flow.refresh)
         self.log.row_chosen.connect(self.inspector.show_row)
+        self.log.row_chosen.connect(self.flow.show_row)
+        self.flow.mark_chosen.connect(self.log_panel.show_mark)
+        self.answer.evidence_wanted.connect(self.log_panel.show_evidence)
+        self.log_panel.wanted.connect(self.docks.by_name["log"].show)
         self.log.follow.toggled.connect(self.actions_.follow.setChecked)
         self.answer.chosen.connect(self.table.choose)
         self.answer.reconnect_wanted.connect(self.dialogs.retry)
@@ -169,7 +171,8 @@ class MainWindow(QMainWindow):
                 "next_part": self.docks.go_on,
                 "last_part": self.docks.go_back,
                 "reset_layout": self._on_reset_layout,
-                "find": self._on_find,
+                "find": self.log_panel.go_to_filter,
+                "evidence": self.answer.show_evidence,
                 "only_channel": self._on_only_channel,
                 "copy_row_json": self.inspector.copy_row,
             }
@@ -233,6 +236,9 @@ class MainWindow(QMainWindow):
         self.ingest.tick()
         self._pulse.note_lag(self.ingest.lag_s)
         self.log_panel.advance()
+        if self.ingest.audit.version != self._acts_shown:  # who acts sees at once what came of it
+            self._acts_shown = self.ingest.audit.version
+            self._on_text()
         if self.flow.isVisible() and self._pulse.has_room():
             self.flow.draw()
 
@@ -240,11 +246,7 @@ class MainWindow(QMainWindow):
     def _on_text(self) -> None:
         connection = self.ingest.connection
         connected = connection is not None and connection.connected
-        self._had_connection = self._had_connection or connected
-        self._centre.setCurrentWidget(self.flow if self._had_connection else self.page)
-        mends_itself = connection is not None and connection.phase == "offline"  # which the sentence on top tells
-        tells_itself = not self.ingest.source.can_reconnect  # on top, and the banner would have no button
-        self.banner.setVisible(self._had_connection and not (connected or mends_itself or tells_itself))
+        self._centre.refresh(connection, mendable=self.ingest.source.can_reconnect)
         for part in (self.answer, self.banner, self.page, self.table, self.flow, self.figures, self.log_panel, self.control):
             part.refresh()
         self._status.refresh(self._pulse.frames_per_s(), self._pulse.lag_s())
@@ -285,16 +287,11 @@ class MainWindow(QMainWindow):
             self._settings.forget_layout()
 
     @Slot()
-    def _on_find(self) -> None:
-        self.docks.by_name["log"].show()
-        self.log_panel.go_to_filter()
-
-    @Slot()
     def _on_only_channel(self) -> None:
         self.log.show_only(self.table.chosen)
 
     @Slot()
     def _on_address_changed(self) -> None:
         self.ingest.reset()
-        self._had_connection = False
+        self._centre.reset()
         self._on_text()

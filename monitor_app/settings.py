@@ -12,13 +12,14 @@ import contextlib
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QByteArray, QSettings
+from PySide6.QtCore import QByteArray, QSettings, QStandardPaths
 
 from monitor_app.model.servers import Server, from_text, to_text, with_server, without_server
 from monitor_app.theme import Mode
 
 _FORMAT: Final = "1"
 _FORMAT_KEY: Final = "haip-monitor/format"
+_AUDIT_NAME: Final = "monitor-audit.jsonl"
 _MOST_BYTES: Final = 1 << 20
 """A settings file has a few kilobytes; a larger one is no settings file."""
 
@@ -27,6 +28,8 @@ class Settings:
     """The settings of this user.
 
     Attributes:
+        path: The file.
+        audit_path: Where the audit trail is kept, which is data and no setting.
         trouble: What was wrong with the file, in a sentence; empty when nothing was.
     """
 
@@ -34,6 +37,8 @@ class Settings:
         self.trouble = ""
         default = QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "haip-sync", "haip-monitor")
         self.path = path or Path(default.fileName())
+        data = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)
+        self.audit_path = (Path(data) / "haip-sync" if path is None else path.parent) / _AUDIT_NAME
         self._put_aside_if_strange()
         self._store = QSettings(str(self.path), QSettings.Format.IniFormat)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 from PySide6.QtCore import Qt
@@ -99,3 +100,16 @@ def _first_field(part: QWidget) -> QWidget:
         return part
     within = (widget for widget in part.findChildren(QWidget) if widget.isVisibleTo(part) and widget.isEnabled())
     return next((widget for widget in within if widget.focusPolicy() & Qt.FocusPolicy.TabFocus), part)
+
+
+def order_tabs(*parts: QWidget) -> None:
+    """Let Tab go through `parts` in this order, and through each in the order in which it was made, however the docks lie."""
+    chain = [widget for part in parts for widget in (part, *part.findChildren(QWidget)) if _takes_tab(widget)]
+    for before, after in pairwise(chain):
+        QWidget.setTabOrder(before, after)
+
+
+def _takes_tab(widget: QWidget) -> bool:
+    """Return whether Tab stops at a widget: not at the inner field of another one, nor in the list that drops from it."""
+    stops = bool(widget.focusPolicy() & Qt.FocusPolicy.TabFocus)
+    return stops and widget.focusProxy() is None and widget.window().windowType() is not Qt.WindowType.Popup

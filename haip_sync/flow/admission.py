@@ -66,6 +66,7 @@ class Admission(Generic[C]):
         self._outlet = outlet
         self._config = config
         self._clock = clock
+        self._sink = sink
         self.report = Reporter(sink, clock)
         # Tells the connection's own thread to take the lock and write what is there. One C call: an interrupt cannot split it.
         self._poke = poke
@@ -242,9 +243,8 @@ class Admission(Generic[C]):
         return gate.streams_early
 
     def _next_step(self, gate: Gate[C], ticket: Ticket[C]) -> Step[C] | Shortage:
-        hold = self.hold_of(gate)
-        if hold is not None:
-            return Shortage(hold, NOTHING)
+        if self._offline is not None or gate.paused_by_us or gate.paused_by_peer:
+            return Shortage(self.hold_of(gate) or WaitCause.OFFLINE, NOTHING)
         step = ticket.parcel.next_step(gate.ledger)
         if isinstance(step, Step) and step.cargo is not None and not self._outlet.has_room(step.wire_bytes):
             self._short_of_room.add(gate)
@@ -257,7 +257,8 @@ class Admission(Generic[C]):
         self._redo = _make(_Redo, (gate, gate.ledger.spend(step.cost), step.cargo, ticket, step))
         self._carry_out()
         gate.last_admitted_s, gate.stall_told = self._clock(), False
-        self.report.stepped(gate, ticket, step, frames=step.after.frames - frames_before)
+        if self._sink.wanted:
+            self.report.stepped(gate, ticket, step, frames=step.after.frames - frames_before)
         self._watcher.spent(gate)
 
     def _carry_out(self) -> None:

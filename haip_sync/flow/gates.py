@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from haip_sync.errors import HAIPError, WaitCause
@@ -99,6 +99,10 @@ class Outlet(Protocol[C_contra]):
 
 class EventSink(Protocol):
     """Where events go; never blocks, and runs no listener in the caller's thread."""
+
+    @property
+    def wanted(self) -> Collection[type[Event]]:
+        """The kinds that somebody listens for: every send looks here before it calls anything."""
 
     def wants(self, kind: type[Event]) -> bool:
         """Return whether anybody listens: silence is free."""

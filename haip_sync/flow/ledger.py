@@ -123,18 +123,23 @@ class Ledger(NamedTuple):
     def grant(self, amount: Cost) -> Ledger:
         """Return the ledger after a grant."""
         messages, byte_credits = self
-        return _make(Ledger, (messages.grant(amount[0]), byte_credits.grant(amount[1])))
+        # Most peers grant messages only.
+        grown = byte_credits.grant(amount[1]) if amount[1] else byte_credits
+        return _make(Ledger, (messages.grant(amount[0]), grown))
 
     def spend(self, cost: Cost) -> Ledger:
         """Return the ledger after `cost` was spent. Raises `ValueError`, nothing changed, where it does not cover it."""
         messages, byte_credits = self
-        if messages.set_aside or byte_credits.set_aside or min(cost) < 0 or not self.covers(cost):
-            return _make(Ledger, (messages.spend(cost[0]), byte_credits.spend(cost[1])))
-        # Nearly always: nothing enters, so that what is spent is the only change. In one place, because every send comes here.
+        number, size = cost
+        # In one place, because every send comes here.
         cap, granted, spent, spendable, aside, forfeited, peak = messages
-        ours = _make(Credit, (cap, granted, spent + cost[0], spendable - cost[0], aside, forfeited, peak))
-        cap, granted, spent, spendable, aside, forfeited, peak = byte_credits
-        return _make(Ledger, (ours, _make(Credit, (cap, granted, spent + cost[1], spendable - cost[1], aside, forfeited, peak))))
+        cap_b, granted_b, spent_b, spendable_b, aside_b, forfeited_b, peak_b = byte_credits
+        if aside or aside_b or not (0 <= number <= spendable and 0 <= size <= spendable_b):
+            return _make(Ledger, (messages.spend(number), byte_credits.spend(size)))
+        # Nearly always: nothing enters, so that what is spent is the only change.
+        ours = (cap, granted, spent + number, spendable - number, aside, forfeited, peak)
+        theirs = (cap_b, granted_b, spent_b + size, spendable_b - size, aside_b, forfeited_b, peak_b)
+        return _make(Ledger, (_make(Credit, ours), _make(Credit, theirs)))
 
     def lose(self, cost: Cost) -> Ledger:
         """Return the ledger after a control frame that the peer counts: floor zero."""

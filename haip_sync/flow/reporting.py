@@ -34,10 +34,10 @@ class Reporter:
 
     def stepped(self, gate: Gate[Any], ticket: Ticket[Any], step: Step[Any], *, frames: int) -> None:
         """Report a step that was done, and the balance after it."""
-        wants = self._sink.wants
-        if wants(SendAdmitted):
+        wanted = self._sink.wanted
+        if SendAdmitted in wanted:
             self.admitted(gate, ticket, step, frames=frames)
-        if wants(CreditChanged):
+        if CreditChanged in wanted:
             self.credit(gate)
 
     def credit(self, gate: Gate[Any]) -> None:
@@ -105,7 +105,7 @@ class Reporter:
 
     def admitted(self, gate: Gate[Any], ticket: Ticket[Any], step: Step[Any], *, frames: int) -> None:
         """Report a step that was done; one that sent nothing (a wait for credit) is no news."""
-        if step.cargo is not None and self._sink.wants(SendAdmitted):
+        if step.cargo is not None:
             now_s = self._clock()
             self._sink.put(
                 SendAdmitted(

@@ -258,10 +258,11 @@ class Turnstile(Admission[C]):
         before = gate.ledger
         gate.ledger = before.grant(amount)
         gate.last_grant_s = self._clock()
-        self.report.granted(gate, amount, before)
         self._watcher.granted(gate, amount)
-        self.report.credit(gate)
-        self.serve((gate,))
+        if self._sink.wanted:
+            self.report.granted(gate, amount, before)
+            self.report.credit(gate)
+        self.mend()
 
     def forfeit(self, channel: str) -> int:
         """Give up the message balance of `channel`, what is set aside included; return how much. Requires the lock."""

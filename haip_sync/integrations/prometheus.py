@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from operator import add, attrgetter
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary, ref
@@ -50,6 +51,8 @@ class _Figure(NamedTuple):
     is_counter: bool = False
     merge: _Merge = add
     """How the channels beyond the bound are put together."""
+    is_flag: bool = False
+    """Told of those only of which it holds: a line less for all others at each scrape."""
 
 
 _OF_STATE: Final = (
@@ -60,7 +63,7 @@ _OF_STATE: Final = (
     _Figure("backlog", "haip_backlog", "Waiting threads and queued messages together."),
     _Figure("waiting", "haip_waiting_threads", "Threads that wait to send."),
     _Figure("oldest_wait", "haip_oldest_wait_seconds", "How long the first in line has waited; 0: nobody waits.", merge=max),
-    _Figure("paused", "haip_paused", "1: we or the peer hold the channel.", merge=max),
+    _Figure("paused", "haip_paused", "1: we or the peer hold the channel; not told of the others.", merge=max, is_flag=True),
     _Figure("receive_breaches", "haip_breaches", "Frames that the peer sent without credit, in this epoch.", is_counter=True),
 )
 _OF_METRICS: Final = (
@@ -201,10 +204,14 @@ def _family(figure: tuple[str, str], *, is_counter: bool) -> Metric:
 def _of_channels(figures: Sequence[_Figure], rows: _Rows) -> Iterator[Metric]:
     # A sample is made directly, and its labels once for all families: `add_metric` would make them for each.
     labels = [{"channel": channel, "client": client} for client, channel in rows]
-    for place, figure in enumerate(figures):
+    columns = list(zip(*rows.values(), strict=True)) or [()] * len(figures)
+    for figure, column in zip(figures, columns, strict=True):
         family = _family((figure.name, figure.text), is_counter=figure.is_counter)
         name = f"{figure.name}_total" if figure.is_counter else figure.name
-        family.samples = [Sample(name, each, row[place]) for each, row in zip(labels, rows.values(), strict=True)]
+        if figure.is_flag:
+            family.samples = [Sample(name, each, value) for each, value in zip(labels, column, strict=True) if value]
+        else:
+            family.samples = list(map(Sample, repeat(name), labels, column))
         yield family
 
 

@@ -11,7 +11,9 @@ from haip_sync.observe.messages import MARKS
 from haip_sync.observe.subject import Subject
 
 MOST_EVENTS: Final = 10_000
-"""Events of a client that may wait for the service's next round: at 20 rounds a second, 200,000 in a second."""
+"""Events of a client that may wait for the service's next round."""
+EVENTS_A_ROUND: Final = 250
+"""How many more may come with each round after a burst: 5,000 a second. Nobody reads more; script and monitor are spared it."""
 
 
 class Batch(NamedTuple):
@@ -24,12 +26,13 @@ class Batch(NamedTuple):
 class Feed:
     """Listens to one client. `put` runs on its dispatch thread, everything else on the service's; there is no lock.
 
-    They share containers whose single steps are atomic, and a count that only `put` writes. Beyond `MOST_EVENTS` an event is
-    counted as dropped, unless it is a state: of these the latest of each kind and channel is kept.
+    They share containers whose single steps are atomic, and counts that only one of them writes. Beyond the room that there is an
+    event is counted as dropped, unless it is a state: of these the latest of each kind and channel is kept.
     """
 
     def __init__(self, most_events: int = MOST_EVENTS) -> None:
         self._most_events = most_events
+        self._room = most_events
         self._events: deque[Event] = deque()
         self._latest: dict[StateKey, Event] = {}
         self._missed = 0
@@ -58,14 +61,14 @@ class Feed:
 
     def put(self, event: Event) -> None:
         """Take one event in. Called by the dispatch thread: as little as can be."""
-        if len(self._events) < self._most_events and not self._latest:
+        if len(self._events) < self._room and not self._latest:
             self._events.append(event)
             return
         # Once a state has overflowed, later ones follow it there: the latest must be the last to be told.
         key = state_key(event)
         if key is not None:
             self._latest[key] = event
-        elif len(self._events) < self._most_events:
+        elif len(self._events) < self._room:
             self._events.append(event)
         else:
             self._missed += 1
@@ -73,6 +76,7 @@ class Feed:
     def take(self) -> Batch:
         """Return what has come since the last call."""
         events = [self._events.popleft() for _ in range(len(self._events))]
+        self._room = min(self._most_events, max(0, self._room - len(events)) + EVENTS_A_ROUND)
         latest: list[Event] = []
         while self._latest:
             latest.append(self._latest.popitem()[1])

@@ -35,6 +35,7 @@ from haip_sync.observe.messages import (
 from haip_sync.observe.offer import Offer
 from haip_sync.observe.peers import PeerOf, stranger
 from haip_sync.observe.visitor import MOST_MESSAGES_A_SECOND, Attachment, Visitor
+from haip_sync.one_line import on_one_line
 
 logger = logging.getLogger("haip_sync.observe")
 
@@ -142,7 +143,7 @@ class Guests:
         except OSError:
             self._drop(visitor)
         except MalformedError as exc:
-            logger.info("process %s said %s", visitor.peer.pid, exc)
+            logger.info("process %s said %s", visitor.peer.pid, on_one_line(str(exc)))
             self._refuse(visitor, f"it cannot be understood: {exc}", now_s)
         except Exception:  # a fault of ours: it must cost this monitor, not all of them
             logger.exception("a monitor could not be served")

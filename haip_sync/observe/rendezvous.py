@@ -51,9 +51,18 @@ def directories(environment: Mapping[str, str] = os.environ) -> list[Path]:
         return [Path(named)]
     uid = os.geteuid()
     runtime = [environment.get("XDG_RUNTIME_DIR", ""), f"/run/user/{uid}"]
-    places = [Path(place) / "haip-sync" for place in runtime if place and Path(place).is_dir()]
+    places = [Path(place) / "haip-sync" for place in runtime if place and _is_ours(Path(place))]
     places += [Path(place) / f"haip-sync-{uid}" for place in (tempfile.gettempdir(), "/tmp")]  # noqa: S108 - checked below
     return list(dict.fromkeys(places))
+
+
+def _is_ours(place: Path) -> bool:
+    """Return whether a directory is ours: `sudo -E` leaves the variable of somebody else, who could put another in its place."""
+    try:
+        found = place.stat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def check_private(directory: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -136,38 +136,64 @@ def media_bytes(frame_type: str, payload: Any, bin_len: int | None) -> int | Non
         return None
 
 
+class _Kind(NamedTuple):
+    """What all frames of a session have in common that go to one channel with one type, encoded."""
+
+    type: str
+    channel: str
+    before_seq: bytes
+    """From behind the id to the digits of `seq`."""
+    before_payload: bytes
+    """From behind the digits of `ts`."""
+    bytes_around: int
+    """What a frame weighs but for its id, its payload, what follows that, and the digits of `seq` and `ack`."""
+
+
 class Frame:
     """One outgoing frame but for `seq`, `ack` and `ts`. Immutable after construction.
 
     `binary` follows it as a WebSocket frame of its own. `media` is the byte credit that a media frame takes; None: its size.
-    `in_transaction`: it means nothing on another line.
+    `in_transaction`: it means nothing on another line. `about_bytes`: what the text frame weighs but for the few digits of `seq`
+    and `ack`, and the binary frame that follows it. It is put together when it leaves: a long payload is copied once less, and
+    what is kept for replay is its own part only.
     """
 
-    __slots__ = ("_fixed_size", "_head", "_tail", "binary", "channel", "id", "in_transaction", "media", "type")
+    __slots__ = (
+        "_after",
+        "_fixed_size",
+        "_kind",
+        "_payload",
+        "about_bytes",
+        "binary",
+        "channel",
+        "id",
+        "in_transaction",
+        "media",
+        "type",
+    )
 
     def __init__(
         self,
-        identity: tuple[str, str, str],
-        *,
-        head: bytes,
-        tail: bytes,
+        frame_id: str,
+        kind: _Kind,
+        payload: bytes,
+        after: bytes,
         binary: bytes | None,
-        cost: int | None,
-        in_transaction: bool = False,
+        media: int | None,
+        within: str | None,
     ) -> None:
-        self.id, self.type, self.channel = identity
+        self.id = frame_id
+        self.type, self.channel, _, _, around = kind
         self.binary = binary
-        self.in_transaction = in_transaction
-        self._head = head
-        self._tail = tail
-        self.media = cost
+        self.in_transaction = within is not None
+        self.media = media
+        self._kind = kind
+        self._payload = payload
+        self._after = after
         # All but the digits of seq and ack: sizes are asked for several times a send.
-        self._fixed_size = len(head) + len(_AFTER_SEQ) + TS_DIGITS + len(tail)
-
-    @property
-    def about_bytes(self) -> int:
-        """The bytes of the text frame but for the few of `seq` and `ack`, and those of the binary frame that follows it."""
-        return self._fixed_size if self.binary is None else self._fixed_size + len(self.binary)
+        self._fixed_size = self.about_bytes = len(frame_id) + around + len(payload) + len(after)
+        if binary is not None:
+            self.about_bytes += len(binary)
 
     def size(self, seq: int, ack: int) -> int:
         """Return the bytes of the text frame as sent with these numbers; an `ack` of 0 is left out."""
@@ -180,15 +206,17 @@ class Frame:
 
     def render(self, seq: int, ack: int, ts_ms: int) -> bytes:
         """Return the text frame."""
+        _, _, before_seq, before_payload, _ = self._kind
         numbers = b'%d","ack":"%d","ts":"%013d' % (seq, ack, ts_ms) if ack else b'%d","ts":"%013d' % (seq, ts_ms)
-        return b"".join((self._head, numbers, self._tail))
+        return b"".join((_BEFORE_ID, self.id.encode(), before_seq, numbers, before_payload, self._payload, self._after))
 
 
-_AFTER_PAYLOAD: Final = b',"pv":%d' % MAJOR
+_BEFORE_ID: Final = b'{"id":"'
+_AFTER_PAYLOAD: Final = b',"pv":%d}' % MAJOR
 _NO_LABELS: Final = (None,) * 5
 _MOST_REMEMBERED: Final = 1_024
 _BEFORE_ACK: Final = b'","ack":"'
-_AFTER_SEQ: Final = b'","ts":"'
+_BETWEEN_BYTES: Final = len(b'","ts":"') + TS_DIGITS
 
 
 class FrameMaker:
@@ -198,10 +226,10 @@ class FrameMaker:
     """
 
     def __init__(self, session_id: str, new_id: Callable[[], str]) -> None:
-        self._before_seq = b'"session":%b,"seq":"' % _encoder.encode(session_id)
+        self._before_seq = b'","session":%b,"seq":"' % _encoder.encode(session_id)
         self._new_id = new_id
         # By channel and type. Any thread may read and write it: whatever is lost is only made again.
-        self._before_payload: dict[tuple[str, str], bytes] = {}
+        self._kinds: dict[tuple[str, str], _Kind] = {}
 
     def make(
         self,
@@ -217,29 +245,21 @@ class FrameMaker:
         media: int | None = None,
     ) -> Frame:
         """Return a frame with a new id; `payload_json` is the payload, encoded. Channel and ids are taken as checked."""
-        frame_id = self._new_id()
-        labels = (
-            _labels(None if binary is None else len(binary), binary_mime, run_id, thread_id, transaction)
-            if (binary, binary_mime, run_id, thread_id, transaction) != _NO_LABELS
-            else b""
-        )
-        before_payload = self._before_payload.get((channel, frame_type)) or self._prepare(channel, frame_type)
-        return Frame(
-            (frame_id, frame_type, channel),
-            head=b'{"id":"%b",%b' % (frame_id.encode(), self._before_seq),
-            tail=b"".join((before_payload, payload_json, _AFTER_PAYLOAD, labels, b"}")),
-            binary=binary,
-            cost=media,
-            in_transaction=transaction is not None,
-        )
+        after_payload = _AFTER_PAYLOAD
+        if (binary, binary_mime, run_id, thread_id, transaction) != _NO_LABELS:
+            labels = _labels(None if binary is None else len(binary), binary_mime, run_id, thread_id, transaction)
+            after_payload = b"".join((_AFTER_PAYLOAD[:-1], labels, b"}"))
+        kind = self._kinds.get((channel, frame_type)) or self._prepare(channel, frame_type)
+        return Frame(self._new_id(), kind, payload_json, after_payload, binary, media, transaction)
 
-    def _prepare(self, channel: str, frame_type: str) -> bytes:
-        """Return what stands between `ts` and the payload, and remember it: frames of few kinds are sent again and again."""
-        if len(self._before_payload) >= _MOST_REMEMBERED:
-            self._before_payload.clear()
-        prepared = b'",' + _encoder.encode({"channel": channel, "type": frame_type})[1:-1] + b',"payload":'
-        self._before_payload[channel, frame_type] = prepared
-        return prepared
+    def _prepare(self, channel: str, frame_type: str) -> _Kind:
+        """Return what stands around the payload, and remember it: frames of few kinds are sent again and again."""
+        if len(self._kinds) >= _MOST_REMEMBERED:
+            self._kinds.clear()
+        before = b'",' + _encoder.encode({"channel": channel, "type": frame_type})[1:-1] + b',"payload":'
+        around = len(_BEFORE_ID) + len(self._before_seq) + _BETWEEN_BYTES + len(before)
+        kind = self._kinds[channel, frame_type] = _Kind(frame_type, channel, self._before_seq, before, around)
+        return kind
 
 
 def _labels(

@@ -44,19 +44,20 @@ class Gap:
 
 
 class Gaps:
-    """The gaps of one sequence, the lowest first. Not thread-safe."""
+    """The gaps of one sequence, the lowest first. Not thread-safe.
+
+    Attributes:
+        first: The lowest; what is above it waits. None: nothing is missing.
+        next_due_s: When the first patience ends.
+    """
 
     def __init__(self) -> None:
         self._gaps: list[Gap] = []
+        self.first: Gap | None = None
         self.next_due_s = math.inf
 
     def __len__(self) -> int:
         return len(self._gaps)
-
-    @property
-    def first(self) -> Gap | None:
-        """The lowest; what is above it waits."""
-        return self._gaps[0] if self._gaps else None
 
     def open(self, numbers: Numbers, since_s: float) -> None:
         """Add one above all others."""
@@ -109,4 +110,5 @@ class Gaps:
         return gaps
 
     def _look(self) -> None:
+        self.first = self._gaps[0] if self._gaps else None
         self.next_due_s = min((gap.due_s for gap in self._gaps), default=math.inf)

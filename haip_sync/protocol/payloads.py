@@ -180,7 +180,10 @@ def check_outgoing(frame_type: str, payload: Any) -> None:
     if kind is None:
         return
     try:
-        _convert(kind, payload)
+        if type(payload) is dict and kind not in _NAME_CHANNELS:
+            msgspec.convert(payload, kind)  # nearly always: a call less
+        else:
+            _convert(kind, payload)
     except (msgspec.ValidationError, ConfigError) as exc:
         what = f"{frame_type} cannot be sent with this payload: {exc}"
         raise ProtocolError(f"{what}. Nothing was sent", blame="local") from exc
@@ -208,9 +211,12 @@ def is_known(frame_type: str) -> bool:
     return frame_type in KINDS or frame_type in FREE_TYPES
 
 
+_NAME_CHANNELS: Final = (FlowUpdate, ChannelName)
+
+
 def _convert(kind: type[_P], payload: Any) -> _P:
     is_unread = isinstance(payload, msgspec.Raw)
     read = msgspec.json.decode(payload, type=kind) if is_unread else msgspec.convert(payload, kind)
-    if isinstance(read, (FlowUpdate, ChannelName)):
+    if isinstance(read, _NAME_CHANNELS):
         check_channel(read.channel)
     return read

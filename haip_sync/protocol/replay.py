@@ -21,6 +21,7 @@ KEPT_MESSAGES: Final = 1_000
 KEPT_S: Final = 300.0
 """HAIP 1.1.2: at least 1,000 messages or five minutes."""
 _ONE_HOLE: Final = (None,)
+_make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
 
 
 class Resend(NamedTuple):
@@ -30,6 +31,8 @@ class Resend(NamedTuple):
     frame: Frame | None
     """The same frame, id and all; None where a control frame stood, which is never sent again: an empty PONG under this `seq`
     fills the hole."""
+    ack: int = 0
+    """What it acknowledged when it was first sent on this line: with the same it weighs the same, and was paid once."""
 
 
 class TooOld(NamedTuple):
@@ -39,17 +42,16 @@ class TooOld(NamedTuple):
     """The lowest number that can still be sent again."""
 
 
-class _Kept:
-    """Frames that went out together. Immutable; `end_bytes`: how many bytes were ever kept, these included."""
+class _Kept(NamedTuple):
+    """Frames that went out together, with one `ack`."""
 
-    __slots__ = ("at_s", "end_bytes", "first_seq", "frames", "next_seq")
-
-    def __init__(self, first_seq: int, frames: Sequence[Frame | None], at_s: float, end_bytes: int) -> None:
-        self.first_seq = first_seq
-        self.next_seq = first_seq + len(frames)
-        self.frames = frames
-        self.at_s = at_s
-        self.end_bytes = end_bytes
+    first_seq: int
+    next_seq: int
+    frames: Sequence[Frame | None]
+    at_s: float
+    end_bytes: int
+    """How many bytes were ever kept, these included."""
+    ack: int
 
 
 class ReplayWindow:
@@ -64,35 +66,31 @@ class ReplayWindow:
         # The number after the last that was ever put in: what lies before it and is not kept is gone.
         self._next_seq = 1
 
-    def keep(self, frames: Sequence[Frame], first_seq: int, now_s: float, *, acknowledged: int = 0) -> None:
+    def keep(self, frames: Sequence[Frame], first_seq: int, now_s: float, *, acknowledged: int = 0, ack: int = 0) -> None:
         """Remember frames that have their place in the write order, the first of them under `first_seq`. Twice is once.
 
-        `acknowledged`: the highest number that the peer has. Of a control frame, which comes alone, only the number is kept. The
-        latest frames are kept whatever their size.
+        `ack`: what they acknowledge. `acknowledged`: the highest number that the peer has. Of a control frame, which comes alone,
+        only the number is kept. The latest frames are kept whatever their size.
         """
-        kept = self._kept
-        last = kept[-1] if kept else None
-        if last is not None and first_seq < last.next_seq:
-            return
-        if last is not None and first_seq > last.next_seq:
-            kept.clear()  # what lies between was never put in: nothing before it can be sent in full
-        size = 0
+        kept, end_bytes = self._kept, 0
+        if kept:
+            _, due_seq, _, _, end_bytes, _ = kept[-1]
+            if first_seq < due_seq:
+                return
+            if first_seq > due_seq:
+                kept.clear()  # what lies between was never put in: nothing before it can be sent in full
         for frame in frames:
-            size += frame.about_bytes
+            end_bytes += frame.about_bytes
         stored = _ONE_HOLE if frames[0].type in CONTROL_TYPES else frames
-        latest = _Kept(first_seq, stored, now_s, size if last is None else last.end_bytes + size)
+        self._next_seq = next_seq = first_seq + len(stored)
+        latest = _make(_Kept, (first_seq, next_seq, stored, now_s, end_bytes, ack))
         kept.append(latest)
-        self._next_seq = latest.next_seq
-        while self._may_go(kept[0], latest, now_s, acknowledged):
+        while (oldest := kept[0]) is not latest:
+            is_spare = next_seq - oldest.next_seq >= KEPT_MESSAGES
+            is_known = is_spare and (oldest.next_seq - 1 <= acknowledged or now_s - oldest.at_s > KEPT_S)
+            if not is_known and end_bytes - oldest.end_bytes < self._max_bytes:
+                break
             kept.popleft()
-
-    def _may_go(self, oldest: _Kept, latest: _Kept, now_s: float, acknowledged: int) -> bool:
-        if latest is oldest:
-            return False
-        if latest.end_bytes - oldest.end_bytes >= self._max_bytes:
-            return True
-        is_spare = latest.next_seq - oldest.next_seq >= KEPT_MESSAGES
-        return is_spare and (oldest.next_seq - 1 <= acknowledged or now_s - oldest.at_s > KEPT_S)
 
     def clear(self) -> None:
         """Forget everything: the peer does not sequence, and will never ask."""
@@ -126,4 +124,4 @@ class ReplayWindow:
                 if to_seq is not None and seq > to_seq:
                     return
                 if seq >= from_seq:
-                    yield Resend(seq, frame)
+                    yield Resend(seq, frame, kept.ack)

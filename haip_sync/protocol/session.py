@@ -160,7 +160,7 @@ class Session(Understanding):
         return (MajorChanged(envelope.pv),)
 
     def _is_echo(self, envelope: Envelope) -> bool:
-        return envelope.session == self.session_id or envelope.id in self._sent
+        return envelope.session == self.session_id or envelope.id in self.sent
 
     def _take_echo(self, incoming: Incoming, noticed: tuple[Happening, ...]) -> Received:
         """Deliver what we said ourselves, as what it is: it grants, pauses, greets, refuses, acknowledges and asks nothing."""

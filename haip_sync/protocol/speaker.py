@@ -47,6 +47,7 @@ class Speaker:
         transactions: Those of this connection.
         acknowledged: The highest of our numbers that the peer has acknowledged.
         latest: The latest peer as its HAI described it, on this line or an earlier one; None before the first.
+        sent: Frames of ours that have their place in the write order; entered by the runtime, under its lock.
         resume_from: What the peer's HAI says it has of ours, as `last_rx_seq`; None: it does not resume, or this is a first line.
         discreet: Strikes out of a sentence what the peer must not have repeated to anybody.
     """
@@ -65,7 +66,7 @@ class Speaker:
         self._text_is_one_message = text_is_one_message
         self.acknowledged = 0
         self._inbound: InboundSequence[Incoming] = InboundSequence()
-        self._sent = SentIds()
+        self.sent = SentIds()
         self._told_of_ack = False
         self._told_of_major = False
         self._refused_types: set[str] = set()
@@ -167,10 +168,6 @@ class Speaker:
         """Return an ERROR frame; a `related_id` that is much longer than a UUID is not sent back."""
         related = {"related_id": related_id} if related_id and len(related_id) <= _LONGEST_ID else {}
         return self.control_frame(ERROR, {"code": code, "message": message, **related})
-
-    def note_sent(self, frame_id: str) -> None:
-        """Remember a frame of ours that takes its place in the write order. Doing it twice changes nothing."""
-        self._sent.note(frame_id)
 
     def _request(self, numbers: Numbers) -> Frame:
         """Return a REPLAY_REQUEST, whose refusal will be understood."""

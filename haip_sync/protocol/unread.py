@@ -27,21 +27,26 @@ _LONG_NUMBER: Final = b"9" * 200
 def is_sparse(data: bytes, most_brackets: int) -> bool:
     """Return whether a frame has few values for its size, and no more than so many arrays and objects."""
     most = _ALWAYS_FEW + len(data) // _BYTES_EACH
-    return data.count(b",") <= most and not opens_more_than(data, most if most < most_brackets else most_brackets)
+    return not has_more_than(data, b",", most=most) and not opens_more_than(data, most if most < most_brackets else most_brackets)
 
 
 def opens_more_than(data: bytes, most: int) -> bool:
     """Return whether there are more opening brackets."""
+    return has_more_than(data, b"[", b"{", most=most)
+
+
+def has_more_than(data: bytes, *marks: bytes, most: int) -> bool:
+    """Return whether there are more of these marks; looks no further than to the first that is too many."""
     if len(data) < _SHORT:
-        return data.count(b"[") + data.count(b"{") > most
+        return sum(map(data.count, marks)) > most
     found = 0
-    for bracket in (b"[", b"{"):  # in what is long, looking for each is faster than counting all, where they are few
-        at = data.find(bracket)
+    for mark in marks:  # in what is long, looking for each is faster than counting all, where they are few
+        at = data.find(mark)
         while at >= 0:
             found += 1
             if found > most:
                 return True
-            at = data.find(bracket, at + 1)
+            at = data.find(mark, at + 1)
     return False
 
 

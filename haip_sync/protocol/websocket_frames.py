@@ -7,6 +7,7 @@ Only what is on the wire: which frames may follow which, and how control frames 
 from __future__ import annotations
 
 from collections.abc import Callable
+from struct import Struct
 from typing import Final
 
 TEXT: Final = 0x1
@@ -14,6 +15,7 @@ BINARY: Final = 0x2
 CLOSE: Final = 0x8
 PONG: Final = 0xA
 
+_middle_head: Final = Struct(">BBH").pack
 _SHORTEST_HEAD: Final = 2
 _FIN: Final = 0x80
 _MASKED: Final = 0x80
@@ -29,7 +31,7 @@ def masked_frame(opcode: int, payload: bytes, key: bytes, mask: Callable[[bytes,
     if size < _TWO_BYTES:
         head = bytes((_FIN | opcode, _MASKED | size))
     elif size < 1 << 16:
-        head = bytes((_FIN | opcode, _MASKED | _TWO_BYTES, size >> 8, size & 0xFF))
+        head = _middle_head(_FIN | opcode, _MASKED | _TWO_BYTES, size)
     else:
         head = bytes((_FIN | opcode, _MASKED | _EIGHT_BYTES)) + size.to_bytes(8, "big")
     return b"".join((head, key, mask(payload, key)))

@@ -68,7 +68,9 @@ class Watch:
 
     def spent(self, gate: Gate[Any]) -> None:
         """Look whether a balance fell below what the strategy named."""
-        level = self.levels.get(gate.channel) if self.strategy is not None else None
+        if self.strategy is None:
+            return
+        level = self.levels.get(gate.channel)
         if level is not None and gate.channel not in self.looks:
             messages, byte_credits = gate.ledger.spendable
             if messages < level[0] or byte_credits < level[1]:

@@ -33,10 +33,17 @@ class Flow:
 
     def begun(self, claim: int) -> Flow:
         """Return what follows this one, whose own claim has left: a new claim behind the answers that still stand here."""
+        if self.is_over:
+            return Flow((claim,))
         chunks, done = self.chunks.copy(), sum(self.sent)
         while chunks and done >= len(chunks[0]):
             done -= len(chunks.pop(0))
         return Flow((claim,), chunks, done)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of it has left."""
+        return sum(self.sent) >= sum(map(len, self.chunks))
 
     def rest(self) -> memoryview | None:
         """Return what is to be sent next; None: all has left."""
@@ -49,7 +56,7 @@ class Flow:
 
     def is_encrypted(self) -> bool:
         """Return whether the claim's ciphertext is here."""
-        return any(not isinstance(chunk, Answer) and carries_data(chunk) for chunk in self.chunks)
+        return bool(self.chunks) and any(not isinstance(chunk, Answer) and carries_data(chunk) for chunk in self.chunks)
 
     def answer_bytes(self) -> int:
         """Return how much TLS has said of itself since the claim began."""

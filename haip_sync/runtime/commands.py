@@ -40,7 +40,9 @@ class Commands(Life):
             self.rooms.turnstile.pass_through(channel, parcel, timeout_s)
             is_admitted = True
             entry = parcel.last_entry
-            self._write_through(channel, entry, parcel.event_type)
+            self.writer.write_through(entry)
+            if not entry.is_written:
+                self._check_written(channel, entry, parcel.event_type)
             return entry
         except BaseException as exc:
             self.poke()
@@ -73,6 +75,10 @@ class Commands(Life):
     def _write_through(self, channel: str, entry: Entry, what: str, deadline_s: float | None = None) -> None:
         """Return once `entry` has left, on this line or a later one. Raises `ConnectionClosedError`, which says what was sent."""
         self.writer.write_through(entry, deadline_s)
+        self._check_written(channel, entry, what)
+
+    def _check_written(self, channel: str, entry: Entry, what: str) -> None:
+        """Raise `ConnectionClosedError`, which says what was sent, for an entry that will never be written."""
         cause = entry.failure
         if cause is None or entry.is_written:
             return

@@ -251,7 +251,8 @@ class Connection(Crossing):
         if self._service.heartbeat.is_asking:
             self._service.written()
         self.rooms.turnstile.room_again()
-        self.look_whether_all_is_sent()
+        if self._waiting:
+            self.look_whether_all_is_sent()
 
     def _after_listeners(self, message: Message) -> None:
         if self._settings.keeps_inbox or message.is_routed or message.type in CONTROL_TYPES:

@@ -36,6 +36,10 @@ logger = logging.getLogger("haip_sync.dispatch")
 MOST_WAITING: Final = 10_000
 """Events that may wait for slow listeners; beyond it data events are dropped and counted, state changes coalesced."""
 
+_MANY: Final = 32
+_FAST_PER_S: Final = 10_000
+_GATHER_S: Final = 0.001
+"""So many events, at more than so many a second, and they gather for so long: see `Pace`."""
 MOST_WAITING_BYTES: Final = 64 << 20
 """What frames that wait for slow listeners may have taken on the wire: those that cost no credit are bounded by nothing else."""
 
@@ -66,11 +70,41 @@ class _Subscription:
         self._owner.unsubscribe(self)
 
 
+class Pace:
+    """How fast events come. The dispatch thread's own.
+
+    To wake a thread costs who puts an event nearly as much as to send a message, and both then want the interpreter. So while
+    events come thick and fast they gather for a millisecond, and are delivered together; what comes now and then, or in answer
+    to a listener, is delivered at once.
+
+    Attributes:
+        delivered: How many since the pace was last taken.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.delivered = 0
+        self._since_s = 0.0
+        self._was_fast = False
+
+    def is_fast(self) -> bool:
+        """Return whether to let events gather; asked whenever none is left."""
+        if self._was_fast or self.delivered >= _MANY:
+            now_s = self._clock()
+            self._was_fast = self.delivered > (now_s - self._since_s) * _FAST_PER_S
+            self.delivered, self._since_s = 0, now_s
+        return self._was_fast
+
+
 class Dispatcher:
     """Takes events from any thread, hands them to listeners on its own. Thread-safe.
 
     `keeps_messages`: the application takes messages by listening, so that none may be dropped; their number is bounded by what we
     grant the peer, because `after_message` gives credit back only once the listeners have run.
+
+    Attributes:
+        wanted: The kinds that somebody listens for. Replaced, never changed: anybody may look.
+        ident: The thread's number, 0 before it runs.
     """
 
     def __init__(self, name: str, *, keeps_messages: bool, after_message: Callable[[Message], None]) -> None:
@@ -81,14 +115,15 @@ class Dispatcher:
         self._lock = threading.RLock()
         self._home = Home()
         self._subscriptions: tuple[_Subscription, ...] = ()
-        self._wanted: frozenset[type[Event]] = frozenset()
+        self.wanted: frozenset[type[Event]] = frozenset()
         self._missed = 0
         self._latest: dict[tuple[str, str, str], Event] = {}
         # Of frames. The first is written by who puts, under the connection's lock, the second by the dispatch thread.
         self._put_bytes = 0
         self._delivered_bytes = 0
         self._queue: SimpleQueue[Event | Callable[[], object] | None] = SimpleQueue()
-        self._ident = 0  # the thread's own store; no thread has this number
+        self._pace = Pace(time.monotonic)
+        self.ident = 0  # the thread's own store; no thread has this number
         self._is_over = False  # the thread's too: it takes nothing more that is put from now on
         self._thread = threading.Thread(target=self._run, name=f"{name}-dispatch", daemon=True)
 
@@ -108,7 +143,7 @@ class Dispatcher:
 
     def is_current(self) -> bool:
         """Return whether the calling thread is the one that runs listeners."""
-        return threading.get_ident() == self._ident
+        return threading.get_ident() == self.ident
 
     # ---- Subscribing ----------------------------------------------------------------------------------------------------------
 
@@ -139,16 +174,19 @@ class Dispatcher:
 
     def _replace(self, subscriptions: tuple[_Subscription, ...]) -> None:
         self._subscriptions = subscriptions
-        self._wanted = frozenset().union(*(s.kinds for s in subscriptions))
+        self.wanted = frozenset().union(*(s.kinds for s in subscriptions))
 
     # ---- Handing over ---------------------------------------------------------------------------------------------------------
 
     def wants(self, kind: type[Event]) -> bool:
         """Return whether an event of this kind has a use: silence is free."""
-        return kind in self._wanted or (self._keeps_messages and kind is Message)
+        return kind in self.wanted or (self._keeps_messages and kind is Message)
 
     def put(self, event: Event) -> None:
         """Hand over one event; never blocks. Called under the connection's lock, so that the order is the ledger's."""
+        if type(event) is not Message and not self._latest and self._queue.qsize() < MOST_WAITING:  # nearly always
+            self._queue.put(event)
+            return
         # Only what costs the peer of our grants until listeners have it is bounded by them.
         must_keep = self._keeps_messages and isinstance(event, Message) and not _is_free(event)
         # Once a state has overflowed, later ones follow it there: the latest must be the last to be delivered.
@@ -193,19 +231,23 @@ class Dispatcher:
     # ---- The thread -----------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        self._ident = threading.get_ident()
+        self.ident = threading.get_ident()
         while (event := self._queue.get()) is not None:
+            self._pace.delivered += 1
             if isinstance(event, Event):
                 self._deliver(event)
             else:
                 self._run_callback(event)
             if self._queue.empty():
-                self._deliver_overflow()
+                if self._missed or self._latest:
+                    self._deliver_overflow()
+                if self._pace.is_fast():
+                    time.sleep(_GATHER_S)
         self._deliver_overflow()
         # In this order: what is put before the store is taken here, and who puts later sees it and takes it himself.
         self._is_over = True
         self._drain()
-        self._ident = 0  # another thread may get the number
+        self.ident = 0  # another thread may get the number
 
     def _drain(self) -> None:
         """Do what still waits, once the thread takes nothing more. Whoever calls this."""

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from typing import Final
 
+from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.sent_ids import REMEMBERED, SentIds
 from haip_sync.state import Fate
-
-REMEMBERED: Final = 1_000
-"""Frames whose refusal or acknowledgement is still understood; what is older keeps the outcome that it has."""
 
 
 class Fates:
-    """The fates of the latest sends. Every method requires the connection's lock.
+    """The fates of the latest sends, whose frames stand in `sent`. Every method requires the connection's lock.
 
     Attributes:
         has_acknowledged: Whether a peer ever said that it has one of them: many never do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sent: SentIds) -> None:
+        self._sent = sent
         self.has_acknowledged = False
-        self._by_frame: OrderedDict[str, Fate] = OrderedDict()
         self._unacknowledged: deque[tuple[int, Fate]] = deque(maxlen=REMEMBERED)
 
-    def note(self, fate: Fate, frame_ids: Iterable[str], last_seq: int | None) -> None:
-        """Remember frames of one send; `last_seq`: that of its last frame, None while more follow. Twice is once."""
-        by_frame = self._by_frame
-        for frame_id in frame_ids:
-            by_frame[frame_id] = fate
-        while len(by_frame) > REMEMBERED:
-            by_frame.popitem(last=False)
-        if last_seq is not None and not (self._unacknowledged and self._unacknowledged[-1][0] == last_seq):
+    def note(self, fate: Fate | None, frames: Iterable[Frame], last_seq: int) -> None:
+        """Remember frames that go out together, of one send or (None) of ours; 0 for `last_seq`: more follow. Twice is once."""
+        for frame in frames:
+            self._sent.note(frame.id, fate)
+        if fate is not None and last_seq and not (self._unacknowledged and self._unacknowledged[-1][0] == last_seq):
             self._unacknowledged.append((last_seq, fate))
 
     def acknowledged(self, ack: int) -> None:
@@ -45,11 +40,11 @@ class Fates:
 
     def of(self, frame_id: str | None) -> Fate | None:
         """Return the fate of the send that a frame belongs to; None: it is none of the latest of ours."""
-        return self._by_frame.get(frame_id) if frame_id is not None else None
+        return self._sent.fate_of(frame_id) if frame_id is not None else None
 
     def only_channel(self) -> str | None:
         """Return the channel of all the latest sends; None: there are several, or none."""
-        channels = {fate.channel for fate in self._by_frame.values()}
+        channels = {fate.channel for fate in self._sent.fates()}
         return channels.pop() if len(channels) == 1 else None
 
     def unknown(self) -> int:

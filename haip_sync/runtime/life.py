@@ -149,7 +149,7 @@ class Life:
 
     def check_may_wait(self) -> None:
         """Raise `DeadlockError` in a listener, which must not wait."""
-        if self.rooms.dispatcher.is_current():
+        if threading.get_ident() == self.rooms.dispatcher.ident:  # `is_current`, without a call: every send asks
             raise DeadlockError(
                 "a listener must not wait for credit: what brings it is told by the thread that the listener holds up. "
                 "Nothing was sent; use timeout=0 or another thread"

@@ -36,6 +36,7 @@ class Line:
 
     Attributes:
         hello_auth: What our HAI is to say of who we are; None: nothing.
+        send_some: Hands a piece, or its beginning, to the operating system: the stream's own (`Stream.send_some`), a call less.
         discretion: What we tell the peer in confidence; it goes through whatever the peer says.
     """
 
@@ -56,6 +57,7 @@ class Line:
         except BaseException:
             self._stream.close()
             raise
+        self.send_some = self._stream.send_some
         self._in_place = SocketInPlace(self._stream, answer)
         # websocket-client is imported when the first line opens: it is a third of what importing us would cost.
         self._rules = import_module("haip_sync.runtime.frame_limit")
@@ -79,14 +81,6 @@ class Line:
         """Check what the peer sends, its size above all, before memory is taken for it; before the first `receive`."""
         self._rules.guard(self._websocket, max_frame_bytes)
         self._max_frame_bytes = max_frame_bytes
-
-    def send_some(self, piece: memoryview, sent: list[int], *, blocking: bool) -> None:
-        """Hand `piece`, or its beginning, to the operating system and append to `sent` how much that was. One thread at a time.
-
-        Raises `BlockingIOError`, nothing appended, where `blocking` is False and it would have to wait. An interrupted write is
-        gone on with by calling it again with the rest that `sent` leaves, from any thread.
-        """
-        self._stream.send_some(piece, sent, blocking=blocking)
 
     def wait_until_writable(self, timeout_s: float) -> None:
         """Wait until something can be sent, for `timeout_s` at most."""

@@ -49,28 +49,19 @@ class Entry:
         failure: Why it never will be.
     """
 
-    __slots__ = (
-        "ack",
-        "answers_end",
-        "end",
-        "failure",
-        "fate",
-        "first_seq",
-        "frames",
-        "is_again",
-        "is_last",
-        "is_taken",
-        "is_whole",
-        "is_written",
-        "last_seq",
-        "pending",
-        "raw",
-        "repeats",
-        "stage",
-        "text_bytes",
-        "window",
-        "wire_bytes",
-    )
+    # Of the class, until one is set: every send makes an entry, and few set many of them.
+    pending: PendingSend | None = None
+    fate: Fate | None = None
+    is_last = True
+    window: tuple[ReceiveWindow, WindowBooks] | None = None
+    stage: tuple[TransactionState, Stage] | None = None
+    repeats: Entry | None = None
+    is_again = False
+    is_whole = True
+    is_taken = False
+    is_written = False
+    failure: HAIPError | None = None
+    answers_end = 0
 
     def __init__(self, frames: Sequence[Frame], first_seq: int, ack: int, raw: bytes, start: int) -> None:
         self.frames = frames
@@ -78,27 +69,15 @@ class Entry:
         self.ack = ack
         self.raw = raw
         self.last_seq = first_seq + len(frames) - 1
-        size, seq, binary = 0, first_seq, 0
+        size, seq, rest = 0, first_seq, len(raw)
         for frame in frames:
             size += frame.size(seq, ack)
             if frame.binary is not None:
-                binary += len(frame.binary)
+                rest += len(frame.binary)
             seq += 1
         self.text_bytes = size
-        self.wire_bytes = size = size + binary + len(raw)
+        self.wire_bytes = size = size + rest
         self.end = start + size
-        self.answers_end = 0
-        self.pending: PendingSend | None = None
-        self.fate: Fate | None = None
-        self.is_last = True
-        self.window: tuple[ReceiveWindow, WindowBooks] | None = None
-        self.stage: tuple[TransactionState, Stage] | None = None
-        self.repeats: Entry | None = None
-        self.is_again = False
-        self.is_whole = True
-        self.is_taken = False
-        self.is_written = False
-        self.failure: HAIPError | None = None
 
     @property
     def is_over(self) -> bool:
@@ -164,12 +143,14 @@ class Outgoing:
         self._suspended: deque[Entry] = deque()
         # The seq of our HAI on this line: what comes before it belongs to earlier ones.
         self._line_seq = 1
+        # What everything of earlier lines acknowledges that is sent again on this one.
+        self._resumed_ack = 0
         self._committed_end = 0
         self.written_end = 0
+        self._fates = Fates(session.sent)
         # The same of control frames alone: the peer makes us say them, and nothing else bounds how many.
         self._answers_end = 0
         self._written_answers_end = 0
-        self._fates = Fates()
 
     def plan(self, frames: Sequence[Frame]) -> Entry:
         """Return what these frames would be if they were committed now. Changes nothing."""
@@ -180,13 +161,14 @@ class Outgoing:
         return Entry((), 0, 0, data, self._committed_end)
 
     def plan_again(self, resend: Resend) -> Entry | None:
-        """Return what this number is sent again as, with a fresh `ack`; None: a hole that the peer lets nobody fill."""
+        """Return what this number is sent again as, as heavy as it was on this line; None: a hole that nobody may fill."""
         frame = resend.frame
         if frame is None:
             if not self._session.accepts(PONG):
                 return None
             frame = self._session.control_frame(PONG, {})
-        entry = Entry((frame,), resend.seq, self._session.ack, b"", self._committed_end)
+        ack = resend.ack if resend.seq >= self._line_seq else self._resumed_ack
+        entry = Entry((frame,), resend.seq, ack, b"", self._committed_end)
         entry.is_again = True
         return entry
 
@@ -212,13 +194,12 @@ class Outgoing:
     def commit(self, cargo: Entry) -> None:
         """Give `cargo` its numbers and its place. Doing it twice changes nothing: every line sets a value or looks first."""
         if cargo.frames and not cargo.is_again:
-            self._session.last_seq = cargo.last_seq
-            for frame in cargo.frames:
-                self._session.note_sent(frame.id)
-            if self._session.peer_sequences:
-                self.replay.keep(cargo.frames, cargo.first_seq, self._clock(), acknowledged=self._session.acknowledged)
-            if cargo.fate is not None:
-                self._fates.note(cargo.fate, [frame.id for frame in cargo.frames], cargo.last_seq if cargo.is_last else None)
+            session, frames = self._session, cargo.frames
+            session.last_seq = cargo.last_seq
+            if session.peer_sequences:
+                now_s = self._clock()
+                self.replay.keep(frames, cargo.first_seq, now_s, acknowledged=session.acknowledged, ack=cargo.ack)
+            self._fates.note(cargo.fate, frames, cargo.last_seq if cargo.is_last else 0)
         if not self._entries or self._entries[-1] is not cargo:
             self._entries.append(cargo)
         self._committed_end = cargo.end
@@ -247,8 +228,9 @@ class Outgoing:
         """Take out what was handed to the operating system, and settle its handles. Doing it twice changes nothing."""
         while self._entries and self._entries[0].end <= end:
             entry = self._entries[0]
+            if entry.pending is not None or entry.repeats is not None:
+                entry.origin.settle()
             entry.is_written = True
-            entry.origin.settle()
             self._written_answers_end = entry.answers_end or self._written_answers_end
             self._entries.popleft()
         self.written_end = end
@@ -287,6 +269,7 @@ class Outgoing:
         A frame of a transaction, which ended with its line, leaves a hole, and so does one that the peer has refused: its sender
         was told so. What the peer has is settled as written.
         """
+        self._resumed_ack = self._session.ack
         again = self.replay.slice(last_rx_seq + 1, self._line_seq - 1) if last_rx_seq + 1 < self._line_seq else ()
         if isinstance(again, TooOld):
             return None

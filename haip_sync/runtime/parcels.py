@@ -32,14 +32,19 @@ def shortage_of(cost: Cost, ledger: Ledger) -> Shortage:
 
 
 class _FramesParcel:
-    """What frames have in common: their numbers and costs."""
+    """What frames have in common: their numbers and costs.
+
+    Attributes:
+        last_entry: The entry of its latest step; a parcel of which nothing has gone through has none.
+    """
+
+    last_entry: Entry
 
     def __init__(self, outgoing: Outgoing, session: Session, fate: Fate) -> None:
         self.progress = _NOT_BEGUN
         self._fate = fate
         self._outgoing = outgoing
         self._session = session
-        self._entry: Entry | None = None
         self.pending: PendingSend | None = None
         """The handle of a queued message, which its last entry settles."""
         self._refusal: HAIPError | None = None
@@ -47,13 +52,6 @@ class _FramesParcel:
     def refusal(self) -> HAIPError | None:
         """Return why the peer of a new line takes it no more; None: it does."""
         return self._refusal
-
-    @property
-    def last_entry(self) -> Entry:
-        """The entry of its last step, for a parcel that is through."""
-        if self._entry is None:
-            raise ValueError("the parcel has not gone through")
-        return self._entry
 
     def _byte_cost(self, frames: Sequence[Frame]) -> int:
         first, ack = self._session.last_seq + 1, self._session.ack
@@ -63,7 +61,7 @@ class _FramesParcel:
 
     def _step(self, frames: Sequence[Frame], cost: Cost, after: Progress, *, last: bool) -> Step[Entry]:
         entry = self._outgoing.plan(frames)
-        self._entry = entry
+        self.last_entry = entry
         entry.fate, entry.is_last = self._fate, last
         entry.is_whole = last and not self.progress.frames
         if last:
@@ -114,7 +112,7 @@ class FrameParcel(_FramesParcel):
         cost = _make(Cost, (self._message_cost, entry.text_bytes if media is None else media))
         if not ledger.covers(cost):
             return shortage_of(cost, ledger)
-        self._entry = entry
+        self.last_entry = entry
         entry.fate, entry.pending = self._fate, self.pending
         return _make(Step, (cost, entry, entry.wire_bytes, _ONE_FRAME, True))
 

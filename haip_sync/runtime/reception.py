@@ -138,12 +138,15 @@ class Reception:
         rooms = self._rooms
         with rooms.parking.lock:
             rooms.turnstile.mend()
-            self._host.heartbeat.heard(self._clock())
+            now_s = self._clock()
+            self._host.heartbeat.heard(now_s)
             due_s = rooms.session.next_due_s
             self._apply_all(receive(rooms.session))
-            if rooms.session.next_due_s <= self._clock():
-                self._apply_all(rooms.session.due(self._clock()))
-        if rooms.session.next_due_s < due_s:
+            next_due_s = rooms.session.next_due_s
+            if next_due_s <= now_s:
+                self._apply_all(rooms.session.due(now_s))
+                next_due_s = rooms.session.next_due_s
+        if next_due_s < due_s:
             self._host.poke()
         self._host.shut_if_overrun()
 

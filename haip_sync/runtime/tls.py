@@ -197,6 +197,8 @@ class TlsStream:
             if rest is None:
                 return
             self._inner.send_some(rest, flow.sent, blocking=blocking)
+            if flow.is_over:
+                return  # what the receiving thread adds from here on, it has sent itself (`_nudge`)
 
     def _wait_for_peer(self, *, blocking: bool) -> None:
         """Wait a moment for what the receiving thread brings: TLS 1.2 may agree on keys anew, and sends no data meanwhile."""

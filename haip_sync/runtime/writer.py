@@ -187,7 +187,7 @@ class Writer:
             standing_by[0][1].put(None)
             standing_by.popleft()
         for entry, waiting in tuple(standing_by):
-            if entry.is_over:
+            if entry.is_written or entry.failure is not None:  # `is_over`, without a call for each of many
                 waiting.put(None)
 
     def _wake_next(self) -> None:
@@ -198,48 +198,51 @@ class Writer:
 
     def _write_batch(self, deadline_s: float | None) -> None:
         """Write one batch, or the rest of one that was left; give up at `deadline_s`. Requires the pen, not the lock."""
-        line = self.line
+        line, batch = self.line, self._in_hand
         if line is None:
             return
         try:
-            self._write_some(line, deadline_s)
+            if batch is None:
+                batch = self._take_batch()
+                if batch is None:
+                    return
+            if not self._send_batch(line, batch, deadline_s):
+                return
         except OSError as exc:
             self._on_loss(line, exc)
             # Not before: interrupted between, the next to write finds out for itself. The reader brings another line, or the end.
             self.line = None
-
-    def _write_some(self, line: Line, deadline_s: float | None) -> None:
-        if self._in_hand is None and not self._take_batch():
             return
-        batch = self._in_hand
-        if batch is not None and self._send_batch(line, batch, deadline_s):
-            with self._parking.lock:
-                self._mend()
-                self._outgoing.written(batch.end)
-                self._after_write()
-                if self._standing_by:
-                    self.wake_over()
-            self._in_hand = None
+        with self._parking.lock:
+            self._mend()
+            self._outgoing.written(batch.end)
+            self._after_write()
+            if self._standing_by:
+                self.wake_over()
+        self._in_hand = None
 
-    def _take_batch(self) -> bool:
+    def _take_batch(self) -> _Batch | None:
+        """Take what is to be written next in hand; None: nothing is."""
         with self._parking.lock:
             self._mend()
             entries = self._outgoing.first(_BATCH_BYTES)
             for entry in entries:
-                entry.origin.is_taken = True
-        if entries:
-            self._in_hand = _Batch(_render(entries), entries[-1].end)
-            if self.wire_log is not None:
-                self.wire_log.sending(entries)
-        return bool(entries)
+                (entry.repeats or entry).is_taken = True  # `origin`, without a call
+        if not entries:
+            return None
+        batch = self._in_hand = _Batch(_render(entries), entries[-1].end)
+        if self.wire_log is not None:
+            self.wire_log.sending(entries)
+        return batch
 
     def _send_batch(self, line: Line, batch: _Batch, deadline_s: float | None) -> bool:
         """Return whether all of it has left."""
-        size = len(batch.data)
-        while (done := sum(batch.sent)) < size:
+        data, sent = batch.data, batch.sent
+        size = len(data)
+        while (done := sum(sent)) < size:
             try:
-                view = memoryview(batch.data)
-                line.send_some(view[done:] if done else view, batch.sent, blocking=deadline_s is None)
+                view = memoryview(data)
+                line.send_some(view[done:] if done else view, sent, blocking=deadline_s is None)
             except BlockingIOError:
                 left_s = 0.0 if deadline_s is None else deadline_s - time.monotonic()
                 if left_s <= 0:
@@ -251,9 +254,10 @@ class Writer:
 def _render(entries: list[Entry]) -> bytes:
     """Return the WebSocket frames of these entries. The masking is the dear part, and happens outside the connection's lock."""
     ts_ms = time.time_ns() // 1_000_000
-    if len(entries) == 1 and len(entries[0].frames) == 1 and entries[0].frames[0].binary is None:  # most often
-        entry = entries[0]
-        return encode(OPCODE_TEXT, entry.frames[0].render(entry.first_seq, entry.ack, ts_ms))
+    if len(entries) == 1:
+        entry, frames = entries[0], entries[0].frames
+        if len(frames) == 1 and frames[0].binary is None:  # most often
+            return encode(OPCODE_TEXT, frames[0].render(entry.first_seq, entry.ack, ts_ms))
     pieces: list[bytes] = []
     for entry in entries:
         pieces.append(entry.raw)

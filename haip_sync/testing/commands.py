@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Final, Literal, get_args
 from uuid import uuid4
@@ -23,6 +24,9 @@ from haip_sync.testing.server_session import ServerSession
 from haip_sync.testing.session import Session
 
 _CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
+
+_HAI_S: Final = 1.0
+"""How long a command waits for a HAI that is on its way: a client may be through its own handshake already."""
 
 RunStatus = Literal["OK", "CANCELLED", "ERROR"]
 Step = Callable[[Conversation, float], None]
@@ -238,10 +242,13 @@ class ServerCommands:
         return len(targets)
 
     def _targets(self, session: Session | None) -> tuple[ServerSession, ...]:
-        """Return the live sessions that are meant."""
+        """Return the live sessions that are meant, those too whose HAI comes within a moment."""
         if session is not None and not isinstance(session, Session):
             raise ConfigError(f"session must be a Session of this server or None, not {session!r}")
         meant = [target for target in self._sessions.connected() if session in (None, target.view)]
+        deadline_s = time.monotonic() + _HAI_S
+        for target in meant:
+            target.wait_until_live(deadline_s)
         return tuple(sorted((target for target in meant if target.live), key=lambda target: target.number))
 
 

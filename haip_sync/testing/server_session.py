@@ -100,6 +100,13 @@ class ServerSession:
         with self._lock:
             return self._conversation.peer_id is not None and not self._ended
 
+    def wait_until_live(self, deadline: float) -> None:
+        """Wait until the client's HAI was good, or the connection is over, or until `deadline` on the monotonic clock."""
+        while not (self.live or self.ended):
+            seen = self.version
+            if not (self.live or self.ended or self.wait_for_change(seen, deadline)):
+                return
+
     @property
     def ended(self) -> bool:
         """Whether the connection is over."""

@@ -21,6 +21,8 @@ from monitor_app.model.source import Failure
 from monitor_app.model.status import Status
 from monitor_app.model.units import format_bytes, format_duration, format_messages
 
+_MARGIN_S: Final = 0.05
+"""What an event may lie before the moment that is told of it."""
 _WAITS_ON_PEER: Final = ("socket", "writer")
 _IS: Final = {
     Status.PAUSED_BY_US: "is paused by us",
@@ -88,7 +90,8 @@ def answer_of(
 
 def _over(worst: ChannelView, connection: ConnectionState, *, can_reconnect: bool) -> Answer:
     """Return what to say when nobody tries to come back."""
-    evidence = " ".join(part for part in (connection.last_error, explain(worst)) if part)
+    error = f"{connection.last_error.rstrip('.')}." if connection.last_error else ""
+    evidence = f"{error} {explain(worst)}".strip()
     offer = offer_for(worst, can_reconnect=can_reconnect)
     return Answer(f"Not connected for {format_duration(worst.status_s)}", evidence, status=Status.OFFLINE, offer=offer)
 
@@ -133,6 +136,12 @@ def evidence_of(view: ChannelView) -> str:
             return f"{explain(view)} It {outlook}." if outlook else explain(view)
         case _:
             return explain(view)
+
+
+def evidence_age_s(view: ChannelView) -> float:
+    """Return how far back the events lie that the evidence speaks of: the state, the last grant, our request, the oldest wait."""
+    ages_s = (view.status_s, view.grant_age_s, view.request_age_s, view.state.oldest_wait)
+    return max(age_s for age_s in ages_s if age_s is not None) + _MARGIN_S
 
 
 def outlook_of(view: ChannelView) -> str:

@@ -94,7 +94,7 @@ class AttachedSource:
     def address(self) -> str:
         """Scheme, host and port of the client's server; never a token."""
         line = self._summary()
-        return "" if line is None else line.address
+        return "" if line is None else on_one_line(line.address)
 
     @property
     def connecting(self) -> bool:
@@ -252,9 +252,9 @@ class AttachedSource:
         """Note what came of a command. Runs on the link's thread, or at once where the program is gone."""
         error = future.exception()
         if error is not None:
-            self._note(channel, action, _sentence(str(error)), ok=False)
+            self._note(channel, action, on_one_line(_sentence(str(error))), ok=False)
         else:
-            self._note(channel, action, _sentence(future.result().text), ok=future.result().ok)
+            self._note(channel, action, on_one_line(_sentence(future.result().text)), ok=future.result().ok)
 
     def _note(self, channel: str | None, action: str, result: str, *, ok: bool) -> None:
         self._notices.append(Notice(time_s=time.monotonic(), channel=channel, action=action, result=result, ok=ok))

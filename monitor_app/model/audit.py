@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, NamedTuple
@@ -71,12 +71,14 @@ class AuditTrail:
 
     Attributes:
         who: The system user.
+        keep: Told of every entry when it is written down, and again when it is known what came of it.
         dropped: How many of the oldest entries are gone.
         version: Grows with every change, so that a view can tell whether there is one.
     """
 
     def __init__(self, clock: Clock, who: str | None = None, max_entries: int = MAX_ENTRIES) -> None:
         self.who = system_user() if who is None else who
+        self.keep: Callable[[AuditEntry], None] | None = None
         self.dropped = 0
         self.version = 0
         self._clock = clock
@@ -103,6 +105,8 @@ class AuditTrail:
             outcome=Outcome.WAITING,
             result="",
         )
+        if self.keep is not None:
+            self.keep(entry)
         self._entries.append(entry)
         if len(self._entries) > self._max_entries:
             self._entries.popleft()
@@ -137,6 +141,8 @@ class AuditTrail:
         for place, kept in enumerate(self._entries):
             if kept.number == entry.number:
                 self._entries[place] = settled
+        if self.keep is not None:
+            self.keep(settled)
         self.version += 1
         return settled
 

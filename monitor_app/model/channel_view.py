@@ -70,13 +70,15 @@ def worst_off(channels: list[ChannelView]) -> ChannelView | None:
 def useful_request(view: ChannelView) -> tuple[int, int]:
     """Return the request that would serve what waits now, in (messages, bytes); (0, 0) when nobody waits for credit.
 
-    Only the head's frame is known in bytes; of messages each waiter needs at least one.
+    Only the head's frame is known in bytes, and those behind it are taken to be as large; of messages each waiter needs at least
+    one. No more than the cap lets in, unless the head alone needs it.
     """
     if view.status is not Status.STARVED:
         return 0, 0
     if view.state.waiting_for == "messages":
         return max(view.state.missing, view.state.backlog - view.state.credits), 0
-    return 0, view.state.missing
+    wanted = view.state.missing + (view.state.backlog - 1) * view.needed_bytes
+    return 0, max(view.state.missing, min(wanted, request_to_cap(view)[1]))
 
 
 def request_to_cap(view: ChannelView) -> tuple[int, int]:

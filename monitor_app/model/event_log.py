@@ -1,11 +1,14 @@
-"""The event log: a bounded list of rows, and the sentence that stands for each event."""
+"""The event log: a bounded list of rows, and the sentence that stands for each event.
+
+A row is little more than its event; the sentence is made when somebody first looks at it. In a flood most come and go unread.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -61,9 +64,8 @@ class Tone(Enum):
     PLAIN = "plain"
 
 
-@dataclass(frozen=True, slots=True)
-class LogRow:
-    """One line of the log."""
+class LogRow(msgspec.Struct, gc=False):
+    """One line of the log. Made for every event of a flood: a structure that the garbage collector need not walk."""
 
     time_s: float
     """On the monotonic clock."""
@@ -71,11 +73,18 @@ class LogRow:
     """None for what concerns the whole connection."""
     kind: str
     """What it is, in a word: FLOW_UPDATE, STARVED, request."""
-    text: str
-    """One sentence."""
+    words: str | Callable[[Any], str]
+    """One sentence, or what makes it of `detail`."""
     tone: Tone
-    detail: object = field(default=None, compare=False, repr=False)
+    detail: object = None
     """What stands behind it, for the inspector: an event, an action, a notice, or plain data that is cut to size."""
+
+    @property
+    def text(self) -> str:
+        """The sentence; made once."""
+        if not isinstance(self.words, str):
+            self.words = self.words(self.detail)
+        return self.words
 
 
 class EventLog:
@@ -114,10 +123,9 @@ def row_of_event(event: Event) -> LogRow | None:
         case Message() | SendAdmitted():
             return _row_of_message(event)
         case CreditGranted():
-            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", _granted(event), Tone.RECEIVED, event)
+            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", _granted, Tone.RECEIVED, event)
         case CreditRequested(gives_back=False):
-            asked = format_credit(event.add_messages, event.add_bytes)
-            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", f"our request: {asked}", Tone.OURS, event)
+            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", _asked, Tone.OURS, event)
         case ChannelPaused():
             return _paused(event)
         case ChannelResumed():
@@ -160,6 +168,10 @@ def _granted(event: CreditGranted) -> str:
     return f"grant {format_credit(event.add_messages, event.add_bytes)}; balance {balance}{kept}"
 
 
+def _asked(event: CreditRequested) -> str:
+    return f"our request: {format_credit(event.add_messages, event.add_bytes)}"
+
+
 def _paused(event: ChannelPaused) -> LogRow:
     by_us = event.by == "us"
     reason = f": “{event.reason}”" if event.reason else ""
@@ -185,7 +197,7 @@ def _handshake(event: HandshakeCompleted) -> str:
 def _row_of_message(event: Message | SendAdmitted) -> LogRow | None:
     """Return the row of one message. It keeps what is worth showing of the payload, and not the payload."""
     if isinstance(event, SendAdmitted):
-        return LogRow(event.time_s, event.channel, event.event_type, _admitted(event), Tone.SENT, event)
+        return LogRow(event.time_s, event.channel, event.event_type, _admitted, Tone.SENT, event)
     if event.type in _TOLD_OTHERWISE:
         return None
     detail = {"event": "Message", **cut(msgspec.structs.asdict(event))}

@@ -18,6 +18,7 @@ import msgspec
 
 STEP_ROWS: Final = 500
 """Rows that one step writes."""
+_FORMULA_SIGNS: Final = ("=", "+", "-", "@", "\t", "\r")
 Record = Mapping[str, Any]
 
 
@@ -100,8 +101,8 @@ class Export:
     def _csv(self, columns: Sequence[str]) -> Callable[[Record], object]:
         with _told(self.path):
             writer = csv.writer(self._file)
-            writer.writerow(columns)
-        return lambda record: writer.writerow(["" if record.get(name) is None else record[name] for name in columns])
+            writer.writerow([_harmless(name) for name in columns])
+        return lambda record: writer.writerow([_harmless(record.get(name)) for name in columns])
 
     def _json_line(self, record: Record) -> None:
         self._file.write(msgspec.json.encode(record).decode("utf-8") + "\n")
@@ -113,6 +114,16 @@ class Export:
         self._file.close()
         _permit(self._part, self.path)
         self._part.replace(self.path)
+
+
+def _harmless(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula: a peer chooses much of what is exported. Numbers stay numbers.
+
+    The apostrophe is OWASP's remedy against CSV injection; JSON lines have the text as it is.
+    """
+    if value is None:
+        return ""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_SIGNS) else value
 
 
 @contextlib.contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from haip_sync import ConnectionState, Event
 from monitor_app.model.audit import AuditEntry, AuditTrail
+from monitor_app.model.audit_file import AuditFile
 from monitor_app.model.channel_view import ChannelView, in_order
 from monitor_app.model.clock import Clock
 from monitor_app.model.commands import Commands
@@ -56,6 +58,13 @@ class Ingest:
         self.audit = AuditTrail(self.clock)
         self.commands = Commands(source, self.audit, self.clock)
         self.reset()
+
+    def keep_audit(self, path: Path) -> None:
+        """Write the audit trail to a file too, from now on; a file that cannot be written is told in the log."""
+        self.audit.keep = AuditFile(path, self.clock, lambda: self.source.address, self._tell_trouble).write
+
+    def _tell_trouble(self, text: str) -> None:
+        self.log.add(LogRow(self.clock.now_s(), None, "WARNING", text, Tone.TROUBLE))
 
     def reset(self) -> None:
         """Forget what belongs to one address; the log and the audit trail stay."""

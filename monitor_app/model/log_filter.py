@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -13,6 +13,7 @@ from monitor_app.model.event_log import EventLog, LogRow
 BUDGET_S: Final = 0.006
 """How long one look may take."""
 _SLICE: Final = 1_000
+NEVER_S: Final = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,13 @@ class RowFilter:
     channel: str = ""
     kind: str = ""
     text: str = ""
+    since_s: float = NEVER_S
+    """Rows of before this moment are left out."""
 
     def accepts(self, row: LogRow) -> bool:
         """Return whether `row` is shown."""
+        if row.time_s < self.since_s:
+            return False
         if self.channel and row.channel != self.channel:
             return False
         if self.kind and row.kind != self.kind:
@@ -105,3 +110,8 @@ class FilteredLog:
                 new.append(row)
                 self._pending.append(number)
         self._next = min(self._next + _SLICE, self._log.end)
+
+
+def row_of_moment(rows: Iterable[LogRow], time_s: float, channel: str | None) -> LogRow | None:
+    """Return the row of `channel` (None: of the whole connection) that is closest to a moment; None where there is none."""
+    return min((row for row in rows if row.channel == channel), key=lambda row: abs(row.time_s - time_s), default=None)

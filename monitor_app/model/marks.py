@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+import msgspec
 
 _MOST_FINE: Final = 1_000
 _MOST_COARSE: Final = 1_500
@@ -25,9 +26,10 @@ class MarkKind(Enum):
     RECONNECT = "connection"
     ERROR = "error"
 
+    __hash__ = object.__hash__  # members are single things; Enum's own hash runs Python code for every mark of a flood
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """One moment. The words are made only when somebody asks for them: most marks nobody ever points at."""
 
     time_s: float

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TextIO
+from typing import Final
 
 from monitor_app.model.activity import Activity
+from monitor_app.model.export import Table
 from monitor_app.model.figures import SpanFigures, figures_of
 from monitor_app.model.history import METRICS, Window
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.marks import Mark, MarkKind
-from monitor_app.model.plot_csv import write_csv
+from monitor_app.model.plot_table import plot_table
 from monitor_app.model.viewport import Mode, Viewport
 
 _OF_CHOSEN: Final = frozenset({MarkKind.GRANT, MarkKind.REQUEST})
@@ -139,8 +140,8 @@ class Picture:
         trackers = [tracker for name in shown if (tracker := self._ingest.tracker(name)) is not None]
         return [figures_of(tracker, self._ingest.history, from_s, to_s) for tracker in trackers]
 
-    def write_csv(self, file: TextIO) -> int:
-        """Write the data of the selected span, or of all that is visible; return the number of lines."""
+    def table(self) -> Table:
+        """Return the data of the selected span, or of all that is visible, as it is now."""
         from_s, to_s = self.selection or self.edges()
         shown, _ = self._ingest.shown(self.chosen)
-        return write_csv(file, self._ingest.history.window(from_s, to_s), self._ingest.clock, shown, from_s, to_s)
+        return plot_table(self._ingest.history.window(from_s, to_s).copy(), self._ingest.clock, shown, from_s, to_s)

@@ -48,7 +48,9 @@ def format_messages(number: int) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a span of time in the one or two units that matter."""
+    """Return a span of time in the one or two units that matter; a dash for what is no number, as a program may claim."""
+    if not math.isfinite(seconds):
+        return NONE
     if seconds < _MINUTE_S:
         return f"{seconds:.1f} s"
     if seconds < _HOUR_S:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolBar, QVBoxLayout
 
-from monitor_app.model.answer import Answer, answer_of
+from monitor_app.model.answer import Answer, answer_of, evidence_age_s
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.remedies import Remedy
 from monitor_app.model.status import Status
@@ -25,14 +25,17 @@ class AnswerStrip(QToolBar):
         evidence: How that is known.
         action: The useful button.
         look: Chooses the channel that the sentence is about.
+        proof: Shows the events behind the sentence.
 
     Signals:
         reconnect_wanted: Connect again.
         chosen: Look at a channel.
+        evidence_wanted: Show the events of a channel since a moment.
     """
 
     reconnect_wanted = Signal()
     chosen = Signal(str)
+    evidence_wanted = Signal(str, float)
 
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
         super().__init__("Answer")
@@ -49,7 +52,9 @@ class AnswerStrip(QToolBar):
         self.evidence = label("", "muted")
         self.action = button("", "The useful action", look="main")
         self.look = button("Show", "Choose the channel that the sentence is about")
+        self.proof = button("Evidence", "Show the events behind the sentence")
         self._lay_out()
+        self.proof.clicked.connect(self.show_evidence)
         self.action.clicked.connect(self._on_action)
         self.look.clicked.connect(self._on_look)
         theme.changed.connect(self.refresh)
@@ -67,6 +72,7 @@ class AnswerStrip(QToolBar):
         row.setSpacing(8)
         row.addWidget(self._sign)
         row.addLayout(words, 1)
+        row.addWidget(self.proof)
         row.addWidget(self.look)
         row.addWidget(self.action)
         self.addWidget(self._frame)
@@ -89,6 +95,7 @@ class AnswerStrip(QToolBar):
         self.evidence.setToolTip(as_tip(answer.evidence))
         self._frame.setAccessibleName(answer.text)
         self.look.setVisible(answer.channel is not None)
+        self.proof.setVisible(answer.channel is not None)
         self.look.setText(f"Show {answer.channel}")
         self.action.setVisible(answer.offer.remedy is not Remedy.NONE)
         self.action.setText(answer.offer.text)
@@ -124,6 +131,13 @@ class AnswerStrip(QToolBar):
                 self._ingest.commands.resume(channel)
             case Remedy.RECONNECT:
                 self.reconnect_wanted.emit()
+
+    @Slot()
+    def show_evidence(self) -> None:
+        """Show the events behind the sentence, if it is about a channel."""
+        view = self._ingest.channel(self._answer.channel or "")
+        if view is not None:
+            self.evidence_wanted.emit(view.name, self._ingest.clock.now_s() - evidence_age_s(view))
 
     @Slot()
     def _on_look(self) -> None:

@@ -23,7 +23,7 @@ from monitor_app.views.channel_cells import HEADINGS, Column, Side, cell_text, w
 from monitor_app.views.channel_delegate import VIEW_ROLE, ChannelDelegate
 from monitor_app.views.side_switch import SideSwitch
 
-_WIDTHS: Final = (130, 62, 64, 52, 62, 66)
+_WIDTHS: Final = (132, 60, 66, 50, 60, 68)
 _SWATCH_PX: Final = 22
 _KEYS_OF_THE_WINDOW: Final = frozenset({Qt.Key.Key_Space, Qt.Key.Key_L, Qt.Key.Key_P})
 _Index = QModelIndex | QPersistentModelIndex

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
@@ -10,6 +11,7 @@ from PySide6.QtWidgets import QComboBox, QLineEdit, QToolButton
 
 from monitor_app.model.event_log import LogRow
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.log_filter import EVERYTHING, NEVER_S, RowFilter
 from monitor_app.model.units import format_count
 from monitor_app.theme import Theme
 from monitor_app.views.log_model import LogModel
@@ -19,6 +21,8 @@ from monitor_app.views.row_table import RowTable
 _ALL: Final = "All channels"
 _ALL_KINDS: Final = "All types"
 _WIDTHS: Final = (98, 100, 166)
+_FLOOD_ROWS: Final = 300
+_FLOOD_REST: Final = 2
 _KEYS_BACK: Final = frozenset({Qt.Key.Key_Up, Qt.Key.Key_PageUp, Qt.Key.Key_Home})
 
 
@@ -38,6 +42,8 @@ class EventLogView(RowTable):
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
         super().__init__("Event log", _WIDTHS)
         self._ingest = ingest
+        self._wanted: LogRow | None = None
+        self._rest_frames = 0
         self._model = LogModel(ingest.log, ingest.clock, theme, self)
         self.setModel(self._model)
         self.arrange_columns()
@@ -77,18 +83,28 @@ class EventLogView(RowTable):
         return self._model.is_filtered
 
     def advance(self) -> None:
-        """Go on filtering and take in what is new, for a few milliseconds. Called at every frame."""
+        """Filter on and take in what is new, for a few milliseconds. Called at every frame; in a flood every third does it."""
+        if self._rest_frames:
+            self._rest_frames -= 1
+        else:
+            self._take_in()
+
+    def _take_in(self) -> None:
         gone, came = self._model.refresh()
+        flood = came > _FLOOD_ROWS and not self._model.behind  # more than anybody reads: the frame has better to do
+        self._rest_frames = _FLOOD_REST if flood else 0
         bar = self.verticalScrollBar()
         if self.follow.isChecked():
             if gone or came:
                 self.scrollToBottom()
+        elif self._wanted is not None:
+            self._go_to_wanted()
         elif gone:  # what somebody reads stays under the eye
             bar.setValue(bar.value() - gone)
 
     def refresh(self) -> None:
         """Show what has happened. Called at the rate of text."""
-        self.advance()
+        self._take_in()
         self._fill(self.channel_filter, [view.name for view in self._ingest.channels()])
         self._fill(self.kind_filter, sorted(self._ingest.log.kinds))
         self._model.say_count(self.words)
@@ -97,6 +113,38 @@ class EventLogView(RowTable):
         """Show only rows of `channel`; those of another if it is filtered already: of all."""
         current = self.channel_filter.currentText()
         self.channel_filter.setCurrentText(_ALL if current == channel else channel)
+
+    @Slot(str, float)
+    def show_evidence(self, channel: str, since_s: float) -> None:
+        """Show what was told of `channel` since a moment, whatever was filtered before."""
+        self.show_all()
+        self._model.choose(RowFilter(since_s=since_s))
+        self.channel_filter.setCurrentText(channel)
+
+    @Slot()
+    def show_all(self) -> None:
+        """Take every filter away."""
+        for chooser in (self.channel_filter, self.kind_filter):
+            chooser.setCurrentIndex(0)
+        self.text_filter.clear()
+        if self._model.is_filtered:
+            self._model.choose(EVERYTHING)
+
+    def choose_row(self, row: LogRow) -> None:
+        """Go to a row, without the filters if they hide it; as soon as it is looked at."""
+        self.follow.setChecked(False)
+        if not self._model.chosen.accepts(row):
+            self.show_all()
+        self._wanted = row
+        self._go_to_wanted()
+
+    def _go_to_wanted(self) -> None:
+        place = next((place for place, row in enumerate(self._model.rows) if row is self._wanted), None)
+        if place is not None:
+            self.selectRow(place)
+            self.scrollTo(self._model.index(place, 0), self.ScrollHint.PositionAtCenter)
+        if place is not None or not self._model.behind:
+            self._wanted = None
 
     @Slot(bool)
     def let_follow(self, follows: bool) -> None:
@@ -118,8 +166,10 @@ class EventLogView(RowTable):
         shown = len(self._model.rows)
         of_all = "" if shown == len(log.rows) else f" of {format_count(len(log.rows))}"
         busy = ", filtering…" if self._model.behind else ""
+        since_s = self._model.chosen.since_s
+        since = "" if since_s == NEVER_S else f" since {self._ingest.clock.time_of_day(since_s)}; Esc shows all"
         dropped = f", {format_count(log.first)} older rows dropped" if log.first else ""
-        return f"{format_count(shown)}{of_all} {'row' if shown == 1 and not of_all else 'rows'}{busy}{dropped}"
+        return f"{format_count(shown)}{of_all} {'row' if shown == 1 and not of_all else 'rows'}{since}{busy}{dropped}"
 
     def _fill(self, chooser: QComboBox, names: list[str]) -> None:
         """Add what is not there yet. What a filter offers never goes away under the hand."""
@@ -130,15 +180,15 @@ class EventLogView(RowTable):
 
     @Slot(str)
     def _on_channel_changed(self, text: str) -> None:
-        self._model.choose(channel="" if text == _ALL else text)
+        self._model.choose(replace(self._model.chosen, channel="" if text == _ALL else text))
 
     @Slot(str)
     def _on_kind_changed(self, text: str) -> None:
-        self._model.choose(kind="" if text == _ALL_KINDS else text)
+        self._model.choose(replace(self._model.chosen, kind="" if text == _ALL_KINDS else text))
 
     @Slot(str)
     def _on_text_changed(self, text: str) -> None:
-        self._model.choose(text=text)
+        self._model.choose(replace(self._model.chosen, text=text))
 
     @Slot(bool)
     def _on_follow_toggled(self, follows: bool) -> None:

@@ -83,6 +83,7 @@ class FiguresView(QFrame):
         self._empty = label("No figures yet. They show as soon as a channel is used.", "muted")
         self._empty.setWordWrap(True)
         self._empty.setContentsMargins(10, 10, 10, 10)
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.table = QTableView()
         self._model = FiguresModel(self)
         self.table.setModel(self._model)
@@ -92,8 +93,9 @@ class FiguresView(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(self._empty)
+        layout.addWidget(self._empty, 1)
         layout.addWidget(self.table, 1)
+        self.table.hide()
         theme.changed.connect(self.refresh)
 
     def _set_up_looks(self) -> None:

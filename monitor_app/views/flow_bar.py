@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal, Slot
+from typing import Final
+
+from PySide6.QtCore import QRect, Qt, Signal, Slot
+from PySide6.QtGui import QBrush, QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QToolButton
 
 from monitor_app.model.viewport import Mode
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.parts import TitleBar, label, set_role
+
+_DETAIL: Final = "send window"
 
 
 class FlowBar(TitleBar):
@@ -32,7 +37,7 @@ class FlowBar(TitleBar):
     def __init__(self, theme: Theme) -> None:
         super().__init__("Flow", "header")
         self._theme = theme
-        self.detail.setText("send window")
+        self.detail.setText(_DETAIL)
         self._sign, self._text = QLabel(), label("", "title")
         self.live = _button("Back to live", "Follow what happens (End)")
         self.select = _button("Select span", "Drag over the plots to select a span (Shift+drag does it too)", checkable=True)
@@ -51,6 +56,7 @@ class FlowBar(TitleBar):
         self._sign.setPixmap(signs.icon(sign, colour, self._theme.colours.header).pixmap(signs.SIZE, signs.SIZE))
         self._text.setText(text)
         self.live.setVisible(mode is not Mode.LIVE)
+        self.detail.setText("" if mode is Mode.FROZEN else _DETAIL)
         set_role(self, {Mode.FROZEN: "frozen", Mode.BACK: "back"}.get(mode, "header"))
 
     def show_selecting(self, *, on: bool) -> None:
@@ -62,6 +68,16 @@ class FlowBar(TitleBar):
         self.fold.setEnabled(bool(folded) or not folds)
         self.fold.setChecked(folds and bool(folded))
         self.fold.setText(f"{folded} unused folded" if folds and folded else "Fold unused")
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """Hatch the band beside its words while the picture stands still: no other state looks like that."""
+        super().paintEvent(event)
+        if self.property("role") == "frozen":
+            painter = QPainter(self)
+            left, right = self.detail.geometry().left(), self._sign.geometry().left() - 6
+            band = QRect(left, 0, max(0, right - left), self.height() - 2)
+            painter.fillRect(band, QBrush(QColor(self._theme.colours.muted), Qt.BrushStyle.BDiagPattern))
+            painter.end()
 
     @Slot(bool)
     def _on_fold_clicked(self, folds: bool) -> None:

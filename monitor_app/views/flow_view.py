@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QPoint, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QPoint, QSaveFile, QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout
 
-from monitor_app.model.crosshair import Crosshair
+from monitor_app.model.event_log import LogRow
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.marks import Mark
 from monitor_app.model.outage import outage_of
 from monitor_app.model.picture import Frame, Picture
 from monitor_app.model.status import Status
@@ -20,6 +19,7 @@ from monitor_app.model.viewport import Mode
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.flow_bar import FlowBar
+from monitor_app.views.flow_hands import FlowHands
 from monitor_app.views.lane_strip import LaneStrip
 from monitor_app.views.mark_tip import MarkTip
 from monitor_app.views.plotting import FlowPlots
@@ -38,18 +38,19 @@ class FlowView(QFrame):
 
     Signals:
         frozen_changed: The picture was told to stand still (true), or no longer is (false).
+        mark_chosen: A mark was clicked on; the `Mark`.
         span_changed: Another span is shown than the one that was chosen by name; its seconds.
     """
 
     frozen_changed = Signal(bool)
     span_changed = Signal(float)
+    mark_chosen = Signal(object)
 
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
         super().__init__()
         self.picture = Picture(ingest)
         self._ingest = ingest
         self._theme = theme
-        self._crosshair = Crosshair()
         self.setProperty("role", "panel")
         self._bar = FlowBar(theme)
         self._lanes = LaneStrip(ingest, theme, READOUT_WIDTH + EDGE_WIDTH)
@@ -59,6 +60,7 @@ class FlowView(QFrame):
         self._readout = ReadOut(theme)
         self._axis = TimeAxis(ingest.clock, theme, READOUT_WIDTH)
         self._times = TimeStrip(theme, READOUT_WIDTH + EDGE_WIDTH)
+        self._hands = FlowHands(ingest, self.picture, self._plots.hands)
         self._tip = MarkTip(self._plots, ingest.clock)
         self._lay_out()
         self._connect_hands()
@@ -83,20 +85,11 @@ class FlowView(QFrame):
         layout.addWidget(self._times)
 
     def _connect_hands(self) -> None:
-        hands = self._plots.hands
-        for signal, slot in (
-            (hands.zoomed, self._on_zoomed),
-            (hands.zoomed_in_place, self._on_zoomed_in_place),
-            (hands.panned, self._on_panned),
-            (hands.pointed, self._on_pointed),
-            (hands.selected, self._on_selected),
-            (hands.cleared, self.clear),
-            (hands.all_wanted, self.follow),
-            (hands.oldest_wanted, self._on_oldest_wanted),
-            (hands.stepped, self._on_stepped),
-            (hands.mark_wanted, self._on_mark_wanted),
-        ):
-            signal.connect(slot)
+        self._hands.frozen_changed.connect(self.frozen_changed)
+        self._hands.span_changed.connect(self.span_changed)
+        self._hands.moved.connect(self._on_moved)
+        self._hands.selected.connect(self._on_selected)
+        self._plots.hands.clicked.connect(self._on_clicked)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return what the plots need to be readable."""
@@ -125,34 +118,37 @@ class FlowView(QFrame):
 
     def set_span(self, span_s: float) -> None:
         """Show the last `span_s` seconds, live."""
-        self._change(lambda: self.picture.viewport.show_last(span_s))
+        self._hands.set_span(span_s)
 
+    @Slot()
     def freeze(self) -> None:
         """Let the picture stand still; everything goes on being recorded and nothing changes on the wire."""
-        self._change(lambda: self.picture.viewport.freeze(self._now_s()))
+        self._hands.freeze()
 
+    @Slot()
     def follow(self) -> None:
         """Follow what happens."""
-        self._change(self.picture.viewport.follow)
+        self._hands.follow()
 
+    @Slot()
     def clear(self) -> None:
         """Take the selection and the crosshair away."""
-        self.picture.selection = None
-        self._point(None)
-        self._bar.show_selecting(on=False)
-        self._plots.hands.selects = False
+        self._hands.clear()
+
+    @Slot(object)
+    def show_row(self, row: LogRow | None) -> None:
+        """Put the crosshair on the moment of a row of the log; look back to it if it is out of sight."""
+        if row is not None:
+            self._hands.show_row(row)
 
     def export_png(self, path: Path) -> None:
-        """Write lanes, plots and times as they are seen, as PNG. Raises `OSError` where that cannot be written."""
+        """Write lanes, plots and times as they are seen, as PNG. Raises `OSError` in words; the file is then as it was."""
         self.refresh()
         self.draw()
-        if not self.grab().save(str(path), "PNG"):
-            raise OSError(f"{path} could not be written")
-
-    def export_csv(self, path: Path) -> int:
-        """Write the data of the selected or visible span as CSV; return the number of lines. Raises `OSError`."""
-        with path.open("w", newline="", encoding="utf-8") as file:
-            return self.picture.write_csv(file)
+        file = QSaveFile(str(path))
+        written = file.open(QSaveFile.OpenModeFlag.WriteOnly) and self.grab().save(file, "PNG") and file.commit()
+        if not written:
+            raise OSError(f"{path} could not be written: {file.errorString()}. Nothing was changed.")
 
     def draw(self) -> None:
         """Draw one frame. Called at the rate of curves."""
@@ -162,7 +158,7 @@ class FlowView(QFrame):
         self._edge.show_values(self.picture.values(frame, self._edge_time_s(frame)))
         scale = self._scale(frame)
         self._lanes.draw_frame(scale, frame.placed, frame.folded)
-        cursor = self._crosshair.share(frame.left_s, frame.right_s)
+        cursor = self._hands.crosshair.share(frame.left_s, frame.right_s)
         x = None if cursor is None else (cursor - 1) * self.span_s
         self._plots.set_cursor(x)
         self._axis.draw_frame(scale, x, self._when(x), live=self.picture.viewport.mode is Mode.LIVE)
@@ -202,20 +198,23 @@ class FlowView(QFrame):
 
     def _show_values(self, frame: Frame) -> None:
         """Show what holds under the crosshair. Called for every move of a hand as well, so it does no more than that."""
-        cursor = self._crosshair.share(frame.left_s, frame.right_s)
+        cursor = self._hands.crosshair.share(frame.left_s, frame.right_s)
         at_s = self._edge_time_s(frame) if cursor is None else frame.left_s + cursor * (frame.right_s - frame.left_s)
         self._readout.show_values(self.picture.values(frame, at_s))
-        self._show_tip(frame, cursor)
+        self._show_tip(cursor)
 
-    def _show_tip(self, frame: Frame, cursor: float | None) -> None:
+    def _show_tip(self, cursor: float | None) -> None:
         """Say what the mark is on which the crosshair stands."""
         rect = self._plots.rects()[0]
         if cursor is None:
             self._tip.hide()
             return
-        span_s = frame.right_s - frame.left_s
-        near = self.picture.marks_near(frame.left_s + cursor * span_s, _NEAR_PX * span_s / max(1, rect.width()))
-        self._tip.tell(near, rect.left() + round(cursor * rect.width()), rect)
+        self._tip.tell(self._marks_at(cursor), rect.left() + round(cursor * rect.width()), rect)
+
+    def _marks_at(self, share: float) -> list[Mark]:
+        """Return the marks on which a hand points at a share of the width, the closest first."""
+        within_s = _NEAR_PX * self.span_s / max(1, self._plots.rects()[0].width())
+        return self.picture.marks_near(self.picture.time_at(share), within_s)
 
     def _show_liveness(self, frame: Frame) -> None:
         clock, colours = self._ingest.clock, self._theme.colours
@@ -234,63 +233,20 @@ class FlowView(QFrame):
                 text = "OFFLINE, last known values" if outage is None else f"OFFLINE. {outage.short}"
                 self._bar.show_mode(Mode.LIVE, signs.STATUS_SIGNS[Status.OFFLINE], colours.muted, text)
 
-    def _change(self, change: Callable[[], None]) -> None:
-        """Change what the viewport shows, and tell what that means for the controls."""
-        was_frozen, span_s = self.frozen, self.span_s
-        change()
-        if self.frozen is not was_frozen:
-            self.frozen_changed.emit(self.frozen)
-        if self.span_s != span_s:
-            self.span_changed.emit(self.span_s)
-
-    @Slot(float, float)
-    def _on_zoomed(self, factor: float, share: float) -> None:
-        self._change(lambda: self.picture.viewport.zoom(factor, share, self._now_s()))
-
-    @Slot(float)
-    def _on_zoomed_in_place(self, factor: float) -> None:
-        self._change(lambda: self.picture.viewport.zoom_in_place(factor, self._now_s()))
-
-    @Slot(float)
-    def _on_panned(self, share: float) -> None:
-        self._change(lambda: self.picture.viewport.pan(share * self.span_s, self._now_s()))
+    @Slot()
+    def _on_moved(self) -> None:
+        self._show_values(self.picture.frame())
 
     @Slot()
-    def _on_oldest_wanted(self) -> None:
-        oldest_s = self._ingest.history.oldest_s
-        if oldest_s is not None:
-            self._change(lambda: self.picture.viewport.show(oldest_s, oldest_s + self.span_s, self._now_s()))
+    def _on_selected(self) -> None:
+        self._plots.hands.selects = False
+        self._bar.show_selecting(on=False)
 
     @Slot(float)
-    def _on_pointed(self, share: float) -> None:
-        inside = not math.isnan(share) and 0.0 <= share <= 1.0
-        self._point(share if inside else None)
-
-    def _point(self, share: float | None) -> None:
-        self._crosshair.point(share)
-        self._show_values(self.picture.frame())
-
-    @Slot(float, float, bool)
-    def _on_selected(self, first: float, second: float, done: bool) -> None:
-        edges = sorted(self.picture.time_at(min(1.0, max(0.0, share))) for share in (first, second))
-        self.picture.selection = (edges[0], edges[1])
-        if done:
-            self._plots.hands.selects = False
-            self._bar.show_selecting(on=False)
-
-    @Slot(int, bool)
-    def _on_stepped(self, way: int, extends: bool) -> None:
-        """Step the crosshair; with Shift, select from where it stood."""
-        selected = self._crosshair.step(way, *self.picture.edges(), extends=extends)
-        self.picture.selection = selected or self.picture.selection
-        self._show_values(self.picture.frame())
-
-    @Slot(int)
-    def _on_mark_wanted(self, way: int) -> None:
-        mark = self.picture.next_mark(self._crosshair.time_s(*self.picture.edges()), way)
-        if mark is not None:
-            self._crosshair.put(mark.time_s)
-            self._show_values(self.picture.frame())
+    def _on_clicked(self, share: float) -> None:
+        near = self._marks_at(share)
+        if near:
+            self.mark_chosen.emit(near[0])
 
     @Slot(bool)
     def _on_select_toggled(self, on: bool) -> None:

@@ -45,12 +45,15 @@ class LogModel(QAbstractTableModel):
         """How many rows of the log the filter has not come to yet."""
         return self._found.behind
 
-    def choose(self, **changes: str) -> None:
-        """Show other rows: `channel`, `kind` and `text` of `RowFilter`; what is not named stays."""
-        before = self._found.chosen
-        now = {"channel": before.channel, "kind": before.kind, "text": before.text, **changes}
+    @property
+    def chosen(self) -> RowFilter:
+        """The filter."""
+        return self._found.chosen
+
+    def choose(self, chosen: RowFilter) -> None:
+        """Show other rows."""
         self.beginResetModel()
-        self._found.choose(RowFilter(**now))
+        self._found.choose(chosen)
         self.endResetModel()
         self.refresh()
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QStackedWidget, QToolButton, QWidget
 
 from monitor_app.model.audit import record_of
 from monitor_app.model.export import Table
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.inspection import plain_row
+from monitor_app.model.log_filter import row_of_moment
+from monitor_app.model.marks import Mark
 from monitor_app.theme import Theme
 from monitor_app.views.audit_view import AuditView
 from monitor_app.views.event_log import EventLogView
@@ -32,7 +34,12 @@ class LogPanel(QStackedWidget):
         tools: What else belongs into the title bar of the dock, from left to right.
         events_tab, audit_tab: The two buttons of `tabs`.
         export: Opens the export.
+
+    Signals:
+        wanted: The panel has something to show; whoever hid it may show it.
     """
+
+    wanted = Signal()
 
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
         super().__init__()
@@ -74,6 +81,7 @@ class LogPanel(QStackedWidget):
             "show_events": self.show_events,
             "show_audit": self.show_audit,
             "copy_rows": self.copy_rows,
+            "all_rows": self.events.show_all,
         }
 
     @property
@@ -86,6 +94,22 @@ class LogPanel(QStackedWidget):
         """Show the page of events."""
         self._show(self.events)
 
+    @Slot(str, float)
+    def show_evidence(self, channel: str, since_s: float) -> None:
+        """Show the events of `channel` since a moment."""
+        self.wanted.emit()
+        self.show_events()
+        self.events.show_evidence(channel, since_s)
+
+    @Slot(object)
+    def show_mark(self, mark: Mark) -> None:
+        """Go to the row of a mark of the plots."""
+        row = row_of_moment(self._ingest.log.rows, mark.time_s, mark.channel)
+        if row is not None:
+            self.wanted.emit()
+            self.show_events()
+            self.events.choose_row(row)
+
     @Slot()
     def show_audit(self) -> None:
         """Show the page of actions."""
@@ -94,6 +118,7 @@ class LogPanel(QStackedWidget):
     @Slot()
     def go_to_filter(self) -> None:
         """Show the events and go to the field that filters them."""
+        self.wanted.emit()
         self.show_events()
         self.events.text_filter.setFocus(Qt.FocusReason.ShortcutFocusReason)
 

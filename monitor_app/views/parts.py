@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 
 from PySide6.QtCore import QMargins, QRect, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QPainter, QPalette
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
@@ -131,6 +131,24 @@ def put_text(painter: QPainter, rect: QRect, text: str, colour: str | QColor, *,
     painter.drawText(rect, side | Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextSingleLine, shown)
 
 
+class ElidedLabel(QLabel):
+    """One line that ends in an ellipsis where the room does; its tooltip has all of it."""
+
+    def __init__(self, text: str, role: str) -> None:
+        super().__init__(text)
+        self.setProperty("role", role)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name and signature
+        """Paint what there is room for."""
+        painter = QPainter(self)
+        shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+        self.setToolTip("" if shown == self.text() else as_tip(self.text()))
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+        painter.end()
+
+
 class TitleBar(QFrame):
     """The title of a dock or of the centre: name, a few words of detail, and room for controls on the right.
 
@@ -143,8 +161,7 @@ class TitleBar(QFrame):
         super().__init__()
         self.setProperty("role", role)
         self.setFixedHeight(TITLE_HEIGHT)
-        self.detail = label("", "muted")
-        self.detail.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.detail = ElidedLabel("", "muted")
         self.row = QHBoxLayout(self)
         self.row.setContentsMargins(QMargins(8, 0, 4, 0))
         self.row.setSpacing(8)

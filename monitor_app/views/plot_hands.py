@@ -33,6 +33,7 @@ class PlotHands(QObject):
         panned: Move by this share of the span; later for a positive one.
         pointed: The pointer is at this place; NaN when it has left.
         selected: From one place to another: the span while it is drawn; `done` says that it is.
+        clicked: The button was pressed and released at this place.
         cleared: Nothing is selected or pointed at any more.
         all_wanted: Show the whole span, up to now.
         oldest_wanted: Show the beginning.
@@ -45,6 +46,7 @@ class PlotHands(QObject):
     panned = Signal(float)
     pointed = Signal(float)
     selected = Signal(float, float, bool)
+    clicked = Signal(float)
     cleared = Signal()
     all_wanted = Signal()
     oldest_wanted = Signal()
@@ -115,7 +117,7 @@ class PlotHands(QObject):
             return
         if self._selecting:
             self.selected.emit(self._share(self._from.x()), self._share(position.x()), False)  # noqa: FBT003 - a signal's value
-        elif abs(position.x() - self._from.x()) >= _LEAST_DRAG_PX or self._last is not self._from:
+        elif self._drags(position):
             self.panned.emit(self._share(self._last.x()) - self._share(position.x()))
             self._last = position
 
@@ -126,7 +128,13 @@ class PlotHands(QObject):
                 self.selected.emit(self._share(self._from.x()), self._share(here), True)  # noqa: FBT003 - a signal's value
             else:
                 self.cleared.emit()
+        elif self._from is not None and self._last is self._from:
+            self.clicked.emit(self._share(self._from.x()))
         self._from = self._last = None
+
+    def _drags(self, position: QPointF) -> bool:
+        """Return whether the button moves the plots, and does not only tremble."""
+        return self._from is not None and (abs(position.x() - self._from.x()) >= _LEAST_DRAG_PX or self._last is not self._from)
 
     def _is_inside(self, position: QPointF) -> bool:
         rects = self._rects()

@@ -15,7 +15,7 @@ from monitor_app.theme import Theme
 from monitor_app.views.parts import put_text, sized
 
 HEIGHT: Final = 20
-_LABEL_WIDTH: Final = 54
+_LABEL_GAP: Final = 6
 _TAG_WIDTH: Final = 118
 
 
@@ -79,13 +79,16 @@ class TimeAxis(QWidget):
             put_text(painter, QRect(6, 0, scale.left_px - 40, HEIGHT), left_time, colours.muted)
         words = QRect(self.width() - self._values_width + 8, 0, self._values_width - 10, HEIGHT)
         tag = QRect() if self._cursor_s is None else self._tag_rect(self._cursor_s)
-        for second in time_ticks(scale.left_s, scale.right_s):
-            label = QRect(round(scale.x_of(scale.now_s + second)) - _LABEL_WIDTH // 2, 0, _LABEL_WIDTH, HEIGHT)
+        free_to = self.width()
+        for second in reversed(time_ticks(scale.left_s, scale.right_s)):
+            moment = format_moment(second) if self._live else self._clock.time_of_day(scale.now_s + second)
+            width = painter.fontMetrics().horizontalAdvance(moment) + _LABEL_GAP
+            label = QRect(round(scale.x_of(scale.now_s + second)) - width // 2, 0, width, HEIGHT)
             if not self._live:
                 label.moveRight(min(label.right(), words.left() - 6))
-            if not label.intersects(tag):
+            if not label.intersects(tag) and label.right() <= free_to:
+                free_to = label.left()
                 painter.setPen(QColor(colours.muted))
-                moment = format_moment(second) if self._live else self._clock.time_of_day(scale.now_s + second)
                 painter.drawText(label, Qt.AlignmentFlag.AlignCenter, moment)
         if self._cursor_s is not None:
             self._paint_tag(painter, tag, self._cursor_s)

@@ -14,6 +14,7 @@ from support.benches.sending import CHANNEL, PATIENCE_S, PAYLOAD, TYPE, MinimalC
 from support.benches.table import Table
 
 from haip_sync.protocol.envelope import decode_envelope
+from haip_sync.runtime.discretion import Discretion
 from haip_sync.runtime.line import OPCODE_TEXT, Line, encode
 from haip_sync.runtime.route import make_route
 
@@ -57,7 +58,7 @@ class _Floor:
 
 def _line_of_ours(url: str) -> Line:
     route = make_route(url, token=None, auth=None, context=None, proxy="", headers=None)
-    line = Line(route, timeout_s=PATIENCE_S, opening=lambda _attempt: None)
+    line = Line(route, timeout_s=PATIENCE_S, opening=lambda _attempt: None, confide=Discretion)
     line.attach(lambda _data: None)
     line.limit_frames(4 << 20)
     line.receive()

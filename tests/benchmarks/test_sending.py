@@ -40,7 +40,8 @@ ROWS = (
     Row("64 threads, one channel: rate", RATE, "minimal client, 64 threads", ">= 1", "2"),
     Row("8 threads, one channel: CPU", COST, "minimal client, 8 threads"),
     Row("64 threads, one channel: CPU", COST, "minimal client, 64 threads"),
-    Row("64 equal senders, first to last", PLAIN, "the last finisher, s", ">= 0.35", "0.8"),
+    Row("64 equal senders, credit for 32: first to last", PLAIN, "the last finisher, s", ">= 0.35", "0.8"),
+    Row("64 equal senders, credit for 100: first to last", PLAIN, "the last finisher, s"),
     Row("64 KB sends, masked in Python: rate", RATE, _RAW, ">= 0.2", "0.9"),
     Row("64 KB sends, with the accelerator: rate", RATE, _RAW, ">= 0.33", "0.9"),
     Row("64 KB sends, masked in Python: CPU", COST, _RAW),
@@ -109,16 +110,22 @@ def test_threads_on_one_channel(benchmark: Any, table: Table, server: str, threa
         table.measure(benchmark, floor, ours, rounds=31)
 
 
-def test_fairness(benchmark: Any, table: Table, server: str) -> None:
-    """64 threads send as many messages each; when the first is done is held against when the last is."""
+@pytest.mark.parametrize("window", [32, 100])
+def test_fairness(benchmark: Any, table: Table, server: str, window: int) -> None:
+    """64 threads send as many messages each; when the first is done is held against when the last is.
+
+    Whose turn it is the line decides where the credit is for fewer than there are senders. Where it is for more, as long as the
+    peer keeps up nobody stands in line, and the interpreter decides: a thread may send all it has before the next one begins.
+    """
+    name = f"64 equal senders, credit for {window}: first to last"
     done_s: list[float] = []
 
     def floor() -> dict[str, float]:
         done_s[:] = rate_of_threads(lambda: client.send(CHANNEL, TYPE, PAYLOAD, timeout=PATIENCE_S), 3_200, 64)[2]
-        return {"64 equal senders, first to last": max(done_s)}
+        return {name: max(done_s)}
 
-    with our_client(f"{server}/100/50", window=100) as client:
-        table.measure(benchmark, floor, lambda: {"64 equal senders, first to last": min(done_s)}, rounds=21)
+    with our_client(f"{server}/{window}/{window // 2}", window=window) as client:
+        table.measure(benchmark, floor, lambda: {name: min(done_s)}, rounds=21)
 
 
 @pytest.mark.parametrize("is_pure", [True, False])

@@ -22,20 +22,25 @@ TYPE: Final = "TOOL_UPDATE"
 PAYLOAD: Final = {"call_id": "c1", "status": "RUNNING", "progress": 50, "partial": "x" * 10}
 PATIENCE_S: Final = 60.0
 WINDOW: Final = 1_000
-MESSAGES: Final = 5_000
+MESSAGES: Final = 500
 BUDGET_S: Final = 0.020
 _UNWATCHED: Final = "client that is not offered"
 
 ROWS = (
-    *(Row(f"watched by {count} monitors: rate", RATE, _UNWATCHED, ">= 0.98") for count in (0, 1, 8)),
-    *(Row(f"watched by {count} monitors: CPU", COST, _UNWATCHED) for count in (0, 1, 8)),
+    Row("watched by 0 monitors: CPU", COST, _UNWATCHED, "<= 1.02"),
+    Row("watched by 1 monitors: CPU", COST, _UNWATCHED, "<= 1.02"),
+    Row("watched by 8 monitors: CPU", COST, _UNWATCHED),
+    *(Row(f"watched by {count} monitors: rate", RATE, _UNWATCHED) for count in (0, 1, 8)),
     Row("scrape of 50 clients x 5 channels", COST, "20 ms", "<= 1"),
 )
 
 
 @pytest.mark.parametrize("count", [0, 1, 8])
 def test_sender_that_is_watched(benchmark: Any, table: Table, server: str, count: int) -> None:
-    """One thread sends as fast as the credit comes, with so many monitors attached that hear of grants and balances."""
+    """One thread sends as fast as the credit comes, with so many monitors attached that hear of grants and balances.
+
+    The bar is for the process's CPU time, in many short rounds in turn: the rate is as the machine's other work lets it be.
+    """
     name = f"watched by {count} monitors"
     errors: list[Event] = []
     flow_control = FlowControlConfig(max_credits=WINDOW, max_credit_bytes=1_000 * WINDOW)
@@ -55,7 +60,7 @@ def test_sender_that_is_watched(benchmark: Any, table: Table, server: str, count
         with plain, offered, monitors(count, "offered"):
             for client in (plain, offered):
                 client.subscribe(errors.append, ErrorReported)
-            table.measure(benchmark, lambda: run(plain), lambda: run(offered), rounds=31)
+            table.measure(benchmark, lambda: run(plain), lambda: run(offered), rounds=201)
     assert errors == [], "the server refused what was sent: it is no measurement"
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from contextlib import suppress
 
 import pytest
 from support.lines import AT_ONCE, ONE_LINE
 from support.scripted_peer import TYPES, Peer, peer
 from support.turnstiles import PATIENCE_S, until
 
-from haip_sync import FramesLost, HAIPClient
+from haip_sync import Disconnected, ErrorReported, Event, FlowControlConfig, FramesLost, HAIPClient, HAIPError
 from haip_sync.testing import DevServer, FaultProxy, Faults, FrameFault
+from haip_sync.testing.fault_rules import DIRECTIONS, Direction, FrameAction
 
 DATA = ('"type":"MESSAGE_START"', '"type":"MESSAGE_PART"', '"type":"MESSAGE_END"')
 
@@ -130,3 +133,43 @@ def test_what_nothing_brings_is_told_and_the_rest_goes_on() -> None:
         until(lambda: bool(lost))
         assert (lost[0].first_seq, lost[0].last_seq) == (2, 3)
         assert lost[0].text.startswith("2 frames of the peer's lost, seq 2 to 3")
+
+
+# Nobody receives: the answers have to come all the same.
+_PLENTY = FlowControlConfig(initial_credits=1_000, max_credits=2_000)
+SPOILS: dict[Direction, tuple[FrameAction, ...]] = {
+    # What breaks RFC 6455 has the server close with a code that nobody comes back after.
+    "to_server": ("garble", "shorten"),
+    "to_client": ("garble", "shorten", "garble_encoding", "garble_header", "truncate"),
+}
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_what_cannot_be_read_is_told_and_spoils_no_books(direction: Direction) -> None:
+    """One frame in ten is spoiled: it is reported, or the line left for another; nothing comes twice, the books are sound."""
+    faults = Faults(
+        frames=tuple(
+            FrameFault(action=action, when=lambda text: '"HAI"' not in text, probability=0.04) for action in SPOILS[direction]
+        )
+    )
+    with (
+        DevServer(initial_credits=1_000, agent=True, resume_wait=PATIENCE_S) as server,
+        FaultProxy(server.url, seed=7) as proxy,
+        HAIPClient(proxy.url, reconnect=AT_ONCE, flow_control=_PLENTY) as client,
+    ):
+        told: list[Event] = []
+        client.subscribe(told.append, ErrorReported, FramesLost, Disconnected)
+        proxy.set(to_server=faults) if direction == "to_server" else proxy.set(to_client=faults)
+        for number in range(80):
+            with suppress(HAIPError):
+                client.send_text_message("USER", f"text {number}", timeout=PATIENCE_S)
+        until(lambda: bool(told))
+        proxy.clear()
+        until(lambda: client.connection_state().phase == "open")
+        client.send_text_message("USER", "the last", timeout=PATIENCE_S)
+        until(lambda: any(text.text == "the last" for text in server.client().texts("USER")))
+        state, texts = client.connection_state(), server.client().texts("USER")
+        assert state.last_error is None
+        assert all(channel.is_conserved for channel in state.channels.values())
+        assert max(Counter(text.message_id for text in texts).values()) == 1
+        assert all(not session.breaches for session in server.sessions)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 # Nothing that a test does is remembered in the settings of whoever runs it, nor in those of another test's process.
-os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="haip-monitor-tests-")
+os.environ["XDG_CONFIG_HOME"] = os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="haip-monitor-tests-")
 
 import msgspec
 import pytest

@@ -69,7 +69,7 @@ def test_a_starvation_says_who_what_since_when_and_how_that_is_known(view: MakeV
         "The next frame needs 7.5 KiB and 512 B is left. The peer has granted nothing for 15.3 s; "
         "our request of 5.0 s ago is unanswered. 31 wait."
     )
-    assert (said.channel, said.offer.remedy, said.offer.text) == ("AUDIO_IN", Remedy.REQUEST, "Request 7 KiB")
+    assert (said.channel, said.offer.remedy, said.offer.text) == ("AUDIO_IN", Remedy.REQUEST, "Request 232 KiB")
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
-from support.observed import Script, meeting_place, script
+from support.observed import CONNECTED, IDLE, Script, StandIn, meeting_place, script, served
 
-from haip_sync.observe import ClientSummary, ProgramInfo
+from haip_sync.observe import ClientSummary, ProgramInfo, list_programs
 from haip_sync.testing import DevServer, OnRequest
 from monitor_app import gui
 from monitor_app.main_window import MainWindow
@@ -209,3 +211,42 @@ def test_attaching_opens_a_window_and_the_empty_one_goes(
     assert len(titles) == 1
     assert titles[0].startswith("sender in ")
     running.tell("end")
+
+
+CLAIMS = {
+    "not a number": {"oldest_wait": math.nan, "waiting_for": "messages", "backlog": 1, "last_grant_age": math.nan},
+    "without end": {
+        "oldest_wait": math.inf,
+        "waiting_for": "bytes",
+        "backlog": 1,
+        "last_grant_age": math.inf,
+        "missing": 1 << 62,
+    },
+    "below nothing": {"oldest_wait": -1e300, "waiting_for": "x\n\x1b", "backlog": -5, "credits": -(1 << 62), "max_credits": 0},
+}
+
+
+@pytest.mark.parametrize("claim", list(CLAIMS))
+def test_a_program_that_claims_nonsense_is_shown_all_the_same(qtbot: QtBot, place: Path, claim: str) -> None:
+    """Whatever figures and names it tells, list and window go on, nothing of it is taken for markup, and no line is broken."""
+    channel = msgspec.structs.replace(IDLE, **CLAIMS[claim])
+    client = StandIn("<b>evil</b>\n\x1b[2J")
+    client.state = msgspec.structs.replace(CONNECTED, channels={"USER": channel, "<b>\n": IDLE}, round_trip=math.nan)
+    with served(place) as running:
+        running.offer(client, may_steer=True)
+        (info,) = list_programs()
+        assert all(cell.isprintable() for row in rows_of([info]) for cell in row.cells)
+        source = AttachedSource(info, client.name)
+        window = MainWindow(Ingest(source), Theme(Mode.DARK), "test")
+        window.start()
+        try:
+            qtbot.waitUntil(lambda: window.ingest.channel("USER") is not None, timeout=TIMEOUT_MS)
+            qtbot.waitUntil(lambda: window.answer.title.text() not in {"", "No channels yet"}, timeout=TIMEOUT_MS)
+            dialog = AttachDialog(window)
+            dialog.show_rows(rows_of([info]))
+            assert dialog.table.item(0, 3).toolTip().startswith(("<qt>&lt;b&gt;", "USER it is"))
+            assert source.name.isprintable()
+            dialog.reject()
+        finally:
+            window.close()
+            window.deleteLater()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import getpass
+import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from monitor_app.model.audit import ActionMark, AuditTrail, Outcome, record_of, sentence_of, system_user
+from monitor_app.model.audit_file import MOST_BYTES
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.source import Notice
 from monitor_app.model.strategy_plan import StrategyPlan
@@ -153,3 +157,47 @@ def test_what_the_source_would_not_answer_is_no_action(ingest: Ingest, source: A
     ingest.commands.reconnect()
     assert ingest.audit.entries == ()
     assert source.calls == []
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return what a file of JSON lines holds."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_trail_is_kept_in_a_file_of_the_users(ingest: Ingest, source: Any, tmp_path: Path) -> None:
+    """A line stands there before the action is done, another once it is answered; only the user reads it, without any token."""
+    path = tmp_path / "new" / "audit.jsonl"
+    source.address = "ws://fake:1/?token=secret"
+    ingest.keep_audit(path)
+    ingest.commands.pause("USER", "codec restart")
+    [line] = read_lines(path)
+    assert (line["who"], line["action"], line["reason"], line["outcome"]) == ("mara", "pause", "codec restart", "no answer yet")
+    source.notices.append(notice("pause", "asked for"))
+    ingest.tick()
+    first, second = read_lines(path)
+    assert (first["pid"], first["number"]) == (second["pid"], second["number"]) == (os.getpid(), 1)
+    assert second["outcome"] == "done"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "secret" not in path.read_text(encoding="utf-8")
+
+
+def test_a_full_audit_file_makes_room_and_the_one_before_stays(ingest: Ingest, tmp_path: Path) -> None:
+    """The old file is beside the new one, whole."""
+    path = tmp_path / "audit.jsonl"
+    path.write_text("x" * MOST_BYTES, encoding="utf-8")
+    ingest.keep_audit(path)
+    ingest.commands.resume("USER")
+    assert len(read_lines(path)) == 1
+    assert (tmp_path / "audit.jsonl.1").stat().st_size == MOST_BYTES
+
+
+def test_an_audit_file_that_cannot_be_written_is_told_once_and_holds_up_nothing(
+    ingest: Ingest, source: Any, tmp_path: Path
+) -> None:
+    """The actions are done, and the log says that the trail lives in the window only."""
+    (tmp_path / "audit.jsonl").mkdir()
+    ingest.keep_audit(tmp_path / "audit.jsonl")
+    ingest.commands.pause("USER", None)
+    ingest.commands.resume("USER")
+    assert [call[0] for call in source.calls] == ["pause", "resume"]
+    assert len([row for row in ingest.log.rows if "lives in this window only" in row.text]) == 1

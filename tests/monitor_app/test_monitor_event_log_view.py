@@ -89,3 +89,16 @@ def test_the_windows_keys_pass_through_the_table(qtbot: QtBot, window: MainWindo
     qtbot.keyClick(window.log, Qt.Key.Key_Space)
     assert window.flow.frozen
     qtbot.keyClick(window.log, Qt.Key.Key_Down)
+
+
+def test_in_a_flood_the_table_takes_rows_in_at_every_third_frame(window: MainWindow) -> None:
+    """Nobody reads hundreds of rows a frame; nothing is lost, and at the rate of text the table is up to date."""
+    log, seen = window.ingest.log, []
+    for _ in range(6):
+        for number in range(400):
+            log.add(LogRow(1.0, None, "X", str(number), Tone.PLAIN))
+        window.log.advance()
+        seen.append(len(window.log.shown_rows))
+    assert seen == [400, 400, 400, 1600, 1600, 1600]
+    window.log.refresh()
+    assert len(window.log.shown_rows) == 2400

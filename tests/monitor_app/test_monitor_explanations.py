@@ -96,10 +96,12 @@ def test_what_is_lacked_is_said_for_every_cause(view: Callable[..., ChannelView]
 
 
 def test_the_useful_request_serves_everybody_who_waits(view: Callable[..., ChannelView]) -> None:
-    """Each waiter needs a message at least; of bytes only the head's need is known."""
+    """Each waiter needs a message at least, and as many bytes as the head; the cap bounds it, but never what the head needs."""
     messages = view(Status.STARVED, credits=1, backlog=9, waiting_for="messages", missing=2)
     assert useful_request(messages) == (8, 0)
-    assert useful_request(view(Status.STARVED, backlog=9, waiting_for="bytes", missing=700)) == (0, 700)
+    for cap, wanted in ((100_000, 700 + 8 * 800), (3_000, 2_900), (500, 700)):
+        starved = view(Status.STARVED, byte_credits=100, max_credit_bytes=cap, backlog=9, waiting_for="bytes", missing=700)
+        assert useful_request(starved) == (0, wanted)
     assert useful_request(view(Status.FLOWING)) == (0, 0)
 
 

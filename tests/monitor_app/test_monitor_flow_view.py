@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from haip_sync import CreditGranted
 from monitor_app.main_window import MainWindow
+from monitor_app.model.export import Export, Format
 from monitor_app.model.source import Notice
 from monitor_app.model.viewport import Mode
 from monitor_app.views.figures_view import FiguresView
@@ -146,7 +147,7 @@ def test_freezing_looks_different_from_looking_back(qtbot: QtBot, lived: MainWin
     assert "10.0 s behind" in bar_text(lived)
     assert lived.flow._bar.property("role") == "frozen"
     lived.flow.follow()
-    lived.flow._on_panned(-0.5)
+    lived.flow._hands._on_panned(-0.5)
     lived.refresh()
     assert lived.flow._bar.property("role") == "back"
 
@@ -185,14 +186,14 @@ def test_arrows_step_the_crosshair_and_control_goes_from_mark_to_mark(
     lived.refresh()
     plots = lived.flow._plots
     qtbot.keyClick(plots, Qt.Key.Key_Left)
-    assert lived.flow._crosshair._time_s == pytest.approx(clock.time_s - 1.2)
+    assert lived.flow._hands.crosshair._time_s == pytest.approx(clock.time_s - 1.2)
     assert not lived.flow._tip.isVisible()
     qtbot.keyClick(plots, Qt.Key.Key_Left, CTRL)
-    assert lived.flow._crosshair._time_s == clock.time_s - 50.0
+    assert lived.flow._hands.crosshair._time_s == clock.time_s - 50.0
     assert lived.flow._tip.isVisible()
     assert lived.flow._tip.text().endswith("USER grant\n+30 messages")
     qtbot.keyClick(plots, Qt.Key.Key_Left, CTRL)
-    assert lived.flow._crosshair._time_s == clock.time_s - 50.0, "there is none before"
+    assert lived.flow._hands.crosshair._time_s == clock.time_s - 50.0, "there is none before"
 
 
 def test_a_mark_under_the_pointer_says_what_it_is(qtbot: QtBot, lived: MainWindow, source: Any, clock: Any) -> None:
@@ -294,17 +295,16 @@ def test_the_plots_can_be_written_as_png_and_csv(lived: MainWindow, tmp_path: Pa
     lived.flow.export_png(tmp_path / "plots.png")
     image = QImage(str(tmp_path / "plots.png"))
     assert image.size() == lived.flow.size() * lived.flow.devicePixelRatio()
-    lines = lived.flow.export_csv(tmp_path / "plots.csv")
+    table = lived.flow.picture.table()
+    Export(table, tmp_path / "plots.csv", Format.CSV).run()
     with (tmp_path / "plots.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == lines > 100
+    assert len(rows) == table.count > 100
     assert set(rows[0]) >= {"time", "seconds", "column_s", "USER messages min", "USER KiB max", "USER backlog max"}
     assert [float(rows[place]["USER messages min"]) for place in (0, -1)] == [100.0, 40.0]
     assert all(float(row["USER messages min"]) <= float(row["USER messages max"]) for row in rows)
     with pytest.raises(OSError, match="nowhere"):
         lived.flow.export_png(tmp_path / "nowhere" / "plots.png")
-    with pytest.raises(OSError, match="nowhere"):
-        lived.flow.export_csv(tmp_path / "nowhere" / "plots.csv")
 
 
 def test_every_part_of_the_plots_has_a_name_for_who_cannot_see(lived: MainWindow) -> None:

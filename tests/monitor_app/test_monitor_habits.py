@@ -188,6 +188,28 @@ def test_f6_goes_round_all_parts(qtbot: QtBot, window: MainWindow) -> None:
     assert window.focusWidget() is window.log
 
 
+def test_tab_goes_from_channels_to_plots_to_control_to_log(qtbot: QtBot, window: MainWindow) -> None:
+    """However the docks lie, and through Control from top to bottom."""
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    window.table.setFocus()
+    walked: list[QWidget] = []
+    while (focus := QApplication.focusWidget()) is not None and focus not in walked:
+        walked.append(focus)
+        qtbot.keyClick(focus, Qt.Key.Key_Tab)
+    control = window.control
+    wanted = [
+        window.table,
+        window.flow._plots,
+        control.chooser,
+        control.request.send,
+        control.pause.reason,
+        control.test_message.text,
+    ]
+    wanted += [window.log_panel.events_tab, window.log, window.inspector]
+    assert [walked.index(widget) for widget in wanted] == sorted(walked.index(widget) for widget in wanted)
+
+
 def test_tab_reaches_every_control_and_the_focus_can_be_seen(qtbot: QtBot, window: MainWindow, source: Any) -> None:
     """Going on with Tab alone, every enabled control that is in sight comes up once before the first comes again."""
     window.activateWindow()

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from haip_sync import ChannelPaused, CreditGranted, CreditRequested
+from monitor_app.model.answer import evidence_of
 from monitor_app.model.clock import Clock
+from monitor_app.model.explanations import grant_of
 from monitor_app.model.ingest import REPORT_STARVATION_S, Ingest
 from monitor_app.model.marks import MarkKind
-from monitor_app.model.source import Notice
+from monitor_app.model.source import Failure, Notice
 from monitor_app.model.status import Status
 from monitor_app.model.text_table import render
 
@@ -214,3 +216,35 @@ def test_what_a_source_remembers_comes_before_what_is_seen(
     assert ingest.history.value_at(0, "USER", clock.time_s - 58.5) == 7.0
     assert ingest.history.value_at(0, "USER", clock.time_s) == 100.0
     assert ingest.history.value_at(0, "USER", clock.time_s - 61.0) is None
+
+
+def test_a_source_that_is_looked_at_late_tells_since_when_a_channel_stands(source: Any, clock: Any) -> None:
+    """The time is that of the past which it remembers, not of the first look, and a grant from before is known by its age."""
+
+    def state(waited_s: float | None) -> Any:
+        if waited_s is not None:
+            lack = {"waiting_for": "messages", "missing": 1, "oldest_wait": waited_s}
+            source.change("USER", credits=0, backlog=1, waiting=1, last_grant_age=33.0 if waited_s else None, **lack)
+        return source.state
+
+    source.past = [(clock.time_s - ago_s, state(waited_s)) for ago_s, waited_s in ((30.0, None), (20.0, 0.0))]
+    state(20.0)
+    ingest = Ingest(source, clock)
+    ingest.tick()
+    view = ingest.channel("USER")
+    assert view is not None
+    assert (view.status, view.status_s) == (Status.STARVED, pytest.approx(20.0))
+    assert view.grant_age_s == pytest.approx(33.0)
+    assert grant_of(view) == "33.0 s ago"
+    assert "granted nothing since the handshake" not in evidence_of(view)
+
+
+def test_what_no_source_of_ours_can_mend_is_said_on_top_in_its_own_words(window: Any, source: Any) -> None:
+    """A program that is silent is not called unconnected; there is no second notice with the same words."""
+    source.can_reconnect = False
+    source.lose()
+    source.failure = Failure(title="The program does not answer", text="x.py (pid 7) is silent.")
+    window.refresh()
+    assert window.answer.title.text() == "The program does not answer"
+    assert window.answer.evidence.text() == "x.py (pid 7) is silent."
+    assert not window.banner.isVisible()

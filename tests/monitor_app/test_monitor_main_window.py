@@ -168,7 +168,7 @@ def test_a_connection_that_never_came_about_fills_the_centre(qtbot: QtBot, windo
     """Before the first connection a page says why there is none; F5 tries again, and a connection brings the plots."""
     assert window.flow.isVisible()
     connection, source.state = source.state, None
-    window._had_connection = False
+    window.centralWidget().reset()
     window.ingest.reset()
     window.refresh()
     assert window.page.title.text() == "Nothing to watch yet"

@@ -81,7 +81,7 @@ def test_without_a_display_there_must_be_something_to_watch(
     """Nobody could press Connect there, so that a missing address is an error."""
     monkeypatch.setattr(app, "prepare", lambda: (False, None, []))
     assert app.main([]) == 2
-    assert "needs a URL or --demo" in capsys.readouterr().err
+    assert "needs a URL, --attach or --demo" in capsys.readouterr().err
 
 
 def test_importing_the_package_imports_no_qt() -> None:

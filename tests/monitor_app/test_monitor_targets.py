@@ -9,7 +9,9 @@ import msgspec
 import pytest
 from support.observed import CONNECTED, IDLE, StandIn, meeting_place, served
 from support.programs import run_program
+from support.turnstiles import until
 
+from haip_sync.observe import list_programs
 from monitor_app import app
 from monitor_app.model.targets import NotFoundError, find
 
@@ -115,6 +117,7 @@ def test_what_is_not_found_is_told_with_what_is_there(place: Path, capsys: pytes
         ):
             assert app.main(["--attach", *arguments]) == 2
             assert words in capsys.readouterr().err
+    until(lambda: not list_programs())
     with pytest.raises(NotFoundError, match="no program of yours can be seen: start a script with HAIP_SYNC_MONITOR=1"):
         find("nobody")
 

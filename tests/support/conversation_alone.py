@@ -63,7 +63,7 @@ class Alone:
         self._said: list[dict[str, Any]] = []
         self._told: list[str] = []
         self._inbox: list[tuple[Envelope, Cost, bool]] = []
-        self._fates = Fates()
+        self._fates = Fates(self._session.sent)
         self._awaiting: tuple[Envelope, int] | None = None
         self._ended: str | None = None
         self._now_s = 0.0
@@ -169,9 +169,9 @@ class Alone:
         if isinstance(found, TooOld):
             self._send(self._session.error("REPLAY_TOO_OLD", "gone", request_id))
             return
-        for seq, frame in found:
+        for seq, frame, ack in found:
             again = self._session.control_frame("PONG", {}) if frame is None else frame
-            self._said.append(json.loads(again.render(seq, self._session.ack, _TS_MS)))
+            self._said.append(json.loads(again.render(seq, ack, _TS_MS)))
 
     def _forfeit(self, related_id: str | None) -> None:
         fate = self._fates.of(related_id)
@@ -250,14 +250,13 @@ class Alone:
             raise FlowControlError("no credit", cause=WaitCause.MESSAGES, channel=channel)
         place.ledger = place.ledger.spend(cost)
         for frame in frames:
-            self._fates.note(Fate(channel, "m"), [frame.id], None)
-            self._send(frame)
+            self._send(frame, Fate(channel, "m"))
 
-    def _send(self, frame: Frame) -> None:
+    def _send(self, frame: Frame, fate: Fate | None = None) -> None:
         ack = self._session.ack
         self._session.last_seq += 1
-        self._session.note_sent(frame.id)
-        self._replay_window.keep([frame], self._session.last_seq, self._now_s)
+        self._fates.note(fate, [frame], 0)
+        self._replay_window.keep([frame], self._session.last_seq, self._now_s, ack=ack)
         self._said.append(json.loads(frame.render(self._session.last_seq, ack, _TS_MS)))
 
     def _give_back(self, channel: str) -> None:

@@ -18,6 +18,7 @@ from haip_sync import (
     PendingSend,
     SendReceipt,
     SendUnconfirmed,
+    ToolCall,
 )
 from haip_sync.errors import ConnectionClosedError
 from haip_sync.testing.settings import ServerSettings, check_settings
@@ -34,14 +35,14 @@ def _work(params: Any, call: Any) -> str:
     return f"done with {params['n']}"
 
 
-def server_settings(*, resumes: bool) -> ServerSettings:
-    """Return a server that answers texts and works, with little credit."""
+def server_settings(*, resumes: bool, plenty: bool = False) -> ServerSettings:
+    """Return a server that answers texts and works, with little credit, or with `plenty`."""
     tools: dict[str, ToolFunction] = {"work": _work}
     return check_settings(
         dialect="message",
         accept_events=None,
-        initial_credits=4,
-        initial_credit_bytes=800,
+        initial_credits=200 if plenty else 4,
+        initial_credit_bytes=200_000 if plenty else 800,
         credit_unit="envelope",
         count_control_frames=False,
         agent=True,
@@ -65,6 +66,7 @@ class Talk:
     heard: list[Message] = field(default_factory=list)
     unconfirmed: list[SendUnconfirmed] = field(default_factory=list)
     results: list[Any] = field(default_factory=list)
+    _calls: list[ToolCall] = field(default_factory=list)
 
     def attempt(self, what: str, send: Callable[[], SendReceipt]) -> None:
         """Send, and keep what came of it."""
@@ -73,16 +75,18 @@ class Talk:
         except (ConnectionClosedError, NotSentError, PartialSendError) as exc:
             self.fates[what] = exc
 
-    def hold(self) -> None:
-        """Say everything."""
+    def hold(self, *, pauses: bool = True) -> None:
+        """Say everything. `pauses`: the server holds a channel, and lets it go."""
         client, say = self.client, self.client.send_text_message
         client.subscribe(self.unconfirmed.append, SendUnconfirmed)
         self.attempt("one", lambda: say("USER", "one"))
         queued = client.enqueue_text_message("AGENT", "queued")
-        self.world.server.perform(lambda conversation, _: conversation.voice.hold("notes", paused=True))
+        if pauses:
+            self.world.server.perform(lambda conversation, _: conversation.voice.hold("notes", paused=True))
         self.attempt("queued", lambda: self._settled(queued))
         self._hear()
-        self.world.server.perform(lambda conversation, _: conversation.voice.hold("notes", paused=False))
+        if pauses:
+            self.world.server.perform(lambda conversation, _: conversation.voice.hold("notes", paused=False))
         client.pause_channel("AUDIO_IN")
         self._call()
         self._run()
@@ -91,17 +95,24 @@ class Talk:
         self._hear()
         self._sound()  # which nobody answers or acknowledges
         self._hear()
+        self._finish_calls()
 
     def _sound(self) -> None:
         self.attempt("sound", lambda: self.client.send_audio_chunk("AUDIO_IN", "sound", "audio/opus", SOUND))
 
     def _call(self) -> None:
         try:
-            call = self.client.call_tool("notes", "work", {"n": 1})
-            self.world.settle()
-            self.results.append(call.result(0))
+            self._calls.append(self.client.call_tool("notes", "work", {"n": 1}))
         except HAIPError as exc:
             self.results.append(exc)
+        self.world.settle()
+
+    def _finish_calls(self) -> None:
+        for call in self._calls:
+            try:
+                self.results.append(call.result(0))
+            except HAIPError as exc:
+                self.results.append(exc)
 
     def _run(self) -> None:
         try:
@@ -138,7 +149,7 @@ class Talk:
         assert max(answers.values(), default=0) <= 1, answers
         if resumes:
             assert answers == {"You said: one": 1}, answers
-            assert self.results[0] == "done with 1", self.results
+            assert self.results[-1] == "done with 1", self.results
             assert not self.unconfirmed
         self.check_books()
 
@@ -177,6 +188,29 @@ class Talk:
             elif message.type == "MESSAGE_END":
                 whole.append(open_ones.pop(message.payload["message_id"]))
         return whole
+
+    def check_spoiled(self, *, exactly: bool) -> None:
+        """Check what must hold where frames were spoiled: nothing twice, nobody promised what is not there.
+
+        `exactly`: frames were only doubled or turned round, so that all must have come and the books agree.
+        """
+        assert not _twice(frame.id for frame in self.world.server.frames())
+        assert not _twice(message.id for message in self.heard)
+        arrived = self._arrived()
+        assert max(arrived.values(), default=0) <= 1, arrived
+        # A part that never came is told by the server: what is left of its text is none of ours.
+        assert not set(arrived) - set(self.fates) or self.world.server.conversation.sequence.lost
+        if exactly:
+            self.check(resumes=True)
+        desk = self.world.server.conversation.desk
+        for name, ours in self.client.connection_state().channels.items():
+            books = desk.known(name).books()
+            assert ours.is_conserved, name
+            assert books.breaches == 0, name
+            assert ours.credits + ours.set_aside <= books.from_client.balance, name
+            assert ours.byte_credits + ours.set_aside_bytes <= books.from_client.balance_bytes, name
+            assert ours.receive_window >= books.to_client.balance, name
+            assert ours.receive_window_bytes >= books.to_client.balance_bytes, name
 
     def check_books(self) -> None:
         """Check that both sides know of the same credit, both ways, and that none is missing."""

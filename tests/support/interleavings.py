@@ -52,6 +52,8 @@ class Parts(NamedTuple):
 class Silent(Sink):
     """Wants no events."""
 
+    wanted: frozenset[type[Event]] = frozenset()
+
     def wants(self, kind: type[Event]) -> bool:
         return False
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from random import Random
 from typing import Any, NamedTuple
 
 from websocket import ABNF
@@ -12,7 +14,7 @@ from websocket import ABNF
 from haip_sync.testing import RenewAtHalf
 from haip_sync.testing.conversation import Conversation
 from haip_sync.testing.fault_frames import Frame, FrameBounds
-from haip_sync.testing.fault_rules import Direction
+from haip_sync.testing.fault_rules import Direction, FrameAction
 from haip_sync.testing.invocation import run_tool
 from haip_sync.testing.resumption import Lasting
 from haip_sync.testing.settings import ServerSettings
@@ -31,14 +33,71 @@ class Cut(NamedTuple):
     """Whether it ends as with RST: what came and was not read is lost too, and who writes is told."""
 
 
+Tamper = Callable[[Direction, bytes], bytes]
+"""What happens on the way to bytes that are whole frames."""
+
+
+def _as_it_is(_direction: Direction, data: bytes) -> bytes:
+    return data
+
+
+class Tampering:
+    """Does something to the nth frames of each direction, as `FaultProxy` does; counted over all lines from where it `begins`."""
+
+    def __init__(self, plan: Mapping[tuple[Direction, int], FrameAction], seed: int) -> None:
+        self.begins = False
+        self.done: list[tuple[Direction, FrameAction]] = []
+        self._plan = plan
+        self._random = Random(seed)  # noqa: S311 - no secret is made of it
+        self._numbers: Counter[Direction] = Counter()
+        self._held: dict[Direction, bytes] = {}
+
+    def __call__(self, direction: Direction, data: bytes) -> bytes:
+        at, pieces = 0, []
+        for end in FrameBounds().ends(data):
+            pieces.append(self._pass(direction, data[at:end]))
+            at = end
+        return b"".join(pieces)
+
+    def take_held(self) -> dict[Direction, bytes]:
+        """Return what waits for the next frame of its direction, and wait no longer."""
+        held, self._held = self._held, {}
+        return held
+
+    def _pass(self, direction: Direction, data: bytes) -> bytes:
+        held = self._held.pop(direction, b"")
+        if not self.begins:
+            return data
+        self._numbers[direction] += 1
+        action = self._plan.get((direction, self._numbers[direction]))
+        if action is None:
+            return data + held
+        self.done.append((direction, action))
+        if action == "swap":
+            self._held[direction] = data + held
+            return b""
+        frame = Frame(data)
+        changed = {
+            "drop": lambda: b"",
+            "duplicate": lambda: data + data,
+            "garble": lambda: frame.garbled(self._random),
+            "shorten": frame.shortened,
+            "garble_header": frame.garbled_header,
+            "garble_encoding": lambda: frame.garbled_encoding(self._random),
+        }
+        return changed[action]() + held
+
+
 class MemoryStream:
     """Bytes both ways, as `haip_sync.runtime.stream.Stream`. What is written stays here until it is carried over."""
 
-    def __init__(self, cut: Cut | None) -> None:
+    def __init__(self, cut: Cut | None, tamper: Tamper = _as_it_is) -> None:
         self.is_cut = False
         self.passed: dict[Direction, int] = {"to_server": 0, "to_client": 0}
         self._cut = cut
+        self._tamper = tamper
         self._written = bytearray()
+        self._freed = b""
         self._came = bytearray()
 
     @property
@@ -60,13 +119,21 @@ class MemoryStream:
 
     def take_written(self) -> bytes:
         """Return what passes to the server of what was written since; the rest is lost."""
-        written = bytes(self._written)
+        written = self._freed + self._tamper("to_server", bytes(self._written))
+        self._freed = b""
         self._written.clear()
         return self.carry("to_server", written)
 
+    def release(self) -> bool:
+        """Let through what waits for a frame behind which it was to come; return whether there was any."""
+        held = self._tamper.take_held() if isinstance(self._tamper, Tampering) else {}
+        self._came += self.carry("to_client", held.get("to_client", b""))
+        self._freed += held.get("to_server", b"")
+        return bool(held)
+
     def bring(self, data: bytes) -> None:
         """Let `data` come to the client."""
-        self._came += self.carry("to_client", data)
+        self._came += self.carry("to_client", self._tamper("to_client", data))
 
     # ---- What the client's runtime asks of a stream ----------------------------------------------------------------------------
 

@@ -26,9 +26,10 @@ from haip_sync.runtime.link import LineEnd, Link
 from haip_sync.runtime.writer import Writer
 from haip_sync.testing.fault_rules import Direction
 from haip_sync.testing.settings import ServerSettings
-from support.memory_line import Cut, MemoryServer, MemoryStream, NothingYetError
+from support.memory_line import Cut, MemoryServer, MemoryStream, NothingYetError, Tampering
 
 _LONGEST_IDLE_S = 60.0
+_GREETING_S = 10.0
 _MOST_STEPS = 500
 _MOST_WRITES = 1_000
 _URL = "ws://memory.test/"
@@ -75,7 +76,7 @@ def _counted(write: Callable[..., bool]) -> Callable[..., bool]:
 class World:
     """One client and its server. `cuts` are those of the first lines, in order; later lines hold."""
 
-    def __init__(self, settings: ServerSettings, *cuts: Cut) -> None:
+    def __init__(self, settings: ServerSettings, *cuts: Cut, tampering: Tampering | None = None) -> None:
         self.now_s = 1_000.0
         self.streams: list[MemoryStream] = []
         self.lines_left = 20
@@ -83,9 +84,11 @@ class World:
         self.greeting: dict[Direction, int] = {}
         self.server = MemoryServer(settings, lambda: self.now_s)
         self._cuts = list(cuts)
+        self._tampering = tampering
         self._client: HAIPClient | None = None
         self._how: LineEnd | None = None
         self._steps = 0
+        self._is_reading = False
 
     @contextmanager
     def client(self, **settings: Any) -> Iterator[HAIPClient]:
@@ -107,15 +110,17 @@ class World:
             connection = self._client._connection
             connection._begun = True
             self._begin(connection.link)
-            connection._wait_for_greeting(math.inf)
+            connection._wait_for_greeting(connection.link, math.inf)
             self.settle()
             self.greeting = dict(self.streams[0].passed)
+            if self._tampering is not None:
+                self._tampering.begins = True
             yield self._client
             connection.end(None)
             self._run_listeners()
 
     def _open_stream(self, *_: object) -> MemoryStream:
-        stream = MemoryStream(self._cuts.pop(0) if self._cuts else None)
+        stream = MemoryStream(self._cuts.pop(0) if self._cuts else None, *filter(None, [self._tampering]))
         self.streams.append(stream)
         self.server.accept(stream)
         return stream
@@ -129,15 +134,15 @@ class World:
         self.lines_left -= 1
         assert self.lines_left, "line after line is lost"
         line = link.open(1.0)
-        assert self._connection.begin_line(link, line, math.inf)
+        assert self._connection.begin_line(link, line, _GREETING_S)
 
     # ---- A step ----------------------------------------------------------------------------------------------------------------
 
     def step(self) -> None:
         """Let everybody do what there is to do; where that is nothing, let time pass until there is."""
         if not self._advance():
-            states = self._connection.rooms.turnstile.gates
-            texts = [str(self._client and self._client.explain(gate.channel)) for gate in states]
+            gates = self._connection.rooms.turnstile.gates
+            texts = [f"{gate.channel}: {len(gate.standing())} of {gate.ledger}, {gate.hold()}" for gate in gates]
             raise AssertionError(f"somebody waits for ever: {texts}")
 
     def settle(self) -> None:
@@ -153,7 +158,7 @@ class World:
             return True
         next_s = self._next_s()
         if next_s - self.now_s > _LONGEST_IDLE_S:
-            return False
+            return self.streams[-1].release()
         self.now_s = max(self.now_s, next_s)
         return True
 
@@ -170,8 +175,11 @@ class World:
 
     def _next_s(self) -> float:
         """Return when something is due."""
-        rooms, server_due_s = self._connection.rooms, self.server.conversation.due()
-        return min(rooms.session.next_due_s, rooms.turnstile.look_s, math.inf if server_due_s is None else server_due_s)
+        rooms, link, server_due_s = self._connection.rooms, self._connection.link, self.server.conversation.due()
+        greeting_s = math.inf if link.stands or link.cause is not None else link.greet_by_s
+        return min(
+            greeting_s, rooms.session.next_due_s, rooms.turnstile.look_s, math.inf if server_due_s is None else server_due_s
+        )
 
     def _serve(self) -> None:
         """Do one round of the service thread."""
@@ -185,10 +193,20 @@ class World:
     def _read(self) -> bool:
         """Do the reader's part: read what came; where the line is lost, go on to the next. Return whether anything happened."""
         connection, link = self._connection, self._connection.link
-        came = bool(self.streams[-1]._came)
+        if self._is_reading:  # it waits for its last words to leave
+            return False
+        self._is_reading = True
+        try:
+            return self._read_on(connection, link)
+        finally:
+            self._is_reading = False
+
+    def _read_on(self, connection: Connection, link: Link) -> bool:
+        came, greet_by_s = bool(self.streams[-1]._came), link.greet_by_s
         try:
             how = link.read(link.line, connection._reception)
         except NothingYetError:
+            link.greet_by_s = math.inf if link.is_greeted else greet_by_s  # it thinks that the reading is over
             return came
         assert how.may_mend, how
         if link.is_greeted:

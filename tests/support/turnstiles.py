@@ -10,7 +10,7 @@ from typing import Any
 
 from haip_sync.config import FlowControlConfig
 from haip_sync.errors import HAIPError, WaitCause
-from haip_sync.events import Event
+from haip_sync.events import ALL_EVENTS, Event
 from haip_sync.flow.gates import Gate, Progress, Shortage, Step, Unwatched
 from haip_sync.flow.ledger import Cost, Ledger
 from haip_sync.flow.parking import Condition, Parking
@@ -99,6 +99,8 @@ class Parcel:
 
 class Sink:
     """Keeps every event."""
+
+    wanted: frozenset[type[Event]] = frozenset(ALL_EVENTS)
 
     def __init__(self) -> None:
         self.events: list[Event] = []

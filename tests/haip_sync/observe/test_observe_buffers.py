@@ -6,7 +6,7 @@ import msgspec
 from support.observed import CONNECTED, StandIn
 
 from haip_sync.events import ChannelPaused, ChannelResumed, Event, PongReceived, WarningRaised
-from haip_sync.observe.feed import Batch, Feed
+from haip_sync.observe.feed import EVENTS_A_ROUND, Batch, Feed
 from haip_sync.observe.messages import Happened, from_program
 from haip_sync.observe.ring import Ring
 from haip_sync.observe.visitor import Attachment, event_frames
@@ -120,3 +120,19 @@ def test_the_ring_is_bounded_in_bytes() -> None:
     times = [sample.time_s for sample in ring.samples()]
     assert times[-1] == 99.0
     assert 1 <= len(times) < 20
+
+
+def test_a_flood_is_thinned_out_after_its_first_burst() -> None:
+    """What comes faster than anybody reads is counted, and the room comes back by and by."""
+    feed = Feed(most_events=2 * EVENTS_A_ROUND)
+
+    def rush() -> tuple[int, int]:
+        for number in range(3 * EVENTS_A_ROUND):
+            feed.put(warning(float(number)))
+        batch = feed.take()
+        return len(batch.events), batch.dropped
+
+    assert rush() == (2 * EVENTS_A_ROUND, EVENTS_A_ROUND)
+    assert rush() == (EVENTS_A_ROUND, 2 * EVENTS_A_ROUND)
+    feed.take()
+    assert rush() == (2 * EVENTS_A_ROUND, EVENTS_A_ROUND)

@@ -117,3 +117,11 @@ def test_a_socket_refuses_only_when_nobody_is_behind_it(place: Path) -> None:
         rendezvous.connected(path)
     assert rendezvous.is_dead(caught.value)
     assert not rendezvous.is_dead(BlockingIOError())
+
+
+def test_a_session_directory_that_is_somebody_elses_is_passed_over(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`sudo -E` leaves the variable of another user, who could put anything in the place of what we make there."""
+    environment = {"XDG_RUNTIME_DIR": str(place)}
+    assert place / "haip-sync" in rendezvous.directories(environment)
+    monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
+    assert place / "haip-sync" not in rendezvous.directories(environment)

@@ -37,7 +37,7 @@ class Line:
         """Send our HAI; return its payload."""
         frame = self.session.hello(10, 1000)
         self.session.last_seq += 1
-        self.session.note_sent(frame.id)
+        self.session.sent.note(frame.id)
         self.hello_id = frame.id
         payload: dict[str, Any] = json.loads(frame.render(self.session.last_seq, 0, 0))["payload"]
         return payload

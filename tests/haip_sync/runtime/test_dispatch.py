@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.turnstiles import PATIENCE_S, until
+from support.turnstiles import PATIENCE_S, Clock, until
 
 from haip_sync import ChannelEvent, ConfigError, CreditChanged, Event, Message, PongReceived, WarningRaised
 from haip_sync.runtime import dispatch
-from haip_sync.runtime.dispatch import Dispatcher
+from haip_sync.runtime.dispatch import Dispatcher, Pace
 
 Make = Callable[..., Dispatcher]
 
@@ -232,6 +232,27 @@ def test_a_listener_may_leave_in_the_middle_of_another_subscription(make: Make) 
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert not dispatcher.wants(PongReceived)
+
+
+def came(pace: Pace, clock: Clock, events: int, *, within_s: float, at_a_time: int) -> list[bool]:
+    """Let events come in batches, evenly; return what the pace said whenever none was left."""
+    said = []
+    for _ in range(events // at_a_time):
+        clock.now_s += within_s * at_a_time / events
+        pace.delivered += at_a_time
+        said.append(pace.is_fast())
+    return said
+
+
+def test_only_events_that_come_thick_and_fast_gather() -> None:
+    """One at a time at 5,000 a second they never gather; at 20,000 they do, until fewer come."""
+    clock = Clock()
+    pace = Pace(clock)
+    came(pace, clock, 32, within_s=0.0064, at_a_time=1)
+    assert not any(came(pace, clock, 320, within_s=0.064, at_a_time=1))
+    assert any(came(pace, clock, 64, within_s=0.0032, at_a_time=1))
+    assert all(came(pace, clock, 200, within_s=0.01, at_a_time=20))
+    assert came(pace, clock, 2, within_s=0.001, at_a_time=2) == [False]
 
 
 def test_what_is_called_late_runs_on_the_thread_or_once_that_has_ended_here(make: Make) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from support.interrupts import every_interrupt, interrupted_at
 
+from haip_sync.protocol.sent_ids import SentIds
 from haip_sync.runtime.fates import Fates
 from haip_sync.state import Fate
 
@@ -12,10 +13,10 @@ def test_wherever_an_interrupt_strikes_every_lost_send_is_told() -> None:
     """Whoever tells of lost sends and is interrupted finds those that it has not told of when it is done again."""
 
     def told_of(place: int) -> bool:
-        fates, told = Fates(), list[int]()
+        fates, told = Fates(SentIds()), list[int]()
         of_one = [Fate("USER", str(seq)) for seq in range(1, 5)]
         for seq, fate in enumerate(of_one, 1):
-            fates.note(fate, [f"frame {seq}"], seq)
+            fates.note(fate, (), seq)
         fates.acknowledged(1)
 
         def tell() -> None:

@@ -6,9 +6,9 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -720,6 +720,33 @@ print("offline", flush=True)
 """
 
 
+Running = Callable[[str], AbstractContextManager[Program]]
+"""Runs a program whose client has no line."""
+
+TRYING = """
+import sys, threading
+from haip_sync import HAIPClient, ReconnectPolicy
+client = HAIPClient(sys.argv[1], reconnect=ReconnectPolicy(initial_delay=0.01, max_delay=0.01))
+client.connect(60.0)
+print("connected", flush=True)
+tick = threading.Event()
+while client.connection_state().phase != "offline" or client._connection.link.opening is None:
+    tick.wait(0.01)
+print("offline", flush=True)
+"""
+
+
+@contextmanager
+def trying_program(source: str) -> Iterator[Program]:
+    """Yield a program whose client has an attempt to connect under way that nobody answers, for a minute."""
+    with DevServer(agent=False) as server, FaultProxy(server.url) as proxy, Program(TRYING + source, proxy.url) as program:
+        assert program.says() == "connected"
+        proxy.cut(reset=True)
+        proxy.stall()
+        assert program.says() == "offline"
+        yield program
+
+
 @contextmanager
 def offline_program(source: str) -> Iterator[Program]:
     """Yield a program whose client is offline by now, for a minute."""
@@ -737,7 +764,35 @@ def test_a_program_that_ends_offline_ends_at_once() -> None:
         assert program.ends(within_s=30.0).code == 0
 
 
-def test_ctrl_c_is_delivered_to_who_waits_for_a_line() -> None:
+def test_a_program_that_ends_while_it_connects_again_ends_at_once() -> None:
+    """An attempt that nobody answers holds up the end of no program that has nothing queued."""
+    with trying_program("") as program:
+        assert program.ends(within_s=30.0).code == 0
+
+
+@pytest.mark.parametrize("running", [offline_program, trying_program])
+def test_a_child_that_is_forked_between_two_lines_may_not_use_the_client(running: Running) -> None:
+    """`ForkedError` in the child, whose end is its own; the parent's client goes on trying."""
+    source = """
+import os
+from haip_sync import ForkedError
+pid = os.fork()
+if pid == 0:
+    try:
+        client.send_text_message("USER", "x")
+    except ForkedError:
+        os._exit(7)
+    os._exit(1)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), client.connection_state().phase, flush=True)
+client.close(1.0)
+"""
+    with running(source) as program:
+        assert program.says() == "7 offline"
+        assert program.ends(within_s=30.0).code == 0
+
+
+@pytest.mark.parametrize("running", [offline_program, trying_program])
+def test_ctrl_c_is_delivered_to_who_waits_for_a_line(running: Running) -> None:
     """A sender that waits offline for ever is ended by Ctrl-C, and the client closes in order; nothing was sent."""
     source = """
 def tell():
@@ -755,7 +810,7 @@ print(client.connection_state().channels["USER"].backlog, flush=True)
 client.close(1.0)
 print(client.connection_state().phase, flush=True)
 """
-    with offline_program(source) as program:
+    with running(source) as program:
         assert program.says() == "waiting"
         program.process.send_signal(signal.SIGINT)
         assert program.says().endswith("was interrupted: nothing was sent.")

@@ -192,3 +192,16 @@ def test_the_server_asks_for_what_is_missing(dial: Dial) -> None:
 
 def _due(session: Session) -> bool:
     return session._core.read(lambda conversation: len(conversation.sequence._early) == 3)
+
+
+def test_how_long_the_server_waits_for_a_resuming_client_can_be_said(dial: Dial) -> None:
+    """Over a slow line the client's HAI may take longer than the moment that is the default."""
+    clock = ManualClock()
+    with DevServer(agent=False, clock=clock, resume_wait=30.0) as server:
+        first(server, dial)
+        mute = dial(server.url)
+        until(lambda: sum(core.read(lambda talk: talk.due() is not None) for core in server._sessions.connected()) == 1)
+        clock.advance(29.0)
+        assert not server._sessions.connected()[-1].read(lambda talk: talk.voice.greeted)
+        clock.advance(1.0)
+        assert mute.next()["type"] == "HAI"

@@ -120,6 +120,8 @@ class _Drain:
 class _Silence:
     """A sink that nobody listens to."""
 
+    wanted: frozenset[type[Event]] = frozenset()
+
     def wants(self, kind: type[Event]) -> bool:
         return False
 
