@@ -117,6 +117,8 @@ class Live:
             self._drain(None)
             return
         assert self._connection.ping().wait(PATIENCE_S)
+        # What is sent again waits for what stands there to be written, and so may stand behind it: `said` asks once more.
+        until(lambda: self._client._connection.replaying.is_over)
         self._drain(0)
         told_all = threading.Event()
         self._client._connection.rooms.dispatcher.call_soon(told_all.set)
