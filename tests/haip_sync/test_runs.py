@@ -136,7 +136,7 @@ def test_an_interrupt_on_the_way_in_ends_the_run(monkeypatch: pytest.MonkeyPatch
     with peer(script) as url, HAIPClient(url) as client:
         write_through = Writer.write_through
 
-        def interrupted(writer: Writer, end: int, deadline_s: float | None) -> None:
+        def interrupted(_writer: Writer, *_: object) -> None:
             monkeypatch.setattr(Writer, "write_through", write_through)
             raise KeyboardInterrupt
 
