@@ -1,10 +1,15 @@
-"""What every test is held to: it leaves no thread behind. At the end the run says how many schedules it has tried."""
+"""What every test is held to: it leaves no thread behind. At the end the run says how many schedules it has tried.
+
+The whole suite runs in several processes, because most tests wait more than they work; what is named on the command line runs in
+one, where a debugger and a benchmark belong.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -15,6 +20,8 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 _GRACE_S = 5.0
+_WORKERS = 4
+_TRIED = pytest.StashKey[list[int]]()
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +36,34 @@ def _leaves_no_thread() -> Iterator[None]:
     assert not left, f"threads left behind: {left}"
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many processes the tests are shared out to: 0 is none but this one."""
+    return _WORKERS if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to count schedules."""
+    config.stash[_TRIED] = []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand over what this process has counted: to the one that shares out the tests, or to the summary."""
+    output: dict[str, object] | None = vars(session.config).get("workeroutput")
+    if output is None:
+        session.config.stash[_TRIED] += TALLY
+    else:
+        output["schedules"] = list(TALLY)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what another process has counted; one that crashed has handed nothing over."""
+    node.config.stash[_TRIED] += vars(node).get("workeroutput", {}).get("schedules", [])
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many interleavings the deterministic scheduler has run."""
-    if TALLY:
-        terminalreporter.write_line(f"deterministic scheduler: {sum(TALLY):,} schedules in {len(TALLY)} scenarios")
+    tried = terminalreporter.config.stash[_TRIED]
+    if tried:
+        terminalreporter.write_line(f"deterministic scheduler: {sum(tried):,} schedules in {len(tried)} scenarios")
