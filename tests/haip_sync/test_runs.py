@@ -265,12 +265,21 @@ def test_a_refusal_for_want_of_credit_ends_the_run() -> None:
 
 def test_the_end_of_the_connection_ends_the_run() -> None:
     """A lost line wakes wait() and `cancelled`; a clean exit raises that the peer was not told."""
-    script = Listening(lambda speaker, _: speaker.connection.socket.close())
-    with peer(script) as url:
+    has_begun = threading.Event()
+
+    def leave(speaker: Peer, _: Any) -> None:
+        has_begun.wait(PATIENCE_S)
+        speaker.connection.socket.close()
+
+    def cancelled_before_the_end(run: Run) -> bool:
+        has_begun.set()
+        return run.cancelled.wait(PATIENCE_S)
+
+    with peer(Listening(leave)) as url:
         client = HAIPClient(url, reconnect=ONE_LINE)
         client.connect(PATIENCE_S)
         with pytest.raises(ConnectionClosedError, match="was not told that the run"), client.run() as run:
-            assert run.cancelled.wait(PATIENCE_S) is False
+            assert cancelled_before_the_end(run) is False
         with pytest.raises(ConnectionClosedError):
             run.wait(0)
         assert run.status == "ERROR"

@@ -42,6 +42,7 @@ class Live:
         self._connecting = connecting
         self._said: list[dict[str, Any]] = []
         self._opened: Future[Transaction] = Future()
+        self._has_asked = False
         self._told: SimpleQueue[str] = SimpleQueue()
         # The clock by which gaps are waited for stands still but for `wait`.
         self._now_s = 1e6
@@ -99,7 +100,7 @@ class Live:
             except HAIPError as exc:
                 opened.set_exception(exc)
 
-        self._opened = opened
+        self._opened, self._has_asked = opened, True
         threading.Thread(target=wait, daemon=True).start()
         until(lambda: session.last_seq > before)
 
@@ -120,6 +121,8 @@ class Live:
         # What is sent again waits for what stands there to be written, and so may stand behind it: `said` asks once more.
         until(lambda: self._client._connection.replaying.is_over)
         self._drain(0)
+        book = self._client._connection.rooms.session.transactions
+        until(lambda: not self._has_asked or self._opened.done() or book._asked)  # an answer that came has been taken in
         told_all = threading.Event()
         self._client._connection.rooms.dispatcher.call_soon(told_all.set)
         assert told_all.wait(PATIENCE_S)

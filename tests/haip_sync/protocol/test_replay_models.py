@@ -29,7 +29,7 @@ class Batch(NamedTuple):
 
     @property
     def size(self) -> int:
-        return sum(frame.size(seq, 0) for seq, frame in enumerate(self.frames, self.first_seq))
+        return sum(frame.about_bytes for frame in self.frames)
 
     @property
     def last_seq(self) -> int:
