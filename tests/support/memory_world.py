@@ -120,6 +120,8 @@ class World:
             self._run_listeners()
 
     def _open_stream(self, *_: object) -> MemoryStream:
+        if self._tampering is not None:
+            self._tampering.take_held()  # what a line still held back has ended with it
         stream = MemoryStream(self._cuts.pop(0) if self._cuts else None, *filter(None, [self._tampering]))
         self.streams.append(stream)
         self.server.accept(stream)
