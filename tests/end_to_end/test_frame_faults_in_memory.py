@@ -51,4 +51,6 @@ def test_frames_that_are_spoiled_on_their_way_spoil_no_books(plan: Mapping[tuple
         talk.check_spoiled(exactly={action for _, action in tampering.done} <= _HARMLESS)
     assert last_error is None
     unreadable = [action for direction, action in tampering.done if direction == "to_client" and action in ("garble", "shorten")]
-    assert told or not unreadable
+    # What stood behind a broken header was never looked at: its line had ended, and the next one brought it.
+    has_ended = ("to_client", "garble_header") in tampering.done
+    assert told or not unreadable or has_ended
