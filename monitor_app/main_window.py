@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QDialog, QMainWindow, QWidget
 from monitor_app.actions import SPAN_NAMES, Actions
 from monitor_app.dialogs import Dialogs
 from monitor_app.model.ingest import Ingest
+from monitor_app.plot_commands import PlotCommands
 from monitor_app.plot_files import PlotFiles
 from monitor_app.pulse import Pulse
 from monitor_app.settings import Settings
@@ -68,6 +69,7 @@ class MainWindow(QMainWindow):
         self._dress()
         self._connect_parts()
         self._connect_actions()
+        PlotCommands(self.flow, self._bar, self.actions_, settings)
         self.show_span(self.flow.span_s)
         self.resize(_SIZE)
         if settings is not None:

@@ -61,6 +61,9 @@ class Steering(QObject):
                 "clear_queue": self.clear_queue,
                 "next_channel": self.next_channel,
                 "last_channel": self.last_channel,
+                "hide_channel": self._on_hide,
+                "solo_channel": self._on_show_alone,
+                "other_side": self._table.show_other_side,
                 "read_only": self._on_read_only,
             }
         )
@@ -171,6 +174,14 @@ class Steering(QObject):
             messages, byte_count = dialog.seen
             reason = dialog.reason.text().strip() or None
             self._ingest.commands.clear_queue(dialog.channel, reason, messages=messages, byte_count=byte_count)
+
+    @Slot()
+    def _on_hide(self) -> None:
+        self._table.hide_or_show(self._table.chosen)
+
+    @Slot()
+    def _on_show_alone(self) -> None:
+        self._table.show_alone(self._table.chosen)
 
     @Slot()
     def _on_read_only(self) -> None:

@@ -14,7 +14,7 @@ from haip_sync import ConnectionState
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.explanations import explain, grant_of, lacks
 from monitor_app.model.forecast import Outlook, format_range
-from monitor_app.model.grants import Window, window_hint
+from monitor_app.model.grants import window_hint, window_of
 from monitor_app.model.outage import outage_of
 from monitor_app.model.remedies import NO_OFFER, Offer, offer_for
 from monitor_app.model.source import Failure
@@ -77,7 +77,7 @@ def answer_of(
         return _over(worst, connection, can_reconnect=can_reconnect)
     if _badness(worst)[0] <= Status.FLOWING.severity:
         return _calm(channels)
-    hint = window_hint(_window(worst, connection.round_trip or 0.0))
+    hint = window_hint(window_of(worst, connection.round_trip or 0.0))
     evidence = evidence_of(worst)
     return Answer(
         title=title_of(worst),
@@ -199,15 +199,3 @@ def _request(view: ChannelView) -> str:
 
 def _waiters(view: ChannelView) -> str:
     return "1 waits." if view.state.backlog == 1 else f"{view.state.backlog} wait."
-
-
-def _window(view: ChannelView, round_trip_s: float) -> Window:
-    state = view.state
-    return Window(
-        messages=min(state.max_credits, state.peak_credits),
-        byte_count=min(state.max_credit_bytes, state.peak_byte_credits),
-        round_trip_s=round_trip_s,
-        rate_messages=view.rate_messages,
-        rate_bytes=view.rate_bytes,
-        starved_share=view.starved_share,
-    )

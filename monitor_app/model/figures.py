@@ -35,6 +35,8 @@ class SpanFigures:
     channel: str
     seconds: float
     """How long the span is."""
+    known_s: float
+    """Of how much of it something is known."""
     gauges: tuple[Spread | None, ...]
     """One for each of `METRICS`; None where nothing was recorded."""
     counted: tuple[float, ...]
@@ -55,15 +57,16 @@ def figures_of(tracker: ChannelTracker, history: History, from_s: float, to_s: f
     window = history.window(from_s, to_s)
     runs = tracker.activity.runs
     seconds = runs.seconds(from_s, to_s)
-    known_s = sum(seconds.values()) or 1.0
+    known_s = sum(seconds.values())
     return SpanFigures(
         channel=tracker.name,
         seconds=to_s - from_s,
+        known_s=known_s,
         gauges=tuple(_spread(window, metric, tracker.name, from_s, to_s) for metric in range(len(METRICS))),
         counted=tuple(_growth(history, name, tracker.name, from_s, to_s) for name in COUNTERS),
         grants=tracker.grants.count(from_s, to_s),
         delays=tracker.grants.delays(from_s, to_s),
-        shares={activity: spent_s / known_s for activity, spent_s in seconds.items()},
+        shares={activity: spent_s / (known_s or 1.0) for activity, spent_s in seconds.items()},
         longest_stop_s=runs.longest_s(_STANDS, from_s, to_s),
     )
 
@@ -105,8 +108,12 @@ def _ratio(granted: float, sent: float) -> str:
     return f"{granted / sent:.2f}" if sent else NONE
 
 
-def _size(figures: SpanFigures) -> str:
-    return format_number(figures.count("granted") / figures.grants) if figures.grants else NONE
+def _size(figures: SpanFigures, counter: str) -> str:
+    return format_number(figures.count(counter) / figures.grants) if figures.grants else NONE
+
+
+def _rate(figures: SpanFigures, counter: str) -> str:
+    return format_rate(figures.count(counter) / figures.known_s) if figures.known_s else NONE
 
 
 def _share(figures: SpanFigures, *activities: Activity) -> str:
@@ -123,25 +130,44 @@ def _gauge_cell(metric: int, end: str, figures: SpanFigures) -> str:
 
 def rows_of(figures: Sequence[SpanFigures]) -> list[tuple[str, list[str]]]:
     """Return (label, one cell a channel) for every figure."""
-    makers: list[tuple[str, Callable[[SpanFigures], str]]] = [
+    makers: list[tuple[str, Callable[[SpanFigures], str]]] = [  # what tells of a stop comes first, a small window shows no more
+        ("Starved", lambda f: _share(f, Activity.NO_MESSAGES, Activity.NO_BYTES)),
+        ("Longest stop", lambda f: format_duration(f.longest_stop_s) if f.longest_stop_s else NONE),
+        ("Grant delay, p50", lambda f: _delay(f.delays, p95=False)),
+        ("Granted ÷ sent", lambda f: _ratio(f.count("granted"), f.count("sent"))),
+        ("the same of KiB", lambda f: _ratio(f.count("granted_kib"), f.count("sent_kib"))),
+        ("Grant delay, p95", lambda f: _delay(f.delays, p95=True)),
+        ("Sent, msg", lambda f: format_number(f.count("sent"))),
+        ("Granted, msg", lambda f: format_number(f.count("granted"))),
+        ("Sent, KiB", lambda f: format_number(f.count("sent_kib"))),
+        ("Granted, KiB", lambda f: format_number(f.count("granted_kib"))),
+        ("Grants", lambda f: format_number(f.grants)),
+        ("Mean grant, msg", lambda f: _size(f, "granted")),
+        ("Mean grant, KiB", lambda f: _size(f, "granted_kib")),
+        ("Rate, msg/s", lambda f: _rate(f, "sent")),
+        ("Rate, KiB/s", lambda f: _rate(f, "sent_kib")),
+        ("Rate, max msg/s", lambda f: _end(f.gauges[3], "most")),
         *_gauge_rows("Msg credit", 0),
         *_gauge_rows("KiB credit", 1),
         ("Backlog, max", lambda f: _end(f.gauges[2], "most")),
-        ("Sent, msg", lambda f: format_number(f.count("sent"))),
-        ("Sent, KiB", lambda f: format_number(f.count("sent_kib"))),
-        ("Rate, msg/s", lambda f: format_rate(f.count("sent") / f.seconds)),
-        ("Rate, KiB/s", lambda f: format_rate(f.count("sent_kib") / f.seconds)),
-        ("Granted, msg", lambda f: format_number(f.count("granted"))),
-        ("Granted, KiB", lambda f: format_number(f.count("granted_kib"))),
-        ("Grants", lambda f: format_number(f.grants)),
-        ("Mean grant, msg", _size),
-        ("Granted ÷ sent", lambda f: _ratio(f.count("granted"), f.count("sent"))),
-        ("Grant delay, p50", lambda f: _delay(f.delays, p95=False)),
-        ("Grant delay, p95", lambda f: _delay(f.delays, p95=True)),
-        ("Longest stop", lambda f: format_duration(f.longest_stop_s) if f.longest_stop_s else NONE),
         ("Sending", lambda f: _share(f, Activity.SENDING)),
-        ("Starved", lambda f: _share(f, Activity.NO_MESSAGES, Activity.NO_BYTES)),
         ("Paused", lambda f: _share(f, Activity.PAUSED_BY_US, Activity.PAUSED_BY_PEER)),
         ("Offline", lambda f: _share(f, Activity.OFFLINE)),
     ]
     return [(label, [make(one) for one in figures]) for label, make in makers]
+
+
+def grants_against_spend(figures: SpanFigures) -> str:
+    """Return how long a grant lasts and how often one comes, in a sentence; empty where none came or nothing was sent.
+
+    Of the two credits the one that is spent first is told of. A channel whose grants come less often than they last is starved.
+    """
+    sent, sent_kib, grants = figures.count("sent"), figures.count("sent_kib"), figures.grants
+    sending_s = figures.shares[Activity.SENDING] * figures.known_s
+    if not grants or not sent or not sent_kib or not sending_s:
+        return ""
+    by_messages, by_bytes = figures.count("granted") / sent, figures.count("granted_kib") / sent_kib
+    size = f"{_size(figures, 'granted')} msg" if by_messages <= by_bytes else f"{_size(figures, 'granted_kib')} KiB"
+    lasts_s = min(by_messages, by_bytes) * sending_s / grants
+    every_s = figures.known_s / grants
+    return f"a grant of {size} lasts {format_duration(lasts_s)} of sending; one comes every {format_duration(every_s)}"

@@ -67,7 +67,7 @@ class AnswerStrip(QToolBar):
             line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             line.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             words.addWidget(line)
-        row = QHBoxLayout(self._frame)
+        row = self._row = QHBoxLayout(self._frame)
         row.setContentsMargins(10, 3, 8, 3)
         row.setSpacing(8)
         row.addWidget(self._sign)
@@ -104,6 +104,7 @@ class AnswerStrip(QToolBar):
         locked = "" if answer.offer.remedy is Remedy.RECONNECT else self._ingest.commands.locked
         self.action.setDisabled(busy or bool(locked))
         self.action.setToolTip(as_tip(locked))
+        self._row.activate()  # at once: for a frame the new words would stand in the buttons of the old ones
 
     def _dress(self, answer: Answer) -> None:
         colours = self._theme.colours

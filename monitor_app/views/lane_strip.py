@@ -91,7 +91,7 @@ class LaneStrip(QWidget):
             top = len(self._channels) * LANE_HEIGHT + 2
             painter.setFont(sized(self.font(), 10))
             line = QRect(20, top, self.width() - self._legend_width - 24, LANE_HEIGHT)
-            put_text(painter, line, f"never used, folded away: {', '.join(self._folded)}", self._theme.colours.muted)
+            put_text(painter, line, f"idle, folded away: {', '.join(self._folded)}", self._theme.colours.muted)
 
     def _paint_lane(self, painter: QPainter, lane: QRect, channel: str, place: int) -> None:
         tracker = self._ingest.tracker(channel)

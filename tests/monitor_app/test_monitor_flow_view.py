@@ -261,16 +261,16 @@ def test_a_hidden_channel_is_not_drawn_and_one_can_be_shown_alone(qtbot: QtBot, 
     assert not curves["USER"].isVisible()
 
 
-def test_channels_that_were_never_used_are_folded_away(qtbot: QtBot, lived: MainWindow) -> None:
-    """Only what was used or is chosen is drawn; the title says how many are folded, and its button brings them back."""
+def test_idle_channels_are_folded_away(qtbot: QtBot, lived: MainWindow) -> None:
+    """Only what is used or chosen is drawn; the title says how many are folded, and its button brings them back."""
     bar = lived.flow._bar
-    assert bar.fold.text() == "4 unused folded"
+    assert bar.fold.text() == "4 idle folded"
     assert [name for name, _ in lived.flow.picture.frame().placed] == ["USER"]
     lived.table.choose("AGENT")
     assert [name for name, _ in lived.flow.picture.frame().placed] == ["USER", "AGENT"]
     qtbot.mouseClick(bar.fold, LEFT)
     assert len(lived.flow.picture.frame().shown) == 5
-    assert bar.fold.text() == "Fold unused"
+    assert bar.fold.text() == "Fold idle"
 
 
 def test_the_strip_tells_how_the_visible_time_was_spent(lived: MainWindow, source: Any, clock: Any) -> None:

@@ -134,7 +134,7 @@ def test_curves_have_their_units(channel_state: MakeChannel, connection_state: M
     state = channel_state(credits=3, byte_credits=2048, backlog=4, sent_messages=5, sent_bytes=512, granted=8, granted_bytes=3072)
     history.append(1.0, connection_state(channels={"USER": state}))
     window = history.window(0.0, 1.0)
-    assert [window.row(metric, "USER")[-1] for metric in range(len(ROWS))] == [3.0, 2.0, 4.0, 5.0, 0.5, 8.0, 3.0]
+    assert [window.row(metric, "USER")[-1] for metric in range(len(ROWS))] == [3.0, 2.0, 4.0, 0.0, 5.0, 0.5, 8.0, 3.0]
     assert window.top(1, ["USER"]) == 2.0
     assert window.top(1, ["OTHER"]) == 0.0
 
