@@ -60,21 +60,24 @@ def answer_of(
     can_reconnect: bool,
     now_s: float,
     failure: Failure | None = None,
+    connecting_to: str = "",
 ) -> Answer:
     """Return what to say of the channel that is worst off, or that none is; without a connection of the connection.
 
-    `failure`: why nothing new is seen and only the source itself can mend it, if that is so; then there is nothing else to say.
+    `failure`: why nothing new is seen; where only the source itself can mend it there is nothing else to say.
+    `connecting_to`: the address that is being tried; empty for none.
     """
     worst = max(channels, key=_badness, default=None)
     if worst is None or connection is None:
         return Answer("No channels yet", "They show as soon as there is a connection.")
-    if failure is not None:
+    if failure is not None and not can_reconnect:
         return Answer(failure.title, failure.text, status=Status.OFFLINE)
     outage = outage_of(connection, now_s)
     if outage is not None:
         return Answer(outage.title, outage.text, status=Status.OFFLINE)
     if worst.status is Status.OFFLINE:
-        return _over(worst, connection, can_reconnect=can_reconnect)
+        why = connection.last_error or (failure.text if failure else "")
+        return _over(worst, why, connecting_to, can_reconnect=can_reconnect)
     if _badness(worst)[0] <= Status.FLOWING.severity:
         return _calm(channels)
     hint = window_hint(window_of(worst, connection.round_trip or 0.0))
@@ -88,9 +91,11 @@ def answer_of(
     )
 
 
-def _over(worst: ChannelView, connection: ConnectionState, *, can_reconnect: bool) -> Answer:
-    """Return what to say when nobody tries to come back."""
-    error = f"{connection.last_error.rstrip('.')}." if connection.last_error else ""
+def _over(worst: ChannelView, why: str, connecting_to: str, *, can_reconnect: bool) -> Answer:
+    """Return what to say when the client does not come back by itself."""
+    if connecting_to:
+        return Answer(f"Connecting to {connecting_to}", "Waiting for the server's answer.", status=Status.OFFLINE)
+    error = f"{why.rstrip('.')}." if why else ""
     evidence = f"{error} {explain(worst)}".strip()
     offer = offer_for(worst, can_reconnect=can_reconnect)
     return Answer(f"Not connected for {format_duration(worst.status_s)}", evidence, status=Status.OFFLINE, offer=offer)

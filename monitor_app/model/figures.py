@@ -100,8 +100,11 @@ def _end(spread: Spread | None, end: str) -> str:
 def _delay(delays: Delays | None, *, p95: bool) -> str:
     if delays is None:
         return NONE
-    delay_s = delays.p95_s if p95 else delays.median_s
-    return f"{delay_s * 1000:.0f} ms" if delay_s < 1 else format_duration(delay_s)
+    return _brief(delays.p95_s if p95 else delays.median_s)
+
+
+def _brief(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else format_duration(seconds)
 
 
 def _ratio(granted: float, sent: float) -> str:
@@ -160,14 +163,16 @@ def rows_of(figures: Sequence[SpanFigures]) -> list[tuple[str, list[str]]]:
 def grants_against_spend(figures: SpanFigures) -> str:
     """Return how long a grant lasts and how often one comes, in a sentence; empty where none came or nothing was sent.
 
-    Of the two credits the one that is spent first is told of. A channel whose grants come less often than they last is starved.
+    Of the two credits the one is told of that the channel starved of, or else the one that is spent first. A channel whose
+    grants come less often than they last is starved.
     """
     sent, sent_kib, grants = figures.count("sent"), figures.count("sent_kib"), figures.grants
     sending_s = figures.shares[Activity.SENDING] * figures.known_s
     if not grants or not sent or not sent_kib or not sending_s:
         return ""
     by_messages, by_bytes = figures.count("granted") / sent, figures.count("granted_kib") / sent_kib
-    size = f"{_size(figures, 'granted')} msg" if by_messages <= by_bytes else f"{_size(figures, 'granted_kib')} KiB"
-    lasts_s = min(by_messages, by_bytes) * sending_s / grants
-    every_s = figures.known_s / grants
-    return f"a grant of {size} lasts {format_duration(lasts_s)} of sending; one comes every {format_duration(every_s)}"
+    lack = figures.shares[Activity.NO_BYTES] - figures.shares[Activity.NO_MESSAGES]
+    of_bytes = lack > 0 or (lack == 0 and by_bytes < by_messages)
+    size = f"{_size(figures, 'granted_kib')} KiB" if of_bytes else f"{_size(figures, 'granted')} msg"
+    lasts = _brief((by_bytes if of_bytes else by_messages) * sending_s / grants)
+    return f"a grant of {size} lasts {lasts} of sending; one comes every {_brief(figures.known_s / grants)}"

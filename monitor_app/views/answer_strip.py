@@ -86,7 +86,8 @@ class AnswerStrip(QToolBar):
             self._ingest.connection,
             can_reconnect=source.can_reconnect,
             now_s=self._ingest.clock.now_s(),
-            failure=None if source.can_reconnect else source.failure,
+            failure=source.failure,
+            connecting_to=source.address if source.connecting else "",
         )
         answer = self._answer
         self._dress(answer)

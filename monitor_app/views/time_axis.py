@@ -15,7 +15,7 @@ from monitor_app.theme import Theme
 from monitor_app.views.parts import put_text, sized
 
 HEIGHT: Final = 20
-_LABEL_GAP: Final = 6
+_LABEL_GAP: Final = 14
 _TAG_WIDTH: Final = 118
 
 

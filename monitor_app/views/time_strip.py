@@ -27,6 +27,8 @@ _ORDER: Final = (
     Activity.OFFLINE,
     Activity.IDLE,
 )
+_HATCH_BESIDE: Final = 12
+"""How much of a hatch is left beside its words at least: less is no hatch any more."""
 Shares = Mapping[str, Mapping[Activity, float]]
 
 
@@ -127,7 +129,8 @@ class TimeStrip(QWidget):
         colours = self._theme.colours
         metrics = painter.fontMetrics()
         texts = (f"{activity.value} {format_share(share)}", format_share(share))
-        text = next((text for text in texts if metrics.horizontalAdvance(text) + 8 <= part.width()), "")
+        margin = 8 + (_HATCH_BESIDE if is_hatched(activity) else 0)
+        text = next((text for text in texts if metrics.horizontalAdvance(text) + margin <= part.width()), "")
         if not text:
             return
         ground = brush_of(activity, colours, colour).color()
