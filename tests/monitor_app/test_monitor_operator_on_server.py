@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QDialog
 from pytestqt.qtbot import QtBot
 
-from haip_sync import HAIPClient, HAIPError
+from haip_sync import FlowControlTimeout, HAIPClient, HeartbeatPolicy
 from haip_sync.testing import DevServer, FaultProxy, Faults, Generous, Never, OnRequest, RenewAtHalf
 from monitor_app.main_window import MainWindow
 from monitor_app.model.audit import Outcome
@@ -49,15 +49,13 @@ def watched(qtbot: QtBot, client: HAIPClient, settings: Settings | None = None) 
 
 @contextmanager
 def sending(client: HAIPClient, channel: str = "USER", every_s: float = PAUSE_S) -> Iterator[None]:
-    """Send lines from a thread, as a script does, until the block ends or the client is closed."""
+    """Send lines from a thread, as a script does, until the block ends."""
     over = threading.Event()
 
     def send() -> None:
-        try:
-            while not over.wait(every_s):
-                client.send_text_message(channel, "a line of the script's", timeout=0.2)
-        except HAIPError:  # no credit came, or the end: what the tests want of it
-            return
+        while not over.wait(every_s):
+            with suppress(FlowControlTimeout):  # no credit came in time: a script tries again
+                client.send_text_message(channel, "a line of the script's", timeout=1)
 
     thread = threading.Thread(target=send)
     thread.start()
@@ -137,10 +135,10 @@ def test_how_long_a_grant_takes_and_lasts_is_among_the_figures(qtbot: QtBot) -> 
 def test_a_window_that_the_round_trip_makes_too_small_is_hinted_at(qtbot: QtBot) -> None:
     """Grants keep coming, but each is a round trip away: the window is what holds the channel, and the window says so."""
     server = DevServer(policy=Generous(), initial_credits=6, agent=False)
-    with server, FaultProxy(server.url) as proxy, HAIPClient(proxy.url, inbox="listeners") as client:
+    often = HeartbeatPolicy(interval=0.5)  # it measures the round trip
+    with server, FaultProxy(server.url) as proxy, HAIPClient(proxy.url, inbox="listeners", heartbeat=often) as client:
         slow = Faults(delay_s=0.1)
         proxy.set(to_server=slow, to_client=slow)
-        client.ping()
         with watched(qtbot, client) as window, sending(client, every_s=0.001):
             until(qtbot, lambda: "The window of 6 messages allows at most" in window.figures.hint.text())
             until(qtbot, lambda: "The window of 6 messages allows at most" in window.answer.evidence.text())
@@ -173,7 +171,7 @@ def test_the_figures_of_a_selected_span_are_those_of_what_was_sent(qtbot: QtBot)
 
 
 def test_everything_that_happens_leaves_its_mark(qtbot: QtBot) -> None:
-    """Grant, request, starvation, both pauses, our action, the connection and an error are marks on the time axis."""
+    """Grant, request, starvation, both pauses, our action and the connection are marks on the time axis."""
     server = DevServer(policy=OnRequest(), initial_credits=6, agent=False)
     with server, HAIPClient(server.url, inbox="listeners") as client, watched(qtbot, client) as window:
 
@@ -193,9 +191,6 @@ def test_everything_that_happens_leaves_its_mark(qtbot: QtBot) -> None:
         until(qtbot, partial(marked, MarkKind.PAUSE_BY_PEER))
         server.drop(session=server.wait_for_session())
         until(qtbot, partial(marked, MarkKind.RECONNECT))
-        until(qtbot, window.actions_.pause.isEnabled)
-        server.wait_for_session(2).send_raw("this is no JSON")
-        until(qtbot, partial(marked, MarkKind.ERROR))
 
 
 def test_plots_and_channels_are_hidden_and_shown_by_keys(qtbot: QtBot, tmp_path: Path) -> None:
@@ -237,7 +232,7 @@ def test_presets_and_a_test_message_do_what_they_say(qtbot: QtBot) -> None:
         window.control.test_message.text.setText("can you hear me")
         qtbot.keyClick(window.control.test_message.text, Qt.Key.Key_Return)
         session = server.wait_for_session()
-        session.wait_for(lambda seen: seen.texts("USER") == ("can you hear me",) or seen.texts("USER") == ["can you hear me"])
+        session.wait_for(lambda seen: [text.text for text in seen.texts("USER")] == ["can you hear me"], what="the text")
 
 
 def test_read_only_lets_nothing_through_and_says_so(qtbot: QtBot) -> None:
