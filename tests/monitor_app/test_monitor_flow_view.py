@@ -273,6 +273,43 @@ def test_idle_channels_are_folded_away(qtbot: QtBot, lived: MainWindow) -> None:
     assert bar.fold.text() == "Fold idle"
 
 
+def test_a_channel_that_has_come_to_rest_is_folded_once_it_is_out_of_sight(lived: MainWindow, source: Any, clock: Any) -> None:
+    """As long as something of it is visible, and for a minute at least, it stays; what comes in brings it back at once."""
+    lived.table.choose("AGENT")
+
+    def shown() -> list[str]:
+        return list(lived.flow.picture.frame().shown)
+
+    source.change("USER", sent_messages=61, granted=101)
+    lived.ingest.tick()
+    assert shown() == ["USER", "AGENT"]
+    lived.show_span(30.0)
+    for _ in range(50):
+        clock.time_s += 1.0
+        lived.ingest.tick()
+    assert shown() == ["USER", "AGENT"], "out of sight, but not for a minute"
+    for _ in range(20):
+        clock.time_s += 1.0
+        lived.ingest.tick()
+    assert shown() == ["AGENT"]
+    source.change("USER", received_messages=1)
+    lived.ingest.tick()
+    assert shown() == ["USER", "AGENT"]
+
+
+def test_zoom_and_folding_have_keys_of_the_window(qtbot: QtBot, lived: MainWindow) -> None:
+    """Wherever the focus is: plus shows less, minus more, and the toolbar's button follows the menu."""
+    qtbot.keyClick(lived.table, Qt.Key.Key_Plus)
+    assert lived.flow.span_s == pytest.approx(80.0)
+    qtbot.keyClick(lived.table, Qt.Key.Key_Minus)
+    assert lived.flow.span_s == pytest.approx(120.0)
+    lived.actions_.fold_idle.trigger()
+    assert lived.flow._bar.fold.text() == "Fold idle"
+    assert not lived.actions_.fold_idle.isChecked()
+    lived.actions_.select_span.trigger()
+    assert lived.flow._bar.select.isChecked()
+
+
 def test_the_strip_tells_how_the_visible_time_was_spent(lived: MainWindow, source: Any, clock: Any) -> None:
     """Percentages are those of the visible span and change with it."""
     source.change("USER", paused_by_us=True)
