@@ -163,8 +163,8 @@ def rows_of(figures: Sequence[SpanFigures]) -> list[tuple[str, list[str]]]:
 def grants_against_spend(figures: SpanFigures) -> str:
     """Return how long a grant lasts and how often one comes, in a sentence; empty where none came or nothing was sent.
 
-    Of the two credits the one is told of that the channel starved of, or else the one that is spent first. A channel whose
-    grants come less often than they last is starved.
+    It lasts as long as the channel sends at the rate that it sends at when it may. Of the two credits the one is told of that
+    the channel starved of, or else the one that is spent first. A channel whose grants come less often than they last starves.
     """
     sent, sent_kib, grants = figures.count("sent"), figures.count("sent_kib"), figures.grants
     sending_s = figures.shares[Activity.SENDING] * figures.known_s
@@ -175,4 +175,4 @@ def grants_against_spend(figures: SpanFigures) -> str:
     of_bytes = lack > 0 or (lack == 0 and by_bytes < by_messages)
     size = f"{_size(figures, 'granted_kib')} KiB" if of_bytes else f"{_size(figures, 'granted')} msg"
     lasts = _brief((by_bytes if of_bytes else by_messages) * sending_s / grants)
-    return f"a grant of {size} lasts {lasts} of sending; one comes every {_brief(figures.known_s / grants)}"
+    return f"a grant of {size} lasts {lasts}, one comes every {_brief(figures.known_s / grants)}"

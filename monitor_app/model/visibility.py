@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+Line = TypeVar("Line", bound=tuple[object, ...])
 
 
 class Visibility:
@@ -42,3 +45,17 @@ class Visibility:
             folds = self.folds_idle and channel != chosen and self.solo is None and idle(channel)
             (folded if folds else shown).append(channel)
         return shown, folded
+
+
+def fitting(lines: Sequence[Line], chosen: str, room: int) -> tuple[list[Line], int]:
+    """Return the lines for which there is room, and how many are left out; a line of room is kept to say so.
+
+    Each line begins with the name of its channel. The chosen channel is never left out.
+    """
+    if len(lines) <= room:
+        return list(lines), 0
+    kept = list(lines[: max(1, room - 1)])
+    wanted = next((line for line in lines if line[0] == chosen), kept[-1])
+    if wanted not in kept:
+        kept[-1] = wanted
+    return kept, len(lines) - len(kept)

@@ -48,7 +48,7 @@ class FiguresModel(QAbstractTableModel):
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:  # noqa: N802 - Qt's name
         """Return the channel of a column."""
-        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+        if orientation is Qt.Orientation.Horizontal and role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole}:
             return "Figure" if section == 0 else self._channels[section - 1]
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _side(section)
@@ -118,7 +118,8 @@ class FiguresView(QFrame):
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         rows.setDefaultSectionSize(_ROW_HEIGHT)
         columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        columns.setMinimumSectionSize(56)
+        columns.setMinimumSectionSize(64)
+        columns.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         columns.setFixedHeight(22)
 
     def refresh(self) -> None:

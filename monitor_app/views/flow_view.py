@@ -16,18 +16,20 @@ from monitor_app.model.marks import Mark
 from monitor_app.model.picture import Frame, Picture
 from monitor_app.model.status import Status
 from monitor_app.model.viewport import Mode
+from monitor_app.model.visibility import fitting
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.flow_bar import FlowBar
 from monitor_app.views.flow_hands import FlowHands
-from monitor_app.views.lane_strip import LaneStrip
+from monitor_app.views.lane_strip import LANE_HEIGHT, LaneStrip
 from monitor_app.views.mark_tip import MarkTip
 from monitor_app.views.plotting import FlowPlots
 from monitor_app.views.side_columns import EDGE_WIDTH, READOUT_WIDTH, EdgeShapes, PlotTitles, ReadOut
 from monitor_app.views.time_axis import TimeAxis, TimeScale
-from monitor_app.views.time_strip import TimeStrip
+from monitor_app.views.time_strip import ROW_HEIGHT, TimeStrip
 
 _NEAR_PX: Final = 5
+_LEAST_ROWS: Final = 5
 
 
 class FlowView(QFrame):
@@ -192,7 +194,7 @@ class FlowView(QFrame):
         self._titles.show_ticks(self._plots.ticks())
         self._edge.show_values(self.picture.values(frame, self._edge_time_s(frame)))
         scale = self._scale(frame)
-        self._lanes.draw_frame(scale, frame.placed, frame.folded)
+        self._lanes.draw_frame(scale, *self._rows(frame), frame.folded)
         cursor = self._hands.crosshair.share(frame.left_s, frame.right_s)
         x = None if cursor is None else (cursor - 1) * self.span_s
         self._plots.set_cursor(x)
@@ -205,13 +207,17 @@ class FlowView(QFrame):
         self._on_arranged()
         self._show_values(frame)
         scale = self._scale(frame)
-        self._times.show_shares(frame.placed, self.picture.shares(frame), scale.left_px, scale.width_px)
+        self._times.show_shares(*self._rows(frame), self.picture.shares(frame), scale.left_px, scale.width_px)
         self._show_liveness(frame)
         self._bar.show_folding(len(frame.folded), folds=self._ingest.visibility.folds_idle)
 
     def _edge_time_s(self, frame: Frame) -> float | None:
         """Return the time of the values at the right edge; None for the newest."""
         return None if self.picture.viewport.mode is Mode.LIVE else frame.right_s
+
+    def _rows(self, frame: Frame) -> tuple[list[tuple[str, int]], int]:
+        """Return the channels for which lanes and strip have room beside the plots, and how many they leave out."""
+        return fitting(frame.placed, self.picture.chosen, max(_LEAST_ROWS, self.height() // (2 * LANE_HEIGHT + 2 * ROW_HEIGHT)))
 
     def _scale(self, frame: Frame) -> TimeScale:
         rect = self._plots.area()

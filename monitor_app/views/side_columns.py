@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QWidget
 
 from monitor_app.model.history import METRICS
 from monitor_app.model.units import NONE, format_count, format_number
+from monitor_app.model.visibility import fitting
 from monitor_app.theme import Theme
 from monitor_app.views.channel_shapes import draw_shape
 from monitor_app.views.parts import put_text, sized
@@ -153,8 +154,8 @@ class ReadOut(QWidget):
         if not lines or rect.isEmpty():
             return
         height = max(_MIN_LINE, min(_MAX_LINE, rect.height() // len(lines)))
-        room = max(1, rect.height() // height)
-        for row, (channel, place, value) in enumerate(lines[:room]):
+        shown, more = fitting(lines, self._chosen, max(1, rect.height() // height))
+        for row, (channel, place, value) in enumerate(shown):
             line = QRect(0, rect.top() + row * height, self.width(), height)
             if channel == self._chosen:
                 painter.fillRect(line, QColor(self._theme.colours.selected))
@@ -163,10 +164,10 @@ class ReadOut(QWidget):
             put_text(painter, line.adjusted(19, 0, -44, 0), channel, self._theme.colours.text)
             painter.setFont(sized(self.font(), 10, bold=True))
             put_text(painter, line.adjusted(70, 0, -8, 0), _value_text(value), self._theme.colours.text, right=True)
-        if len(lines) > room:
-            more = QRect(60, rect.bottom() - 10, self.width() - 68, 11)
-            painter.fillRect(more, QColor(self._theme.colours.panel))
-            put_text(painter, more, f"{len(lines) - room} more", self._theme.colours.muted, right=True)
+        if more:
+            painter.setFont(sized(self.font(), 10))
+            line = QRect(19, rect.top() + len(shown) * height, self.width() - 27, height)
+            put_text(painter, line, f"{more} more", self._theme.colours.muted, right=True)
 
 
 def _value_text(value: float | None) -> str:

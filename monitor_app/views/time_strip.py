@@ -42,27 +42,31 @@ class TimeStrip(QWidget):
         self._channels: Sequence[tuple[str, int]] = ()
         self._shares: Shares = {}
         self._chosen = ""
+        self._more = 0
         self._left_px, self._width_px = 0, 1
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("How each channel spent the visible time")
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Return room for the legend and every channel that is shown."""
-        return QSize(200, LEGEND_HEIGHT + ROW_HEIGHT * len(self._channels) + 4)
+        """Return room for the legend, every channel that is shown, and a line for those that are not."""
+        return QSize(200, LEGEND_HEIGHT + ROW_HEIGHT * (len(self._channels) + bool(self._more)) + 4)
 
     def choose(self, channel: str) -> None:
         """Underlay the bar of `channel`."""
         self._chosen = channel
         self.update()
 
-    def show_shares(self, channels: Sequence[tuple[str, int]], shares: Shares, left_px: int, width_px: int) -> None:
-        """Show parts of the visible span by channel, each with its place among all; the bars lie below the plots."""
-        if len(channels) != len(self._channels):
-            self._channels = channels
+    def show_shares(self, channels: Sequence[tuple[str, int]], more: int, shares: Shares, left_px: int, width_px: int) -> None:
+        """Show parts of the visible span by channel, each with its place among all; the bars lie below the plots.
+
+        `more`: how many channels have no room; `shares` has them too, for those who hear them.
+        """
+        grows = (len(channels), more > 0) != (len(self._channels), self._more > 0)
+        self._channels, self._more, self._shares = channels, more, shares
+        if grows:
             self.updateGeometry()
-        self._channels, self._shares = channels, shares
         self._left_px, self._width_px = left_px, width_px
-        self.setAccessibleDescription("; ".join(f"{name}: {spoken(shares[name])}" for name, _ in channels))
+        self.setAccessibleDescription("; ".join(f"{name}: {spoken(spent)}" for name, spent in shares.items()))
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name and signature
@@ -74,6 +78,10 @@ class TimeStrip(QWidget):
         for row, (channel, place) in enumerate(self._channels):
             line = QRect(0, LEGEND_HEIGHT + row * ROW_HEIGHT, self.width(), ROW_HEIGHT)
             self._paint_row(painter, line, channel, place)
+        if self._more:
+            top = LEGEND_HEIGHT + len(self._channels) * ROW_HEIGHT
+            words = f"{self._more} more in the table"
+            put_text(painter, QRect(20, top, self.width() - 24, ROW_HEIGHT), words, self._theme.colours.muted)
         painter.end()
 
     def _paint_legend(self, painter: QPainter) -> None:

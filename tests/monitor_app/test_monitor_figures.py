@@ -110,11 +110,11 @@ def test_every_figure_is_a_row_with_a_cell_a_channel(lived: Ingest) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, "a grant of 10 msg lasts 1.0 s of sending; one comes every 2.0 s"),
-        ({"counted": (100.0, 100.0, 100.0, 50.0)}, "a grant of 5 KiB lasts 500 ms of sending; one comes every 2.0 s"),
+        ({}, "a grant of 10 msg lasts 1.0 s, one comes every 2.0 s"),
+        ({"counted": (100.0, 100.0, 100.0, 50.0)}, "a grant of 5 KiB lasts 500 ms, one comes every 2.0 s"),
         (
             {"shares": {Activity.SENDING: 0.5, Activity.NO_BYTES: 0.5}},
-            "a grant of 20 KiB lasts 2.0 s of sending; one comes every 2.0 s",
+            "a grant of 20 KiB lasts 2.0 s, one comes every 2.0 s",
         ),
         ({"grants": 0}, ""),
         ({"counted": (0.0, 0.0, 100.0, 200.0)}, ""),

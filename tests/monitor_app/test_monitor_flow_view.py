@@ -11,12 +11,14 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
+from support.states import make_channel, make_connection
 
 from haip_sync import CreditGranted
 from monitor_app.main_window import MainWindow
 from monitor_app.model.export import Export, Format
 from monitor_app.model.source import Notice
 from monitor_app.model.viewport import Mode
+from monitor_app.model.visibility import fitting
 from monitor_app.views.figures_view import FiguresView
 from monitor_app.views.flow_bar import FlowBar
 from monitor_app.views.side_columns import ReadOut
@@ -295,6 +297,35 @@ def test_a_channel_that_has_come_to_rest_is_folded_once_it_is_out_of_sight(lived
     source.change("USER", received_messages=1)
     lived.ingest.tick()
     assert shown() == ["USER", "AGENT"]
+
+
+@pytest.mark.parametrize(("room", "kept", "more"), [(5, "abcde", 0), (4, "abc", 2), (3, "ae", 3), (1, "e", 4)])
+def test_where_there_is_no_room_for_all_the_chosen_one_is_kept(room: int, kept: str, more: int) -> None:
+    """What is left out is counted, and a line is kept to say so."""
+    lines = [(name, place) for place, name in enumerate("abcde")]
+    chosen = "e" if "e" in kept else "b"
+    assert fitting(lines, chosen, room) == ([line for line in lines if line[0] in kept], more)
+
+
+def test_more_channels_than_there_is_room_for_push_nothing_out(window: MainWindow, source: Any, clock: Any) -> None:
+    """With thirty busy channels the window keeps its size and the plots half of the height; who is chosen has a lane."""
+    names = [f"WORKER_{number}" for number in range(30)]
+    for sent in range(3):
+        busy = make_channel(sent_messages=sent)
+        source.state = make_connection(channels=dict.fromkeys(names, busy))
+        clock.time_s += 1.0
+        window.refresh()
+    window.table.choose("WORKER_29")
+    for _ in range(3):
+        window.refresh()
+        QApplication.processEvents()
+    assert (window.width(), window.height()) == (1280, 800)
+    assert window.docks.by_name["log"].geometry().bottom() < 800 - window.statusBar().height()
+    plots, flow = window.flow._plots.area(), window.flow.height()
+    assert plots.height() > 0.35 * flow
+    assert [name for name, _ in window.flow._lanes._channels][-1] == "WORKER_29"
+    assert window.flow._lanes._more == window.flow._times._more == 30 - len(window.flow._lanes._channels) > 20
+    assert "WORKER_5: " in window.flow._times.accessibleDescription(), "who cannot see hears of all"
 
 
 def test_zoom_and_folding_have_keys_of_the_window(qtbot: QtBot, lived: MainWindow) -> None:

@@ -1,7 +1,7 @@
-"""Pictures of the monitor in every state, to be looked at by people: `python monitor_pictures.py FOLDER [dark|light]`.
+"""Pictures of the monitor in every state, to be looked at by people: `python -m support.monitor_pictures FOLDER [dark|light]`.
 
-It needs a screen of the window's size: `xvfb-run -s "-screen 0 1280x800x24" ...`; at twice the size with `QT_SCALE_FACTOR=2` on a
-screen of 2560x1600.
+It needs `tests` in PYTHONPATH and a screen of the window's size: `xvfb-run -s "-screen 0 1280x800x24" ...`; at twice the size
+with `QT_SCALE_FACTOR=2` on a screen of 2560x1600.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from PySide6.QtCore import QPoint
 from PySide6.QtWidgets import QFileDialog, QToolButton
 
+from haip_sync import HAIPClient
 from haip_sync.observe import list_programs
 from haip_sync.testing import DevServer
 from monitor_app.crash import CrashWatch
@@ -34,7 +35,7 @@ _SCRIPT = """
 import sys
 from haip_sync import HAIPClient
 with HAIPClient(sys.argv[1], name="sender") as client:
-    for number in range(10_000):
+    for number in range(10_000_000):
         client.send_text_message("USER", f"line {number}", timeout=None)
 """
 
@@ -87,6 +88,22 @@ def with_a_server_that_goes(camera: Photographer) -> None:
         server.stop()
         wait_for(lambda: window.ingest.connection and not window.ingest.connection.connected)
         camera.take(window, "46-server-away", 1.5)
+
+
+def with_many_channels(camera: Photographer) -> None:
+    """Take more channels than there is room for, some of them with long names."""
+    with (
+        DevServer(agent=False) as server,
+        HAIPClient(server.url, inbox="listeners") as client,
+        camera.window(ClientSource(client, name="many")) as window,
+    ):
+        window.show_span(30.0)
+        for number in range(20):
+            client.send_text_message(f"WORKER_{number}" if number % 5 else f"A_WORKER_WITH_A_LONG_NAME_{number}", "line")
+        spin(0.5)
+        window.refresh()
+        window.table.choose("WORKER_18")
+        camera.take(window, "47-many-channels", 1.0)
 
 
 def with_the_demo(camera: Photographer) -> None:
@@ -291,7 +308,7 @@ def with_a_script(camera: Photographer) -> None:
             camera.take(attached, "62-script-ended", 1.0)
 
 
-SCENES = (without_a_connection, with_a_server_that_goes, with_the_demo, with_a_script)
+SCENES = (without_a_connection, with_a_server_that_goes, with_many_channels, with_the_demo, with_a_script)
 
 
 def main(folder: Path, mode: Mode) -> None:
