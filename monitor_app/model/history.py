@@ -192,7 +192,10 @@ class History:
             level.append(time_s, self._latest)
 
     def _sample(self, name: str, time_s: float, snapshot: ConnectionState) -> tuple[float, ...]:
-        state = snapshot.channels[name]
+        state = snapshot.channels.get(name)
+        if state is None:  # no client of ours takes a channel back, but a program elsewhere may say what it likes
+            first = self.channels.index(name) * len(ROWS)
+            return tuple(self._latest[first : first + len(ROWS)])
         counted = self._counted[name].add(counters_of(state), snapshot.epoch)
         meter = self._meters[name]
         meter.sample(time_s, counted[0], counted[1])

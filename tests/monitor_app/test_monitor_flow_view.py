@@ -11,7 +11,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
-from support.states import make_channel, make_connection
+from support.states import CHANNELS, make_channel, make_connection
 
 from haip_sync import CreditGranted
 from monitor_app.main_window import MainWindow
@@ -308,14 +308,14 @@ def test_where_there_is_no_room_for_all_the_chosen_one_is_kept(room: int, kept: 
 
 
 def test_more_channels_than_there_is_room_for_push_nothing_out(window: MainWindow, source: Any, clock: Any) -> None:
-    """With thirty busy channels the window keeps its size and the plots half of the height; who is chosen has a lane."""
-    names = [f"WORKER_{number}" for number in range(30)]
+    """With twenty busy channels the window keeps its size and the plots half of the height; who is chosen has a lane."""
+    names = [f"WORKER_{number}" for number in range(20)]
     for sent in range(3):
         busy = make_channel(sent_messages=sent)
-        source.state = make_connection(channels=dict.fromkeys(names, busy))
+        source.state = make_connection(channels={**dict.fromkeys(CHANNELS, make_channel()), **dict.fromkeys(names, busy)})
         clock.time_s += 1.0
         window.refresh()
-    window.table.choose("WORKER_29")
+    window.table.choose("WORKER_19")
     for _ in range(3):
         window.refresh()
         QApplication.processEvents()
@@ -323,8 +323,8 @@ def test_more_channels_than_there_is_room_for_push_nothing_out(window: MainWindo
     assert window.docks.by_name["log"].geometry().bottom() < 800 - window.statusBar().height()
     plots, flow = window.flow._plots.area(), window.flow.height()
     assert plots.height() > 0.35 * flow
-    assert [name for name, _ in window.flow._lanes._channels][-1] == "WORKER_29"
-    assert window.flow._lanes._more == window.flow._times._more == 30 - len(window.flow._lanes._channels) > 20
+    assert [name for name, _ in window.flow._lanes._channels][-1] == "WORKER_19"
+    assert window.flow._lanes._more == window.flow._times._more == 20 - len(window.flow._lanes._channels) > 10
     assert "WORKER_5: " in window.flow._times.accessibleDescription(), "who cannot see hears of all"
 
 
