@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QRect, Qt, Signal
+from PySide6.QtCore import QRect, QRectF, Qt, Signal
 from PySide6.QtGui import QBrush, QColor, QResizeEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -23,20 +23,26 @@ from monitor_app.model.picture import Frame
 from monitor_app.model.units import binary_ceiling, nice_ceiling, time_ticks
 from monitor_app.theme import Theme
 from monitor_app.views.plot_hands import PlotHands
-from monitor_app.views.signs import mark_colour
+from monitor_app.views.signs import mark_colour, mark_style
 
 _HEADROOM: Final = 0.08
 _MAX_GAPS: Final = 12
+_RATE: Final = METRICS.index("rate")
+"""A mean over seconds, which does not jump: one point a column shows it."""
 _GRANT_TICK: Final = 0.06
 _EMPTY: Final = np.zeros(0)
 _LOW_MARKS: Final = frozenset({MarkKind.GRANT})
 """Marks that come so often that they are ticks at the bottom and not lines."""
-_DASHES: Final = {
-    MarkKind.STARVATION: Qt.PenStyle.DotLine,
-    MarkKind.REQUEST: Qt.PenStyle.DashLine,
-    MarkKind.ACTION: Qt.PenStyle.DashDotLine,
-    MarkKind.ERROR: Qt.PenStyle.DotLine,
-}
+
+
+class _Curve(pg.PlotCurveItem):  # type: ignore[misc]  # pyqtgraph has no types
+    """A curve that says it is as large as its plot: to find out how large it really is takes a pass over all of its points."""
+
+    def boundingRect(self) -> QRectF:  # noqa: N802 - Qt's name
+        """Return the ground of the plot, which clips what is drawn."""
+        box = self.getViewBox()
+        rect: QRectF = QRectF() if box is None else box.viewRect()
+        return rect
 
 
 class _Plot:
@@ -48,8 +54,8 @@ class _Plot:
         self.top = 0.0
         self.ticks: tuple[float, ...] = ()
         self.curves: dict[str, Any] = {}
-        self.fill = pg.PlotCurveItem(pen=None, fillLevel=0.0)
-        self.marks = {kind: pg.PlotCurveItem() for kind in MarkKind}
+        self.fill = _Curve(pen=None, fillLevel=0.0)
+        self.marks = {kind: _Curve() for kind in MarkKind}
         self.covers = [_region(10) for _ in range(_MAX_GAPS)]
         self.hatches = [_region(11) for _ in range(_MAX_GAPS)]
         self.selection = _region(-15)
@@ -78,7 +84,7 @@ class _Plot:
         """Return the curve of `channel`, made when it is first asked for."""
         curve = self.curves.get(channel)
         if curve is None:
-            curve = self.curves[channel] = pg.PlotCurveItem(pen=pg.mkPen(colour, width=1), antialias=False)
+            curve = self.curves[channel] = _Curve(pen=pg.mkPen(colour, width=1), antialias=False)
             self.item.addItem(curve, ignoreBounds=True)
         return curve
 
@@ -113,6 +119,7 @@ class FlowPlots(QWidget):
         self._theme = theme
         self._span_s = 0.0
         self._chosen = ""
+        self._drawn_at = [QRect()] * len(METRICS)
         self._view = pg.GraphicsLayoutWidget()
         self._view.setFrameShape(self._view.Shape.NoFrame)
         self._view.ci.setContentsMargins(0, 0, 0, 0)
@@ -154,8 +161,7 @@ class FlowPlots(QWidget):
     def _dress_chosen(self, plot: _Plot) -> None:
         plot.fill.setBrush(pg.mkBrush(self._theme.fill_of(self._chosen)))
         for kind, curve in plot.marks.items():
-            style = _DASHES.get(kind, Qt.PenStyle.SolidLine)
-            curve.setPen(pg.mkPen(mark_colour(kind, self._theme.colours), width=1, style=style))
+            curve.setPen(pg.mkPen(mark_colour(kind, self._theme.colours), width=1, style=mark_style(kind)))
         place = list(plot.curves).index(self._chosen) if self._chosen in plot.curves else 0
         plot.marks[MarkKind.GRANT].setPen(pg.mkPen(self._theme.channel_colour(self._chosen, place), width=1))
 
@@ -196,8 +202,8 @@ class FlowPlots(QWidget):
         return functools.reduce(QRect.united, self.rects())
 
     def y_of(self, metric: int, value: float) -> int | None:
-        """Return where a value lies in this widget; None where its plot is not shown."""
-        rect = self.rects()[metric]
+        """Return where a value lies in this widget, as it was drawn last; None where its plot is not shown."""
+        rect = self._drawn_at[metric]
         return None if rect.isEmpty() else rect.top() + round(rect.height() * self._plots[metric].share_of(value))
 
     def ticks(self) -> list[list[tuple[float, float]]]:
@@ -206,6 +212,7 @@ class FlowPlots(QWidget):
 
     def draw(self, frame: Frame) -> None:
         """Show a frame."""
+        self._drawn_at = self.rects()
         times_s = frame.window.times_s - frame.right_s
         marks = {kind: _pairs(times, frame.right_s) for kind, times in frame.marks.items()}
         for metric in range(len(METRICS)):
@@ -224,13 +231,14 @@ class FlowPlots(QWidget):
             if curve.isVisible() != visible:
                 curve.setVisible(visible)
             if visible:
-                curve.setData(x=times_s, y=frame.window.row(metric, channel), skipFiniteCheck=True, connect="all")
+                row = frame.window.row(metric, channel)
+                x, y = (times_s[::2], _tops(row)) if metric == _RATE else (times_s, row)
+                curve.setData(x=x, y=y, skipFiniteCheck=True, connect="all")
         filled = self._chosen in frame.shown and self._chosen in frame.window.channels
         if plot.fill.isVisible() != filled:
             plot.fill.setVisible(filled)
         if filled:
-            # The outline of what lies below the greatest values: half the points, and a fill is the dearest of all to draw.
-            tops = frame.window.row(metric, self._chosen).reshape(-1, 2).max(axis=1)
+            tops = _tops(frame.window.row(metric, self._chosen))  # half the points, and a fill is the dearest of all to draw
             plot.fill.setData(x=times_s[::2], y=tops, skipFiniteCheck=True, connect="all")
 
     def _draw_marks(self, plot: _Plot, marks: Mapping[MarkKind, Floats]) -> None:
@@ -281,6 +289,10 @@ def _put_region(region: Any, span: tuple[float, float] | None, right_s: float) -
 def _rect_in(view: Any, item: Any) -> QRect:
     rect: QRect = view.mapFromScene(item.getViewBox().sceneBoundingRect()).boundingRect()
     return rect
+
+
+def _tops(row: Floats) -> Floats:
+    return row.reshape(-1, 2).max(axis=1)
 
 
 def _pairs(times: Sequence[float], right_s: float) -> Floats:
