@@ -292,7 +292,8 @@ def _rect_in(view: Any, item: Any) -> QRect:
 
 
 def _tops(row: Floats) -> Floats:
-    return row.reshape(-1, 2).max(axis=1)
+    tops: Floats = row.reshape(-1, 2).max(axis=1)
+    return tops
 
 
 def _pairs(times: Sequence[float], right_s: float) -> Floats:

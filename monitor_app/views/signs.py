@@ -218,7 +218,7 @@ def status_colour(status: Status, colours: Colours) -> QColor:
 
 
 def mark_style(kind: MarkKind) -> Qt.PenStyle:
-    """Return how the line of a mark is drawn in the plots: what is no state is broken."""
+    """Return how the line of a mark is drawn in the plots: solid where a state begins, broken for everything else."""
     return _DASHES.get(kind, Qt.PenStyle.SolidLine)
 
 
