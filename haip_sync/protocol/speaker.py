@@ -74,6 +74,8 @@ class Speaker:
         self.latest: PeerView | None = None
         self.resume_from: int | None = None
         self._is_first_line = True
+        # Our number before our HAI on this line: an ack above it says that the peer has heard that.
+        self._before_hello = 0
         # The id of our HAI while an ERROR may still refuse what it asks for: that the peer goes on where we stopped to hear.
         self._resuming_hello: str | None = None
         # Our latest REPLAY_REQUESTs, by id.
@@ -91,6 +93,7 @@ class Speaker:
         self._askings = OrderedDict()
         self.resume_from = self._resuming_hello = None
         self._is_first_line = False
+        self._before_hello = self.last_seq
         self._requests.clear()
         self._holds.clear()
         self._inbound.begin_line()

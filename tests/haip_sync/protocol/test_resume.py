@@ -252,3 +252,20 @@ def test_the_end_lets_out_what_is_held(torn: Line) -> None:
     assert delivered_by(received) == ["4"]
     assert received[0].happenings == (FramesMissing(3, 3),)
     assert torn.session.end() == []
+
+
+def test_a_count_that_began_anew_is_named_once_the_peer_has_heard_us(line: Line) -> None:
+    """Where a line broke before the peer heard our HAI, its new numbers are not named to the session that it still has."""
+    line.hello()
+    line.says(1, "HAI", {"accept_events": list(ACCEPTED_TYPES)}, id="anew")
+    line.session.begin_line()
+    assert "last_rx_seq" not in line.hello()
+
+
+def test_a_count_that_began_anew_is_named_like_any_other(line: Line) -> None:
+    """A peer that has acknowledged our HAI under its new numbers is told where they stopped."""
+    line.hello()
+    line.says(1, "HAI", {"accept_events": list(ACCEPTED_TYPES)}, id="anew")
+    line.says(2, "PING", {}, ack=str(line.session.last_seq))
+    line.session.begin_line()
+    assert line.hello()["last_rx_seq"] == "2"
