@@ -95,7 +95,7 @@ class DevServer(ServerCommands):
         repeat_pauses: Whether the script starts anew when its last pause is over.
         accept_events: What our HAI accepts, in place of what the dialect gives.
         keep_received: How many frames, texts and breaches each session remembers, the oldest forgotten first.
-        keep_sessions: How many sessions, and refused connections, are remembered; of more, the oldest that are over are forgotten.
+        keep_sessions: How many sessions, and refused connections, are remembered; of more, the oldest that are over go.
             Each connection of a client that comes back again and again is a session.
         binary_frames: Whether our HAI announces them. If not, a frame with `bin_len` is paid for, not taken and answered with
             PROTOCOL_VIOLATION: audio must come as base64 then.
