@@ -17,6 +17,7 @@ from haip_sync.protocol.happenings import (
     PeerReported,
     Resumed,
     ResumeRefused,
+    SendRefusedByPeer,
     Violated,
 )
 from haip_sync.protocol.names import ACCEPTED_TYPES
@@ -269,3 +270,29 @@ def test_a_count_that_began_anew_is_named_like_any_other(line: Line) -> None:
     line.says(2, "PING", {}, ack=str(line.session.last_seq))
     line.session.begin_line()
     assert line.hello()["last_rx_seq"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("frame_type", "payload"),
+    [
+        ("FLOW_UPDATE", {"channel": "USER", "add_messages": 5}),
+        ("PAUSE_CHANNEL", {"channel": "USER"}),
+        ("RESUME_CHANNEL", {"channel": "USER"}),
+    ],
+)
+def test_what_a_peer_says_again_of_books_that_are_gone_does_nothing(line: Line, frame_type: str, payload: Any) -> None:
+    """A grant or a pause below the HAI of the new line belongs to the epoch before; the same above it acts."""
+    line.hello()
+    line.greets(8, last_rx_seq="9")
+    assert line.says(6, frame_type, payload) == []
+    assert line.says(7, frame_type, payload) == []
+    assert len(line.says(9, frame_type, payload)) == 1
+
+
+def test_a_refusal_that_a_peer_says_again_forfeits_nothing(line: Line) -> None:
+    """It settles its send; the balance of the new epoch is another."""
+    line.hello()
+    line.greets(8, last_rx_seq="9")
+    refusal = {"code": "INSUFFICIENT_CREDITS", "message": "no"}
+    assert [one.is_past for one in line.says(6, "ERROR", refusal) if isinstance(one, SendRefusedByPeer)] == [True]
+    assert [one.is_past for one in line.says(9, "ERROR", refusal) if isinstance(one, SendRefusedByPeer)] == [False]
