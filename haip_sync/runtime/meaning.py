@@ -158,7 +158,7 @@ class Meaning:
                 self._host.refuse(VersionError(f"the peer accepts HAIP MAJOR {list(majors)!s:.200}, we speak 1"))
 
     def _refused(self, error: PeerError, now_s: float, *, forfeits: bool) -> None:
-        """Settle the send that the peer refused (WIRE.md, point 17). `forfeits`: give up the balance that its books do not have."""
+        """Settle the send that the peer refused (WIRE.md, point 17). `forfeits`: give up the balance that its books lack."""
         fates = self._rooms.outgoing.fates
         fate = fates.of(error.related_id)
         if fate is not None:
