@@ -30,6 +30,8 @@ SOAK_S = float(os.environ.get("HAIP_SYNC_SOAK_S", "15"))
 SEED = int(os.environ.get("HAIP_SYNC_SOAK_SEED", random.SystemRandom().randrange(10**9)))
 _JOIN_S = 90.0
 _MOST_GROWTH_MIB = 24.0
+_MOST_GROWTH = 1.25
+"""Of the pieces of memory that objects hold: in a short run the windows of what is remembered still fill."""
 _MOST_MORE_DESCRIPTORS = 8
 _CREDIT = FlowControlConfig(initial_credits=40, max_credits=40, max_credit_bytes=30_000, queue_max_messages=200)
 _PATIENT = ReconnectPolicy(initial_delay=0.02, max_delay=0.3)
@@ -99,6 +101,7 @@ def _check_flat(watch: Watch) -> None:
     """Check that the last quarter holds no more than the second: the first is for warming up."""
     early, late = watch.quarter(1), watch.quarter(3)
     assert late.rss_mib - early.rss_mib < _MOST_GROWTH_MIB
+    assert late.blocks < early.blocks * _MOST_GROWTH
     assert late.descriptors - early.descriptors < _MOST_MORE_DESCRIPTORS
 
 
@@ -112,6 +115,7 @@ def _figures(talkers: Sequence[Talker], account: Account, weather: Weather, watc
         f"{counts['answered']} texts answered once each, none lost, none twice; reported as not sent: {not_sent}; "
         f"{lines} lines; "
         f"spells of weather: {dict(weather.spells)}; memory {before.rss_mib:.0f} MiB before, by quarters of the time "
-        f"{', '.join(f'{quarter.rss_mib:.0f}' for quarter in quarters)} MiB; descriptors {before.descriptors} before, "
+        f"{', '.join(f'{quarter.rss_mib:.0f}' for quarter in quarters)} MiB, pieces that objects hold "
+        f"{', '.join(f'{quarter.blocks:,}' for quarter in quarters)}; descriptors {before.descriptors} before, "
         f"{', '.join(str(quarter.descriptors) for quarter in quarters)}; at the end {Vitals.now().descriptors}"
     )
