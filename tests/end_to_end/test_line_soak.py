@@ -71,7 +71,7 @@ def test_whatever_the_line_goes_through_each_text_is_answered_once(capsys: pytes
         over.wait(SOAK_S)
         over.set()
         _join(client, (watch, weather, auditor, *talkers))
-        until(lambda: not account.due)
+        _wait_for_answers(client, server, account)
         for channel in CHANNELS:
             check_books(client, server.sessions[-1], channel)
         lines, history = client.connection_state().epoch, server.client()
@@ -95,6 +95,18 @@ def _join(client: HAIPClient, threads: Sequence[Talker | Weather | Watch | Heare
     for thread in threads:
         if (raised := getattr(thread, "raised", None)) is not None:
             raise raised
+
+
+def _wait_for_answers(client: HAIPClient, server: DevServer, account: Account) -> None:
+    """Wait until nothing is due any more, as long as there are ever fewer; say how both sides stand if there are not."""
+    while left := len(account.due):
+        try:
+            until(lambda n=left: len(account.due) < n)
+        except AssertionError as exc:
+            books = [(channel, server.sessions[-1].books(channel)) for channel in (*CHANNELS, "AGENT")]
+            raise AssertionError(
+                f"{left} answers never came: {client.connection_state()}, {books}, {server.sessions[-1]}"
+            ) from exc
 
 
 def _check_flat(watch: Watch) -> None:
