@@ -1,4 +1,4 @@
-"""The one registry of commands: menus, keys and the sheet of shortcuts all read it."""
+"""The one registry of commands: menus, toolbar, keys and the sheet of shortcuts all do what stands in it."""
 
 from __future__ import annotations
 
@@ -134,6 +134,11 @@ class Actions(QObject):
         """Let commands call slots: bound methods of objects that live in the GUI thread. Checkable ones say whether they are."""
         for name, slot in slots.items():
             self._made[name].triggered.connect(slot)
+
+    @Slot(float)
+    def choose_span(self, span_s: float) -> None:
+        """Do the command that shows this span."""
+        self.spans[span_s].trigger()
 
     def allow(self, name: str, why_not: str = "") -> None:
         """Enable a command, or disable it and say why."""

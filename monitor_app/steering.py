@@ -41,7 +41,6 @@ class Steering(QObject):
         self._dialog: ClearQueueDialog | None = None
         control.clear_wanted.connect(self.clear_queue)
         control.export_wanted.connect(self.export_queue)
-        bar.steering.clicked.connect(self._on_steering_clicked)
 
     @property
     def view(self) -> ChannelView | None:
@@ -51,6 +50,7 @@ class Steering(QObject):
     def connect_actions(self, actions: Actions) -> None:
         """Let the commands of the Channel menu come here."""
         self._read_only = actions.read_only
+        self._bar.steering.clicked.connect(actions.read_only.trigger)
         actions.bind(
             {
                 "pause": self.pause,
@@ -186,7 +186,3 @@ class Steering(QObject):
     @Slot()
     def _on_read_only(self) -> None:
         self.look_only(read_only=self._read_only.isChecked())
-
-    @Slot()
-    def _on_steering_clicked(self) -> None:
-        self.look_only(read_only=not self._bar.steering.isChecked())
