@@ -209,7 +209,7 @@ QLabel[tone="small"] {{ color: {c.muted}; font-size: 11px; }}
 QLabel[tone="title"] {{ font-weight: bold; }}
 QLabel[tone="page"] {{ font-size: 16px; font-weight: bold; }}
 QLabel[tone="bad"] {{ color: {c.starved}; font-size: 11px; }}
-QLabel[role="hint"] {{ font-size: 11px; }}
+QLabel[tone="hint"] {{ font-size: 11px; }}
 QLabel[tone="trouble"] {{ color: {c.starved}; }}
 QLabel[tone="why-not"] {{ color: {c.low}; background: {c.low_ground}; padding: 6px 10px; font-weight: bold; }}
 QPushButton, QToolButton, QLineEdit {{

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolBar, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolBar, QVBoxLayout
 
 from monitor_app.model.answer import Answer, answer_of, evidence_age_s
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.remedies import Remedy
 from monitor_app.model.status import Status
+from monitor_app.model.units import short_name
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.answer_box import ground_of
-from monitor_app.views.parts import as_tip, button, label
+from monitor_app.views.parts import ElidedLabel, as_tip, button
 
 _BAR_HEIGHT = 46
 
@@ -48,8 +49,8 @@ class AnswerStrip(QToolBar):
         self._frame.setObjectName("answer-strip")
         self._frame.setFixedHeight(_BAR_HEIGHT)
         self._sign = QLabel()
-        self.title = label("", "title")
-        self.evidence = label("", "muted")
+        self.title = ElidedLabel("", tone="title")
+        self.evidence = ElidedLabel("", tone="muted")
         self.action = button("", "The useful action", look="main")
         self.look = button("Show", "Choose the channel that the sentence is about")
         self.proof = button("Evidence", "Show the events behind the sentence")
@@ -63,7 +64,6 @@ class AnswerStrip(QToolBar):
         words = QVBoxLayout()
         words.setSpacing(0)
         for line in (self.title, self.evidence):
-            line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
             line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             line.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             words.addWidget(line)
@@ -93,11 +93,10 @@ class AnswerStrip(QToolBar):
         self._dress(answer)
         self.title.setText(answer.title)
         self.evidence.setText(answer.evidence)
-        self.evidence.setToolTip(as_tip(answer.evidence))
         self._frame.setAccessibleName(answer.text)
         self.look.setVisible(answer.channel is not None)
         self.proof.setVisible(answer.channel is not None)
-        self.look.setText(f"Show {answer.channel}")
+        self.look.setText(f"Show {short_name(answer.channel or '')}")
         self.action.setVisible(answer.offer.remedy is not Remedy.NONE)
         self.action.setText(answer.offer.text)
         self.action.setAccessibleName(f"{answer.offer.text} for {answer.channel}")

@@ -16,7 +16,7 @@ from monitor_app.model.visibility import Visibility
 from monitor_app.theme import Theme
 from monitor_app.views.channel_cells import Column, Side, balance, two_lines, why
 from monitor_app.views.channel_shapes import draw_shape
-from monitor_app.views.parts import put_text, sized
+from monitor_app.views.parts import put_name, put_text, sized
 from monitor_app.views.signs import STATUS_SIGNS, draw, status_colour
 
 VIEW_ROLE: Final = Qt.ItemDataRole.UserRole + 1
@@ -99,7 +99,7 @@ class ChannelDelegate(QStyledItemDelegate):
         width = option.rect.width() - _INDENT - 2
         painter.setFont(sized(option.font, 12, bold=True))
         ink = colours.disabled if hidden else colours.text
-        put_text(painter, QRect(left + _INDENT, top + 5, width, _LINE), view.name, ink)
+        put_name(painter, QRect(left + _INDENT, top + 5, width, _LINE), view.name, ink)
         colour = status_colour(view.status, colours)
         draw(painter, STATUS_SIGNS[view.status], left + 7, top + 24, colour, QColor(colours.panel))
         painter.setFont(sized(option.font, 11, bold=True))

@@ -175,7 +175,9 @@ class ChannelTable(QTreeView):
         for row, view in enumerate(self._model.views):
             if view.name == channel:
                 flag = QItemSelectionModel.SelectionFlag.NoUpdate
-                self.selectionModel().setCurrentIndex(self._model.index(row, 0), flag)
+                block = self._model.index(row, 0)
+                self.scrollTo(self._model.index(0, 0, block))  # its why-line as well
+                self.selectionModel().setCurrentIndex(block, flag)
 
     @Slot(object)
     def show_side(self, side: Side) -> None:

@@ -15,7 +15,7 @@ from monitor_app.model.marks import MarkKind
 from monitor_app.theme import Theme
 from monitor_app.views.activity_brushes import brush_of
 from monitor_app.views.channel_shapes import draw_shape
-from monitor_app.views.parts import put_text, sized
+from monitor_app.views.parts import put_name, put_text, sized
 from monitor_app.views.signs import MARK_SIGNS, SIZE, mark_colour, stamp
 from monitor_app.views.time_axis import TimeScale
 
@@ -88,7 +88,7 @@ class LaneStrip(QWidget):
             painter.fillRect(lane, QColor(self._theme.colours.selected))
         draw_shape(painter, channel, place, QPointF(11, lane.center().y() + 0.5), self._theme.channel_colour(channel, place))
         painter.setFont(sized(self.font(), 10, bold=chosen))
-        put_text(painter, QRect(20, lane.top(), self._scale.left_px - 22, lane.height()), channel, self._theme.colours.text)
+        put_name(painter, QRect(20, lane.top(), self._scale.left_px - 22, lane.height()), channel, self._theme.colours.text)
 
     def _paint_folded(self, painter: QPainter) -> None:
         words = [f"{self._more} more in the table; choose one to see it here"] if self._more else []

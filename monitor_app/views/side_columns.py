@@ -14,7 +14,7 @@ from monitor_app.model.units import NONE, format_count, format_number
 from monitor_app.model.visibility import fitting
 from monitor_app.theme import Theme
 from monitor_app.views.channel_shapes import draw_shape
-from monitor_app.views.parts import put_text, sized
+from monitor_app.views.parts import put_name, put_text, sized
 
 TITLES_WIDTH: Final = 106
 EDGE_WIDTH: Final = 14
@@ -161,7 +161,7 @@ class ReadOut(QWidget):
                 painter.fillRect(line, QColor(self._theme.colours.selected))
             draw_shape(painter, channel, place, QPointF(10, line.center().y() + 1), self._theme.channel_colour(channel, place))
             painter.setFont(sized(self.font(), 10))
-            put_text(painter, line.adjusted(19, 0, -44, 0), channel, self._theme.colours.text)
+            put_name(painter, line.adjusted(19, 0, -44, 0), channel, self._theme.colours.text)
             painter.setFont(sized(self.font(), 10, bold=True))
             put_text(painter, line.adjusted(70, 0, -8, 0), _value_text(value), self._theme.colours.text, right=True)
         if more:

@@ -14,7 +14,7 @@ from monitor_app.model.units import format_share
 from monitor_app.theme import Theme
 from monitor_app.views.activity_brushes import brush_of, colour_of_word, is_hatched
 from monitor_app.views.channel_shapes import draw_shape
-from monitor_app.views.parts import put_text, sized
+from monitor_app.views.parts import put_name, put_text, sized
 
 ROW_HEIGHT: Final = 16
 LEGEND_HEIGHT: Final = 18
@@ -107,7 +107,7 @@ class TimeStrip(QWidget):
         colour = self._theme.channel_colour(channel, place)
         draw_shape(painter, channel, place, QPointF(11, line.center().y() + 0.5), colour)
         painter.setFont(sized(self.font(), 10, bold=chosen))
-        put_text(painter, QRect(20, line.top(), self._left_px - 22, ROW_HEIGHT), channel, colours.text)
+        put_name(painter, QRect(20, line.top(), self._left_px - 22, ROW_HEIGHT), channel, colours.text)
         shares = self._shares.get(channel, {})
         bar = QRect(self._left_px, line.top() + 2, self._width_px, ROW_HEIGHT - 4)
         painter.fillRect(bar, QColor(colours.field))
