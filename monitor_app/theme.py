@@ -248,7 +248,9 @@ QToolButton::menu-indicator {{ subcontrol-origin: padding; subcontrol-position: 
 QToolButton[join="left"] {{ border-top-right-radius: 0; border-bottom-right-radius: 0; }}
 QToolButton[join="middle"] {{ border-radius: 0; margin-left: -1px; }}
 QToolButton[join="right"] {{ border-top-left-radius: 0; border-bottom-left-radius: 0; margin-left: -1px; }}
-QComboBox QAbstractItemView {{ background: {c.panel}; border: 1px solid {c.border};
+QComboBox QAbstractItemView {{ background: {c.panel}; color: {c.text}; border: 1px solid {c.border};
+  selection-background-color: {c.selected}; selection-color: {c.text}; }}
+QFileDialog QListView {{ background: {c.panel}; color: {c.text}; border: 1px solid {c.border};
   selection-background-color: {c.selected}; selection-color: {c.text}; }}
 QFrame[role="panel"] {{ background: {c.panel}; border: 1px solid {c.border}; }}
 QFrame[role="plain"] {{ background: {c.panel}; border: none; }}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QPoint
-from PySide6.QtWidgets import QFileDialog, QToolButton
+from PySide6.QtWidgets import QFileDialog, QToolButton, QToolTip
 
 from haip_sync import HAIPClient
 from haip_sync.observe import list_programs
@@ -282,8 +282,14 @@ def _errors(camera: Photographer, window: MainWindow) -> None:
     TextDialog("The last run did not end well", sentence, "QPaintDevice: Cannot destroy paint device", window).open()
     camera.take(window, "43-last-run")
     close_dialogs(window)
+    window.actions_.save_plots.trigger()
+    camera.take(window, "44-file-chooser")
     for chooser in window.findChildren(QFileDialog):
         chooser.close()
+    button = window.control.queue.clear
+    QToolTip.showText(button.mapToGlobal(QPoint(0, 0)), button.toolTip() or button.accessibleName(), button)
+    camera.take(window, "48-tooltip", 0.1)
+    QToolTip.hideText()
 
 
 def with_a_script(camera: Photographer) -> None:
