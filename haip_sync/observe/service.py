@@ -224,7 +224,7 @@ class Service:
         snapshot = None if state is None else encoded_snapshot(offer.name, now_s, state)
         frames: dict[bool, list[bytes]] = {}
         for visitor, attachment in watching:
-            if visitor.is_full:
+            if visitor.is_full and not last:  # whose last words it will read, or nobody will
                 attachment.hold(batch)
                 continue
             every = attachment.every_event

@@ -62,8 +62,12 @@ class Visitor:
         self.since_s = now_s
         self.heard_s = now_s
         self.said_s = now_s
+        self.is_quiet = False
+        """Whether it has said nothing for too long, and the log has it."""
         self.leaving_s: float | None = None
         """When the connection is cut at the latest, once it is to end."""
+        self.parting = ""
+        """Why it is to end."""
         self.interest = 0
         """What the selector looks for on it."""
         self.open_asks = 0

@@ -46,7 +46,8 @@ class AttachedSource:
     """Shows one client of a running program over a link of its own, so that several may be shown at once.
 
     Everything is called by the GUI thread and returns at once, but `_on_answer`, which runs on the link's thread and hands over
-    by appending to `_notices`. A program that ends or falls silent leaves its last known values, shown as offline.
+    by appending to `_notices`. A program that ends leaves its last known values, shown as offline, or as silent
+    where it has only stopped answering.
     """
 
     def __init__(self, target: ProgramInfo | Path, client: str, *, factory: LinkFactory = open_link) -> None:
@@ -111,6 +112,11 @@ class AttachedSource:
         if absence is None:
             return self._failure_of(self._link.snapshot(self._client))
         return Failure(title=absence.title, text=f"{absence.text} What is shown are the last known values.")
+
+    @property
+    def silent_s(self) -> float | None:
+        """For how many seconds the program has said nothing, though it should; None: it answers, or has ended."""
+        return self._link.silent_s
 
     @property
     def can_reconnect(self) -> bool:
@@ -212,12 +218,16 @@ class AttachedSource:
         """Return why nothing is heard of the client; None while something is."""
         trouble = self._link.trouble
         if trouble is not None:
-            title = "The program is not there any more" if self._link.has_ended else "The program does not answer"
-            return Failure(title=title, text=on_one_line(_sentence(trouble, self._link.program.name)))
+            return Failure(title=self._title_of_absence(), text=on_one_line(_sentence(trouble, self._link.program.name)))
         if self._is_withdrawn():
             text = f"{self._link.program.name} has no client {self._client} any more."
             return Failure(title="The script has closed this client", text=on_one_line(text))
         return None
+
+    def _title_of_absence(self) -> str:
+        if not self._link.has_ended:
+            return "The program has stopped answering"
+        return "The program cannot be reached any more" if self._link.is_forwarded else "The program is not there any more"
 
     def _note_absence(self) -> None:
         """Note for the log that the program fell silent, ended, or is heard again."""

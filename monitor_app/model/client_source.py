@@ -135,6 +135,11 @@ class ClientSource:
         return self._factory is not None
 
     @property
+    def silent_s(self) -> float | None:
+        """None: a client in this process is never out of earshot."""
+        return None
+
+    @property
     def steering_refused(self) -> str | None:
         """None: a client in this process takes commands."""
         return None

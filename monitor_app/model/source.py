@@ -86,6 +86,10 @@ class Source(Protocol):
         """Why there is no connection; None while there is one, one is being tried, or none was asked for."""
 
     @property
+    def silent_s(self) -> float | None:
+        """For how many seconds nothing has been heard of the source, which may go on; None: it is heard, or over for good."""
+
+    @property
     def can_reconnect(self) -> bool:
         """Whether `connect_to` and `reconnect` can be offered: true where the monitor opens its clients itself."""
 

@@ -25,6 +25,7 @@ _ORDER: Final = (
     Activity.PAUSED_BY_US,
     Activity.PAUSED_BY_PEER,
     Activity.OFFLINE,
+    Activity.SILENT,
     Activity.IDLE,
 )
 Shares = Mapping[str, Mapping[Activity, float]]
