@@ -90,13 +90,13 @@ def test_who_does_not_read_gets_the_latest_states_and_a_count_later() -> None:
 
 def test_a_large_batch_travels_in_several_messages() -> None:
     """No message grows with what happened; a batch of drops alone is a message too."""
-    bodies = event_frames("c", Batch([warning(float(n)) for n in range(1_200)], 3), None)
+    bodies = event_frames("c", Batch([warning(float(n)) for n in range(1_200)], 3), every_event=True)
     said = [from_program(body) for body in bodies]
     assert [len(each.events) for each in said if isinstance(each, Happened)] == [500, 500, 200]
     assert [each.dropped for each in said if isinstance(each, Happened)] == [3, 0, 0]
-    (alone,) = event_frames("c", Batch([], 2), None)
+    (alone,) = event_frames("c", Batch([], 2), every_event=True)
     assert from_program(alone) == Happened(client="c", events=(), dropped=2)
-    assert event_frames("c", Batch([], 0), None) == []
+    assert event_frames("c", Batch([], 0), every_event=True) == []
 
 
 def test_the_ring_forgets_what_is_too_old() -> None:
