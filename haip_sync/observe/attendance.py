@@ -19,18 +19,22 @@ def note_coming(visitor: Visitor, client: str) -> None:
 
 
 def note_silence(visitor: Visitor, now_s: float) -> None:
-    """Tell once that a monitor who watches has said nothing for too long, and once that it is heard again."""
+    """Tell once that a monitor has said nothing for too long, and once that it is heard again."""
     is_quiet = now_s - visitor.heard_s > QUIET_S
-    if is_quiet != visitor.is_quiet and visitor.attachments:
+    if is_quiet != visitor.is_quiet and visitor.monitor:
         visitor.is_quiet = is_quiet
         what = f"has said nothing for {now_s - visitor.heard_s:.1f} s: is it stopped?" if is_quiet else "is heard again"
-        logger.info("%s, who watches %s, %s", _who(visitor), _watched(visitor), what)
+        logger.log(_level(visitor), "%s, which watches %s, %s", _who(visitor), _watched(visitor), what)
 
 
 def note_going(visitor: Visitor, why: str) -> None:
-    """Tell that a monitor is gone, and why; of one that watched nothing only who looks closely is told."""
-    level = logging.INFO if visitor.attachments else logging.DEBUG
-    logger.log(level, "%s is gone: %s; it watched %s", _who(visitor), why, _watched(visitor) or "nothing")
+    """Tell that a monitor is gone, and why."""
+    logger.log(_level(visitor), "%s, which watched %s, is gone: %s", _who(visitor), _watched(visitor), why)
+
+
+def _level(visitor: Visitor) -> int:
+    """Return how loud to be: one that watches nothing may be a list that comes every second."""
+    return logging.INFO if visitor.attachments else logging.DEBUG
 
 
 def _who(visitor: Visitor) -> str:
@@ -39,4 +43,4 @@ def _who(visitor: Visitor) -> str:
 
 
 def _watched(visitor: Visitor) -> str:
-    return ", ".join(map(repr, visitor.attachments))
+    return ", ".join(map(repr, visitor.attachments)) or "nothing"

@@ -12,10 +12,9 @@ from typing import Final
 
 import msgspec
 
-from haip_sync import AttachError, ChannelState, ConnectionState, Disconnected
+from haip_sync import AttachError, ConnectionState, Disconnected
 from haip_sync.observe import (
     Answer,
-    ChannelSample,
     ClearQueue,
     ClientSummary,
     Command,
@@ -24,12 +23,12 @@ from haip_sync.observe import (
     ProgramLink,
     RequestCredits,
     ResumeChannel,
-    Sample,
     SendTestMessage,
     UseStrategy,
     on_one_line,
 )
 from monitor_app.model.failures import failure_of_loss
+from monitor_app.model.remembered import states_of
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
 
 MONITOR: Final = "haip-monitor"
@@ -57,9 +56,15 @@ class AttachedSource:
         self._line: ClientSummary | None = None
         self._closed = False
         self._told = ""
-        self._link = factory(target)
-        self._link.attach(client)
-        self._link.start()
+        self._detached_s: float | None = None
+        self._open = partial(factory, target)
+        self._link = self._opened()
+
+    def _opened(self) -> ProgramLink:
+        link = self._open()
+        link.attach(self._client)
+        link.start()
+        return link
 
     # ---- What is shown --------------------------------------------------------------------------------------------------------
 
@@ -115,8 +120,18 @@ class AttachedSource:
 
     @property
     def silent_s(self) -> float | None:
-        """For how many seconds the program has said nothing, though it should; None: it answers, or has ended."""
-        return self._link.silent_s
+        """For how many seconds nothing was heard, the program being stopped or detached from; None: it answers, or has ended."""
+        return self._link.silent_s if self._detached_s is None else time.monotonic() - self._detached_s
+
+    @property
+    def can_detach(self) -> bool:
+        """Whether the program is attached to, and there."""
+        return not self._link.has_ended
+
+    @property
+    def can_attach_again(self) -> bool:
+        """Whether the program was detached from."""
+        return self._detached_s is not None and not self._closed
 
     @property
     def can_reconnect(self) -> bool:
@@ -146,7 +161,7 @@ class AttachedSource:
         state = self._link.snapshot(self._client)
         if state is None:
             return ()
-        return [(sample.time_s, _state_then(sample, state)) for sample in self._link.take_past(self._client)]
+        return states_of(self._link.take_past(self._client), state)
 
     def take_notices(self) -> Sequence[Notice]:
         """Take the results of commands that have ended since the last call, and what became of the program."""
@@ -166,6 +181,18 @@ class AttachedSource:
     def reconnect(self) -> None:
         """Refuse: the script connects its client itself."""
         self._note(None, "connect", "The script opens this connection itself.", ok=False)
+
+    def detach(self) -> None:
+        """Leave the program alone, and go on showing what was seen last. Bounded."""
+        if self.can_detach:
+            self._detached_s = time.monotonic()
+            self._link.close()
+
+    def attach_again(self) -> None:
+        """Look at the program again, after it was detached from."""
+        if self.can_attach_again:
+            self._detached_s = None
+            self._link = self._opened()
 
     def pause(self, channel: str, reason: str | None) -> None:
         """Have the script pause `channel`."""
@@ -216,6 +243,10 @@ class AttachedSource:
 
     def _absence(self) -> Failure | None:
         """Return why nothing is heard of the client; None while something is."""
+        if self._detached_s is not None:
+            return Failure(
+                title="Detached", text="The script goes on as it was. File, Attach again (Ctrl+Shift+O) looks at it again."
+            )
         trouble = self._link.trouble
         if trouble is not None:
             return Failure(title=self._title_of_absence(), text=on_one_line(_sentence(trouble, self._link.program.name)))
@@ -236,7 +267,7 @@ class AttachedSource:
         if title != self._told:
             self._told = title
             text = f"{on_one_line(self._link.program.name)} answers again." if absence is None else absence.text
-            self._note(None, "program", text, ok=absence is None)
+            self._note(None, "program", text, ok=absence is None or self.can_attach_again)
 
     def _failure_of(self, state: ConnectionState | None) -> Failure | None:
         if state is None or state.phase in {"connecting", "open", "offline"}:  # whoever is offline means to come back
@@ -268,16 +299,6 @@ class AttachedSource:
 
     def _note(self, channel: str | None, action: str, result: str, *, ok: bool) -> None:
         self._notices.append(Notice(time_s=time.monotonic(), channel=channel, action=action, result=result, ok=ok))
-
-
-def _state_then(sample: Sample, now: ConnectionState) -> ConnectionState:
-    channels = {name: _channel_then(then, now.channels[name]) for name, then in sample.channels.items() if name in now.channels}
-    return msgspec.structs.replace(now, connected=sample.connected, channels=channels)
-
-
-def _channel_then(then: ChannelSample, now: ChannelState) -> ChannelState:
-    known = {name: getattr(then, name) for name in then.__struct_fields__}
-    return msgspec.structs.replace(now, **known, waiting=then.backlog, queued=0, queued_bytes=0, missing=0, last_grant_age=None)
 
 
 def _sentence(text: str, name: str = "") -> str:

@@ -97,7 +97,7 @@ def _offline(view: ChannelView) -> str:
 
 def _silent(view: ChannelView) -> str:
     waited = f" {_who_waits(view)}" if view.state.backlog else ""
-    return f"The program has stopped answering. The last known values.{waited}"
+    return f"Nothing is heard of the program. The last known values.{waited}"
 
 
 def _who_waits(view: ChannelView) -> str:

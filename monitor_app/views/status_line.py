@@ -56,7 +56,7 @@ class StatusLine(QStatusBar):
         elif state is not None and state.connected:
             sign, word, colour = signs.CHECK, "Connected", colours.good
         elif source.silent_s is not None:
-            sign, word, colour = signs.SILENT, "No answer", colours.low
+            sign, word, colour = signs.SILENT, "Nothing heard", colours.low
         elif source.failure is not None:
             sign, word, colour = signs.TROUBLE, "Not connected", colours.starved
         else:
