@@ -10,7 +10,7 @@ from typing import NamedTuple
 from haip_sync.observe import ClientSummary, ProgramInfo, list_programs, on_one_line, why_not_here
 from monitor_app.model.program_table import HOW_TO_BE_SEEN
 
-NEAR_S = 1.0
+NEAR_S = 0.9
 """How long the programs of this machine may take to answer who they are, where one of them does not."""
 FAR_S = 5.0
 """How long a program may take to answer behind a socket that is named by its path: it may be far away."""

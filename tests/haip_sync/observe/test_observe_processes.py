@@ -41,18 +41,15 @@ with HAIPClient(sys.argv[1], token="x", name="sender") as client:
         print(number)
 """
 BUSY = """
-import logging, sys, threading
+import logging, sys
 from haip_sync import HAIPClient
 logging.basicConfig(format="%(message)s")
 logging.getLogger("haip_sync.observe").setLevel(logging.DEBUG)
 with HAIPClient(sys.argv[1], token="x", name="sender") as client:
     client.pause_channel("SYSTEM")
-    def stir():
-        while True:
-            client.pause_channel("AGENT")
-            client.resume_channel("AGENT")
-    threading.Thread(target=stir, daemon=True).start()
-    while True:
+    while True:  # at the pace of the credit: a server that drowns in pauses grants none for seconds
+        client.pause_channel("AGENT")
+        client.resume_channel("AGENT")
         client.send("USER", "TOOL_UPDATE", {"call_id": "c", "status": "RUNNING"}, timeout=60)
 """
 MONITOR = """
@@ -374,6 +371,54 @@ def test_twenty_that_connect_and_say_nothing_hold_up_nobody() -> None:
         finally:
             for monitor in silent:
                 monitor.sock.close()
+
+
+# ---- Through a forwarder -----------------------------------------------------------------------------------------------------
+
+RELAY = """
+import asyncio, sys
+async def carry(reader, writer):
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    finally:
+        writer.close()
+async def take(reader, writer):
+    far_reader, far_writer = await asyncio.open_unix_connection(sys.argv[1])
+    await asyncio.gather(carry(reader, far_writer), carry(far_reader, writer), return_exceptions=True)
+async def main():
+    server = await asyncio.start_unix_server(take, sys.argv[2])
+    print("ready", flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+def test_an_end_behind_a_forwarder_is_not_said_to_be_the_programs(place: Path) -> None:
+    """As SSH forwards a socket: the link cannot know which of the two has ended, and says so; the script goes on."""
+    near = place / "near.sock"
+    with busy_script() as running, ProgramLink(running.path()) as direct:
+        direct.attach("sender")
+        command = [sys.executable, "-c", RELAY, str(running.path()), str(near)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as relay:  # noqa: S603
+            try:
+                assert relay.stdout.readline().strip() == "ready"
+                link = ProgramLink(near)
+                link.connect(PATIENCE_S)
+                assert (link.is_forwarded, direct.is_forwarded) == (True, False)
+                assert link.call(ResumeChannel(channel="USER"), "sender").ok
+                os.kill(relay.pid, signal.SIGSTOP)
+                within_a_second(lambda: link.silent_s is not None)
+                os.kill(relay.pid, signal.SIGCONT)
+                within_a_second(lambda: link.silent_s is None)
+            finally:
+                relay.kill()
+            within_a_second(lambda: link.has_ended)
+            assert f"the program has, or what forwards its socket (pid {relay.pid})" in str(link.trouble)
+            link.close()
+        within_a_second(progress_of(direct))
+        assert direct.trouble is None
 
 
 # ---- Forks -------------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from support.observed import Served, StandIn, meeting_place, served
 from support.rude import RudeMonitor
 from support.turnstiles import until
 
-from haip_sync.events import ChannelPaused, ChannelResumed, PongReceived, WarningRaised
+from haip_sync.events import ChannelPaused, ChannelResumed, Disconnected, PongReceived, WarningRaised
 from haip_sync.observe import guests
 from haip_sync.observe.command_messages import (
     ClearQueue,
@@ -428,6 +428,39 @@ def test_who_does_not_read_costs_a_bounded_buffer_and_misses_no_state(running: S
         assert isinstance(states[-1], ChannelResumed)
         assert (counted, dropped > 1_000) == (total, True)
         until(lambda: stuck.hear(Snapshot).state.channels["USER"].credits == 42)
+
+
+def test_half_a_message_of_one_who_leaves_harms_nobody(running: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """An attached monitor that dies in the middle of a word is gone, and the log says so; another is served."""
+    caplog.set_level("INFO")
+    running.offer(StandIn())
+    with RudeMonitor(running.path) as polite, RudeMonitor(running.path) as dying:
+        for each in (polite, dying):
+            each.greet()
+            each.say(Attach(client="client"))
+            each.hear(Snapshot)
+        dying.sock.sendall(framed(encoded(Beat()))[:-1])
+        dying.sock.close()
+        until(lambda: "which watched 'client', is gone: it has ended, or left" in caplog.text)
+        polite.hear(Snapshot)
+
+
+def test_who_does_not_read_gets_the_last_words_all_the_same(running: Served) -> None:
+    """What a client had to tell as it was closed waits for a monitor whose buffer is full."""
+    client = StandIn()
+    offer = running.offer(client)
+    running.offer(StandIn("other"))
+    with RudeMonitor(running.path) as stuck:
+        stuck.greet()
+        stuck.say(Attach(client="client"))
+        until(lambda: client.listening)
+        (visitor,) = running.service._guests._visitors
+        until(lambda: client.emit(*(WarningRaised(time_s=1.0, text="x" * 2_000) for _ in range(50))) or visitor.is_full)
+        client.emit(Disconnected(time_s=2.0, reason="over", in_good_order=True))
+        running.service.withdraw(offer)
+        happened: Happened = stuck.hear(Happened)
+        while not any(isinstance(event, Disconnected) for event in happened.events):
+            happened = stuck.hear(Happened)
 
 
 def test_a_stranger_is_turned_away(place: Path, caplog: pytest.LogCaptureFixture) -> None:
