@@ -27,6 +27,7 @@ from haip_sync.observe import (
     UseStrategy,
     on_one_line,
 )
+from monitor_app.model.absence import DETACHED, absence_of, sentence, told_of
 from monitor_app.model.failures import failure_of_loss
 from monitor_app.model.remembered import states_of
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
@@ -57,11 +58,11 @@ class AttachedSource:
         self._closed = False
         self._told = ""
         self._detached_s: float | None = None
-        self._open = partial(factory, target)
-        self._link = self._opened()
+        self._factory = factory
+        self._link = self._opened(target)
 
-    def _opened(self) -> ProgramLink:
-        link = self._open()
+    def _opened(self, target: ProgramInfo | Path) -> ProgramLink:
+        link = self._factory(target)
         link.attach(self._client)
         link.start()
         return link
@@ -192,7 +193,7 @@ class AttachedSource:
         """Look at the program again, after it was detached from."""
         if self.can_attach_again:
             self._detached_s = None
-            self._link = self._opened()
+            self._link = self._opened(msgspec.structs.replace(self._link.program, trouble=None))
 
     def pause(self, channel: str, reason: str | None) -> None:
         """Have the script pause `channel`."""
@@ -243,31 +244,17 @@ class AttachedSource:
 
     def _absence(self) -> Failure | None:
         """Return why nothing is heard of the client; None while something is."""
-        if self._detached_s is not None:
-            return Failure(
-                title="Detached", text="The script goes on as it was. File, Attach again (Ctrl+Shift+O) looks at it again."
-            )
-        trouble = self._link.trouble
-        if trouble is not None:
-            return Failure(title=self._title_of_absence(), text=on_one_line(_sentence(trouble, self._link.program.name)))
-        if self._is_withdrawn():
-            text = f"{self._link.program.name} has no client {self._client} any more."
-            return Failure(title="The script has closed this client", text=on_one_line(text))
-        return None
-
-    def _title_of_absence(self) -> str:
-        if not self._link.has_ended:
-            return "The program has stopped answering"
-        return "The program cannot be reached any more" if self._link.is_forwarded else "The program is not there any more"
+        is_detached = self._detached_s is not None
+        return absence_of(self._link, self._client, is_detached=is_detached, is_withdrawn=self._is_withdrawn())
 
     def _note_absence(self) -> None:
-        """Note for the log that the program fell silent, ended, or is heard again."""
+        """Note for the log that the program fell silent, ended, was left, or is heard again."""
         absence = self._absence()
         title = "" if absence is None else absence.title
         if title != self._told:
-            self._told = title
-            text = f"{on_one_line(self._link.program.name)} answers again." if absence is None else absence.text
-            self._note(None, "program", text, ok=absence is None or self.can_attach_again)
+            before, self._told = self._told, title
+            ok = absence is None or title == DETACHED
+            self._note(None, "program", told_of(absence, before, on_one_line(self._link.program.name)), ok=ok)
 
     def _failure_of(self, state: ConnectionState | None) -> Failure | None:
         if state is None or state.phase in {"connecting", "open", "offline"}:  # whoever is offline means to come back
@@ -293,15 +280,9 @@ class AttachedSource:
         """Note what came of a command. Runs on the link's thread, or at once where the program is gone."""
         error = future.exception()
         if error is not None:
-            self._note(channel, action, on_one_line(_sentence(str(error))), ok=False)
+            self._note(channel, action, on_one_line(sentence(str(error))), ok=False)
         else:
-            self._note(channel, action, on_one_line(_sentence(future.result().text)), ok=future.result().ok)
+            self._note(channel, action, on_one_line(sentence(future.result().text)), ok=future.result().ok)
 
     def _note(self, channel: str | None, action: str, result: str, *, ok: bool) -> None:
         self._notices.append(Notice(time_s=time.monotonic(), channel=channel, action=action, result=result, ok=ok))
-
-
-def _sentence(text: str, name: str = "") -> str:
-    """Return a text of the program's or the link's as a sentence; one that begins with the name of the program keeps it."""
-    capital = text if name and text.startswith(name) else text[:1].upper() + text[1:]
-    return capital if capital.endswith((".", "!", "?")) else f"{capital}."

@@ -164,6 +164,7 @@ def test_a_program_is_detached_from_and_attached_to_again(place: Path, follow: F
         source.detach()
         assert (source.can_detach, source.can_attach_again) == (False, True)
         until(lambda: client.listening == [])
+        assert notice_of(source, "program").result.startswith("Detached from ")
         assert source.failure is not None
         assert (source.failure.title, source.silent_s is not None, source.snapshot().connected) == ("Detached", True, False)
         source.detach()
@@ -174,6 +175,7 @@ def test_a_program_is_detached_from_and_attached_to_again(place: Path, follow: F
         source.attach_again()
         until(lambda: source.snapshot() is not None and source.snapshot().channels["USER"].credits == 77)
         assert (source.failure, source.silent_s, source.can_detach, source.can_attach_again) == (None, None, True, False)
+        assert notice_of(source, "program").result.startswith("Attached to ")
         assert len(client.listening) == 1
 
 
