@@ -28,7 +28,7 @@ class Changes(NamedTuple):
 class Programs:
     """The list of programs. `take_changes` and `current` belong to the GUI thread, and return at once.
 
-    The thread asks every program several times a second, and puts the answers down in one store; a program that does not answer keeps the
+    The thread asks every program time and again, and puts the answers down in one store; a program that does not answer keeps the
     name and the clients that it had.
     """
 
