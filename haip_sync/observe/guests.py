@@ -12,11 +12,7 @@ from typing import Final
 
 from haip_sync.observe.attendance import note_coming, note_going, note_silence
 from haip_sync.observe.carried import encoded_answer
-from haip_sync.observe.command_messages import (
-    ExplainChannel,
-    ReadMetrics,
-)
-from haip_sync.observe.commands import Job, Worker
+from haip_sync.observe.errands import Errands
 from haip_sync.observe.messages import (
     VERSION,
     Answer,
@@ -52,14 +48,9 @@ _KEEP_S: Final = 0.15
 """Often enough to say within a second that a monitor has fallen silent."""
 _STOPPED_S: Final = 1.5
 """Longer than any pause between two calls of `keep`."""
-_MOST_ASKS: Final = 16
 _MOST_ACCEPTED_A_ROUND: Final = 8
 """Few: before the next are let in these may speak, or be seen to have left again."""
 _LEFT: Final = "it has ended, or left"
-_READ_ONLY: Final = (
-    "this client may be watched only: start the script with HAIP_SYNC_MONITOR=steer, "
-    'or make the client with monitor="steer", to allow commands. Nothing was done'
-)
 
 
 class Guests:
@@ -80,9 +71,8 @@ class Guests:
         self._selector = selector
         self._offers = offers
         self._welcome = welcome
-        self._later = later
         self._peer_of = peer_of
-        self._worker = Worker()
+        self._errands = Errands(later=later, done=self._answer)
         self._visitors: list[Visitor] = []
         self._kept_s = 0.0
 
@@ -211,31 +201,14 @@ class Guests:
             offer.feed.leave()
 
     def _ask(self, visitor: Visitor, ask: Ask, now_s: float) -> None:
-        offer = self._offers.get(ask.client)
-        reads_only = isinstance(ask.command, (ExplainChannel, ReadMetrics))
-        if offer is not None and not offer.may_steer and not reads_only:
-            self._answer(visitor, Answer(number=ask.number, ok=False, refused=True, text=_READ_ONLY), now_s)
-            return
-        client = None if offer is None else offer.client
-        answer = partial(self._answer_later, visitor)
-        visitor.open_asks += 1
-        if visitor.open_asks > _MOST_ASKS or not self._worker.submit(Job(ask, client, visitor.peer, visitor.monitor, answer)):
-            visitor.open_asks -= 1
-            busy = "too many commands wait in this program already. Nothing was done"
-            self._answer(visitor, Answer(number=ask.number, ok=False, refused=True, text=busy), now_s)
+        refused = self._errands.take(visitor, ask, self._offers.get(ask.client))
+        if refused is not None:
+            visitor.say(encoded_answer(refused), now_s)
 
-    def _answer_later(self, visitor: Visitor, answer: Answer) -> None:
-        """Have an answer said. Called by the worker."""
-        self._later(partial(self._answered, visitor, answer))
-
-    def _answered(self, visitor: Visitor, answer: Answer) -> None:
-        visitor.open_asks -= 1
+    def _answer(self, visitor: Visitor, answer: Answer) -> None:
         if visitor in self._visitors:
-            self._answer(visitor, answer, time.monotonic())
+            visitor.say(encoded_answer(answer), time.monotonic())
             self.flush(visitor)
-
-    def _answer(self, visitor: Visitor, answer: Answer, now_s: float) -> None:
-        visitor.say(encoded_answer(answer), now_s)
 
     # ---- Saying and going -----------------------------------------------------------------------------------------------------
 
@@ -308,7 +281,7 @@ class Guests:
         """Close every connection, and have the worker end."""
         for visitor in list(self._visitors):
             self._drop(visitor, "this process offers no client any more")
-        self._worker.finish()
+        self._errands.finish()
 
     def abandon(self) -> None:
         """Close every connection in a forked child, without a word and without the selector."""

@@ -7,14 +7,16 @@ import logging
 import os
 import socket
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.observed import Served, StandIn, meeting_place, served
 from support.rude import RudeMonitor
-from support.turnstiles import until
+from support.turnstiles import PATIENCE_S, until
 
+from haip_sync import SendReceipt
 from haip_sync.events import ChannelPaused, ChannelResumed, Disconnected, PongReceived, WarningRaised
 from haip_sync.observe import guests
 from haip_sync.observe.command_messages import (
@@ -317,6 +319,30 @@ def test_a_command_that_stands_still_holds_up_no_monitor(running: Served) -> Non
             if answer.ok:
                 done.add(answer.number)
         assert done == set(range(16))
+
+
+def test_a_test_message_that_waits_holds_up_no_other_command(running: Served) -> None:
+    """It may wait for credit, a second each: what would give that credit is done meanwhile, whoever asks for it."""
+
+    class Starved(StandIn):
+        def send_text_message(self, channel: str, text: str, *, timeout: float) -> SendReceipt:
+            assert resumed.wait(PATIENCE_S)
+            return super().send_text_message(channel, text, timeout=timeout)
+
+        def resume_channel(self, channel: str) -> None:
+            super().resume_channel(channel)
+            resumed.set()
+
+    resumed = threading.Event()
+    running.offer(Starved(), may_steer=True)
+    with RudeMonitor(running.path) as hasty, RudeMonitor(running.path) as helper:
+        for monitor in (hasty, helper):
+            monitor.greet()
+        for number in range(3):
+            hasty.say(Ask(number=number, client="client", command=SendTestMessage(channel="USER", text="x")))
+        helper.say(Ask(number=7, client="client", command=ResumeChannel(channel="USER")))
+        assert helper.hear(Answer).ok
+        assert [hasty.hear(Answer).number for _ in range(3)] == [0, 1, 2]
 
 
 # ---- Bad manners --------------------------------------------------------------------------------------------------------------
