@@ -30,6 +30,8 @@ WIDE, NARROW = (1_000, 500), (10, 5)
 """The credit at first, and after how much of it the peer grants as much again."""
 MESSAGES: Final = 4_000
 """Of a round: a fifth of a second, four times what lies between two reports to a monitor."""
+TO_BEGIN_WITH: Final = 2_000
+"""Messages before a round: who attaches hears of every grant at first, until these are seen to come thick."""
 ROUNDS: Final = 61
 BUDGET_S: Final = 0.020
 _UNWATCHED: Final = "client that is not offered"
@@ -63,6 +65,8 @@ class Spent(NamedTuple):
 
 
 def _send(client: HAIPClient, window: int) -> Spent:
+    for _ in range(TO_BEGIN_WITH):
+        client.send(CHANNEL, TYPE, PAYLOAD, timeout=PATIENCE_S)
     client.wait_for_credits(CHANNEL, messages=window, timeout=PATIENCE_S)
     begin = time.perf_counter(), time.process_time(), time.thread_time()
     for _ in range(MESSAGES):

@@ -424,7 +424,7 @@ def test_an_end_behind_a_forwarder_is_not_said_to_be_the_programs(place: Path) -
 # ---- Forks -------------------------------------------------------------------------------------------------------------------
 
 FORKING = """
-import os, sys, time
+import os, signal, sys
 from haip_sync import HAIPClient
 client = HAIPClient(sys.argv[1], token="x", name="parents")
 client.connect()
@@ -432,7 +432,7 @@ sys.stdin.readline()
 if os.fork():
     os.write(1, b"parent\\n")  # in one piece: the other process writes there too
     while True:
-        time.sleep(1)
+        signal.pause()
 os.write(1, f"child {os.getpid()}\\n".encode())
 sys.stdin.readline()
 own = HAIPClient(sys.argv[1], token="x", name="childs")
