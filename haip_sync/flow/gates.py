@@ -102,7 +102,7 @@ class EventSink(Protocol):
 
     @property
     def wanted(self) -> Collection[type[Event]]:
-        """The kinds that somebody listens for: every send looks here before it calls anything."""
+        """What somebody listens for of the kinds that a send makes: every send looks here before it calls anything."""
 
     def wants(self, kind: type[Event]) -> bool:
         """Return whether anybody listens: silence is free."""

@@ -259,9 +259,8 @@ class Turnstile(Admission[C]):
         gate.ledger = before.grant(amount)
         gate.last_grant_s = self._clock()
         self._watcher.granted(gate, amount)
-        if self._sink.wanted:
-            self.report.granted(gate, amount, before)
-            self.report.credit(gate)
+        self.report.granted(gate, amount, before)
+        self.report.credit(gate)
         self.mend()
 
     def forfeit(self, channel: str) -> int:

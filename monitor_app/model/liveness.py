@@ -5,6 +5,7 @@ from __future__ import annotations
 from haip_sync import ConnectionState
 from monitor_app.model.clock import Clock
 from monitor_app.model.outage import outage_of
+from monitor_app.model.status import Status
 from monitor_app.model.units import MINUS, format_duration
 from monitor_app.model.viewport import Mode
 
@@ -14,8 +15,11 @@ def is_connected(connection: ConnectionState | None) -> bool:
     return connection is not None and connection.connected
 
 
-def title_of_plots(mode: Mode, right_s: float, clock: Clock, connection: ConnectionState | None) -> str:
-    """Return what the title of the plots says of their right edge, which shows `right_s`."""
+def title_of_plots(mode: Mode, right_s: float, clock: Clock, connection: ConnectionState | None, away: Status) -> str:
+    """Return what the title of the plots says of their right edge, which shows `right_s`.
+
+    `away`: why nothing new comes while there is no connection, OFFLINE or SILENT.
+    """
     behind = format_duration(max(0.0, clock.now_s() - right_s))
     if mode is Mode.FROZEN:
         return f"VIEW FROZEN at {clock.time_of_day(right_s)}, {behind} behind"
@@ -24,7 +28,7 @@ def title_of_plots(mode: Mode, right_s: float, clock: Clock, connection: Connect
     if is_connected(connection):
         return f"LIVE, {clock.time_of_day(right_s)}"
     outage = outage_of(connection, clock.now_s())
-    return "OFFLINE, last known values" if outage is None else f"OFFLINE. {outage.short}"
+    return f"{away.value}, last known values" if outage is None else f"{away.value}. {outage.short}"
 
 
 def values_of(mode: Mode, cursor_s: float | None, connection: ConnectionState | None) -> str:

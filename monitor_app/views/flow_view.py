@@ -246,7 +246,8 @@ class FlowView(QFrame):
 
     def _show_liveness(self, frame: Frame) -> None:
         colours, mode, connection = self._theme.colours, self.picture.viewport.mode, self._ingest.connection
-        text = title_of_plots(mode, frame.right_s, self._ingest.clock, connection)
+        status = Status.OFFLINE if self._ingest.source.silent_s is None else Status.SILENT
+        text = title_of_plots(mode, frame.right_s, self._ingest.clock, connection, status)
         match mode:
             case Mode.FROZEN:
                 self._bar.show_mode(mode, signs.FROZEN, colours.text, text)
@@ -255,7 +256,7 @@ class FlowView(QFrame):
             case Mode.LIVE if is_connected(connection):
                 self._bar.show_mode(mode, signs.LIVE, colours.good, text)
             case Mode.LIVE:
-                self._bar.show_mode(mode, signs.STATUS_SIGNS[Status.OFFLINE], colours.muted, text)
+                self._bar.show_mode(mode, signs.STATUS_SIGNS[status], colours.muted, text)
 
     @Slot()
     def _on_moved(self) -> None:
