@@ -259,8 +259,9 @@ class Turnstile(Admission[C]):
         gate.ledger = before.grant(amount)
         gate.last_grant_s = self._clock()
         self._watcher.granted(gate, amount)
-        self.report.granted(gate, amount, before)
-        self.report.credit(gate)
+        if self._sink.wanted:
+            self.report.granted(gate, amount, before)
+            self.report.credit(gate)
         self.mend()
 
     def forfeit(self, channel: str) -> int:

@@ -26,10 +26,10 @@ from haip_sync.events import (
     Listener,
     Message,
     Reconnecting,
-    SendAdmitted,
     WarningRaised,
 )
 from haip_sync.flow.forking import Home
+from haip_sync.flow.reporting import OF_EACH_SEND
 from haip_sync.protocol.names import CONTROL_TYPES
 
 logger = logging.getLogger("haip_sync.dispatch")
@@ -54,7 +54,6 @@ _STATE_KEYS: Final[dict[type[Event], str]] = {
     Reconnecting: "connection",
     HandshakeCompleted: "connection",
 }
-_OF_EACH_SEND: Final = frozenset({SendAdmitted, CreditChanged})
 
 
 class _Subscription:
@@ -105,7 +104,8 @@ class Dispatcher:
     grant the peer, because `after_message` gives credit back only once the listeners have run.
 
     Attributes:
-        wanted: What somebody listens for of the kinds that each send makes. Replaced, never changed: anybody may look.
+        wanted: The kinds that somebody listens for. Replaced, never changed: anybody may look.
+        heeds_sends: Whether what each send tells is among them: a monitor that is attached listens, and must not cost the sends.
         ident: The thread's number, 0 before it runs.
     """
 
@@ -118,7 +118,7 @@ class Dispatcher:
         self._home = Home()
         self._subscriptions: tuple[_Subscription, ...] = ()
         self.wanted: frozenset[type[Event]] = frozenset()
-        self._kinds: frozenset[type[Event]] = frozenset()
+        self.heeds_sends = False
         self._missed = 0
         self._latest: dict[tuple[str, str, str], Event] = {}
         # Of frames. The first is written by who puts, under the connection's lock, the second by the dispatch thread.
@@ -177,14 +177,14 @@ class Dispatcher:
 
     def _replace(self, subscriptions: tuple[_Subscription, ...]) -> None:
         self._subscriptions = subscriptions
-        self._kinds = frozenset().union(*(s.kinds for s in subscriptions))
-        self.wanted = self._kinds & _OF_EACH_SEND
+        self.wanted = frozenset().union(*(s.kinds for s in subscriptions))
+        self.heeds_sends = not self.wanted.isdisjoint(OF_EACH_SEND)
 
     # ---- Handing over ---------------------------------------------------------------------------------------------------------
 
     def wants(self, kind: type[Event]) -> bool:
         """Return whether an event of this kind has a use: silence is free."""
-        return kind in self._kinds or (self._keeps_messages and kind is Message)
+        return kind in self.wanted or (self._keeps_messages and kind is Message)
 
     def put(self, event: Event) -> None:
         """Hand over one event; never blocks. Called under the connection's lock, so that the order is the ledger's."""
