@@ -40,9 +40,11 @@ MENUS: Final = (_FILE, _VIEW, _CHANNEL, _LOG, _HELP)
 SPECS: Final = (
     Spec("connect_to", _FILE, "&Connect…", "Ctrl+N"),
     Spec("attach", _FILE, "&Attach to a script…", "Ctrl+O"),
+    Spec("detach", _FILE, "&Detach from the script", "Ctrl+D"),
+    Spec("attach_again", _FILE, "Attach a&gain", "Ctrl+Shift+O", ends_section=True),
     Spec("retry", _FILE, "&Try again", "F5", ends_section=True),
     Spec("export", _FILE, "&Export the log…", "Ctrl+E"),
-    Spec("export_plots", _FILE, "Export the plots' &data…", "Ctrl+Shift+E"),
+    Spec("export_plots", _FILE, "Export the &plots' data…", "Ctrl+Shift+E"),
     Spec("save_plots", _FILE, "&Save the plots as a picture…", "Ctrl+S", ends_section=True),
     Spec("quit", _FILE, "&Quit", "Ctrl+Q"),
     Spec("live", _VIEW, "&Live", "L", is_single=True),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from haip_sync.observe import list_programs, why_not_here
 from monitor_app.model.program_table import HOW_TO_BE_SEEN, render_programs
-from monitor_app.model.targets import NotFoundError, find
+from monitor_app.model.targets import NEAR_S, NotFoundError, find
 from monitor_app.options import parse
 from monitor_app.platform_probe import prepare
 
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _print_programs() -> int:
     """Print what runs, for a person or a script."""
-    programs = list_programs()
+    programs = list_programs(timeout_s=NEAR_S)
     if not programs:
         _say(f"haip-monitor: {why_not_here() or f'no program of yours can be seen: {HOW_TO_BE_SEEN}'}")
         return _NONE_FOUND

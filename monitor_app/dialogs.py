@@ -34,7 +34,7 @@ class Dialogs(QObject):
     Signals:
         address_changed: Another server is asked for.
         attach_wanted: Open a window on this `ProgramRow`.
-        changed: An attempt to connect has begun.
+        changed: An attempt to connect has begun, or a script is attached to or left.
     """
 
     changed = Signal()
@@ -59,6 +59,8 @@ class Dialogs(QObject):
                 "connect_to": self.open_connect,
                 "retry": self.retry,
                 "attach": self.open_attach,
+                "detach": self.detach,
+                "attach_again": self.attach_again,
                 "shortcuts": self.open_shortcuts,
                 "diagnostics": self.open_diagnostics,
                 "about": self.open_about,
@@ -71,6 +73,8 @@ class Dialogs(QObject):
         owned = "" if source.can_reconnect else "The client belongs to a script; the monitor cannot connect it."
         busy = owned or ("An attempt to connect is under way." if source.connecting else "")
         self._actions.allow("connect_to", busy)
+        self._actions.allow("detach", "" if source.can_detach else "No script is attached to in this window.")
+        self._actions.allow("attach_again", "" if source.can_attach_again else "No script was detached from in this window.")
         self._actions.allow("retry", busy or ("The connection stands." if connected else ""))
         if connected and not source.connecting and self._asked is not None:
             if self._settings is not None:
@@ -115,6 +119,18 @@ class Dialogs(QObject):
         dialog.attach_wanted.connect(self.attach_wanted)
         dialog.finished.connect(self._on_attach_finished)
         dialog.open()
+
+    @Slot()
+    def detach(self) -> None:
+        """Leave the script of this window alone; what was seen stays in sight."""
+        self._ingest.source.detach()
+        self.changed.emit()
+
+    @Slot()
+    def attach_again(self) -> None:
+        """Look at the script of this window again."""
+        self._ingest.source.attach_again()
+        self.changed.emit()
 
     @Slot()
     def open_shortcuts(self) -> None:

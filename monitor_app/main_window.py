@@ -55,7 +55,7 @@ class MainWindow(QMainWindow):
         self.ingest = ingest
         self._theme = theme
         self._settings = settings
-        self._acts_shown = 0
+        self._news_shown = 0
         theme.setParent(self)
         self.setWindowTitle(title)
         self._make_parts()
@@ -236,8 +236,8 @@ class MainWindow(QMainWindow):
         self.ingest.tick()
         self._pulse.note_lag(self.ingest.lag_s)
         self.log_panel.advance()
-        if self.ingest.audit.version != self._acts_shown:  # who acts sees at once what came of it
-            self._acts_shown = self.ingest.audit.version
+        if self.ingest.news != self._news_shown:  # who acts sees at once what came of it, and a program that falls silent
+            self._news_shown = self.ingest.news
             self._on_text()
         if self.flow.isVisible() and self._pulse.has_room():
             self.flow.draw()

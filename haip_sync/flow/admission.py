@@ -257,7 +257,7 @@ class Admission(Generic[C]):
         self._redo = _make(_Redo, (gate, gate.ledger.spend(step.cost), step.cargo, ticket, step))
         self._carry_out()
         gate.last_admitted_s, gate.stall_told = self._clock(), False
-        if self._sink.wanted:
+        if self._sink.heeds_sends:
             self.report.stepped(gate, ticket, step, frames=step.after.frames - frames_before)
         self._watcher.spent(gate)
 

@@ -101,8 +101,12 @@ class EventSink(Protocol):
     """Where events go; never blocks, and runs no listener in the caller's thread."""
 
     @property
+    def heeds_sends(self) -> bool:
+        """Whether somebody listens for what each send tells: it looks here before it calls anything."""
+
+    @property
     def wanted(self) -> Collection[type[Event]]:
-        """The kinds that somebody listens for: every send looks here before it calls anything."""
+        """The kinds that somebody listens for."""
 
     def wants(self, kind: type[Event]) -> bool:
         """Return whether anybody listens: silence is free."""

@@ -165,7 +165,11 @@ class _Figures:
         self.received += other.received
         self.received_bytes += other.received_bytes
         for cause, waits in other.waits.items():
-            self.waits.setdefault(cause, _Histogram()).add(waits)
+            mine = self.waits.get(cause)
+            if mine is None:
+                self.waits[cause] = waits.copy()
+            else:
+                mine.add(waits)
 
     def copy(self) -> _Figures:
         same = _Figures()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from haip_sync.events import (
     BacklogChanged,
@@ -22,6 +22,8 @@ from haip_sync.flow.gates import EventSink, Gate, Shortage, Step, Ticket
 from haip_sync.flow.ledger import Cost, Ledger
 from haip_sync.flow.pending import PendingSend
 
+OF_EACH_SEND: Final = frozenset({SendAdmitted, CreditChanged})
+"""What `Reporter.stepped` reports."""
 Why = Callable[[Gate[Any], Ticket[Any]], Shortage]
 
 

@@ -1,7 +1,7 @@
-"""Carries out what monitors ask for, with the script's own client, on one thread beside the service's.
+"""Carries out what monitors ask for, with the script's own client, on threads beside the service's.
 
-A command may have to wait (for the client's lock, for a log handler, a test message for its turn), and nobody else may be held
-up by that. What is done for a monitor is logged with who asked for it: the log is the script's own record of who steered it.
+A command may have to wait (for the client's lock, for a log handler), and nobody else may be held up by that. What is done for a
+monitor is logged with who asked for it: the log is the script's own record of who steered it.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class Job(NamedTuple):
 
 
 class Worker:
-    """The thread that carries commands out, one after another; it begins with the first. `submit` and `finish` never wait."""
+    """A thread that carries commands out, one after another; it begins with the first. `submit` and `finish` never wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="haip-observe-commands", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"haip-observe-{name}", daemon=True)
 
     def submit(self, job: Job) -> bool:
         """Take a command; False: too many wait. Called by one thread, the service's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
-from haip_sync.events import Event, Subscription
+from haip_sync.events import CreditGranted, Event, Subscription
 from haip_sync.observe.carried import StateKey, state_key
 from haip_sync.observe.messages import MARKS
 from haip_sync.observe.subject import Subject
@@ -14,6 +14,11 @@ MOST_EVENTS: Final = 10_000
 """Events of a client that may wait for the service's next round."""
 EVENTS_A_ROUND: Final = 250
 """How many more may come with each round after a burst: 5,000 a second. Nobody reads more; script and monitor are spared it."""
+GRANTS_A_ROUND: Final = 4
+"""More grants in a round come thick: each would cost the script as much as a message. Then they are not listened to."""
+THICK_S: Final = 5.0
+"""How long that goes on until it is tried again. Snapshots have the sums (`haip_sync.observe.grants`)."""
+_SPARING: Final = MARKS - {CreditGranted}
 
 
 class Batch(NamedTuple):
@@ -21,6 +26,9 @@ class Batch(NamedTuple):
 
     events: list[Event]
     dropped: int
+    """How many marks were not kept."""
+    dropped_others: int = 0
+    """How many events that only who wants every event is told of were not kept."""
 
 
 class Feed:
@@ -35,18 +43,37 @@ class Feed:
         self._room = most_events
         self._events: deque[Event] = deque()
         self._latest: dict[StateKey, Event] = {}
-        self._missed = 0
-        self._told = 0
+        self._last: Event | None = None
+        self._missed = self._missed_others = 0
+        self._told = self._told_others = 0
         self._subscription: Subscription | None = None
+        self._kinds: frozenset[type[Event]] = frozenset()
         self._every_event = False
+        self._thick_until_s: float | None = None
 
     def follow(self, client: Subject, *, every_event: bool) -> None:
         """Listen to the marks, or to every event."""
-        if self._subscription is not None and self._every_event == every_event:
-            return
-        before = self._subscription
-        self._subscription = client.subscribe(self.put, *(() if every_event else MARKS))
         self._every_event = every_event
+        self._listen(client)
+
+    def spare(self, client: Subject, batch: Batch, now_s: float) -> None:
+        """Listen to no grants while they come thick, going by what came last. Called once a round."""
+        if self._subscription is None:
+            return
+        if self._thick_until_s is not None:
+            if now_s >= self._thick_until_s:
+                self._thick_until_s = None
+        elif sum(type(event) is CreditGranted for event in batch.events) > GRANTS_A_ROUND:
+            self._thick_until_s = now_s + THICK_S
+        self._listen(client)
+
+    def _listen(self, client: Subject) -> None:
+        marks = MARKS if self._thick_until_s is None else _SPARING
+        kinds = frozenset() if self._every_event else marks
+        before = self._subscription
+        if before is not None and kinds == self._kinds:
+            return
+        self._subscription, self._kinds = client.subscribe(self.put, *kinds), kinds
         if before is not None:
             before.close()
 
@@ -57,10 +84,14 @@ class Feed:
             self._subscription = None
         self._events.clear()
         self._latest.clear()
-        self._told = self._missed
+        self._last = self._thick_until_s = None
+        self._told, self._told_others = self._missed, self._missed_others
 
     def put(self, event: Event) -> None:
         """Take one event in. Called by the dispatch thread: as little as can be."""
+        if event is self._last:  # two subscriptions, while one takes the other's place
+            return
+        self._last = event
         if len(self._events) < self._room and not self._latest:
             self._events.append(event)
             return
@@ -70,8 +101,10 @@ class Feed:
             self._latest[key] = event
         elif len(self._events) < self._room:
             self._events.append(event)
-        else:
+        elif type(event) in MARKS:
             self._missed += 1
+        else:
+            self._missed_others += 1
 
     def take(self) -> Batch:
         """Return what has come since the last call."""
@@ -80,6 +113,7 @@ class Feed:
         latest: list[Event] = []
         while self._latest:
             latest.append(self._latest.popitem()[1])
-        missed = self._missed
+        missed, missed_others = self._missed, self._missed_others
         dropped, self._told = missed - self._told, missed
-        return Batch(events + sorted(latest, key=lambda event: event.time_s), dropped)
+        others, self._told_others = missed_others - self._told_others, missed_others
+        return Batch(events + sorted(latest, key=lambda event: event.time_s), dropped, others)

@@ -10,12 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from haip_sync.observe.attendance import note_coming, note_going, note_silence
 from haip_sync.observe.carried import encoded_answer
-from haip_sync.observe.command_messages import (
-    ExplainChannel,
-    ReadMetrics,
-)
-from haip_sync.observe.commands import Job, Worker
+from haip_sync.observe.errands import Errands
 from haip_sync.observe.messages import (
     VERSION,
     Answer,
@@ -47,15 +44,13 @@ SILENT_S: Final = 60.0
 BEAT_S: Final = 0.3
 LEAVING_S: Final = 0.5
 """How long a connection that is to end may take to read why."""
+_KEEP_S: Final = 0.15
+"""Often enough to say within a second that a monitor has fallen silent."""
 _STOPPED_S: Final = 1.5
 """Longer than any pause between two calls of `keep`."""
-_MOST_ASKS: Final = 16
 _MOST_ACCEPTED_A_ROUND: Final = 8
 """Few: before the next are let in these may speak, or be seen to have left again."""
-_READ_ONLY: Final = (
-    "this client may be watched only: start the script with HAIP_SYNC_MONITOR=steer, "
-    'or make the client with monitor="steer", to allow commands. Nothing was done'
-)
+_LEFT: Final = "it has ended, or left"
 
 
 class Guests:
@@ -76,9 +71,8 @@ class Guests:
         self._selector = selector
         self._offers = offers
         self._welcome = welcome
-        self._later = later
         self._peer_of = peer_of
-        self._worker = Worker()
+        self._errands = Errands(later=later, done=self._answer)
         self._visitors: list[Visitor] = []
         self._kept_s = 0.0
 
@@ -123,7 +117,7 @@ class Guests:
         """Send away who has stood longest without a word; where all have spoken, the newcomer."""
         silent = next((visitor for visitor in self._visitors if not visitor.monitor and visitor is not newcomer), None)
         if silent is not None:
-            self._drop(silent)
+            self._drop(silent, "it said nothing, and others want to come in")
         else:
             self._refuse(newcomer, f"{MOST_VISITORS} monitors are attached already: close one", now_s)
 
@@ -137,17 +131,17 @@ class Guests:
             if mask & selectors.EVENT_WRITE:
                 visitor.write()
             if mask & selectors.EVENT_READ and visitor.leaving_s is None and not visitor.read(now_s):
-                self._drop(visitor)
+                self._drop(visitor, _LEFT)
                 return
             self._hear(visitor, now_s)
-        except OSError:
-            self._drop(visitor)
+        except OSError as exc:
+            self._drop(visitor, _broken(exc))
         except MalformedError as exc:
             logger.info("process %s said %s", visitor.peer.pid, on_one_line(str(exc)))
             self._refuse(visitor, f"it cannot be understood: {exc}", now_s)
         except Exception:  # a fault of ours: it must cost this monitor, not all of them
             logger.exception("a monitor could not be served")
-            self._drop(visitor)
+            self._drop(visitor, "it could not be served")
         else:
             self.flush(visitor)
 
@@ -188,7 +182,7 @@ class Guests:
         known = visitor.attachments.get(wish.client)
         if offer is None or (known is not None and known.every_event == wish.every_event):
             return
-        logger.info("client %r is watched by process %s (%r)", wish.client, visitor.peer.pid, visitor.monitor)
+        note_coming(visitor, wish.client)
         visitor.attachments[wish.client] = Attachment(wish.client, every_event=wish.every_event)
         if known is None:
             visitor.say(encoded(Past(client=offer.name, now_s=now_s, samples=offer.ring.samples())), now_s)
@@ -207,31 +201,14 @@ class Guests:
             offer.feed.leave()
 
     def _ask(self, visitor: Visitor, ask: Ask, now_s: float) -> None:
-        offer = self._offers.get(ask.client)
-        reads_only = isinstance(ask.command, (ExplainChannel, ReadMetrics))
-        if offer is not None and not offer.may_steer and not reads_only:
-            self._answer(visitor, Answer(number=ask.number, ok=False, refused=True, text=_READ_ONLY), now_s)
-            return
-        client = None if offer is None else offer.client
-        answer = partial(self._answer_later, visitor)
-        visitor.open_asks += 1
-        if visitor.open_asks > _MOST_ASKS or not self._worker.submit(Job(ask, client, visitor.peer, visitor.monitor, answer)):
-            visitor.open_asks -= 1
-            busy = "too many commands wait in this program already. Nothing was done"
-            self._answer(visitor, Answer(number=ask.number, ok=False, refused=True, text=busy), now_s)
+        refused = self._errands.take(visitor, ask, self._offers.get(ask.client))
+        if refused is not None:
+            visitor.say(encoded_answer(refused), now_s)
 
-    def _answer_later(self, visitor: Visitor, answer: Answer) -> None:
-        """Have an answer said. Called by the worker."""
-        self._later(partial(self._answered, visitor, answer))
-
-    def _answered(self, visitor: Visitor, answer: Answer) -> None:
-        visitor.open_asks -= 1
+    def _answer(self, visitor: Visitor, answer: Answer) -> None:
         if visitor in self._visitors:
-            self._answer(visitor, answer, time.monotonic())
+            visitor.say(encoded_answer(answer), time.monotonic())
             self.flush(visitor)
-
-    def _answer(self, visitor: Visitor, answer: Answer, now_s: float) -> None:
-        visitor.say(encoded_answer(answer), now_s)
 
     # ---- Saying and going -----------------------------------------------------------------------------------------------------
 
@@ -249,9 +226,10 @@ class Guests:
                 visitor.since_s = visitor.heard_s = now_s
         self._kept_s = now_s
         for visitor in list(self._visitors):
+            note_silence(visitor, now_s)
             if visitor.leaving_s is not None:
                 if now_s >= visitor.leaving_s:
-                    self._drop(visitor)
+                    self._drop(visitor, visitor.parting)
             elif not visitor.monitor and now_s - visitor.since_s > GREETING_S:
                 self._refuse(visitor, f"it said nothing for {GREETING_S:g} s", now_s)
             elif now_s - visitor.heard_s > SILENT_S:
@@ -262,7 +240,7 @@ class Guests:
 
     def pause_s(self) -> float | None:
         """Return how long `keep` may wait; None: as long as nobody comes."""
-        return None if not self._visitors else BEAT_S
+        return _KEEP_S if self._visitors else None
 
     def flush(self, visitor: Visitor) -> None:
         """Write what can be written, and have the selector tell when more can."""
@@ -270,11 +248,11 @@ class Guests:
             return
         try:
             visitor.write()
-        except OSError:
-            self._drop(visitor)
+        except OSError as exc:
+            self._drop(visitor, _broken(exc))
             return
         if visitor.leaving_s is not None and not visitor.has_unsent:
-            self._drop(visitor)
+            self._drop(visitor, visitor.parting)
             return
         wanted = selectors.EVENT_WRITE if visitor.has_unsent else 0
         if visitor.leaving_s is None and not visitor.is_full:
@@ -285,13 +263,14 @@ class Guests:
             visitor.interest = wanted
 
     def _refuse(self, visitor: Visitor, text: str, now_s: float) -> None:
-        visitor.leaving_s = now_s + LEAVING_S
+        visitor.leaving_s, visitor.parting = now_s + LEAVING_S, text
         visitor.say(encoded(Refusal(text=text)), now_s)
         self.flush(visitor)
 
-    def _drop(self, visitor: Visitor) -> None:
+    def _drop(self, visitor: Visitor, why: str) -> None:
         if visitor not in self._visitors:
             return
+        note_going(visitor, on_one_line(why))
         self._visitors.remove(visitor)
         self._selector.unregister(visitor.sock)
         visitor.sock.close()
@@ -301,10 +280,15 @@ class Guests:
     def dismiss(self) -> None:
         """Close every connection, and have the worker end."""
         for visitor in list(self._visitors):
-            self._drop(visitor)
-        self._worker.finish()
+            self._drop(visitor, "this process offers no client any more")
+        self._errands.finish()
 
     def abandon(self) -> None:
         """Close every connection in a forked child, without a word and without the selector."""
         for visitor in self._visitors:
             visitor.sock.close()
+
+
+def _broken(error: OSError) -> str:
+    """Return what it means that nothing can be read from a monitor or written to it."""
+    return _LEFT if isinstance(error, ConnectionError) else f"its connection broke: {error.strerror or error}"

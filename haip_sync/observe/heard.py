@@ -13,8 +13,9 @@ from haip_sync.observe.messages import Attach, ClientSummary, FromProgram, Happe
 from haip_sync.observe.watched import Offset, Taken, Watched
 from haip_sync.state import ConnectionState
 
-SILENT_S: Final = 0.8
-"""After so long without a word the program counts as silent: it beats every 0.3 s when there is nothing else to say."""
+SILENT_S: Final = 0.7
+"""After so long without a word the program counts as silent: it beats every 0.3 s when there is nothing else to say, and who
+watches should hear of it within a second."""
 _NOTHING: Final = Taken((), 0)
 
 
@@ -26,8 +27,10 @@ class Heard:
         self._lock = threading.Lock()
         self._info = info
         self._trouble: str | None = None
+        self._silent_s: float | None = None
         self._has_ended = False
         self._is_welcome = False
+        self._at_the_door: int | None = None
         self._offset = Offset()
         self._watched: dict[str, Watched] = {}
 
@@ -38,6 +41,26 @@ class Heard:
         """The program as it was last heard of, its trouble included."""
         with self._lock:
             return msgspec.structs.replace(self._info, trouble=self._trouble)
+
+    @property
+    def silent_s(self) -> float | None:
+        """For how long the program has said nothing, where that is too long; None: it speaks, or has ended."""
+        with self._lock:
+            return self._silent_s
+
+    @property
+    def is_forwarded(self) -> bool:
+        """Whether another process than the program itself holds the other end of our socket: SSH's, for instance."""
+        with self._lock:
+            return self._is_forwarded()
+
+    def _is_forwarded(self) -> bool:
+        return self._is_welcome and self._at_the_door not in {None, self._info.pid}
+
+    def note_who_opened(self, pid: int | None) -> None:
+        """Take in which process holds the other end of our socket; None: the system does not tell."""
+        with self._lock:
+            self._at_the_door = pid
 
     @property
     def is_welcome(self) -> bool:
@@ -67,8 +90,9 @@ class Heard:
     def listen_for_silence(self, silent_s: float) -> None:
         """Note for how long nothing was heard, and that the program goes on where that is not long."""
         with self._lock:
-            self._trouble = None
+            self._trouble = self._silent_s = None
             if silent_s > SILENT_S:
+                self._silent_s = silent_s
                 self._trouble = f"{self._info.name} (pid {self._info.pid}) has not answered for {silent_s:.1f} s: is it stopped?"
 
     def farewell(self) -> str:
@@ -76,15 +100,19 @@ class Heard:
         with self._lock:
             if not self._is_welcome:
                 return "the program has ended"
-            what = "has ended" if self._info.clients else "has closed its last client"
-            return f"{self._info.name} (pid {self._info.pid}) {what}"
+            name = f"{self._info.name} (pid {self._info.pid})"
+            if self._is_forwarded():
+                return (
+                    f"the connection to {name} has ended: the program has, or what forwards its socket (pid {self._at_the_door})"
+                )
+            return f"{name} {'has ended' if self._info.clients else 'has closed its last client'}"
 
     def end(self, why: str) -> bool:
         """Note that nothing more will come; False: that was known."""
         with self._lock:
             if self._has_ended:
                 return False
-            self._has_ended, self._trouble = True, why
+            self._has_ended, self._trouble, self._silent_s = True, why, None
             return True
 
     # ---- Clients --------------------------------------------------------------------------------------------------------------

@@ -137,6 +137,16 @@ class ProgramLink:
         return self._heard.program.trouble
 
     @property
+    def is_forwarded(self) -> bool:
+        """Whether another process holds the other end of the socket, as SSH does: its end looks like the program's."""
+        return self._heard.is_forwarded
+
+    @property
+    def silent_s(self) -> float | None:
+        """For how many seconds a program that may go on has said nothing; None: it is heard, or has ended. Beyond 0.7 s."""
+        return self._heard.silent_s
+
+    @property
     def has_ended(self) -> bool:
         """Whether nothing more will come: the program ended, refused us, or the link was closed."""
         return self._heard.has_ended
@@ -228,6 +238,7 @@ class ProgramLink:
             self._end(str(exc))
             return
         try:
+            self._heard.note_who_opened(self._peer_of(sock).pid)
             with sock, selectors.DefaultSelector() as selector:
                 selector.register(self._ear, selectors.EVENT_READ)
                 selector.register(sock, selectors.EVENT_READ)

@@ -122,6 +122,8 @@ class _Asked:
             body = self._frames.take()
         except BlockingIOError:
             return False
+        except ConnectionError:
+            data, body = b"", None
         except (OSError, MalformedError) as exc:
             self._trouble = f"what it answers cannot be read: {exc}"
             return True

@@ -20,7 +20,7 @@ from typing import Final
 from haip_sync.observe import rendezvous
 from haip_sync.observe.carried import encoded_snapshot
 from haip_sync.observe.guests import Guests
-from haip_sync.observe.messages import MARKS, VERSION, ClientSummary, Roster, Welcome, encoded
+from haip_sync.observe.messages import VERSION, ClientSummary, Roster, Welcome, encoded
 from haip_sync.observe.offer import Offer
 from haip_sync.observe.peers import PeerOf, peer_of
 from haip_sync.observe.program import this_program
@@ -220,16 +220,19 @@ class Service:
         if not watching:
             return
         batch = offer.feed.take()
+        client = offer.client
+        if client is not None and not last:
+            offer.feed.spare(client, batch, now_s)
         state = offer.look(now_s, at_any_cost=last)
         snapshot = None if state is None else encoded_snapshot(offer.name, now_s, state)
         frames: dict[bool, list[bytes]] = {}
         for visitor, attachment in watching:
-            if visitor.is_full:
+            if visitor.is_full and not last:  # whose last words it will read, or nobody will
                 attachment.hold(batch)
                 continue
             every = attachment.every_event
             if every not in frames:
-                frames[every] = event_frames(offer.name, batch, None if every else MARKS)
+                frames[every] = event_frames(offer.name, batch, every_event=every)
             held = attachment.held()
             for body in (held, *frames[every], snapshot):
                 if body is not None:

@@ -10,7 +10,7 @@ from haip_sync.events import Event
 from haip_sync.observe.carried import StateKey, encoded_events, state_key
 from haip_sync.observe.feed import Batch
 from haip_sync.observe.framing import Frames, framed
-from haip_sync.observe.messages import MOST_FROM_MONITOR_BYTES
+from haip_sync.observe.messages import MARKS, MOST_FROM_MONITOR_BYTES
 from haip_sync.observe.peers import Peer
 
 FULL_BYTES: Final = 1 << 20
@@ -32,9 +32,11 @@ class Attachment:
         self._missed = 0
 
     def hold(self, batch: Batch) -> None:
-        """Keep of `batch` the latest states, and count the rest."""
-        self._missed += batch.dropped
+        """Keep of `batch` the latest states, and count the rest of what the monitor wants to hear."""
+        self._missed += batch.dropped + (batch.dropped_others if self.every_event else 0)
         for event in batch.events:
+            if not self.every_event and type(event) not in MARKS:
+                continue
             key = state_key(event)
             if key is None:
                 self._missed += 1
@@ -62,8 +64,12 @@ class Visitor:
         self.since_s = now_s
         self.heard_s = now_s
         self.said_s = now_s
+        self.is_quiet = False
+        """Whether it has said nothing for too long, and the log has it."""
         self.leaving_s: float | None = None
         """When the connection is cut at the latest, once it is to end."""
+        self.parting = ""
+        """Why it is to end."""
         self.interest = 0
         """What the selector looks for on it."""
         self.open_asks = 0
@@ -125,11 +131,12 @@ class Visitor:
                 self._unsent.popleft()
 
 
-def event_frames(client: str, batch: Batch, kinds: frozenset[type[Event]] | None) -> list[bytes]:
-    """Return a batch as bodies of frames, of these kinds of events only; None: of all."""
-    events = batch.events if kinds is None else [event for event in batch.events if type(event) in kinds]
+def event_frames(client: str, batch: Batch, *, every_event: bool) -> list[bytes]:
+    """Return a batch as bodies of frames, the marks only or every event."""
+    events = batch.events if every_event else [event for event in batch.events if type(event) in MARKS]
+    dropped = batch.dropped + (batch.dropped_others if every_event else 0)
     bodies = [
-        encoded_events(client, events[begin : begin + _EVENTS_A_FRAME], 0 if begin else batch.dropped)
+        encoded_events(client, events[begin : begin + _EVENTS_A_FRAME], 0 if begin else dropped)
         for begin in range(0, len(events), _EVENTS_A_FRAME)
     ]
-    return bodies or ([encoded_events(client, (), batch.dropped)] if batch.dropped else [])
+    return bodies or ([encoded_events(client, (), dropped)] if dropped else [])

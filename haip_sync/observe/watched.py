@@ -8,7 +8,8 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from haip_sync.events import Event, Reconnecting
+from haip_sync.events import CreditGranted, Event, Reconnecting
+from haip_sync.observe.grants import Grants
 from haip_sync.observe.messages import Happened, Past, Sample, Snapshot
 from haip_sync.state import ConnectionState
 
@@ -58,6 +59,7 @@ class Watched:
         """When the snapshot was taken, on our clock."""
         self._events: deque[Event] = deque()
         self._dropped = 0
+        self._grants = Grants()
         self._past: list[Sample] = []
 
     def take_in(self, said: Snapshot | Happened | Past, offset: Offset) -> None:
@@ -65,14 +67,21 @@ class Watched:
         match said:
             case Snapshot(now_s=now_s, state=state):
                 self.state, self.state_s = _moved_state(state, offset), offset.ours(now_s)
+                self._keep(self._grants.catch_up(state, now_s), offset)
             case Happened(events=events, dropped=dropped):
                 self._dropped += dropped
-                self._events.extend(_moved(event, offset) for event in events)
-                while len(self._events) > MOST_EVENTS:
-                    self._events.popleft()
-                    self._dropped += 1
+                for event in events:
+                    if isinstance(event, CreditGranted):
+                        self._grants.tell(event)
+                self._keep(events, offset)
             case Past(samples=samples):
                 self._past = [_moved(sample, offset) for sample in samples]
+
+    def _keep(self, events: Sequence[Event], offset: Offset) -> None:
+        self._events.extend(_moved(event, offset) for event in events)
+        while len(self._events) > MOST_EVENTS:
+            self._events.popleft()
+            self._dropped += 1
 
     def drain(self, limit: int) -> Taken:
         """Take at most `limit` events."""

@@ -29,6 +29,7 @@ from haip_sync.events import (
     WarningRaised,
 )
 from haip_sync.flow.forking import Home
+from haip_sync.flow.reporting import OF_EACH_SEND
 from haip_sync.protocol.names import CONTROL_TYPES
 
 logger = logging.getLogger("haip_sync.dispatch")
@@ -104,6 +105,7 @@ class Dispatcher:
 
     Attributes:
         wanted: The kinds that somebody listens for. Replaced, never changed: anybody may look.
+        heeds_sends: Whether what each send tells is among them: a monitor that is attached listens, and must not cost the sends.
         ident: The thread's number, 0 before it runs.
     """
 
@@ -116,6 +118,7 @@ class Dispatcher:
         self._home = Home()
         self._subscriptions: tuple[_Subscription, ...] = ()
         self.wanted: frozenset[type[Event]] = frozenset()
+        self.heeds_sends = False
         self._missed = 0
         self._latest: dict[tuple[str, str, str], Event] = {}
         # Of frames. The first is written by who puts, under the connection's lock, the second by the dispatch thread.
@@ -175,6 +178,7 @@ class Dispatcher:
     def _replace(self, subscriptions: tuple[_Subscription, ...]) -> None:
         self._subscriptions = subscriptions
         self.wanted = frozenset().union(*(s.kinds for s in subscriptions))
+        self.heeds_sends = not self.wanted.isdisjoint(OF_EACH_SEND)
 
     # ---- Handing over ---------------------------------------------------------------------------------------------------------
 

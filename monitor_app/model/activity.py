@@ -24,10 +24,11 @@ class Activity(Enum):
     NO_MESSAGES = "no messages"
     NO_BYTES = "no bytes"
     OFFLINE = "offline"
+    SILENT = "silent"
 
     @property
     def stands(self) -> bool:
-        """Whether nothing can leave the channel in this time."""
+        """Whether nothing can leave the channel in this time, or nobody knows whether something does."""
         return self not in {Activity.IDLE, Activity.SENDING}
 
 
@@ -45,6 +46,7 @@ class ActivityRecorder:
     def __init__(self, now_s: float) -> None:
         self.runs: Runs[Activity] = Runs(Activity.IDLE, now_s)
         self._connected = True
+        self._silent = False
         self._by_us = False
         self._by_peer = False
         self._lack: Activity | None = None
@@ -84,8 +86,15 @@ class ActivityRecorder:
         self._connected = connected
         self._enter(time_s)
 
+    def silence(self, since_s: float, now_s: float) -> None:
+        """Take that nothing has been heard since `since_s`: what is known is no news any more."""
+        self._silent = True
+        self._enter(max(self.runs.last.start_s, since_s), now_s)
+        self.runs.extend(now_s)
+
     def snapshot(self, state: ChannelState, now_s: float, *, connected: bool) -> None:
         """Take what holds now."""
+        self._silent = False
         self._note_sent(state, now_s)
         lack = _LACKS.get(state.waiting_for or "") if state.backlog else None
         since_s = now_s
@@ -116,6 +125,8 @@ class ActivityRecorder:
         self.runs.enter(self._activity(time_s if now_s is None else now_s), time_s)
 
     def _activity(self, now_s: float) -> Activity:
+        if self._silent:
+            return Activity.SILENT
         if not self._connected:
             return Activity.OFFLINE
         if self._by_us:

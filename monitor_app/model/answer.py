@@ -28,6 +28,7 @@ _IS: Final = {
     Status.PAUSED_BY_US: "is paused by us",
     Status.PAUSED_BY_PEER: "is paused by the peer",
     Status.OFFLINE: "is offline",
+    Status.SILENT: "is silent",
     Status.LOW: "is low",
     Status.FLOWING: "flows",
     Status.IDLE: "has nothing to send",
@@ -69,7 +70,7 @@ def answer_of(
     if worst is None or connection is None:
         return Answer("No channels yet", "They show as soon as there is a connection.")
     if failure is not None:
-        return Answer(failure.title, failure.text, status=Status.OFFLINE)
+        return Answer(failure.title, failure.text, status=Status.SILENT if worst.status is Status.SILENT else Status.OFFLINE)
     outage = outage_of(connection, now_s)
     if outage is not None:
         return Answer(outage.title, outage.text, status=Status.OFFLINE)

@@ -12,10 +12,9 @@ from typing import Final
 
 import msgspec
 
-from haip_sync import AttachError, ChannelState, ConnectionState, Disconnected
+from haip_sync import AttachError, ConnectionState, Disconnected
 from haip_sync.observe import (
     Answer,
-    ChannelSample,
     ClearQueue,
     ClientSummary,
     Command,
@@ -24,12 +23,13 @@ from haip_sync.observe import (
     ProgramLink,
     RequestCredits,
     ResumeChannel,
-    Sample,
     SendTestMessage,
     UseStrategy,
     on_one_line,
 )
+from monitor_app.model.absence import DETACHED, absence_of, sentence, told_of
 from monitor_app.model.failures import failure_of_loss
+from monitor_app.model.remembered import states_of
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
 
 MONITOR: Final = "haip-monitor"
@@ -46,7 +46,8 @@ class AttachedSource:
     """Shows one client of a running program over a link of its own, so that several may be shown at once.
 
     Everything is called by the GUI thread and returns at once, but `_on_answer`, which runs on the link's thread and hands over
-    by appending to `_notices`. A program that ends or falls silent leaves its last known values, shown as offline.
+    by appending to `_notices`. A program that ends leaves its last known values, shown as offline, or as silent
+    where it has only stopped answering.
     """
 
     def __init__(self, target: ProgramInfo | Path, client: str, *, factory: LinkFactory = open_link) -> None:
@@ -56,9 +57,15 @@ class AttachedSource:
         self._line: ClientSummary | None = None
         self._closed = False
         self._told = ""
-        self._link = factory(target)
-        self._link.attach(client)
-        self._link.start()
+        self._detached_s: float | None = None
+        self._factory = factory
+        self._link = self._opened(target)
+
+    def _opened(self, target: ProgramInfo | Path) -> ProgramLink:
+        link = self._factory(target)
+        link.attach(self._client)
+        link.start()
+        return link
 
     # ---- What is shown --------------------------------------------------------------------------------------------------------
 
@@ -113,6 +120,21 @@ class AttachedSource:
         return Failure(title=absence.title, text=f"{absence.text} What is shown are the last known values.")
 
     @property
+    def silent_s(self) -> float | None:
+        """For how many seconds nothing was heard, the program being stopped or detached from; None: it answers, or has ended."""
+        return self._link.silent_s if self._detached_s is None else time.monotonic() - self._detached_s
+
+    @property
+    def can_detach(self) -> bool:
+        """Whether the program is attached to, and there."""
+        return not self._link.has_ended
+
+    @property
+    def can_attach_again(self) -> bool:
+        """Whether the program was detached from."""
+        return self._detached_s is not None and not self._closed
+
+    @property
     def can_reconnect(self) -> bool:
         """Whether the monitor opens its clients itself: the script does."""
         return False
@@ -140,7 +162,7 @@ class AttachedSource:
         state = self._link.snapshot(self._client)
         if state is None:
             return ()
-        return [(sample.time_s, _state_then(sample, state)) for sample in self._link.take_past(self._client)]
+        return states_of(self._link.take_past(self._client), state)
 
     def take_notices(self) -> Sequence[Notice]:
         """Take the results of commands that have ended since the last call, and what became of the program."""
@@ -160,6 +182,18 @@ class AttachedSource:
     def reconnect(self) -> None:
         """Refuse: the script connects its client itself."""
         self._note(None, "connect", "The script opens this connection itself.", ok=False)
+
+    def detach(self) -> None:
+        """Leave the program alone, and go on showing what was seen last. Bounded."""
+        if self.can_detach:
+            self._detached_s = time.monotonic()
+            self._link.close()
+
+    def attach_again(self) -> None:
+        """Look at the program again, after it was detached from."""
+        if self.can_attach_again:
+            self._detached_s = None
+            self._link = self._opened(msgspec.structs.replace(self._link.program, trouble=None))
 
     def pause(self, channel: str, reason: str | None) -> None:
         """Have the script pause `channel`."""
@@ -210,23 +244,17 @@ class AttachedSource:
 
     def _absence(self) -> Failure | None:
         """Return why nothing is heard of the client; None while something is."""
-        trouble = self._link.trouble
-        if trouble is not None:
-            title = "The program is not there any more" if self._link.has_ended else "The program does not answer"
-            return Failure(title=title, text=on_one_line(_sentence(trouble, self._link.program.name)))
-        if self._is_withdrawn():
-            text = f"{self._link.program.name} has no client {self._client} any more."
-            return Failure(title="The script has closed this client", text=on_one_line(text))
-        return None
+        is_detached = self._detached_s is not None
+        return absence_of(self._link, self._client, is_detached=is_detached, is_withdrawn=self._is_withdrawn())
 
     def _note_absence(self) -> None:
-        """Note for the log that the program fell silent, ended, or is heard again."""
+        """Note for the log that the program fell silent, ended, was left, or is heard again."""
         absence = self._absence()
         title = "" if absence is None else absence.title
         if title != self._told:
-            self._told = title
-            text = f"{on_one_line(self._link.program.name)} answers again." if absence is None else absence.text
-            self._note(None, "program", text, ok=absence is None)
+            before, self._told = self._told, title
+            ok = absence is None or title == DETACHED
+            self._note(None, "program", told_of(absence, before, on_one_line(self._link.program.name)), ok=ok)
 
     def _failure_of(self, state: ConnectionState | None) -> Failure | None:
         if state is None or state.phase in {"connecting", "open", "offline"}:  # whoever is offline means to come back
@@ -252,25 +280,9 @@ class AttachedSource:
         """Note what came of a command. Runs on the link's thread, or at once where the program is gone."""
         error = future.exception()
         if error is not None:
-            self._note(channel, action, on_one_line(_sentence(str(error))), ok=False)
+            self._note(channel, action, on_one_line(sentence(str(error))), ok=False)
         else:
-            self._note(channel, action, on_one_line(_sentence(future.result().text)), ok=future.result().ok)
+            self._note(channel, action, on_one_line(sentence(future.result().text)), ok=future.result().ok)
 
     def _note(self, channel: str | None, action: str, result: str, *, ok: bool) -> None:
         self._notices.append(Notice(time_s=time.monotonic(), channel=channel, action=action, result=result, ok=ok))
-
-
-def _state_then(sample: Sample, now: ConnectionState) -> ConnectionState:
-    channels = {name: _channel_then(then, now.channels[name]) for name, then in sample.channels.items() if name in now.channels}
-    return msgspec.structs.replace(now, connected=sample.connected, channels=channels)
-
-
-def _channel_then(then: ChannelSample, now: ChannelState) -> ChannelState:
-    known = {name: getattr(then, name) for name in then.__struct_fields__}
-    return msgspec.structs.replace(now, **known, waiting=then.backlog, queued=0, queued_bytes=0, missing=0, last_grant_age=None)
-
-
-def _sentence(text: str, name: str = "") -> str:
-    """Return a text of the program's or the link's as a sentence; one that begins with the name of the program keeps it."""
-    capital = text if name and text.startswith(name) else text[:1].upper() + text[1:]
-    return capital if capital.endswith((".", "!", "?")) else f"{capital}."

@@ -135,6 +135,21 @@ class ClientSource:
         return self._factory is not None
 
     @property
+    def silent_s(self) -> float | None:
+        """None: a client in this process is never out of earshot."""
+        return None
+
+    @property
+    def can_detach(self) -> bool:
+        """False: the client is in this process."""
+        return False
+
+    @property
+    def can_attach_again(self) -> bool:
+        """False, for the same reason."""
+        return False
+
+    @property
     def steering_refused(self) -> str | None:
         """None: a client in this process takes commands."""
         return None
@@ -190,6 +205,12 @@ class ClientSource:
         """Try the last address again; a client connects once, so it takes a new one."""
         if self._asked is not None:
             self.connect_to(*self._asked)
+
+    def detach(self) -> None:
+        """Do nothing: nothing is attached to."""
+
+    def attach_again(self) -> None:
+        """Do nothing."""
 
     def pause(self, channel: str, reason: str | None) -> None:
         """Pause `channel`."""

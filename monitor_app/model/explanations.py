@@ -95,6 +95,11 @@ def _offline(view: ChannelView) -> str:
     return f"No connection. {waits or 'The last known values.'}".rstrip()
 
 
+def _silent(view: ChannelView) -> str:
+    waited = f" {_who_waits(view)}" if view.state.backlog else ""
+    return f"Nothing is heard of the program. The last known values.{waited}"
+
+
 def _who_waits(view: ChannelView) -> str:
     if view.state.backlog == 0:
         return "Nobody waits."
@@ -110,4 +115,5 @@ _EXPLAIN = {
     Status.PAUSED_BY_US: _paused_by_us,
     Status.PAUSED_BY_PEER: _paused_by_peer,
     Status.OFFLINE: _offline,
+    Status.SILENT: _silent,
 }

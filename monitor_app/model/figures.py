@@ -16,7 +16,8 @@ from monitor_app.model.tracker import ChannelTracker
 from monitor_app.model.units import NONE, format_duration, format_number, format_rate, format_share
 
 _ENDS: Final = {"least": "min", "mean": "mean", "most": "max"}
-_STANDS: Final = tuple(activity for activity in Activity if activity.stands and activity is not Activity.OFFLINE)
+_AWAY: Final = frozenset({Activity.OFFLINE, Activity.SILENT})
+_STANDS: Final = tuple(activity for activity in Activity if activity.stands and activity not in _AWAY)
 
 
 @dataclass(frozen=True)
@@ -143,5 +144,6 @@ def rows_of(figures: Sequence[SpanFigures]) -> list[tuple[str, list[str]]]:
         ("Starved", lambda f: _share(f, Activity.NO_MESSAGES, Activity.NO_BYTES)),
         ("Paused", lambda f: _share(f, Activity.PAUSED_BY_US, Activity.PAUSED_BY_PEER)),
         ("Offline", lambda f: _share(f, Activity.OFFLINE)),
+        ("Silent", lambda f: _share(f, Activity.SILENT)),
     ]
     return [(label, [make(one) for one in figures]) for label, make in makers]

@@ -17,7 +17,7 @@ from monitor_app.model.happenings import Happenings
 from monitor_app.model.history import History
 from monitor_app.model.marks import MarkKind, Marks
 from monitor_app.model.source import Notice, Source
-from monitor_app.model.status import Status
+from monitor_app.model.status import STALE, Status
 from monitor_app.model.tracker import ChannelTracker
 from monitor_app.model.units import format_duration
 from monitor_app.model.visibility import Visibility
@@ -53,11 +53,17 @@ class Ingest:
         self.clock = clock or Clock()
         self.dropped = 0
         self.lag_s = 0.0
+        self._notices = 0
         self.log = EventLog()
         self.visibility = Visibility()
         self.audit = AuditTrail(self.clock)
         self.commands = Commands(source, self.audit, self.clock)
         self.reset()
+
+    @property
+    def news(self) -> int:
+        """Grows with what a person should read at once: what was done and came of it, what became of a program."""
+        return self.audit.version + self._notices
 
     def keep_audit(self, path: Path) -> None:
         """Write the audit trail to a file too, from now on; a file that cannot be written is told in the log."""
@@ -129,6 +135,7 @@ class Ingest:
         self._happenings.take(event)
 
     def _take_notice(self, notice: Notice, entry: AuditEntry | None) -> None:
+        self._notices += 1
         self.log.add(row_of_notice(notice, entry))
         self._happenings.take_notice(notice, entry)
         if notice.channel is None:
@@ -141,7 +148,9 @@ class Ingest:
             for time_s, past in self.source.take_past():
                 self._track(past, time_s)
         self.connection = snapshot
-        for tracker, changed in self._track(snapshot, now_s):
+        silent_s = self.source.silent_s
+        tracked = self._track(snapshot, now_s) if silent_s is None else self._track_silence(snapshot, silent_s, now_s)
+        for tracker, changed in tracked:
             self._report_starvation(tracker, now_s, changed=changed)
 
     def _track(self, snapshot: ConnectionState, now_s: float) -> list[tuple[ChannelTracker, bool]]:
@@ -156,13 +165,18 @@ class Ingest:
             tracked.append((tracker, tracker.update(state, now_s, connected=snapshot.connected, epoch=snapshot.epoch)))
         return tracked
 
+    def _track_silence(self, snapshot: ConnectionState, silent_s: float, now_s: float) -> list[tuple[ChannelTracker, bool]]:
+        """Keep that nothing was heard for so long, and the snapshot is old; return what `_track` does."""
+        self.history.append(now_s, snapshot)
+        return [(tracker, tracker.hear_nothing(silent_s, now_s)) for tracker in self._trackers.values()]
+
     def _report_starvation(self, tracker: ChannelTracker, now_s: float, *, changed: bool) -> None:
         name = tracker.name
         if changed and name in self._reported_starved:
             self._reported_starved.discard(name)
             lasted = format_duration(tracker.ended_after_s)
             over = f"starvation over after {lasted}: {tracker.status.value}"
-            text = f"starved for {lasted} when it was last seen" if tracker.status is Status.OFFLINE else over
+            text = f"starved for {lasted} when it was last seen" if tracker.status in STALE else over
             self.log.add(LogRow(now_s, name, "STARVED", text, Tone.PLAIN))
         lasts_s = now_s - tracker.since_s
         if tracker.status is Status.STARVED and lasts_s >= REPORT_STARVATION_S and name not in self._reported_starved:

@@ -11,7 +11,8 @@ import msgspec
 
 from haip_sync.observe import ProgramInfo, list_programs
 
-PERIOD_S: Final = 1.0
+PERIOD_S: Final = 0.2
+"""Between two looks: with what is waited for a program that was stopped, and the pace of text, it is told within a second."""
 _JOIN_S: Final = 1.0
 Lister = Callable[[], Sequence[ProgramInfo]]
 
@@ -27,7 +28,7 @@ class Changes(NamedTuple):
 class Programs:
     """The list of programs. `take_changes` and `current` belong to the GUI thread, and return at once.
 
-    The thread asks every program once a second, and puts the answers down in one store; a program that does not answer keeps the
+    The thread asks every program time and again, and puts the answers down in one store; a program that does not answer keeps the
     name and the clients that it had.
     """
 

@@ -86,6 +86,18 @@ class Source(Protocol):
         """Why there is no connection; None while there is one, one is being tried, or none was asked for."""
 
     @property
+    def silent_s(self) -> float | None:
+        """For how many seconds nothing has been heard of the source, which may go on; None: it is heard, or over for good."""
+
+    @property
+    def can_detach(self) -> bool:
+        """Whether `detach` can be offered: the source is a program elsewhere, attached to and there."""
+
+    @property
+    def can_attach_again(self) -> bool:
+        """Whether `attach_again` can be offered: the program was detached from."""
+
+    @property
     def can_reconnect(self) -> bool:
         """Whether `connect_to` and `reconnect` can be offered: true where the monitor opens its clients itself."""
 
@@ -110,6 +122,12 @@ class Source(Protocol):
 
     def reconnect(self) -> None:
         """Try the last address again, in the same way."""
+
+    def detach(self) -> None:
+        """Leave the program alone; the last values stay. The result shows in `failure` and `silent_s`."""
+
+    def attach_again(self) -> None:
+        """Look at the program again."""
 
     def pause(self, channel: str, reason: str | None) -> None:
         """Pause `channel`; the result comes as a notice."""

@@ -24,6 +24,7 @@ class Status(Enum):
     PAUSED_BY_US = "PAUSED by us"
     PAUSED_BY_PEER = "PAUSED by peer"
     OFFLINE = "OFFLINE"
+    SILENT = "SILENT"
     IDLE = "IDLE"
 
     @property
@@ -37,7 +38,9 @@ class Status(Enum):
         return self in _STANDING
 
 
-_STANDING: Final = frozenset({Status.STARVED, Status.PAUSED_BY_US, Status.PAUSED_BY_PEER, Status.OFFLINE})
+_STANDING: Final = frozenset({Status.STARVED, Status.PAUSED_BY_US, Status.PAUSED_BY_PEER, Status.OFFLINE, Status.SILENT})
+STALE: Final = frozenset({Status.OFFLINE, Status.SILENT})
+"""States in which values are the last known ones."""
 _SEVERITY: Final = {
     Status.IDLE: 0,
     Status.FLOWING: 1,
@@ -46,6 +49,7 @@ _SEVERITY: Final = {
     Status.PAUSED_BY_PEER: 4,
     Status.STARVED: 5,
     Status.OFFLINE: 6,
+    Status.SILENT: 7,
 }
 
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from haip_sync.observe import ClientSummary, ProgramInfo, list_programs, on_one_line, why_not_here
 from monitor_app.model.program_table import HOW_TO_BE_SEEN
 
+NEAR_S = 0.9
+"""How long the programs of this machine may take to answer who they are, where one of them does not."""
 FAR_S = 5.0
 """How long a program may take to answer behind a socket that is named by its path: it may be far away."""
 
@@ -39,7 +41,7 @@ def find(wanted: str, client: str | None = None) -> Target:
     if os.sep in wanted:
         (program,) = list_programs(wanted, timeout_s=FAR_S)
         return _target(program, client)
-    programs = list_programs()
+    programs = list_programs(timeout_s=NEAR_S)
     program = _only(wanted, [program for program in programs if _is_meant(program, wanted)], programs)
     return _target(program, client or next((line.name for line in program.clients if line.name == wanted), None))
 

@@ -17,7 +17,7 @@ _RATE_STEP_S: Final = 0.25
 STARVED_SPAN_S: Final = 30.0
 """Over which time it is told how much of it senders stood for want of credit."""
 _RECENT_LACK_S: Final = 10.0
-_UNSURE: Final = frozenset({Status.IDLE, Status.OFFLINE, Status.PAUSED_BY_US, Status.PAUSED_BY_PEER, Status.STARVED})
+_UNSURE: Final = frozenset(Status) - {Status.FLOWING, Status.LOW}
 """States without an outlook: nothing is spent, or it stands already."""
 
 
@@ -75,6 +75,12 @@ class ChannelTracker:
             self._lacked = (state.waiting_for, now_s)
         idle_s = None if self._used_s is None else now_s - self._used_s
         return self._enter(classify(state, connected=connected, idle_s=idle_s), now_s)
+
+    def hear_nothing(self, silent_s: float, now_s: float) -> bool:
+        """Take that the source has not answered for so long; return whether the state changed."""
+        self._sample_rate(now_s)
+        self.activity.silence(now_s - silent_s, now_s)
+        return self._enter(Status.SILENT, now_s)
 
     def grant(self, event: CreditGranted) -> None:
         """Take a grant of the peer's."""

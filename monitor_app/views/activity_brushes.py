@@ -24,6 +24,8 @@ def brush_of(activity: Activity, colours: Colours, channel: QColor) -> QBrush:
             return _hatch(colours.accent, ground, "\\")
         case Activity.OFFLINE:
             return _hatch(colours.muted, ground, "x")
+        case Activity.SILENT:
+            return _hatch(colours.muted, ground, "-")
         case _:
             plain = {
                 Activity.SENDING: channel,
@@ -36,15 +38,17 @@ def brush_of(activity: Activity, colours: Colours, channel: QColor) -> QBrush:
 
 def is_hatched(activity: Activity) -> bool:
     """Return whether text on an activity needs a ground of its own."""
-    return activity in {Activity.NO_MESSAGES, Activity.PAUSED_BY_PEER, Activity.OFFLINE}
+    return activity in {Activity.NO_MESSAGES, Activity.PAUSED_BY_PEER, Activity.OFFLINE, Activity.SILENT}
 
 
 @lru_cache(maxsize=64)
 def _hatch(colour: str, ground: str, way: str) -> QBrush:
-    """Return a tile of diagonal lines: Qt's own patterns are too thin to be told apart at ten pixels."""
+    """Return a tile of lines: Qt's own patterns are too thin to be told apart at ten pixels."""
     tile = QPixmap(_TILE, _TILE)
     tile.fill(QColor(ground))
     painter = QPainter(tile)
+    if way == "-":
+        painter.fillRect(0, 0, _TILE, _LINE, QColor(colour))
     for row in range(_TILE):
         for step in range(_LINE):
             if way in "/x":

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolBar
 from monitor_app.model.answer import Answer, answer_of, evidence_age_s
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.remedies import Remedy
-from monitor_app.model.status import Status
+from monitor_app.model.status import STALE, Status
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.answer_box import ground_of
@@ -108,9 +108,9 @@ class AnswerStrip(QToolBar):
     def _dress(self, answer: Answer) -> None:
         colours = self._theme.colours
         status = answer.status or Status.IDLE
-        ground, edge = ground_of(Status.LOW if status is Status.OFFLINE else status, colours)
+        ground, edge = ground_of(Status.LOW if status in STALE else status, colours)
         colour = signs.status_colour(status, colours).name() if answer.status is not None else colours.text
-        if status is Status.OFFLINE:
+        if status in STALE:
             colour = colours.low
         sheet = (
             f"QFrame#answer-strip {{ background: {ground}; border: 1px solid {colours.border}; border-left: 4px solid {edge}; }}"

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.forecast import Outlook
-from monitor_app.model.status import LOW_SHARE, Status
+from monitor_app.model.status import LOW_SHARE, STALE, Status
 from monitor_app.model.units import format_count, format_part
 from monitor_app.model.visibility import Visibility
 from monitor_app.theme import Theme
@@ -119,7 +119,7 @@ class ChannelDelegate(QStyledItemDelegate):
         colours = self._theme.colours
         if lacking:
             return colours.starved
-        return colours.disabled if view.status is Status.OFFLINE else colours.text
+        return colours.disabled if view.status in STALE else colours.text
 
     def _paint_bar(self, painter: QPainter, line: QRect, view: ChannelView, balance: int, cap: int, peak: int, row: int) -> None:
         colours = self._theme.colours
@@ -129,7 +129,7 @@ class ChannelDelegate(QStyledItemDelegate):
         inner = bar.adjusted(1, 1, -1, -1)
         share = min(1.0, max(0.0, balance / cap)) if cap else 0.0
         colour = self._theme.channel_colour(view.name, row)
-        if view.status is Status.OFFLINE:
+        if view.status in STALE:
             colour = QColor(colours.disabled)
         painter.fillRect(inner.left(), inner.top(), round(inner.width() * share), inner.height(), colour)
         if self.side is Side.RECEIVE:

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QComboBox, QScrollArea, QVBoxLayout, QWidget
 
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.ingest import Ingest
-from monitor_app.model.status import Status
+from monitor_app.model.status import STALE
 from monitor_app.model.strategy_plan import StrategyPlan
 from monitor_app.theme import Theme
 from monitor_app.views.answer_box import AnswerBox
@@ -125,7 +125,7 @@ class ControlPanel(QScrollArea):
     def _refresh_groups(self, view: ChannelView, why_not: str) -> None:
         answered, name = self._ingest.answered, view.name
         locked = self._ingest.commands.locked
-        if locked and view.status is not Status.OFFLINE:
+        if locked and view.status not in STALE:
             allow(self.answer.action, locked)
         else:
             self.answer.action.setToolTip("")

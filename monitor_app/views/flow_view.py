@@ -230,8 +230,9 @@ class FlowView(QFrame):
                 self._bar.show_mode(Mode.LIVE, signs.LIVE, colours.good, f"LIVE, {clock.time_of_day(frame.right_s)}")
             case Mode.LIVE:
                 outage = outage_of(self._ingest.connection, self._now_s())
-                text = "OFFLINE, last known values" if outage is None else f"OFFLINE. {outage.short}"
-                self._bar.show_mode(Mode.LIVE, signs.STATUS_SIGNS[Status.OFFLINE], colours.muted, text)
+                status = Status.OFFLINE if self._ingest.source.silent_s is None else Status.SILENT
+                text = f"{status.value}, last known values" if outage is None else f"{status.value}. {outage.short}"
+                self._bar.show_mode(Mode.LIVE, signs.STATUS_SIGNS[status], colours.muted, text)
 
     @Slot()
     def _on_moved(self) -> None:

@@ -54,6 +54,13 @@ def _struck_circle() -> QPainterPath:
     return path
 
 
+def _three_dots() -> QPainterPath:
+    path = QPainterPath()
+    for x in (2.8, 5.3, 7.8):
+        path.addRect(QRectF(x, 5.3, 1.4, 1.4))
+    return path
+
+
 def _square(inset: float) -> QPainterPath:
     path = QPainterPath()
     path.addRoundedRect(QRectF(inset, inset, SIZE - 2 * inset, SIZE - 2 * inset), 1.5, 1.5)
@@ -107,6 +114,7 @@ STATUS_SIGNS: Final = {
     Status.PAUSED_BY_US: _PAUSED_BY_US,
     Status.PAUSED_BY_PEER: _PAUSED_BY_PEER,
     Status.OFFLINE: _sign(line=_struck_circle()),
+    Status.SILENT: _sign(line=_ring(5), fill=_three_dots()),
     Status.IDLE: _sign(line=_ring(4.4)),
 }
 MARK_SIGNS: Final = {
@@ -160,6 +168,7 @@ UNLOCKED: Final = _sign(
 CHECK: Final = _CHECK
 TROUBLE: Final = _TROUBLE
 OFFLINE: Final = STATUS_SIGNS[Status.OFFLINE]
+SILENT: Final = STATUS_SIGNS[Status.SILENT]
 
 
 def draw(painter: QPainter, sign: Sign, x: float, y: float, colour: QColor, ground: QColor) -> None:
@@ -204,6 +213,7 @@ def status_colour(status: Status, colours: Colours) -> QColor:
             Status.LOW: colours.low,
             Status.PAUSED_BY_US: colours.accent,
             Status.OFFLINE: colours.muted,
+            Status.SILENT: colours.muted,
             Status.IDLE: colours.muted,
         }.get(status, colours.text)
     )

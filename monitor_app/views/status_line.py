@@ -55,6 +55,8 @@ class StatusLine(QStatusBar):
             sign, word, colour = signs.TURN, outage.short, colours.low
         elif state is not None and state.connected:
             sign, word, colour = signs.CHECK, "Connected", colours.good
+        elif source.silent_s is not None:
+            sign, word, colour = signs.SILENT, "Nothing heard", colours.low
         elif source.failure is not None:
             sign, word, colour = signs.TROUBLE, "Not connected", colours.starved
         else:

@@ -25,6 +25,7 @@ _ORDER: Final = (
     Activity.PAUSED_BY_US,
     Activity.PAUSED_BY_PEER,
     Activity.OFFLINE,
+    Activity.SILENT,
     Activity.IDLE,
 )
 Shares = Mapping[str, Mapping[Activity, float]]
@@ -78,10 +79,11 @@ class TimeStrip(QWidget):
         colours = self._theme.colours
         painter.fillRect(0, 0, self.width(), LEGEND_HEIGHT, QColor(colours.header))
         metrics = painter.fontMetrics()
-        widths = [metrics.horizontalAdvance(activity.value) + 20 for activity in _ORDER]
-        spare = max(4, (self.width() - 16 - sum(widths)) // len(_ORDER))
+        named = legend_of(self._shares)
+        widths = [metrics.horizontalAdvance(activity.value) + 18 for activity in named]
+        spare = max(1, (self.width() - 16 - sum(widths)) // len(named))
         left = 8
-        for activity, width in zip(_ORDER, widths, strict=True):
+        for activity, width in zip(named, widths, strict=True):
             box = QRect(left, 4, 12, 9)
             painter.fillRect(box, brush_of(activity, colours, QColor(colours.muted)))
             painter.setPen(QColor(colours.border))
@@ -148,6 +150,16 @@ def greatest_wait(shares: Mapping[Activity, float]) -> Activity | None:
     """Return the activity other than sending and idling that took most; None when nothing held the channel."""
     waits = {activity: share for activity, share in shares.items() if activity.stands and share > 0}
     return max(waits, key=lambda activity: waits[activity], default=None)
+
+
+def legend_of(shares: Shares) -> list[Activity]:
+    """Return what the legend names: everything but silence, which is rare and has no room, where there was none.
+
+    Where there was, it takes the place of an absence of the connection that did not happen.
+    """
+    seen = {activity for spent in shares.values() for activity, share in spent.items() if share}
+    spared = Activity.OFFLINE if Activity.SILENT in seen else Activity.SILENT
+    return [activity for activity in _ORDER if activity is not spared or activity in seen]
 
 
 def spoken(shares: Mapping[Activity, float]) -> str:

@@ -92,6 +92,9 @@ class FakeSource:
         self.notices: deque[Notice] = deque()
         self.calls: list[tuple[object, ...]] = []
         self.steering_refused: str | None = None
+        self.silent_s: float | None = None
+        self.can_detach = False
+        self.can_attach_again = False
         self.past: list[tuple[float, ConnectionState]] = []
         self.waiting: dict[str, list[QueuedMessage]] = {}
 
@@ -135,6 +138,14 @@ class FakeSource:
     def reconnect(self) -> None:
         """Note the call."""
         self.calls.append(("reconnect",))
+
+    def detach(self) -> None:
+        """Note the call."""
+        self.calls.append(("detach",))
+
+    def attach_again(self) -> None:
+        """Note the call."""
+        self.calls.append(("attach again",))
 
     def pause(self, channel: str, reason: str | None) -> None:
         """Note the call."""

@@ -11,7 +11,7 @@ import pytest
 from haip_sync import ChannelPaused, ChannelResumed, ChannelState, Connected, CreditGranted, Disconnected, SendBlocked
 from monitor_app.model.activity import Activity, ActivityRecorder
 from monitor_app.model.ingest import Ingest
-from monitor_app.model.status import FLOWING_S
+from monitor_app.model.status import FLOWING_S, Status
 
 Make = Callable[..., ChannelState]
 
@@ -103,6 +103,25 @@ def test_without_a_connection_a_channel_is_offline_from_the_event_on(ingest: Ing
     source.state = msgspec.structs.replace(source.state, connected=True)
     ingest.tick()
     assert seconds(ingest, 1000.0, 1002.0) == {Activity.IDLE: 0.1, Activity.PAUSED_BY_US: 0.8, Activity.OFFLINE: 1.1}
+
+
+def test_while_nothing_is_heard_a_channel_is_silent_since_it_was_heard_last(ingest: Ingest, source: Any, clock: Any) -> None:
+    """Silence is noticed late and counts from its beginning; the next snapshot ends it. The values stay, the rate does not."""
+    clock.time_s = 1001.0
+    source.change("USER", sent_messages=30, credits=90)
+    ingest.tick()
+    clock.time_s, source.silent_s = 1002.0, 0.7
+    ingest.tick()
+    view = ingest.channel("USER")
+    assert view is not None
+    assert (view.status, view.state.credits, round(view.status_s, 6)) == (Status.SILENT, 90, 0.7)
+    clock.time_s, source.silent_s = 1010.0, 8.7
+    ingest.tick()
+    assert ingest.channel("USER").rate_messages == 0.0
+    clock.time_s, source.silent_s = 1011.0, None
+    ingest.tick()
+    assert ingest.channel("USER").status is Status.IDLE
+    assert seconds(ingest, 1001.0, 1011.0)[Activity.SILENT] == pytest.approx(9.7)
 
 
 def test_sending_lasts_a_little_longer_than_its_frames(channel_state: Make) -> None:

@@ -158,7 +158,7 @@ def test_a_blocked_script_is_helped_by_hand(qtbot: QtBot, running: Script) -> No
         qtbot.waitUntil(lambda: window.ingest.audit.entries[0].outcome.value == "done", timeout=TIMEOUT_MS)
         running.tell("end")
         qtbot.waitUntil(lambda: not window.control.request.send.isEnabled(), timeout=TIMEOUT_MS)
-        assert status() is Status.OFFLINE
+        qtbot.waitUntil(lambda: status() is Status.OFFLINE, timeout=TIMEOUT_MS)
     finally:
         window.close()
         window.deleteLater()
@@ -211,6 +211,36 @@ def test_attaching_opens_a_window_and_the_empty_one_goes(
     assert len(titles) == 1
     assert titles[0].startswith("sender in ")
     running.tell("end")
+
+
+def test_a_script_is_detached_from_and_attached_to_again_by_keys(qtbot: QtBot, running: Script) -> None:
+    """Ctrl+D leaves it alone: the picture stays, the sentence on top says so, and Ctrl+Shift+O shows how it is now."""
+    window = MainWindow(Ingest(AttachedSource(running.path(), "sender")), Theme(Mode.DARK), "test")
+    window.start()
+    control, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+    try:
+        qtbot.waitUntil(lambda: "is starved" in window.answer.title.text(), timeout=TIMEOUT_MS)
+        assert (window.actions_.detach.isEnabled(), window.actions_.attach_again.isEnabled()) == (True, False)
+        qtbot.keyClick(window, Qt.Key.Key_D, control)
+        qtbot.waitUntil(lambda: window.answer.title.text() == "Detached", timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: "SILENT" in window.table.model().index(0, 0).data(), timeout=TIMEOUT_MS)
+        assert (window.actions_.detach.isEnabled(), window.actions_.attach_again.isEnabled()) == (False, True)
+        assert window.flow.isVisible()
+        assert window.control.why_not() == "Detached."
+        assert running.process.poll() is None
+        qtbot.keyClick(window, Qt.Key.Key_O, control | shift)
+        qtbot.waitUntil(lambda: "is starved" in window.answer.title.text(), timeout=TIMEOUT_MS)
+        assert window.control.why_not() == ""
+    finally:
+        window.close()
+        window.deleteLater()
+
+
+def test_a_window_on_a_client_of_its_own_has_nothing_to_detach_from(window: MainWindow) -> None:
+    """The entries say why they are disabled."""
+    for name in ("detach", "attach_again"):
+        assert not getattr(window.actions_, name).isEnabled()
+        assert "in this window" in getattr(window.actions_, name).toolTip()
 
 
 CLAIMS = {

@@ -11,11 +11,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.observed import Script, StandIn, meeting_place, script, served
+from support.stopwatch import within_a_second
 from support.turnstiles import until
 
 from haip_sync.observe import list_programs
 from haip_sync.testing import DevServer, OnRequest
 from monitor_app.model.attached_source import AttachedSource
+from monitor_app.model.explanations import explain
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.marks import MarkKind
 from monitor_app.model.source import Notice, Source
@@ -120,21 +122,61 @@ def test_every_command_comes_back_as_a_notice(running: Script, follow: Follow) -
 
 
 def test_a_script_that_is_stopped_and_killed_is_told(running: Script, follow: Follow) -> None:
-    """Stopped: it does not answer, and what is shown is offline; again when it goes on; killed: it is not there any more."""
+    """Stopped: it is silent since it was last heard, and as it was when it goes on; killed: it is offline, and gone for good."""
     source = follow(running.path())
-    until(lambda: source.snapshot() is not None and source.snapshot().connected)
+    ingest = Ingest(source)
+
+    def says(status: Status) -> bool:
+        ingest.tick()
+        view = ingest.channel("USER")
+        return view is not None and view.status is status
+
+    until(lambda: says(Status.STARVED))
     os.kill(running.pid, signal.SIGSTOP)
-    until(lambda: source.failure is not None)
-    assert source.failure.title == "The program does not answer"
+    within_a_second(lambda: says(Status.SILENT), running.pid)
+    assert source.failure is not None
+    assert source.failure.title == "The program has stopped answering"
+    view = ingest.channel("USER")
+    assert view is not None
+    assert 0.5 < view.status_s < 1.5
+    assert explain(view).startswith("Nothing is heard of the program. The last known values. 1 message waits")
     assert "last known values" in source.failure.text
     assert not source.snapshot().connected
     os.kill(running.pid, signal.SIGCONT)
-    until(lambda: source.failure is None)
-    assert source.snapshot().connected
+    within_a_second(lambda: says(Status.STARVED), running.pid)
+    assert (source.failure, source.silent_s, source.snapshot().connected) == (None, None, True)
     running.process.kill()
-    until(lambda: source.failure is not None and source.failure.title == "The program is not there any more")
+    within_a_second(lambda: says(Status.OFFLINE), running.pid)
+    assert source.failure is not None
+    assert (source.failure.title, source.can_detach) == ("The program is not there any more", False)
     source.pause("USER", None)
     assert "Nothing was asked" in notice_of(source, "pause").result
+
+
+def test_a_program_is_detached_from_and_attached_to_again(place: Path, follow: Follow) -> None:
+    """The program has nobody who watches it then, the last values stay, and what comes later is seen again."""
+    client = StandIn("sender")
+    with served(place) as service:
+        service.offer(client)
+        source = follow(service.path)
+        until(lambda: source.snapshot() is not None)
+        assert (source.can_detach, source.can_attach_again) == (True, False)
+        source.detach()
+        assert (source.can_detach, source.can_attach_again) == (False, True)
+        until(lambda: client.listening == [])
+        assert notice_of(source, "program").result.startswith("Detached from ")
+        assert source.failure is not None
+        assert (source.failure.title, source.silent_s is not None, source.snapshot().connected) == ("Detached", True, False)
+        source.detach()
+        source.pause("USER", None)
+        assert "Nothing was asked" in notice_of(source, "pause").result
+        client.change("USER", credits=77)
+        source.attach_again()
+        source.attach_again()
+        until(lambda: source.snapshot() is not None and source.snapshot().channels["USER"].credits == 77)
+        assert (source.failure, source.silent_s, source.can_detach, source.can_attach_again) == (None, None, True, False)
+        assert notice_of(source, "program").result.startswith("Attached to ")
+        assert len(client.listening) == 1
 
 
 def test_several_clients_and_programs_are_shown_at_once(place: Path, running: Script, follow: Follow) -> None:

@@ -14,13 +14,14 @@ from pytestqt.qtbot import QtBot
 
 from haip_sync import CreditGranted
 from monitor_app.main_window import MainWindow
+from monitor_app.model.activity import Activity
 from monitor_app.model.export import Export, Format
 from monitor_app.model.source import Notice
 from monitor_app.model.viewport import Mode
 from monitor_app.views.figures_view import FiguresView
 from monitor_app.views.flow_bar import FlowBar
 from monitor_app.views.side_columns import ReadOut
-from monitor_app.views.time_strip import TimeStrip
+from monitor_app.views.time_strip import TimeStrip, legend_of
 
 LEFT = Qt.MouseButton.LeftButton
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -325,3 +326,13 @@ def cell(figures: FiguresView, name: str) -> str:
 def _notice(time_s: float) -> Notice:
     """Return what came of a pause."""
     return Notice(time_s=time_s, channel="USER", action="pause", result="done", ok=True)
+
+
+def test_the_legend_names_silence_where_there_was_some() -> None:
+    """It has no room for everything: silence takes the place of an absence that did not happen."""
+    named = legend_of({"USER": {Activity.SENDING: 1.0}})
+    assert (Activity.OFFLINE in named, Activity.SILENT in named) == (True, False)
+    named = legend_of({"USER": {Activity.SILENT: 0.5, Activity.IDLE: 0.5}})
+    assert (Activity.OFFLINE in named, Activity.SILENT in named) == (False, True)
+    named = legend_of({"USER": {Activity.SILENT: 0.5}, "AGENT": {Activity.OFFLINE: 0.5}})
+    assert (Activity.OFFLINE in named, Activity.SILENT in named) == (True, True)

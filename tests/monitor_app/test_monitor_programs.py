@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from support.observed import StandIn, meeting_place, served
+from support.observed import StandIn, meeting_place, script, served
+from support.stopwatch import within_a_second
 from support.turnstiles import PATIENCE_S, until
 
 from haip_sync.observe import ProgramInfo
@@ -89,5 +93,31 @@ def test_real_programs_come_and_go() -> None:
                 running.offer(StandIn("sender"))
                 until(lambda: [line.name for program in programs.current() for line in program.clients] == ["sender"])
             until(lambda: not programs.current())
+        finally:
+            programs.close()
+
+
+def test_a_real_program_that_is_stopped_is_named_so_within_a_second_and_heard_again() -> None:
+    """It keeps its name and its client meanwhile; killed, it is gone from the list as soon."""
+    code = "import sys; from haip_sync import HAIPClient; HAIPClient(sys.argv[1], name='sender', token='x').connect(timeout=60)"
+    with (
+        meeting_place(),
+        socket.create_server(("127.0.0.1", 0)) as deaf,
+        script(code, f"ws://127.0.0.1:{deaf.getsockname()[1]}") as running,
+    ):
+        programs = Programs()
+        programs.start()
+        try:
+
+            def seen() -> list[tuple[str, list[str]]]:
+                return [(program.state, [line.name for line in program.clients]) for program in programs.current()]
+
+            until(lambda: seen() == [("not connected", ["sender"])])
+            os.kill(running.pid, signal.SIGSTOP)
+            within_a_second(lambda: seen() == [("no answer", ["sender"])], running.pid)
+            os.kill(running.pid, signal.SIGCONT)
+            within_a_second(lambda: seen() == [("not connected", ["sender"])], running.pid)
+            running.process.kill()
+            within_a_second(lambda: seen() == [], running.pid)
         finally:
             programs.close()

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from support.observed import CONNECTED, IDLE, StandIn, meeting_place, served
 from support.programs import run_program
-from support.turnstiles import until
+from support.turnstiles import PATIENCE_S, until
 
 from haip_sync.observe import list_programs
 from monitor_app import app
@@ -29,8 +29,10 @@ sys.exit(code)
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
-    """Yield a meeting place of the test's own."""
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Yield a meeting place of the test's own. Its programs are asked with patience: they all answer, on a busy machine late."""
+    monkeypatch.setattr("monitor_app.model.targets.NEAR_S", PATIENCE_S)
+    monkeypatch.setattr("monitor_app.model.targets.FAR_S", PATIENCE_S)
     with meeting_place() as directory:
         yield directory
 

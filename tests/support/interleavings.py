@@ -53,6 +53,7 @@ class Silent(Sink):
     """Wants no events."""
 
     wanted: frozenset[type[Event]] = frozenset()
+    heeds_sends = False
 
     def wants(self, kind: type[Event]) -> bool:
         return False

@@ -101,6 +101,7 @@ class Sink:
     """Keeps every event."""
 
     wanted: frozenset[type[Event]] = frozenset(ALL_EVENTS)
+    heeds_sends = True
 
     def __init__(self) -> None:
         self.events: list[Event] = []

@@ -90,13 +90,38 @@ def test_who_does_not_read_gets_the_latest_states_and_a_count_later() -> None:
 
 def test_a_large_batch_travels_in_several_messages() -> None:
     """No message grows with what happened; a batch of drops alone is a message too."""
-    bodies = event_frames("c", Batch([warning(float(n)) for n in range(1_200)], 3), None)
+    bodies = event_frames("c", Batch([warning(float(n)) for n in range(1_200)], 3), every_event=True)
     said = [from_program(body) for body in bodies]
     assert [len(each.events) for each in said if isinstance(each, Happened)] == [500, 500, 200]
     assert [each.dropped for each in said if isinstance(each, Happened)] == [3, 0, 0]
-    (alone,) = event_frames("c", Batch([], 2), None)
+    (alone,) = event_frames("c", Batch([], 2), every_event=True)
     assert from_program(alone) == Happened(client="c", events=(), dropped=2)
-    assert event_frames("c", Batch([], 0), None) == []
+    assert event_frames("c", Batch([], 0), every_event=True) == []
+
+
+def test_what_only_others_want_is_not_counted_as_missed() -> None:
+    """A flood of gauges for one monitor is no loss of another's, which is told of marks alone."""
+    feed = Feed(most_events=1)
+    for event in [warning(1.0), warning(2.0), *[PongReceived(time_s=3.0, round_trip_s=0.1) for _ in range(5)]]:
+        feed.put(event)
+    batch = feed.take()
+    assert (batch.dropped, batch.dropped_others) == (1, 5)
+    dropped = {every: from_program(event_frames("c", batch, every_event=every)[0]).dropped for every in (False, True)}
+    assert dropped == {False: 1, True: 6}
+    for every, missed in ((False, 2), (True, 8)):
+        attachment = Attachment("c", every_event=every)
+        attachment.hold(Batch([warning(1.0), PongReceived(time_s=3.0, round_trip_s=0.1)], 1, 5))
+        body = attachment.held()
+        assert body is not None
+        assert from_program(body).dropped == missed
+
+
+def test_an_event_that_two_subscriptions_tell_is_kept_once() -> None:
+    """While one takes the other's place both are there for a moment."""
+    feed, event = Feed(), warning(1.0)
+    for each in (event, event, warning(1.0)):
+        feed.put(each)
+    assert feed.take().events == [event, warning(1.0)]
 
 
 def test_the_ring_forgets_what_is_too_old() -> None:

@@ -7,17 +7,29 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 from support.observed import Script, meeting_place, script
 from support.rude import RudeMonitor
+from support.stopwatch import within_a_second
 from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import AttachError, ChannelPaused, CommandError
-from haip_sync.observe import ExplainChannel, ProgramLink, RequestCredits, ResumeChannel, list_programs
+from haip_sync.observe import (
+    Answer,
+    ExplainChannel,
+    ProgramLink,
+    RequestCredits,
+    ResumeChannel,
+    SendTestMessage,
+    list_programs,
+)
 from haip_sync.testing import DevServer, Generous, OnRequest
 
 SENDER = """
@@ -29,41 +41,50 @@ with HAIPClient(sys.argv[1], token="x", name="sender") as client:
         print(number)
 """
 BUSY = """
-import sys, threading
+import logging, sys
 from haip_sync import HAIPClient
+logging.basicConfig(format="%(message)s")
+logging.getLogger("haip_sync.observe").setLevel(logging.DEBUG)
 with HAIPClient(sys.argv[1], token="x", name="sender") as client:
-    def stir():
-        while True:
-            client.pause_channel("AGENT")
-            client.resume_channel("AGENT")
-    threading.Thread(target=stir, daemon=True).start()
-    while True:
+    client.pause_channel("SYSTEM")
+    while True:  # at the pace of the credit: a server that drowns in pauses grants none for seconds
+        client.pause_channel("AGENT")
+        client.resume_channel("AGENT")
         client.send("USER", "TOOL_UPDATE", {"call_id": "c", "status": "RUNNING"}, timeout=60)
 """
 MONITOR = """
-import sys, time, socket
-from haip_sync.observe import ProgramLink, ResumeChannel
+import socket, sys, threading
+from haip_sync.observe import ProgramLink, ResumeChannel, SendTestMessage, list_programs
+from support.turnstiles import PATIENCE_S, until
 phase, path = sys.argv[1:]
-if phase == "hello":
+link = ProgramLink(path, monitor="victim")
+if phase == "greeting":
     sock = socket.socket(socket.AF_UNIX)
     sock.connect(path)
-else:
-    link = ProgramLink(path)
-    link.connect(20)
-    if phase == "events":
-        link.attach("sender", every_event=True)
-        while not link.drain("sender", 100).events:
-            time.sleep(0.01)
-    if phase == "command":
-        for _ in range(16):
-            link.ask(ResumeChannel(channel="USER"), "sender")
-print("ready")
-while True:
-    time.sleep(0.01)
-    if phase == "events":
-        link.drain("sender", 1000)
+elif phase != "listing":
+    link.connect(PATIENCE_S)
+if phase in ("idle", "flooded", "command"):
+    link.attach("sender", every_event=phase == "flooded")
+    until(lambda: link.snapshot("sender"))
+if phase == "flooded":
+    until(lambda: link.drain("sender", 100).events)
+if phase == "command":
+    link.ask(SendTestMessage(channel="SYSTEM", text="x"), "sender")
+    until(lambda: link.snapshot("sender").channels["SYSTEM"].waiting)
+print("ready", flush=True)
+while phase == "listing":
+    list_programs()
+while phase == "detaching":
+    link.attach("sender")
+    until(lambda: link.snapshot("sender"))
+    link.detach("sender")
+while phase == "flooded":
+    link.drain("sender", 1000)
+threading.Event().wait()
 """
-PHASES = ("hello", "idle", "command", "events")
+PHASES = ("listing", "greeting", "attaching", "idle", "flooded", "command", "detaching")
+KNOWN_BY_NAME = ("attaching", "idle", "flooded", "command", "detaching")
+"""Phases in which the script knows who is at the other end."""
 
 
 @pytest.fixture
@@ -173,94 +194,168 @@ def test_a_script_that_is_stuck_in_connecting_is_seen() -> None:
 # ---- The script stops or dies ------------------------------------------------------------------------------------------------
 
 
-def begin(phase: str, path: Path, link: ProgramLink) -> None:
-    """Bring a link into a phase."""
-    if phase == "hello":
-        link.start()
-        return
+@contextmanager
+def script_for(phase: str) -> Iterator[Script]:
+    """Run a script that sends all the time, or one that stands still."""
+    if phase == "idle":
+        with DevServer(agent=False, policy=OnRequest(), initial_credits=3) as server, script(SENDER, server.url, "4") as running:
+            running.path("blocked")
+            yield running
+    else:
+        with busy_script() as running:
+            yield running
+
+
+def begin(phase: str, link: ProgramLink) -> Future[Answer] | None:
+    """Bring a link into the phase in which the script is about to stop; return the answer that is waited for, if one is."""
+    if phase in {"listing", "greeting"}:
+        return None
     link.connect(PATIENCE_S)
-    if phase == "events":
-        link.attach("sender")
+    if phase == "attaching":
+        return None
+    link.attach("sender", every_event=phase == "flooded")
+    until(lambda: link.snapshot("sender"))
+    if phase == "flooded":
         until(lambda: any(isinstance(event, ChannelPaused) for event in link.drain("sender", 1_000).events))
+    if phase == "command":
+        future = link.ask(SendTestMessage(channel="SYSTEM", text="x"), "sender")
+        until(lambda: link.snapshot("sender").channels["SYSTEM"].waiting)
+        return future
+    return None
+
+
+def go_on(phase: str, link: ProgramLink) -> None:
+    """Do what there is to do in a phase, now that the script does nothing. Nothing of it waits."""
+    if phase == "attaching":
+        link.attach("sender")
+    elif phase == "detaching":
+        link.detach("sender")
+    elif phase != "listing":
+        link.start()
 
 
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_script_that_is_stopped_is_named_and_heard_again_when_it_goes_on(phase: str) -> None:
-    """The monitor goes on meanwhile, what it asked for is done later, and the list is not held up."""
-    with busy_script() as running:
+def test_a_script_that_is_stopped_is_silent_within_a_second_and_heard_again_within_one(phase: str) -> None:
+    """The monitor says so and goes on, what it asked for is done later, and the list names the program."""
+    with script_for(phase) as running:
         path = running.path()
         link = ProgramLink(path)
         try:
-            if phase != "hello":
-                begin(phase, path, link)
+            future = begin(phase, link)
             os.kill(running.pid, signal.SIGSTOP)
-            if phase == "hello":
-                begin(phase, path, link)
-            future = link.ask(ResumeChannel(channel="USER"), "sender") if phase == "command" else None
-            until(lambda: link.trouble is not None and "is it stopped?" in link.trouble)
-            (info,) = list_programs()
-            assert (info.pid, info.state) == (running.pid, "no answer")
+            go_on(phase, link)
+            if phase != "listing":
+                within_a_second(lambda: link.trouble is not None and "has not answered for" in link.trouble, running.pid)
+                assert (link.has_ended, link.silent_s is not None) == (False, True)
+            within_a_second(
+                lambda: [(info.pid, info.state) for info in list_programs()] == [(running.pid, "no answer")], running.pid
+            )
+            assert future is None or not future.done()
             os.kill(running.pid, signal.SIGCONT)
-            until(lambda: link.trouble is None)
-            if future is not None:
-                assert future.result(PATIENCE_S).ok
+            link.start()
+            within_a_second(lambda: link.trouble is None and link.clients(), running.pid)
+            assert link.silent_s is None
+            if future is not None:  # it had waited for credit, and had a second for that
+                assert "test message" in future.result(PATIENCE_S).text or not future.result().ok
             link.attach("sender")
-            until(progress_of(link))
+            within_a_second(lambda: link.snapshot("sender"), running.pid)
+            assert link.call(ExplainChannel(channel="USER"), "sender").ok
         finally:
             link.close()
 
 
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_script_that_is_killed_is_over_for_the_monitor(phase: str, place: Path) -> None:
-    """At once, with what is known of a command that was under way; its socket is gone after the next list."""
-    with busy_script() as running:
+def test_a_script_that_is_killed_is_over_for_the_monitor_within_a_second(phase: str, place: Path) -> None:
+    """With what is known of a command that was under way; its socket is gone after the next list."""
+    with script_for(phase) as running:
         path = running.path()
         link = ProgramLink(path)
         try:
-            if phase == "hello":
-                os.kill(running.pid, signal.SIGSTOP)  # so that the greeting is not answered
-            begin(phase, path, link)
-            if phase == "command":
-                os.kill(running.pid, signal.SIGSTOP)
-                future = link.ask(ResumeChannel(channel="USER"), "sender")
-                until(lambda: link.trouble is not None)
-            running.process.kill()
-            until(lambda: link.has_ended)
-            if phase == "command":
+            future = begin(phase, link)
+            if phase not in {"idle", "flooded", "command"}:
+                os.kill(running.pid, signal.SIGSTOP)  # so that nothing of what follows is answered
+                go_on(phase, link)
+            with ThreadPoolExecutor() as pool:
+                listing = pool.submit(list_programs)
+                running.process.kill()
+                within_a_second(listing.done, running.pid)
+            assert [info.trouble for info in listing.result()] in ([], ["it ended before it answered"], [None])
+            if phase != "listing":
+                within_a_second(lambda: link.has_ended, running.pid)
+                assert "ended" in str(link.trouble)
+            if future is not None:
                 with pytest.raises(AttachError, match="whether the command was carried out is not known"):
-                    future.result(PATIENCE_S)
+                    future.result(0)
         finally:
             link.close()
         running.process.wait(PATIENCE_S)
-        assert path.exists()
-        assert list_programs() == []
+        within_a_second(lambda: list_programs() == [], running.pid)
         assert list(place.iterdir()) == []
 
 
 # ---- The monitor stops or dies -----------------------------------------------------------------------------------------------
 
 
+class Log:
+    """What a script logs, line by line, as it comes. The script is killed at the end of the `with` block."""
+
+    def __init__(self, running: Script) -> None:
+        self._running = running
+        self.lines: list[str] = []
+        self._thread = threading.Thread(target=self._read, args=(running.process.stderr,), daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.process.kill()
+        self._thread.join(PATIENCE_S)
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            self.lines.append(line)
+
+    def says(self, *words: str) -> bool:
+        """Return whether a line has all of these words."""
+        return any(all(word in line for word in words) for line in self.lines)
+
+
+@contextmanager
+def victim(phase: str, path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a monitor in a process of its own, in this phase."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", MONITOR, phase, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as monitor:  # noqa: S603
+        try:
+            assert monitor.stdout.readline().strip() == "ready"
+            yield monitor
+        finally:
+            monitor.kill()
+
+
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL], ids=["stopped", "killed"])
 def test_a_monitor_that_is_stopped_or_killed_costs_the_script_nothing(phase: str, how: signal.Signals) -> None:
-    """The script goes on sending, and another monitor is served meanwhile."""
-    with busy_script() as running:
-        path = running.path()
-        with subprocess.Popen([sys.executable, "-c", MONITOR, phase, str(path)], stdout=subprocess.PIPE, text=True) as monitor:  # noqa: S603
-            try:
-                assert monitor.stdout.readline().strip() == "ready"
-                os.kill(monitor.pid, how)
-                with ProgramLink(path) as link:
-                    link.attach("sender")
-                    for _ in range(3):
-                        until(progress_of(link))
-                    assert link.call(ResumeChannel(channel="USER"), "sender").ok
-                    assert link.trouble is None
-            finally:
-                monitor.kill()
+    """The script goes on sending, another monitor is served meanwhile, and within a second the log says what happened."""
+    with busy_script() as running, Log(running) as log, ProgramLink(running.path()) as link:
+        link.attach("sender")
+        progress_of(link)
+        with victim(phase, running.path()) as monitor:
+            os.kill(monitor.pid, how)
+            within_a_second(progress_of(link), running.pid)
+            if phase in KNOWN_BY_NAME and how is signal.SIGKILL:
+                within_a_second(lambda: log.says("'victim'", "is gone: it has ended, or left"), running.pid)
+            elif phase in KNOWN_BY_NAME:
+                within_a_second(lambda: log.says("'victim'", "has said nothing for", "is it stopped?"), running.pid)
+                os.kill(monitor.pid, signal.SIGCONT)
+                within_a_second(lambda: log.says("'victim'", "is heard again"), running.pid, monitor.pid)
+            assert link.call(ResumeChannel(channel="USER"), "sender").ok
+            within_a_second(progress_of(link), running.pid)
+            assert link.trouble is None
 
 
 @pytest.mark.usefixtures("place")
@@ -280,10 +375,58 @@ def test_twenty_that_connect_and_say_nothing_hold_up_nobody() -> None:
                 monitor.sock.close()
 
 
+# ---- Through a forwarder -----------------------------------------------------------------------------------------------------
+
+RELAY = """
+import asyncio, sys
+async def carry(reader, writer):
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    finally:
+        writer.close()
+async def take(reader, writer):
+    far_reader, far_writer = await asyncio.open_unix_connection(sys.argv[1])
+    await asyncio.gather(carry(reader, far_writer), carry(far_reader, writer), return_exceptions=True)
+async def main():
+    server = await asyncio.start_unix_server(take, sys.argv[2])
+    print("ready", flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+def test_an_end_behind_a_forwarder_is_not_said_to_be_the_programs(place: Path) -> None:
+    """As SSH forwards a socket: the link cannot know which of the two has ended, and says so; the script goes on."""
+    near = place / "near.sock"
+    with busy_script() as running, ProgramLink(running.path()) as direct:
+        direct.attach("sender")
+        command = [sys.executable, "-c", RELAY, str(running.path()), str(near)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as relay:  # noqa: S603
+            try:
+                assert relay.stdout.readline().strip() == "ready"
+                link = ProgramLink(near)
+                link.connect(PATIENCE_S)
+                assert (link.is_forwarded, direct.is_forwarded) == (True, False)
+                assert link.call(ResumeChannel(channel="USER"), "sender").ok
+                os.kill(relay.pid, signal.SIGSTOP)
+                within_a_second(lambda: link.silent_s is not None, running.pid)
+                os.kill(relay.pid, signal.SIGCONT)
+                within_a_second(lambda: link.silent_s is None, running.pid, relay.pid)
+            finally:
+                relay.kill()
+            within_a_second(lambda: link.has_ended, running.pid)
+            assert f"the program has, or what forwards its socket (pid {relay.pid})" in str(link.trouble)
+            link.close()
+        within_a_second(progress_of(direct), running.pid)
+        assert direct.trouble is None
+
+
 # ---- Forks -------------------------------------------------------------------------------------------------------------------
 
 FORKING = """
-import os, sys, time
+import os, signal, sys
 from haip_sync import HAIPClient
 client = HAIPClient(sys.argv[1], token="x", name="parents")
 client.connect()
@@ -291,7 +434,7 @@ sys.stdin.readline()
 if os.fork():
     os.write(1, b"parent\\n")  # in one piece: the other process writes there too
     while True:
-        time.sleep(1)
+        signal.pause()
 os.write(1, f"child {os.getpid()}\\n".encode())
 sys.stdin.readline()
 own = HAIPClient(sys.argv[1], token="x", name="childs")

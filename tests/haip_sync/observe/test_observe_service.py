@@ -7,15 +7,17 @@ import logging
 import os
 import socket
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.observed import Served, StandIn, meeting_place, served
 from support.rude import RudeMonitor
-from support.turnstiles import until
+from support.turnstiles import PATIENCE_S, until
 
-from haip_sync.events import ChannelPaused, ChannelResumed, PongReceived, WarningRaised
+from haip_sync import SendReceipt
+from haip_sync.events import ChannelPaused, ChannelResumed, Disconnected, PongReceived, WarningRaised
 from haip_sync.observe import guests
 from haip_sync.observe.command_messages import (
     ClearQueue,
@@ -319,6 +321,30 @@ def test_a_command_that_stands_still_holds_up_no_monitor(running: Served) -> Non
         assert done == set(range(16))
 
 
+def test_a_test_message_that_waits_holds_up_no_other_command(running: Served) -> None:
+    """It may wait for credit, a second each: what would give that credit is done meanwhile, whoever asks for it."""
+
+    class Starved(StandIn):
+        def send_text_message(self, channel: str, text: str, *, timeout: float) -> SendReceipt:
+            assert resumed.wait(PATIENCE_S)
+            return super().send_text_message(channel, text, timeout=timeout)
+
+        def resume_channel(self, channel: str) -> None:
+            super().resume_channel(channel)
+            resumed.set()
+
+    resumed = threading.Event()
+    running.offer(Starved(), may_steer=True)
+    with RudeMonitor(running.path) as hasty, RudeMonitor(running.path) as helper:
+        for monitor in (hasty, helper):
+            monitor.greet()
+        for number in range(3):
+            hasty.say(Ask(number=number, client="client", command=SendTestMessage(channel="USER", text="x")))
+        helper.say(Ask(number=7, client="client", command=ResumeChannel(channel="USER")))
+        assert helper.hear(Answer).ok
+        assert [hasty.hear(Answer).number for _ in range(3)] == [0, 1, 2]
+
+
 # ---- Bad manners --------------------------------------------------------------------------------------------------------------
 
 
@@ -428,6 +454,39 @@ def test_who_does_not_read_costs_a_bounded_buffer_and_misses_no_state(running: S
         assert isinstance(states[-1], ChannelResumed)
         assert (counted, dropped > 1_000) == (total, True)
         until(lambda: stuck.hear(Snapshot).state.channels["USER"].credits == 42)
+
+
+def test_half_a_message_of_one_who_leaves_harms_nobody(running: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """An attached monitor that dies in the middle of a word is gone, and the log says so; another is served."""
+    caplog.set_level("INFO")
+    running.offer(StandIn())
+    with RudeMonitor(running.path) as polite, RudeMonitor(running.path) as dying:
+        for each in (polite, dying):
+            each.greet()
+            each.say(Attach(client="client"))
+            each.hear(Snapshot)
+        dying.sock.sendall(framed(encoded(Beat()))[:-1])
+        dying.sock.close()
+        until(lambda: "which watched 'client', is gone: it has ended, or left" in caplog.text)
+        polite.hear(Snapshot)
+
+
+def test_who_does_not_read_gets_the_last_words_all_the_same(running: Served) -> None:
+    """What a client had to tell as it was closed waits for a monitor whose buffer is full."""
+    client = StandIn()
+    offer = running.offer(client)
+    running.offer(StandIn("other"))
+    with RudeMonitor(running.path) as stuck:
+        stuck.greet()
+        stuck.say(Attach(client="client"))
+        until(lambda: client.listening)
+        (visitor,) = running.service._guests._visitors
+        until(lambda: client.emit(*(WarningRaised(time_s=1.0, text="x" * 2_000) for _ in range(50))) or visitor.is_full)
+        client.emit(Disconnected(time_s=2.0, reason="over", in_good_order=True))
+        running.service.withdraw(offer)
+        happened: Happened = stuck.hear(Happened)
+        while not any(isinstance(event, Disconnected) for event in happened.events):
+            happened = stuck.hear(Happened)
 
 
 def test_a_stranger_is_turned_away(place: Path, caplog: pytest.LogCaptureFixture) -> None:

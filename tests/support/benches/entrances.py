@@ -121,6 +121,7 @@ class _Silence:
     """A sink that nobody listens to."""
 
     wanted: frozenset[type[Event]] = frozenset()
+    heeds_sends = False
 
     def wants(self, kind: type[Event]) -> bool:
         return False

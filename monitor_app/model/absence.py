@@ -1,0 +1,42 @@
+"""Why nothing is heard of a program: it was left, has stopped answering, cannot be reached, or has closed its client."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from haip_sync.observe import ProgramLink, on_one_line
+from monitor_app.model.source import Failure
+
+DETACHED: Final = "Detached"
+
+
+def absence_of(link: ProgramLink, client: str, *, is_detached: bool, is_withdrawn: bool) -> Failure | None:
+    """Return why nothing is heard of the client; None while something is."""
+    if is_detached:
+        return Failure(title=DETACHED, text="The script goes on as it was. File, Attach again (Ctrl+Shift+O) looks at it again.")
+    trouble = link.trouble
+    if trouble is not None:
+        return Failure(title=_title_of(link), text=on_one_line(sentence(trouble, link.program.name)))
+    if is_withdrawn:
+        text = f"{link.program.name} has no client {client} any more."
+        return Failure(title="The script has closed this client", text=on_one_line(text))
+    return None
+
+
+def _title_of(link: ProgramLink) -> str:
+    if not link.has_ended:
+        return "The program has stopped answering"
+    return "The program cannot be reached any more" if link.is_forwarded else "The program is not there any more"
+
+
+def told_of(absence: Failure | None, before: str, name: str) -> str:
+    """Return what to write down of an absence that begins, or of the end of the one with the title `before`."""
+    if absence is None:
+        return f"Attached to {name} again." if before == DETACHED else f"{name} answers again."
+    return f"Detached from {name}, which goes on as it was." if absence.title == DETACHED else absence.text
+
+
+def sentence(text: str, name: str = "") -> str:
+    """Return a text of the program's or the link's as a sentence; one that begins with the name of the program keeps it."""
+    capital = text if name and text.startswith(name) else text[:1].upper() + text[1:]
+    return capital if capital.endswith((".", "!", "?")) else f"{capital}."

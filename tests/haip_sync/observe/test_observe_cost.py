@@ -1,0 +1,77 @@
+"""What it costs a sender to be watched: not one step of its own. The benchmarks have what the other threads take."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from types import FrameType
+from typing import Any
+
+import pytest
+from support.observed import meeting_place
+from support.turnstiles import until
+
+from haip_sync import FlowControlConfig, HAIPClient
+from haip_sync.observe import ProgramLink, list_programs
+from haip_sync.observe.offering import Offering
+from haip_sync.testing import DevServer, Generous
+
+PLENTY = 10_000
+
+
+@pytest.fixture(autouse=True)
+def place() -> Iterator[None]:
+    """Have a meeting place of the test's own."""
+    with meeting_place():
+        yield
+
+
+def steps(call: Callable[[], object]) -> int:
+    """Return how many bytecodes this thread goes through in `call`."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal count
+        frame.f_trace_opcodes = True
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def least_steps(client: HAIPClient) -> int:
+    """Return how many bytecodes a send takes when nobody comes in its way."""
+    return min(
+        steps(lambda: client.send("USER", "TOOL_UPDATE", {"call_id": "c", "status": "RUNNING"}, timeout=0)) for _ in range(30)
+    )
+
+
+def test_a_send_takes_the_same_steps_whoever_watches() -> None:
+    """Not offered, offered, with one and with eight monitors attached: the sending thread does the same, to the bytecode."""
+    credit = FlowControlConfig(max_credits=PLENTY, max_credit_bytes=PLENTY * 1_000)
+    with (
+        DevServer(agent=False, policy=Generous(), initial_credits=PLENTY, initial_credit_bytes=PLENTY * 1_000) as server,
+        HAIPClient(server.url, token="x", name="sender", monitor=False, flow_control=credit) as client,
+        ExitStack() as leaving,
+    ):
+        expected = least_steps(client)
+        assert expected > 100
+        offering = Offering(client, may_steer=False)
+        leaving.callback(offering.close)
+        offering.begin()
+        until(lambda: [info.clients for info in list_programs()] not in ([], [()]))
+        assert least_steps(client) == expected
+        (info,) = list_programs()
+        for count in range(1, 9):
+            link = leaving.enter_context(ProgramLink(info))
+            link.attach("sender")
+            until(lambda link=link: link.snapshot("sender"))
+            if count in {1, 8}:
+                assert least_steps(client) == expected
