@@ -28,6 +28,8 @@ from haip_sync.flow.reporting import Reporter
 
 WHOLE_TEXT_PATIENCE_S: Final = 1.0
 """How long a text waits for credit for all of it while at least half of the largest balance is left."""
+WRITTEN_NEXT_BYTES: Final = 16 << 10
+"""Larger frames are written by who sends them: the thread that brings credit has more to do than to mask them."""
 
 
 _make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
@@ -84,6 +86,9 @@ class Admission(Generic[C]):
         self._short_of_room: set[Gate[C]] = set()
         # When to call `serve_all` whatever happens; may be read without the lock.
         self.look_s = math.inf
+        # Set by a thread that no interrupt strikes while it holds the lock: as soon as it lets go it writes what stands in the
+        # write order. Who is admitted then is woken once its frame has left, and need not be woken to write it.
+        self.is_written_next = False
         for channel in sorted(config.named_channels()):
             self.gate(channel)
 
@@ -182,7 +187,8 @@ class Admission(Generic[C]):
             if not ticket.is_over and not self._advance(gate, ticket):
                 break
             # Woken before it leaves: interrupted between, the next to mend wakes it once more, which harms nobody.
-            ticket.wake()
+            if ticket.admitted_s is None:
+                ticket.wake()
             gate.leave(ticket)
             changed = changed or ticket.has_stood
             if ticket.pending is not None and ticket.settled:
@@ -219,9 +225,17 @@ class Admission(Generic[C]):
                 ticket.failure = MessageTooLargeError(gate.channel, frame_bytes=step.needed.byte_credits, max_credit_bytes=cap)
                 return True
             self._commit(gate, ticket, step)
-            if not step.last or ticket.pending is not None:
+            if self.is_written_next:
+                self._leave_to_outlet(gate, ticket, step)
+            elif not step.last or ticket.pending is not None:
                 self._poke()  # no thread of its own is about to write it
         return True
+
+    def _leave_to_outlet(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
+        """Let the holder of a ticket whose last step was done sleep until that is written: this thread does it next."""
+        if step.last and step.cargo is not None and ticket.condition is not None and step.wire_bytes <= WRITTEN_NEXT_BYTES:
+            ticket.admitted_s = gate.last_admitted_s
+            self._outlet.wake_once_over(step.cargo, ticket)
 
     def _is_patience_over(self, gate: Gate[C], ticket: Ticket[C], shortage: Shortage) -> bool:
         """Return whether a text is to wait for its whole no longer, because the peer may be waiting for us to spend.

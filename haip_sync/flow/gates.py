@@ -96,6 +96,9 @@ class Outlet(Protocol[C_contra]):
     def commit(self, cargo: C_contra) -> None:
         """Give `cargo` its seq and its place in the write order. Doing it twice changes nothing."""
 
+    def wake_once_over(self, cargo: C_contra, ticket: Ticket[Any]) -> None:
+        """Wake the holder of `ticket` once `cargo`, which is committed, is written or never will be."""
+
 
 class EventSink(Protocol):
     """Where events go; never blocks, and runs no listener in the caller's thread."""
@@ -160,9 +163,10 @@ class Ticket(Generic[C]):
         pending: The handle of a queued message; None: a thread stands here.
         condition: Waits for `settled` or `failure`; None while nobody waits on it.
         joined: It was put into a queue; one that never was need not be looked for there.
+        admitted_s: When whoever admitted it left it to the outlet to wake its holder; None: it was woken, or never stood.
     """
 
-    __slots__ = ("abandoned", "condition", "failure", "joined", "parcel", "pending", "settled", "since_s")
+    __slots__ = ("abandoned", "admitted_s", "condition", "failure", "joined", "parcel", "pending", "settled", "since_s")
 
     def __init__(self, parcel: Parcel[C], since_s: float, pending: PendingSend | None = None) -> None:
         self.parcel = parcel
@@ -173,6 +177,7 @@ class Ticket(Generic[C]):
         self.pending = pending
         self.condition: Condition | None = None
         self.joined = False
+        self.admitted_s: float | None = None
 
     @property
     def is_over(self) -> bool:

@@ -210,7 +210,8 @@ class Turnstile(Admission[C]):
             self._wait_for_turn(gate, ticket, timeout_s)
         finally:
             if ticket.condition is not None:
-                self._watcher.waited(gate, cause, self._clock() - ticket.since_s)
+                over_s = self._clock() if ticket.admitted_s is None else ticket.admitted_s
+                self._watcher.waited(gate, cause, over_s - ticket.since_s)
 
     def _wait_for_turn(self, gate: Gate[C], ticket: Ticket[C], timeout_s: float | None) -> None:
         """Wait until a ticket in the queue was served. Requires the lock."""

@@ -94,7 +94,7 @@ class Connection(Crossing):
             parking, outgoing, after_write=self._after_write, mend=turnstile.mend, poke=self.poke, on_loss=self.lost_while_writing
         )
         self.control = Control(
-            self.rooms, settings, clock=clock, poke=self.poke, overflow=self._on_overflow, metrics=self.watch.metrics
+            self.rooms, settings, clock=clock, poke=self._have_written, overflow=self._on_overflow, metrics=self.watch.metrics
         )
         self.exchanges = Exchanges(self, self.rooms, self.control)
         self.replaying = Replaying(self.control, self.rooms)
@@ -192,6 +192,15 @@ class Connection(Crossing):
         leaving.left(self)
 
     # ---- For the rooms: with the lock where nothing else is said ---------------------------------------------------------------
+
+    def _have_written(self) -> None:
+        """Have what was committed written soon: by this thread, where that is what it does next, else by the service thread."""
+        if not self.rooms.turnstile.is_written_next:
+            self.poke()
+
+    def write_at_once(self) -> None:
+        """Write what stands in the write order, as far as it goes without waiting. Without the lock."""
+        self.writer.write_at_once()
 
     def _on_overflow(self) -> None:
         """Have a line ended whose peer asks for ever more answers and reads none."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from haip_sync.config import DEFAULT_MAX_REPLAY_BYTES
 from haip_sync.errors import ConnectionClosedError, HAIPError, NotSentError
+from haip_sync.flow.gates import Ticket
 from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.receive_window import ReceiveWindow, WindowBooks
 from haip_sync.protocol.envelope import Frame
@@ -47,6 +48,7 @@ class Entry:
         is_taken: Whether bytes of it may have been given to the operating system, on this line or an earlier one.
         is_written: Whether all of it was.
         failure: Why it never will be.
+        waiter: Who sleeps until it is over, having been admitted by a thread that writes by itself; None: nobody.
     """
 
     # Of the class, until one is set: every send makes an entry, and few set many of them.
@@ -62,6 +64,7 @@ class Entry:
     is_written = False
     failure: HAIPError | None = None
     answers_end = 0
+    waiter: Ticket[Any] | None = None
 
     def __init__(self, frames: Sequence[Frame], first_seq: int, ack: int, raw: bytes, start: int) -> None:
         self.frames = frames
@@ -95,13 +98,15 @@ class Entry:
         return self if self.repeats is None else self.repeats
 
     def settle(self) -> None:
-        """Note that it is written, and tell the handle. Twice is once."""
+        """Note that it is written, and tell the handle, or who sleeps. Twice is once."""
         if self.pending is not None:
             self.pending.settle(self.receipt(self.pending.message_id))
         self.is_written = True
+        if self.waiter is not None:
+            self.waiter.wake()
 
     def give_up(self, what: str, failure: HAIPError) -> None:
-        """Note that it never will be, because of `what` and `failure`, and tell the handle. Twice is once."""
+        """Note that it never will be, because of `what` and `failure`, and tell the handle, or who sleeps. Twice is once."""
         is_known = self.is_unsent
         if self.fate is not None and not is_known:
             self.fate.outcome = "indeterminate"
@@ -114,6 +119,8 @@ class Entry:
                 text = f"{named} was admitted, then {what}: whether the peer has it is not known. {failure}"
                 self.pending.settle(ConnectionClosedError(text))
         self.failure = self.failure or failure
+        if self.waiter is not None:
+            self.waiter.wake()
 
     def receipt(self, message_id: str) -> SendReceipt:
         """Return what the sender gets."""
@@ -126,6 +133,7 @@ class Outgoing:
     Attributes:
         replay: The frames that the peer may ask for again.
         written_end: How many bytes were ever handed to the operating system, on the scale of `Entry.end`.
+        committed_end: How many bytes were ever committed.
     """
 
     def __init__(
@@ -145,7 +153,7 @@ class Outgoing:
         self._line_seq = 1
         # What everything of earlier lines acknowledges that is sent again on this one.
         self._resumed_ack = 0
-        self._committed_end = 0
+        self.committed_end = 0
         self.written_end = 0
         self._fates = Fates(session.sent)
         # The same of control frames alone: the peer makes us say them, and nothing else bounds how many.
@@ -154,11 +162,11 @@ class Outgoing:
 
     def plan(self, frames: Sequence[Frame]) -> Entry:
         """Return what these frames would be if they were committed now. Changes nothing."""
-        return Entry(frames, self._session.last_seq + 1, self._session.ack, b"", self._committed_end)
+        return Entry(frames, self._session.last_seq + 1, self._session.ack, b"", self.committed_end)
 
     def plan_raw(self, data: bytes) -> Entry:
         """Return an entry for a WebSocket control frame, which has no seq. Changes nothing."""
-        return Entry((), 0, 0, data, self._committed_end)
+        return Entry((), 0, 0, data, self.committed_end)
 
     def plan_again(self, resend: Resend) -> Entry | None:
         """Return what this number is sent again as, as heavy as it was on this line; None: a hole that nobody may fill."""
@@ -168,19 +176,19 @@ class Outgoing:
                 return None
             frame = self._session.control_frame(PONG, {})
         ack = resend.ack if resend.seq >= self._line_seq else self._resumed_ack
-        entry = Entry((frame,), resend.seq, ack, b"", self._committed_end)
+        entry = Entry((frame,), resend.seq, ack, b"", self.committed_end)
         entry.is_again = True
         return entry
 
     def has_room(self, wire_bytes: int) -> bool:
         """Return whether so much more may be admitted before what stands here is written."""
-        pending_bytes = self._committed_end - self.written_end
+        pending_bytes = self.committed_end - self.written_end
         return not pending_bytes or pending_bytes + wire_bytes <= ROOM_BYTES
 
     @property
     def pending_bytes(self) -> int:
         """How much stands between admission and the operating system."""
-        return self._committed_end - self.written_end
+        return self.committed_end - self.written_end
 
     @property
     def unwritten_answers_bytes(self) -> int:
@@ -202,7 +210,7 @@ class Outgoing:
             self._fates.note(cargo.fate, frames, cargo.last_seq if cargo.is_last else 0)
         if not self._entries or self._entries[-1] is not cargo:
             self._entries.append(cargo)
-        self._committed_end = cargo.end
+        self.committed_end = cargo.end
         self._answers_end = cargo.answers_end or self._answers_end
         if cargo.window is not None:
             window, books = cargo.window
@@ -210,6 +218,10 @@ class Outgoing:
         if cargo.stage is not None:
             state, stage = cargo.stage
             state.stage = stage
+
+    def wake_once_over(self, cargo: Entry, ticket: Ticket[Any]) -> None:
+        """Wake the holder of `ticket` once `cargo` is written or never will be."""
+        cargo.waiter = ticket
 
     def first(self, most_bytes: int) -> list[Entry]:
         """Return the entries to write next, at least one if there are any; they stay here until they are written."""
@@ -228,7 +240,7 @@ class Outgoing:
         """Take out what was handed to the operating system, and settle its handles. Doing it twice changes nothing."""
         while self._entries and self._entries[0].end <= end:
             entry = self._entries[0]
-            if entry.pending is not None or entry.repeats is not None:
+            if entry.pending is not None or entry.waiter is not None or entry.repeats is not None:
                 entry.origin.settle()
             entry.is_written = True
             self._written_answers_end = entry.answers_end or self._written_answers_end
@@ -256,7 +268,7 @@ class Outgoing:
             elif origin not in self._suspended:
                 self._suspended.append(origin)
         self._entries.clear()
-        self.written_end = self._committed_end
+        self.written_end = self.committed_end
         self._written_answers_end = self._answers_end
 
     def begin_line(self) -> None:

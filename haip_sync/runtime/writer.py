@@ -13,6 +13,7 @@ from haip_sync.flow.parking import Parking, ownership
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_TEXT, Line, encode
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.runtime.peer_log import WireLog
+from haip_sync.runtime.stream import CAN_TRY_TO_SEND
 
 _NOW: Final = 0.0
 _BATCH_BYTES: Final = 64 << 10
@@ -90,6 +91,17 @@ class Writer:
                 return True
         return not self._outgoing.has_entries
 
+    def write_at_once(self) -> None:
+        """Write what stands here, as far as it goes without waiting: for the reader, which must never wait. Without the lock.
+
+        What does not go is for who has the pen, or stands by, or else for the service thread. It is none of the reader's work to
+        mask much: while it does, nobody reads.
+        """
+        if CAN_TRY_TO_SEND and self._outgoing.pending_bytes <= _BATCH_BYTES:
+            self._write_if_free(_NOW)
+        else:
+            self._poke()
+
     def _can_write(self) -> bool:
         """Return whether there is a line, and something that it can write: what an earlier one left over stands by."""
         return self.line is not None and self._outgoing.has_entries
@@ -124,8 +136,8 @@ class Writer:
             if not self._pen.acquire(blocking=False):
                 return False
             self._write_batch(deadline_s)
-            if self._standing_by and self._outgoing.has_entries:
-                # One batch more for those who stand by, as far as it goes without waiting: cheaper than to wake one for it.
+            if self._outgoing.has_entries:
+                # One batch more for those who came meanwhile, as far as it goes without waiting: cheaper than to wake one for it.
                 self._write_batch(_NOW)
             return True
         finally:
