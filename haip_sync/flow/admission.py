@@ -83,7 +83,8 @@ class Admission(Generic[C]):
         self._offline: Offline | None = None
         self._redo: _Redo[C] | None = None
         self._unserved: set[Gate[C]] = set()
-        self._short_of_room: set[Gate[C]] = set()
+        # Whose first ticket waits for the socket.
+        self.short_of_room: set[Gate[C]] = set()
         # When to call `serve_all` whatever happens; may be read without the lock.
         self.look_s = math.inf
         # Set by a thread that no interrupt strikes while it holds the lock: as soon as it lets go it writes what stands in the
@@ -261,19 +262,20 @@ class Admission(Generic[C]):
             return Shortage(self.hold_of(gate) or WaitCause.OFFLINE, NOTHING)
         step = ticket.parcel.next_step(gate.ledger)
         if isinstance(step, Step) and step.cargo is not None and not self._outlet.has_room(step.wire_bytes):
-            self._short_of_room.add(gate)
+            self.short_of_room.add(gate)
             return Shortage(WaitCause.SOCKET, step.cost)
         return step
 
     def _commit(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
         """Do one step: written down in one store, then carried out."""
-        frames_before = ticket.parcel.progress.frames
+        before = ticket.parcel.progress
         self._redo = _make(_Redo, (gate, gate.ledger.spend(step.cost), step.cargo, ticket, step))
         self._carry_out()
         gate.last_admitted_s, gate.stall_told = self._clock(), False
         if self._sink.wanted:
-            self.report.stepped(gate, ticket, step, frames=step.after.frames - frames_before)
-        self._watcher.spent(gate)
+            self.report.stepped(gate, ticket, step, frames=step.after.frames - before.frames)
+        if self._watcher.heeds_spending:
+            self._watcher.spent(gate)
 
     def _carry_out(self) -> None:
         """Carry out the step that was written down. Every line sets a value, so that a second time changes nothing."""
@@ -316,10 +318,9 @@ class Admission(Generic[C]):
 
     def room_again(self) -> None:
         """Admit who waited for the socket. Requires the lock."""
-        if self._short_of_room:
-            self._unserved.update(self._short_of_room)
-            self._short_of_room.clear()
-            self.mend()
+        self._unserved.update(self.short_of_room)
+        self.short_of_room.clear()
+        self.mend()
 
     def serve_all(self) -> None:
         """Admit wherever somebody stands: what interrupts left undone, and whose patience has ended. Requires the lock."""

@@ -115,7 +115,13 @@ class EventSink(Protocol):
 
 
 class Watcher(Protocol):
-    """Who is told what happens at the gates, besides those who listen for events. Every method requires the lock."""
+    """Who is told what happens at the gates, besides those who listen for events. Every method requires the lock.
+
+    Attributes:
+        heeds_spending: Whether `spent` is to be called: every send looks here before it calls anything.
+    """
+
+    heeds_spending: bool
 
     def begin_epoch(self, gates: Iterable[Gate[Any]]) -> None:
         """Note a new credit epoch, of which nothing is spent yet."""
@@ -135,6 +141,8 @@ class Watcher(Protocol):
 
 class Unwatched:
     """The watcher of gates that nobody watches."""
+
+    heeds_spending = False
 
     def begin_epoch(self, gates: Iterable[Gate[Any]]) -> None:
         """Ignore it."""
@@ -166,18 +174,20 @@ class Ticket(Generic[C]):
         admitted_s: When whoever admitted it left it to the outlet to wake its holder; None: it was woken, or never stood.
     """
 
-    __slots__ = ("abandoned", "admitted_s", "condition", "failure", "joined", "parcel", "pending", "settled", "since_s")
+    # Of the class, until one is set: every send makes a ticket, and most never stand anywhere.
+    settled = False
+    failure: HAIPError | None = None
+    abandoned = False
+    pending: PendingSend | None = None
+    condition: Condition | None = None
+    joined = False
+    admitted_s: float | None = None
 
     def __init__(self, parcel: Parcel[C], since_s: float, pending: PendingSend | None = None) -> None:
         self.parcel = parcel
         self.since_s = since_s
-        self.settled = False
-        self.failure: HAIPError | None = None
-        self.abandoned = False
-        self.pending = pending
-        self.condition: Condition | None = None
-        self.joined = False
-        self.admitted_s: float | None = None
+        if pending is not None:
+            self.pending = pending
 
     @property
     def is_over(self) -> bool:

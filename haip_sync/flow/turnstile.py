@@ -49,7 +49,8 @@ class Turnstile(Admission[C]):
         ticket = Ticket(parcel, self._clock())
         try:
             with self._lock:
-                self.mend()
+                if self._redo is not None or self._unserved:  # else `mend` has nothing to do: every send comes here
+                    self.mend()
                 if self._passes_at_once(channel, ticket):
                     return ticket
                 gate = self.entrance(channel, parcel)
@@ -173,15 +174,19 @@ class Turnstile(Admission[C]):
         As most sends find it: nobody stands there, and the credit is there. The step is the same one that the queue would do;
         what it saves is to join the queue, to be served and to leave. What its credit covers the cap does.
         """
-        gate = self._gates.get(channel)
-        if gate is None or gate.queue or self._closed is not None or not self._epoch or self._offline is not None:
+        gate, parcel = self._gates.get(channel), ticket.parcel
+        if gate is None or gate.queue or gate.paused_by_us or gate.paused_by_peer:
+            return False
+        if self._closed is not None or not self._epoch or self._offline is not None:
             return False
         if self._epoch > 1:
-            ticket.parcel.renew()  # it may have been made for the peer of an earlier line
-        if ticket.parcel.refusal() is not None:
+            parcel.renew()  # it may have been made for the peer of an earlier line
+        if parcel.refusal() is not None:
             return False
-        step = self._next_step(gate, ticket)
+        step = parcel.next_step(gate.ledger)
         if isinstance(step, Shortage) or not step.last:
+            return False
+        if step.cargo is not None and not self._outlet.has_room(step.wire_bytes):
             return False
         self._commit(gate, ticket, step)
         return True

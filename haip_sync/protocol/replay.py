@@ -86,9 +86,10 @@ class ReplayWindow:
         latest = _make(_Kept, (first_seq, next_seq, stored, now_s, end_bytes, ack))
         kept.append(latest)
         while (oldest := kept[0]) is not latest:
-            is_spare = next_seq - oldest.next_seq >= KEPT_MESSAGES
-            is_known = is_spare and (oldest.next_seq - 1 <= acknowledged or now_s - oldest.at_s > KEPT_S)
-            if not is_known and end_bytes - oldest.end_bytes < self._max_bytes:
+            _, beyond_seq, _, at_s, gone_bytes, _ = oldest
+            is_spare = next_seq - beyond_seq >= KEPT_MESSAGES
+            is_known = is_spare and (beyond_seq - 1 <= acknowledged or now_s - at_s > KEPT_S)
+            if not is_known and end_bytes - gone_bytes < self._max_bytes:
                 break
             kept.popleft()
 

@@ -257,9 +257,11 @@ class Connection(Crossing):
         self.link.complain(text)
 
     def _after_write(self) -> None:
-        if self._service.heartbeat.is_asking:
+        # Asked here, not where it is done: every send comes by, and nearly always there is nothing to do.
+        if self._service.heartbeat.asked_s is not None:
             self._service.written()
-        self.rooms.turnstile.room_again()
+        if self.rooms.turnstile.short_of_room:
+            self.rooms.turnstile.room_again()
         if self._waiting:
             self.look_whether_all_is_sent()
 

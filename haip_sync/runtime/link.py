@@ -225,7 +225,7 @@ class Link:
             self._let_go_out()
 
     def _let_go_out(self) -> None:
-        self._host.wait_while(lambda: self._rooms.outgoing.has_entries, self._clock() + LAST_WORDS_S)
+        self._host.wait_while(lambda: bool(self._rooms.outgoing.entries), self._clock() + LAST_WORDS_S)
 
     def note_loss(self, failure: HAIPError) -> None:
         """Have it end because it is lost; the first reason counts. Any thread, without the lock: it shuts the socket."""

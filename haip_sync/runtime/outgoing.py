@@ -128,12 +128,13 @@ class Entry:
 
 
 class Outgoing:
-    """The write order. Every method requires the connection's lock; `written_end` alone may be read without it.
+    """The write order. Every method requires the connection's lock; `written_end` may be read without it.
 
     Attributes:
         replay: The frames that the peer may ask for again.
         written_end: How many bytes were ever handed to the operating system, on the scale of `Entry.end`.
         committed_end: How many bytes were ever committed.
+        entries: What stands here that this line can write, in order. Whether anything does may be asked without the lock.
     """
 
     def __init__(
@@ -146,7 +147,7 @@ class Outgoing:
         self._session = session
         self._clock = clock
         self.replay = ReplayWindow(max_replay_bytes)
-        self._entries: deque[Entry] = deque()
+        self.entries: deque[Entry] = deque()
         # Of broken lines: data that was admitted and not wholly written, until a new peer says what it has.
         self._suspended: deque[Entry] = deque()
         # The seq of our HAI on this line: what comes before it belongs to earlier ones.
@@ -208,8 +209,8 @@ class Outgoing:
                 now_s = self._clock()
                 self.replay.keep(frames, cargo.first_seq, now_s, acknowledged=session.acknowledged, ack=cargo.ack)
             self._fates.note(cargo.fate, frames, cargo.last_seq if cargo.is_last else 0)
-        if not self._entries or self._entries[-1] is not cargo:
-            self._entries.append(cargo)
+        if not self.entries or self.entries[-1] is not cargo:
+            self.entries.append(cargo)
         self.committed_end = cargo.end
         self._answers_end = cargo.answers_end or self._answers_end
         if cargo.window is not None:
@@ -225,11 +226,9 @@ class Outgoing:
 
     def first(self, most_bytes: int) -> list[Entry]:
         """Return the entries to write next, at least one if there are any; they stay here until they are written."""
-        if len(self._entries) == 1:
-            return [self._entries[0]]
         batch: list[Entry] = []
         total = 0
-        for entry in self._entries:
+        for entry in self.entries:
             if batch and total + entry.wire_bytes > most_bytes:
                 break
             batch.append(entry)
@@ -238,36 +237,37 @@ class Outgoing:
 
     def written(self, end: int) -> None:
         """Take out what was handed to the operating system, and settle its handles. Doing it twice changes nothing."""
-        while self._entries and self._entries[0].end <= end:
-            entry = self._entries[0]
+        entries = self.entries
+        while entries and (entry := entries[0]).end <= end:
             if entry.pending is not None or entry.waiter is not None or entry.repeats is not None:
                 entry.origin.settle()
             entry.is_written = True
-            self._written_answers_end = entry.answers_end or self._written_answers_end
-            self._entries.popleft()
+            if entry.answers_end:
+                self._written_answers_end = entry.answers_end
+            entries.popleft()
         self.written_end = end
 
     def lose(self) -> Iterator[tuple[int, Fate]]:
         """Give up what has left and was not acknowledged: there is no other line; yield as `Fates.lose`."""
-        left = [entry.origin for entry in (*self._suspended, *self._entries)]
+        left = [entry.origin for entry in (*self._suspended, *self.entries)]
         return self._fates.lose([entry.fate for entry in left if entry.fate is not None and entry.is_unsent])
 
     def abandon(self, failure: HAIPError) -> None:
         """Settle the handles of what was admitted and will not be written. Twice is once."""
-        for entry in [entry.origin for entry in (*self._suspended, *self._entries)]:
+        for entry in [entry.origin for entry in (*self._suspended, *self.entries)]:
             entry.give_up("the connection ended", failure)
 
     # ---- From one line to the next ---------------------------------------------------------------------------------------------
 
     def suspend(self, failure: HAIPError) -> None:
         """Take out what the broken line has not written. Data stands by; control frames are over: what they said is past."""
-        for entry in self._entries:
+        for entry in self.entries:
             origin = entry.origin
             if origin.fate is None:
                 origin.give_up("the line broke", failure)
             elif origin not in self._suspended:
                 self._suspended.append(origin)
-        self._entries.clear()
+        self.entries.clear()
         self.written_end = self.committed_end
         self._written_answers_end = self._answers_end
 
@@ -334,14 +334,9 @@ class Outgoing:
 
     def queued_messages(self) -> int:
         """Return how many messages that were queued are admitted and not written."""
-        return sum(entry.origin.pending is not None for entry in (*self._suspended, *self._entries))
-
-    @property
-    def has_entries(self) -> bool:
-        """Whether something stands here that this line can write."""
-        return bool(self._entries)
+        return sum(entry.origin.pending is not None for entry in (*self._suspended, *self.entries))
 
     @property
     def is_empty(self) -> bool:
         """Whether everything that was admitted is written."""
-        return not (self._entries or self._suspended)
+        return not (self.entries or self._suspended)

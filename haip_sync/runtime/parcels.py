@@ -39,15 +39,16 @@ class _FramesParcel:
     """
 
     last_entry: Entry
+    # Of the class, until one is set, as an entry's.
+    progress = _NOT_BEGUN
+    pending: PendingSend | None = None
+    """The handle of a queued message, which its last entry settles."""
+    _refusal: HAIPError | None = None
 
     def __init__(self, outgoing: Outgoing, session: Session, fate: Fate) -> None:
-        self.progress = _NOT_BEGUN
         self._fate = fate
         self._outgoing = outgoing
         self._session = session
-        self.pending: PendingSend | None = None
-        """The handle of a queued message, which its last entry settles."""
-        self._refusal: HAIPError | None = None
 
     def refusal(self) -> HAIPError | None:
         """Return why the peer of a new line takes it no more; None: it does."""

@@ -73,8 +73,8 @@ class Writer:
         Where the line is lost it waits for the next one, and there until its peer has said what it lacks. `deadline_s`, on the
         monotonic clock: when to leave the rest to the service thread, having tried once.
         """
-        while not entry.is_over:
-            if not self._can_write() or not self._write_if_free(deadline_s):
+        while not (entry.is_written or entry.failure is not None):  # `is_over`, as below, without a call: every send comes here
+            if self.line is None or not self._outgoing.entries or not self._write_if_free(deadline_s):
                 self._stand_by(entry, deadline_s)
             if deadline_s is not None and time.monotonic() >= deadline_s:
                 self._poke()  # it may have been this thread's turn to take the pen: those behind would wait for it
@@ -86,10 +86,10 @@ class Writer:
         Return False where the deadline came first: call again. Where somebody else writes, or there is no line, it returns at
         once, True: who writes pokes when something is left, and so does a new line.
         """
-        while (self._outgoing.has_entries or self._in_hand is not None) and time.monotonic() < deadline_s:
+        while (self._outgoing.entries or self._in_hand is not None) and time.monotonic() < deadline_s:
             if self.line is None or not self._write_if_free(deadline_s):
                 return True
-        return not self._outgoing.has_entries
+        return not self._outgoing.entries
 
     def write_at_once(self) -> None:
         """Write what stands here, as far as it goes without waiting: for the reader, which must never wait. Without the lock.
@@ -104,7 +104,7 @@ class Writer:
 
     def _can_write(self) -> bool:
         """Return whether there is a line, and something that it can write: what an earlier one left over stands by."""
-        return self.line is not None and self._outgoing.has_entries
+        return self.line is not None and bool(self._outgoing.entries)
 
     def use(self, line: Line) -> None:
         """Write to `line` from now on, after `retire`. Requires the lock."""
@@ -136,7 +136,7 @@ class Writer:
             if not self._pen.acquire(blocking=False):
                 return False
             self._write_batch(deadline_s)
-            if self._outgoing.has_entries:
+            if self._outgoing.entries:
                 # One batch more for those who came meanwhile, as far as it goes without waiting: cheaper than to wake one for it.
                 self._write_batch(_NOW)
             return True
@@ -147,20 +147,19 @@ class Writer:
             except RuntimeError:
                 pass  # it was never ours
             else:
-                self._hand_on_pen()
+                if self._standing_by or self._outgoing.entries:
+                    self._hand_on_pen()
 
     def _hand_on_pen(self) -> None:
         """Wake the next who needs the pen, which was put down.
 
-        Looked at without the lock first. Whoever stands by wrote that down before it looked at the pen, and whoever commits
-        tries the pen, or pokes, afterwards: what is not seen here has found the pen free.
+        Who puts it down looks first, without the lock, whether there is anybody or anything. Whoever stands by wrote that down
+        before it looked at the pen, and whoever commits tries the pen, or pokes, afterwards: what is not seen has found it free.
         """
-        if not self._standing_by and not self._outgoing.has_entries:
-            return
         with self._parking.lock:
             if self._standing_by:
                 self._wake_next()
-            elif self._outgoing.has_entries:
+            elif self._outgoing.entries:
                 self._poke()
 
     def _stand_by(self, entry: Entry, deadline_s: float | None) -> None:
@@ -218,7 +217,9 @@ class Writer:
                 batch = self._take_batch()
                 if batch is None:
                     return
-            if not self._send_batch(line, batch, deadline_s):
+                if deadline_s is None:
+                    line.send_some(memoryview(batch.data), batch.sent, blocking=True)
+            if sum(batch.sent) < len(batch.data) and not self._send_rest(line, batch, deadline_s):
                 return
         except OSError as exc:
             self._on_loss(line, exc)
@@ -235,26 +236,28 @@ class Writer:
 
     def _take_batch(self) -> _Batch | None:
         """Take what is to be written next in hand; None: nothing is."""
-        with self._parking.lock:
-            self._mend()
-            entries = self._outgoing.first(_BATCH_BYTES)
-            for entry in entries:
-                (entry.repeats or entry).is_taken = True  # `origin`, without a call
+        waiting = self._outgoing.entries
+        if len(waiting) == 1:  # most often; who has the pen takes out, and others only add
+            entries = [waiting[0]]
+        else:
+            with self._parking.lock:
+                self._mend()
+                entries = self._outgoing.first(_BATCH_BYTES)
         if not entries:
             return None
+        for entry in entries:
+            (entry.repeats or entry).is_taken = True  # `origin`, without a call
         batch = self._in_hand = _Batch(_render(entries), entries[-1].end)
         if self.wire_log is not None:
             self.wire_log.sending(entries)
         return batch
 
-    def _send_batch(self, line: Line, batch: _Batch, deadline_s: float | None) -> bool:
-        """Return whether all of it has left."""
-        data, sent = batch.data, batch.sent
-        size = len(data)
-        while (done := sum(sent)) < size:
+    def _send_rest(self, line: Line, batch: _Batch, deadline_s: float | None) -> bool:
+        """Go on with a batch; return whether all of it has left."""
+        view, sent = memoryview(batch.data), batch.sent
+        while (done := sum(sent)) < len(view):
             try:
-                view = memoryview(data)
-                line.send_some(view[done:] if done else view, sent, blocking=deadline_s is None)
+                line.send_some(view[done:], sent, blocking=deadline_s is None)
             except BlockingIOError:
                 left_s = 0.0 if deadline_s is None else deadline_s - time.monotonic()
                 if left_s <= 0:

@@ -89,7 +89,7 @@ def test_the_reader_never_waits_for_a_peer_that_does_not_read(*, is_tls: bool) -
     with full_socket(is_tls=is_tls) as (stream, theirs):
         desk = Desk(stream)
         pieces: list[bytes] = []
-        while not desk.outgoing.has_entries:
+        while not desk.outgoing.entries:
             pieces.append(bytes([len(pieces) % 256]) * 10_000)
             desk.commit(pieces[-1])
             desk.writer.write_at_once()
