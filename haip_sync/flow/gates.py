@@ -11,6 +11,8 @@ from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
+import msgspec
+
 from haip_sync.errors import HAIPError, WaitCause
 from haip_sync.events import Event
 from haip_sync.flow.ledger import Cost, Ledger
@@ -160,7 +162,7 @@ class Unwatched:
         """Ignore it."""
 
 
-class Ticket(Generic[C]):
+class Ticket(msgspec.Struct, Generic[C], eq=False):
     """A place in a channel's queue. Guarded by the connection's lock, but for `abandoned`.
 
     Attributes:
@@ -174,20 +176,16 @@ class Ticket(Generic[C]):
         admitted_s: When whoever admitted it left it to the outlet to wake its holder; None: it was woken, or never stood.
     """
 
-    # Of the class, until one is set: every send makes a ticket, and most never stand anywhere.
-    settled = False
-    failure: HAIPError | None = None
-    abandoned = False
+    # A struct is made in C: every send makes a ticket, and most never stand anywhere.
+    parcel: Parcel[C]
+    since_s: float
     pending: PendingSend | None = None
+    settled: bool = False
+    failure: HAIPError | None = None
+    abandoned: bool = False
     condition: Condition | None = None
-    joined = False
+    joined: bool = False
     admitted_s: float | None = None
-
-    def __init__(self, parcel: Parcel[C], since_s: float, pending: PendingSend | None = None) -> None:
-        self.parcel = parcel
-        self.since_s = since_s
-        if pending is not None:
-            self.pending = pending
 
     @property
     def is_over(self) -> bool:

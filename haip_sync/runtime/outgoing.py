@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from haip_sync.config import DEFAULT_MAX_REPLAY_BYTES
 from haip_sync.errors import ConnectionClosedError, HAIPError, NotSentError
 from haip_sync.flow.gates import Ticket
@@ -24,7 +26,7 @@ ROOM_BYTES: Final = 256 << 10
 """How much may be admitted and not yet written, or one larger frame: more would only be promised, not sent."""
 
 
-class Entry:
+class Entry(msgspec.Struct, eq=False):
     """Frames that go out together, with the numbers they were given.
 
     Attributes:
@@ -51,36 +53,28 @@ class Entry:
         waiter: Who sleeps until it is over, having been admitted by a thread that writes by itself; None: nobody.
     """
 
-    # Of the class, until one is set: every send makes an entry, and few set many of them.
+    # A struct is made in C, a fifth of what __init__ costs: every send makes an entry, and few set most of it.
+    frames: Sequence[Frame]
+    first_seq: int
+    last_seq: int
+    ack: int
+    raw: bytes
+    text_bytes: int
+    wire_bytes: int
+    end: int
+    answers_end: int = 0
+    window: tuple[ReceiveWindow, WindowBooks] | None = None
     pending: PendingSend | None = None
     fate: Fate | None = None
-    is_last = True
-    window: tuple[ReceiveWindow, WindowBooks] | None = None
+    is_last: bool = True
     stage: tuple[TransactionState, Stage] | None = None
     repeats: Entry | None = None
-    is_again = False
-    is_whole = True
-    is_taken = False
-    is_written = False
+    is_again: bool = False
+    is_whole: bool = True
+    is_taken: bool = False
+    is_written: bool = False
     failure: HAIPError | None = None
-    answers_end = 0
     waiter: Ticket[Any] | None = None
-
-    def __init__(self, frames: Sequence[Frame], first_seq: int, ack: int, raw: bytes, start: int) -> None:
-        self.frames = frames
-        self.first_seq = first_seq
-        self.ack = ack
-        self.raw = raw
-        self.last_seq = first_seq + len(frames) - 1
-        size, seq, rest = 0, first_seq, len(raw)
-        for frame in frames:
-            size += frame.size(seq, ack)
-            if frame.binary is not None:
-                rest += len(frame.binary)
-            seq += 1
-        self.text_bytes = size
-        self.wire_bytes = size = size + rest
-        self.end = start + size
 
     @property
     def is_over(self) -> bool:
@@ -127,6 +121,17 @@ class Entry:
         return SendReceipt(message_id, self.last_seq, self.fate or Fate(self.frames[-1].channel, message_id))
 
 
+def _entry(frames: Sequence[Frame], first_seq: int, ack: int, start: int) -> Entry:
+    """Return what these frames are with these numbers, where `start` bytes were committed before."""
+    size, seq, binary_bytes = 0, first_seq, 0
+    for frame in frames:
+        size += frame.size(seq, ack)
+        if frame.binary is not None:
+            binary_bytes += len(frame.binary)
+        seq += 1
+    return Entry(frames, first_seq, seq - 1, ack, b"", size, size + binary_bytes, start + size + binary_bytes)
+
+
 class Outgoing:
     """The write order. Every method requires the connection's lock; `written_end` may be read without it.
 
@@ -163,11 +168,11 @@ class Outgoing:
 
     def plan(self, frames: Sequence[Frame]) -> Entry:
         """Return what these frames would be if they were committed now. Changes nothing."""
-        return Entry(frames, self._session.last_seq + 1, self._session.ack, b"", self.committed_end)
+        return _entry(frames, self._session.last_seq + 1, self._session.ack, self.committed_end)
 
     def plan_raw(self, data: bytes) -> Entry:
         """Return an entry for a WebSocket control frame, which has no seq. Changes nothing."""
-        return Entry((), 0, 0, data, self.committed_end)
+        return Entry((), 0, -1, 0, data, 0, len(data), self.committed_end + len(data))
 
     def plan_again(self, resend: Resend) -> Entry | None:
         """Return what this number is sent again as, as heavy as it was on this line; None: a hole that nobody may fill."""
@@ -177,7 +182,7 @@ class Outgoing:
                 return None
             frame = self._session.control_frame(PONG, {})
         ack = resend.ack if resend.seq >= self._line_seq else self._resumed_ack
-        entry = Entry((frame,), resend.seq, ack, b"", self.committed_end)
+        entry = _entry((frame,), resend.seq, ack, self.committed_end)
         entry.is_again = True
         return entry
 

@@ -159,7 +159,7 @@ class TextParcel(_FramesParcel):
         self._later_frames_cost = self._session.message_cost(dialect.part)
         self._start = self._frame(dialect.start, encode_json({"message_id": self._message_id, **self._author}))
         self._end = self._frame(dialect.end, encode_json({"message_id": self._message_id}))
-        self._whole_part = self._part(0, len(self._escaped)) if self._escaped else None
+        self._whole = (self._start, self._part(0, len(self._escaped)), self._end) if self._escaped else (self._start, self._end)
 
     def renew(self) -> None:
         """Take on the dialect of a new line, or be refused where that has none; in mid-stream there is no other."""
@@ -190,12 +190,12 @@ class TextParcel(_FramesParcel):
 
     def queued_bytes(self) -> int:
         """Return what the text counts in an outbox: about what it weighs on the wire."""
-        return sum(frame.size(1, 0) for frame in (self._start, self._whole_part, self._end) if frame is not None)
+        return sum(frame.size(1, 0) for frame in self._whole)
 
     def next_step(self, ledger: Ledger) -> Step[Entry] | Shortage:
         """Return the whole text, or the next piece of one that streams."""
         if not self.progress.frames:
-            frames = [frame for frame in (self._start, self._whole_part, self._end) if frame is not None]
+            frames = self._whole
             cost = Cost(1 + self._later_frames_cost * (len(frames) - 1), self._byte_cost(frames))
             if ledger.covers(cost):
                 after = Progress(len(frames), len(frames) - 2, len(self._escaped))

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Final
 
+import msgspec
+
 from haip_sync.flow.parking import Parking, ownership
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_TEXT, Line, encode
 from haip_sync.runtime.outgoing import Entry, Outgoing
@@ -20,15 +22,12 @@ _BATCH_BYTES: Final = 64 << 10
 """Frames that wait together leave in one write of about this size."""
 
 
-class _Batch:
+class _Batch(msgspec.Struct, eq=False):
     """Bytes on their way to the operating system. `sent` grows by what each system call took."""
 
-    __slots__ = ("data", "end", "sent")
-
-    def __init__(self, data: bytes, end: int) -> None:
-        self.data = data
-        self.end = end
-        self.sent: list[int] = []
+    data: bytes
+    end: int
+    sent: list[int]
 
 
 class Writer:
@@ -247,7 +246,7 @@ class Writer:
             return None
         for entry in entries:
             (entry.repeats or entry).is_taken = True  # `origin`, without a call
-        batch = self._in_hand = _Batch(_render(entries), entries[-1].end)
+        batch = self._in_hand = _Batch(_render(entries), entries[-1].end, [])
         if self.wire_log is not None:
             self.wire_log.sending(entries)
         return batch
