@@ -68,7 +68,8 @@ class Session(Understanding):
                 return [self._received(incoming, (), (), deliver=False)]
             case Verdict.HELD:
                 noticed = self._notice(envelope)
-                held = self._received(incoming, noticed, (), deliver=False)._replace(is_held=True)
+                held = self._received(incoming, noticed, (), deliver=False)
+                held.is_held = True
                 return [held, *self._let_out(seen.lost, seen.released)]
             case Verdict.STOPPED:
                 stopped = (SequencingStopped(envelope.seq),)
@@ -113,7 +114,7 @@ class Session(Understanding):
     def _let_out(self, lost: Sequence[Numbers], released: Sequence[Incoming]) -> list[Received]:
         """Return what was held and waits no longer, behind the report of what is lost before it."""
         told = [Received((FramesMissing(numbers.first, numbers.last),)) for numbers in lost]
-        return [*told, *(self._act(incoming, (), was_held=True)._replace(was_held=True) for incoming in released)]
+        return [*told, *(self._act(incoming, (), was_held=True) for incoming in released)]
 
     def _greet_sequence(self, envelope: Envelope, now_s: float) -> list[Received]:
         """Say whether the numbers of the peer's HAI run on from the line before; return what is not to be waited for."""
@@ -134,8 +135,11 @@ class Session(Understanding):
         try:
             happenings, replies = self._understand(incoming.envelope, was_held=was_held)
         except ProtocolError as exc:
-            return self._violation(incoming, exc, noticed)
-        return self._received(incoming, noticed + happenings, replies, deliver=True)
+            received = self._violation(incoming, exc, noticed)
+        else:
+            received = self._received(incoming, noticed + happenings, replies, deliver=True)
+        received.was_held = was_held
+        return received
 
     def _hear_ack(self, envelope: Envelope) -> tuple[Happening, ...]:
         """Take the peer's `ack` in while it keeps to the specification; a number that we never used is told of once."""
@@ -165,7 +169,9 @@ class Session(Understanding):
     def _take_echo(self, incoming: Incoming, noticed: tuple[Happening, ...]) -> Received:
         """Deliver what we said ourselves, as what it is: it grants, pauses, greets, refuses, acknowledges and asks nothing."""
         early = () if self.peer else (HelloEchoed(),)
-        return self._received(incoming, (*noticed, *early), (), deliver=self.peer is not None)._replace(is_echo=True)
+        received = self._received(incoming, (*noticed, *early), (), deliver=self.peer is not None)
+        received.is_echo = True
+        return received
 
     def _received(
         self, incoming: Incoming, happenings: Sequence[Happening], replies: Sequence[Frame], *, deliver: bool

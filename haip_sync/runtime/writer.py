@@ -163,7 +163,8 @@ class Writer:
 
     def _stand_by(self, entry: Entry, deadline_s: float | None) -> None:
         """Wait until `entry` is written by somebody else, or never will be, or the pen is free, or until `deadline_s`."""
-        mine = (entry, SimpleQueue[None]())
+        waiting: SimpleQueue[None] = SimpleQueue()  # not `SimpleQueue[None]()`, which makes an alias of it each time
+        mine = (entry, waiting)
         try:
             with self._parking.lock:
                 self._standing_by.append(mine)
@@ -171,7 +172,7 @@ class Writer:
                 must_wait = not entry.is_over and (not self._can_write() or self._is_taken())
             if must_wait:
                 left_s = self._parking.left(deadline_s)
-                mine[1].get(timeout=None if left_s is None else max(0.0, left_s))
+                waiting.get(timeout=None if left_s is None else max(0.0, left_s))
         except Empty:
             return
         finally:
