@@ -83,6 +83,8 @@ def decode_envelope(data: bytes, *, max_nesting: int = DEFAULT_MAX_NESTING) -> E
     of the wrong type, a null payload, an illegal channel name.
     """
     try:
+        if not data.isascii():
+            data.decode()  # msgspec does not look at the UTF-8 of members that it skips: a spoiled name would hide a member
         # With so few brackets it cannot be nested too deep either.
         envelope = _decoder.decode(data) if is_sparse(data, max_nesting) else _decode_dense(data, max_nesting)
         check_channel(envelope.channel)
@@ -99,7 +101,7 @@ def _decode_dense(data: bytes, max_nesting: int) -> Envelope:
     """Return an envelope whose payload is checked and left unread. Raises as the decoder does."""
     check_nesting(data, max_nesting)  # first: it is cheaper than what it refuses
     envelope = _unread_decoder.decode(data)
-    check_readable(data, envelope.payload)
+    check_readable(envelope.payload)
     return msgspec.structs.replace(envelope, payload=None) if envelope.payload == _NULL else envelope
 
 

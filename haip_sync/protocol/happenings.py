@@ -81,6 +81,8 @@ class SendRefusedByPeer(NamedTuple):
     """ERROR from the peer: by its books we had no credit for what we sent (WIRE.md, point 17)."""
 
     error: PeerError
+    is_past: bool = False
+    """It was said on an earlier line, of whose books nothing is left: nothing is to be forfeited."""
 
 
 class AskingRefused(NamedTuple):

@@ -106,6 +106,8 @@ class InboundSequence(Generic[T]):
         # On a line after the first the peer's HAI says whether its numbers run on; what came before it is noted until then.
         self._awaits_hello = False
         self._early: list[int] = []
+        # The count began anew on a later line, and the peer has not shown that it heard us there.
+        self._is_unheard = False
 
     @property
     def ack(self) -> int:
@@ -117,8 +119,12 @@ class InboundSequence(Generic[T]):
 
     @property
     def last_rx_seq(self) -> int:
-        """What a HAI that resumes names: the highest contiguous seq of the earlier lines; 0: there is nothing to resume."""
-        return self._contiguous if self.active and self._awaits_hello else 0
+        """What a HAI that resumes names: the highest contiguous seq of the earlier lines; 0: there is nothing to resume.
+
+        Nothing is where a peer began its count anew and never heard us on that line: it would take the number for one of the
+        session that it had before, and send again what has come.
+        """
+        return self._contiguous if self.active and self._awaits_hello and not self._is_unheard else 0
 
     @property
     def next_due_s(self) -> float:
@@ -291,6 +297,10 @@ class InboundSequence(Generic[T]):
             self._gaps.fill(early, now_s)
         return ended
 
+    def heard(self) -> None:
+        """Note that the peer has shown that it heard our HAI on this line."""
+        self._is_unheard = False
+
     def end(self) -> Seen[T]:
         """Give up whatever is missing: no other line will follow."""
         return self._close_gaps()
@@ -314,6 +324,7 @@ class InboundSequence(Generic[T]):
         """Give up whatever is missing, and begin to count anew."""
         ended = self._close_gaps()
         self._begin_count()
+        self._is_unheard = True
         return ended
 
     def _begin_count(self) -> None:

@@ -150,6 +150,8 @@ class Session(Understanding):
         ack = int(envelope.ack)
         if ack <= self.last_seq:
             self.acknowledged = max(self.acknowledged, ack)
+            if ack > self._before_hello:
+                self._inbound.heard()
             return ()
         if self._told_of_ack:
             return ()

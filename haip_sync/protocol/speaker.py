@@ -74,6 +74,10 @@ class Speaker:
         self.latest: PeerView | None = None
         self.resume_from: int | None = None
         self._is_first_line = True
+        # The number of the peer's HAI on a line after the first: what comes below it was said on an earlier one.
+        self._hello_number = 0
+        # Our number before our HAI on this line: an ack above it says that the peer has heard that.
+        self._before_hello = 0
         # The id of our HAI while an ERROR may still refuse what it asks for: that the peer goes on where we stopped to hear.
         self._resuming_hello: str | None = None
         # Our latest REPLAY_REQUESTs, by id.
@@ -91,6 +95,8 @@ class Speaker:
         self._askings = OrderedDict()
         self.resume_from = self._resuming_hello = None
         self._is_first_line = False
+        self._before_hello = self.last_seq
+        self._hello_number = 0
         self._requests.clear()
         self._holds.clear()
         self._inbound.begin_line()

@@ -118,6 +118,7 @@ class Understanding(Speaker):
             answers = (self.error("VERSION_INCOMPATIBLE", text, envelope.id),) if ERROR in hello.accept_events else ()
             return (VersionRefused(hello.accept_major),), answers
         self.peer = hello
+        self._hello_number = int(envelope.seq) if is_seq(envelope.seq) and not self._is_first_line else 0
         self.peer_session_id = envelope.session
         self.dialect = choose_dialect(hello.accept_events, self._choice)
         self.needs_transaction = speaks_in_transactions(hello.accept_events, self._choice)
@@ -162,7 +163,7 @@ class Understanding(Speaker):
         if refused:
             return (PeerReported(error), *refused), ()
         if error.code in REFUSAL_CODES and self.peer is not None:
-            return (SendRefusedByPeer(error),), ()
+            return (SendRefusedByPeer(error, self._is_past(envelope)),), ()
         if error.code == TRANSACTION_NOT_FOUND and error.related_id is not None and error.related_id in self._askings:
             return (PeerReported(error), self._askings.pop(error.related_id)), ()
         if error.code == UNSUPPORTED_TYPE and error.related_id in self._askings and self.accepts(FLOW_UPDATE):
@@ -186,21 +187,29 @@ class Understanding(Speaker):
         update = read_payload(FlowUpdate, FLOW_UPDATE, envelope.payload)
         if not update.messages and not update.add_bytes:
             return _NOTHING  # a request or a reduction in the published example's form grants nothing
+        if self._is_past(envelope):
+            return _NOTHING
         return (Granted(update.channel, update.messages, update.add_bytes),), ()
 
     def _hear_pause(self, envelope: Envelope) -> _Meaning:
         channel = read_payload(ChannelName, PAUSE_CHANNEL, envelope.payload).channel
-        return ((PauseAsked(channel),), ()) if self._is_latest_hold(channel, envelope.seq) else _NOTHING
+        return ((PauseAsked(channel),), ()) if self._is_latest_hold(channel, envelope) else _NOTHING
 
     def _hear_resume(self, envelope: Envelope) -> _Meaning:
         channel = read_payload(ChannelName, RESUME_CHANNEL, envelope.payload).channel
-        return ((ResumeAsked(channel),), ()) if self._is_latest_hold(channel, envelope.seq) else _NOTHING
+        return ((ResumeAsked(channel),), ()) if self._is_latest_hold(channel, envelope) else _NOTHING
 
-    def _is_latest_hold(self, channel: str, seq: str) -> bool:
+    def _is_past(self, envelope: Envelope) -> bool:
+        """Return whether a peer that resumes says again what it said on an earlier line: of those books nothing is left."""
+        return self._hello_number > 0 and self._inbound.active and int(envelope.seq) < self._hello_number
+
+    def _is_latest_hold(self, channel: str, envelope: Envelope) -> bool:
         """Return whether no later PAUSE_CHANNEL or RESUME_CHANNEL has acted before this one, which was missing, came."""
         if not self._inbound.active:
             return True
-        number = int(seq)
+        if self._is_past(envelope):
+            return False
+        number = int(envelope.seq)
         if number < self._holds.get(channel, 0):
             return False
         self._holds[channel] = number

@@ -182,11 +182,14 @@ class Connection(Crossing):
     def _serve(self) -> None:
         """Write what nobody else writes: the service thread's target.
 
-        An end that an interrupt left half told is told here, and the descriptor given back once nobody reads or writes any more.
+        An end that an interrupt left half told is told here, to listeners too, and the descriptor given back once nobody reads or
+        writes any more.
         """
         leaving.arrived(self)
         self._service.run()
         self.end(None)
+        if self._closing and not self._is_leaving:
+            self.rooms.dispatcher.finish()  # which an interrupt may have kept `close` from
         self._threads[0].join()  # the reader, whose line is shut
         self._release(None)
         leaving.left(self)

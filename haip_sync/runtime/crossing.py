@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Iterable
 from typing import Final
 
@@ -27,6 +28,9 @@ log = logging.getLogger("haip_sync.connection")
 
 _RETIRE_S: Final = 0.5
 """How long to wait for whoever writes to a lost line before looking whether the client was closed."""
+
+_GREETING_WRITE_S: Final = 1.0
+"""How long to write our HAI, which a new socket has room for: the service thread has what is left."""
 
 
 class Crossing(Commands):
@@ -75,6 +79,8 @@ class Crossing(Commands):
             self.writer.use(line)
             least = least_window(self._settings.flow_control)
             self.post(self.rooms.session.hello(least.messages, least.byte_credits, auth=line.hello_auth))
+        # Here, and not by the service thread: a strategy that blocks may hold that up.
+        self.writer.write_pending(time.monotonic() + _GREETING_WRITE_S)
         return True
 
     def break_off(self, how: LineEnd) -> None:

@@ -250,7 +250,9 @@ class Life:
             try:
                 self.end(None)
             finally:
-                self.rooms.dispatcher.finish()
+                # Not before everybody is told: where an interrupt struck `end`, the service thread goes on, and does this too.
+                if self._is_all_told or not self._threads:
+                    self.rooms.dispatcher.finish()
         last_s = max(deadline_s, self._clock() + _LAST_JOIN_S)
         for thread in self._threads:
             if thread.ident is not None and thread is not threading.current_thread():

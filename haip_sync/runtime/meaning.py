@@ -104,8 +104,8 @@ class Meaning:
                 self._apply_to_channel(happening, channel)
             case PeerReported() | Violated() | SequencingStopped() | MajorChanged() | FramesMissing():
                 self._report(happening, time.monotonic())
-            case SendRefusedByPeer(error):
-                self._refused(error, time.monotonic())
+            case SendRefusedByPeer(error, is_past):
+                self._refused(error, time.monotonic(), forfeits=not is_past)
                 self._rooms.routes.refused(error, for_credit=True)
             case TransactionOpened() | TransactionEnded() | TransactionRefused() | TransactionUnasked():
                 self._host.hear_of_transaction(happening)
@@ -157,17 +157,17 @@ class Meaning:
             case VersionRefused(majors):
                 self._host.refuse(VersionError(f"the peer accepts HAIP MAJOR {list(majors)!s:.200}, we speak 1"))
 
-    def _refused(self, error: PeerError, now_s: float) -> None:
-        """Settle the send that the peer refused, and give up the balance that its books do not have (WIRE.md, point 17)."""
+    def _refused(self, error: PeerError, now_s: float, *, forfeits: bool) -> None:
+        """Settle the send that the peer refused (WIRE.md, point 17). `forfeits`: give up the balance that its books lack."""
         fates = self._rooms.outgoing.fates
         fate = fates.of(error.related_id)
         if fate is not None:
             fate.outcome = "refused"
         channel = fates.only_channel() if fate is None else fate.channel
-        forfeited = 0 if channel is None else self._rooms.turnstile.forfeit(channel)
+        forfeited = self._rooms.turnstile.forfeit(channel) if channel is not None and forfeits else 0
         named = fate is not None and fate.message_id
         what = f"{named} was refused" if named else "a message was refused and lost; the peer does not say which"
-        given_up = "" if channel is None else f"; {forfeited} messages of credit on {channel} are forfeited"
+        given_up = "" if channel is None or not forfeits else f"; {forfeited} messages of credit on {channel} are forfeited"
         text = f"{what}{given_up}. The peer says {error.code}: {error.message}"
         self._log(text)
         self._rooms.put(

@@ -60,7 +60,7 @@ class ServerCommands:
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
-        """The connections that never became a session, at most the last 1,000: wrong token, no HAI, no common version."""
+        """The latest `keep_sessions` connections that never became a session: wrong token, no HAI, no common version."""
         return self._sessions.refusals()
 
     def wait_for_session(self, number: int = 1, *, timeout: float | None = 5.0) -> Session:

@@ -27,7 +27,7 @@ from haip_sync.testing.policies import CreditPolicy
 from haip_sync.testing.postbox import REPLAY_FRAMES
 from haip_sync.testing.quirks import Quirks
 from haip_sync.testing.reception import CLOSE_GOING_AWAY, Reception
-from haip_sync.testing.registry import SessionRegistry
+from haip_sync.testing.registry import KEEP_SESSIONS, SessionRegistry
 from haip_sync.testing.settings import RESUME_WAIT_S, check_settings, choose_policy
 from haip_sync.testing.timers import Alarms, Clock, SystemClock
 from haip_sync.testing.tool_threads import ToolThreads
@@ -95,6 +95,8 @@ class DevServer(ServerCommands):
         repeat_pauses: Whether the script starts anew when its last pause is over.
         accept_events: What our HAI accepts, in place of what the dialect gives.
         keep_received: How many frames, texts and breaches each session remembers, the oldest forgotten first.
+        keep_sessions: How many sessions, and refused connections, are remembered; of more, the oldest that are over go.
+            Each connection of a client that comes back again and again is a session.
         binary_frames: Whether our HAI announces them. If not, a frame with `bin_len` is paid for, not taken and answered with
             PROTOCOL_VIOLATION: audio must come as base64 then.
         tools: What TOOL_CALL may call, by name: functions of `(params, call)` that run on threads of the server's (see
@@ -135,6 +137,7 @@ class DevServer(ServerCommands):
         repeat_pauses: bool = False,
         accept_events: Iterable[str] | None = None,
         keep_received: int = _KEEP_RECEIVED,
+        keep_sessions: int = KEEP_SESSIONS,
         binary_frames: bool = True,
         tools: Mapping[str, ToolFunction | Tool] | None = None,
         tool_threads: int = _TOOL_THREADS,
@@ -173,7 +176,7 @@ class DevServer(ServerCommands):
         clock = clock or SystemClock()
         self._alarms = Alarms(clock, f"{name}-timer")
         self._tool_threads = ToolThreads(check_count("tool_threads", tool_threads, minimum=1), f"{name}-tool")
-        sessions = SessionRegistry()
+        sessions = SessionRegistry(check_count("keep_sessions", keep_sessions, minimum=1))
         reception = Reception(
             gate=self._gate,
             settings=settings,

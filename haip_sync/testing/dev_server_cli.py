@@ -17,6 +17,7 @@ from haip_sync.config import DEFAULT_INITIAL_CREDIT_BYTES, DEFAULT_INITIAL_CREDI
 from haip_sync.errors import ConfigError
 from haip_sync.testing.pause_script import PauseStep
 from haip_sync.testing.policy_names import POLICY_NAMES
+from haip_sync.testing.postbox import REPLAY_FRAMES
 from haip_sync.testing.wire import DIALECTS
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _ENVIRONMENT_VARIABLE: Final = "HAIP_TOKEN"
 _KEEP_RECEIVED: Final = 1000
+_KEEP_SESSIONS: Final = 100
 _FAILED: Final = 2
 
 
@@ -67,6 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--credit-unit", choices=get_args(CreditUnit), default="envelope", help="what one message pays (default: %(default)s)")
     add("--count-control-frames", action="store_true", help="debit clients' control frames from SYSTEM")
     add("--quirks", choices=("none", "published"), default="none", help="differ from the specification as published servers do")
+    add("--no-resume", action="store_true", help="let clients that come back begin anew")
+    add(
+        "--replay-frames",
+        type=int,
+        default=REPLAY_FRAMES,
+        metavar="N",
+        help="our latest frames that clients may ask for again (default: %(default)s)",
+    )
     add("--no-agent", action="store_true", help="answer nothing")
     add(
         "--pause",
@@ -104,9 +114,12 @@ def _server(arguments: argparse.Namespace) -> DevServer:
         count_control_frames=arguments.count_control_frames,
         quirks=testing.Quirks.published() if arguments.quirks == "published" else None,
         agent=not arguments.no_agent,
+        resumes=not arguments.no_resume,
+        replay_frames=arguments.replay_frames,
         pause_script=arguments.pause,
         repeat_pauses=arguments.repeat_pauses,
         keep_received=_KEEP_RECEIVED,
+        keep_sessions=_KEEP_SESSIONS,
     )
 
 

@@ -13,7 +13,8 @@ from haip_sync.testing.session import Session
 class ClientHistory:
     """What arrived of one client, over the connections that it had so far, in order. Immutable; what it lists may go on.
 
-    `connections`: its sessions. What one of them has forgotten (`keep_received`) is not here either.
+    `connections`: its sessions. What one of them has forgotten (`keep_received`), and a
+    session that the server has (`keep_sessions`), is not here either.
     """
 
     def __init__(self, connections: tuple[Session, ...]) -> None:

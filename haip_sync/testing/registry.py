@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Final, TypeVar
 
 from haip_sync.errors import HAIPTimeout
@@ -13,15 +14,19 @@ from haip_sync.testing.records import Refusal
 from haip_sync.testing.server_session import ServerSession
 
 KEEP_SESSIONS: Final = 1000
-"""Sessions, and refusals, that are remembered; of more, the oldest that are over are forgotten."""
+"""Sessions, and refusals, that are remembered where nothing else is asked for."""
 
 ResultT = TypeVar("ResultT")
 
 
 class SessionRegistry:
-    """The sessions of one server. Thread-safe."""
+    """The sessions of one server. Thread-safe.
 
-    def __init__(self) -> None:
+    `keep`: how many are remembered; of more, the oldest that are over are forgotten.
+    """
+
+    def __init__(self, keep: int = KEEP_SESSIONS) -> None:
+        self._keep = keep
         # Guards everything below. A session's own lock is never taken under it: the order would matter both ways.
         self._lock = threading.Lock()
         # Waits for: a session that opens, a connection refused, or the end.
@@ -29,7 +34,7 @@ class SessionRegistry:
         self._connected: set[ServerSession] = set()
         self._opened: dict[int, ServerSession] = {}
         self._count = 0
-        self._refusals: deque[Refusal] = deque(maxlen=KEEP_SESSIONS)
+        self._refusals: deque[Refusal] = deque(maxlen=keep)
         self._closed = False
 
     def add(self, make: Callable[[], ServerSession]) -> ServerSession | None:
@@ -58,6 +63,7 @@ class SessionRegistry:
         """Note that a connection is over; `refusal` says why where it never opened."""
         with self._lock:
             self._connected.discard(session)
+            self._forget_the_oldest()
         if refusal is not None:
             self.refuse(refusal)
 
@@ -116,7 +122,7 @@ class SessionRegistry:
 
     def _forget_the_oldest(self) -> None:
         """Keep the number of remembered sessions bounded. Requires holding the lock."""
-        if len(self._opened) > KEEP_SESSIONS:
-            over = (number for number, session in self._opened.items() if session not in self._connected)
-            if (oldest := next(over, None)) is not None:
-                del self._opened[oldest]
+        too_many = max(0, len(self._opened) - self._keep)
+        over = (number for number, session in self._opened.items() if session not in self._connected)
+        for number in tuple(islice(over, too_many)):
+            del self._opened[number]

@@ -22,7 +22,7 @@ _ACTIONS: dict[Direction, list[FrameAction]] = {
     "to_client": ["drop", "duplicate", "swap", "garble", "shorten", "garble_encoding", "garble_header"],
 }
 _FAULTS = st.dictionaries(
-    st.sampled_from([(direction, number) for direction in _ACTIONS for number in range(1, 16)]),
+    st.sampled_from([(direction, number) for direction in _ACTIONS for number in range(1, 31)]),
     st.integers(0, 6),
     min_size=1,
     max_size=5,
@@ -36,8 +36,7 @@ def _without_log() -> Any:
         yield
 
 
-# The same examples in every run: of chance ones a few in thousands are still found wanting, doubled frames behind a spoiled one.
-@settings(max_examples=300, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(plan=_FAULTS, seed=st.integers(0, 1_000))
 def test_frames_that_are_spoiled_on_their_way_spoil_no_books(plan: Mapping[tuple[Direction, int], int], seed: int) -> None:
     """What was spoiled is sent again or told of; nothing comes twice, and no balance promises what is not there."""
@@ -49,9 +48,8 @@ def test_frames_that_are_spoiled_on_their_way_spoil_no_books(plan: Mapping[tuple
         talk = Talk(world, client)
         talk.hold(pauses=False)  # whose end, if lost, comes no more: it would hold us for ever
         last_error = client.connection_state().last_error
-        talk.check_spoiled(exactly={action for _, action in tampering.done} <= _HARMLESS)
+        is_harmless = {action for _, action in tampering.done} <= _HARMLESS and not tampering.tore
+        talk.check_spoiled(exactly=is_harmless, torn=tampering.tore)
     assert last_error is None
     unreadable = [action for direction, action in tampering.done if direction == "to_client" and action in ("garble", "shorten")]
-    # What stood behind a broken header was never looked at: its line had ended, and the next one brought it.
-    has_ended = ("to_client", "garble_header") in tampering.done
-    assert told or not unreadable or has_ended
+    assert told or not unreadable

@@ -14,6 +14,9 @@ from haip_sync.testing import DevServer
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
+# From 3.12 on Python warns of every fork of a program that has threads, which these have to do.
+UNWARNED = ("-W", "ignore::DeprecationWarning")
+
 CALLS = """
 import os, signal, sys, threading
 from haip_sync import HAIPClient, Message, ForkedError, ManualStrategy
@@ -195,7 +198,7 @@ def _public_calls() -> set[str]:
 def test_every_call_in_a_forked_child_raises_and_the_parent_goes_on() -> None:
     """With every lock held by a thread that the child lacks each call raises ForkedError there; the parent's line goes on."""
     with DevServer(dialect="all") as server:
-        ended = run_program(CALLS, server.url)
+        ended = run_program(CALLS, server.url, options=UNWARNED)
         assert ended.err == ""
         said = ended.out.splitlines()
         called = set(said[-1].split()[3:])
@@ -277,7 +280,7 @@ with HAIPClient(sys.argv[1], name="parent") as client:
 def test_a_child_s_own_client_works() -> None:
     """A forked child, and its own forked child, each have a client of their own beside the parent's."""
     with DevServer() as server:
-        ended = run_program(OWN_CLIENT, server.url)
+        ended = run_program(OWN_CLIENT, server.url, options=UNWARNED)
         assert (ended.code, ended.out, ended.err) == (0, "6\n", "")
         assert sorted([text.text for text in session.texts()] for session in ended_sessions(server, 3)) == [
             ["child"],
@@ -308,7 +311,7 @@ with HAIPClient(sys.argv[1]) as client:
 def test_multiprocessing_with_a_client_in_the_parent() -> None:
     """Workers of a pool that forks get ForkedError from the parent's client and work with their own."""
     with DevServer() as server:
-        ended = run_program(PROCESSES, server.url)
+        ended = run_program(PROCESSES, server.url, options=UNWARNED)
         assert (ended.code, ended.out, ended.err) == (0, "own own own own\n", "")
         sessions = ended_sessions(server, 5)
         assert sorted(text.text for session in sessions for text in session.texts()) == ["0", "1", "2", "3", "parent"]

@@ -12,7 +12,7 @@ from support.interrupts import every_interrupt, interrupted_at
 from support.transaction_peer import TYPES, TransactionPeer
 from support.turnstiles import PATIENCE_S, until
 
-from haip_sync import HAIPClient, HAIPError
+from haip_sync import Disconnected, HAIPClient, HAIPError
 from haip_sync.flow.parking import Parking
 from haip_sync.flow.pending import PendingSend
 from haip_sync.state import Fate, SendReceipt
@@ -73,6 +73,24 @@ def _everybody_who_can_wait(client: HAIPClient, server: TransactionPeer, pool: T
     waiting = [pool.submit(_raised, wait) for wait in waits]
     until(lambda: all(future.running() for future in waiting))
     return waiting
+
+
+def test_wherever_an_interrupt_strikes_who_closes_listeners_hear_the_end() -> None:
+    """The thread that runs listeners does not end before they have heard of the end, which somebody else may have to tell."""
+    with TransactionPeer(accept_events=TYPES + _CONVERSATION) as server:
+
+        def close_interrupted(at: int) -> bool:
+            client, heard = HAIPClient(server.url), list[Disconnected]()
+            client.connect(PATIENCE_S)
+            client.subscribe(heard.append, Disconnected)
+            fired, _ = interrupted_at(at * _STEP, partial(client.close, 0.0))
+            if client.connection_state().phase == "open":
+                client.close(0.0)  # nothing was done yet
+            until(lambda: heard)
+            client.close(PATIENCE_S)
+            return fired
+
+        assert len(list(every_interrupt(close_interrupted))) > 30
 
 
 class _Inline:

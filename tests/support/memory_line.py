@@ -42,11 +42,18 @@ def _as_it_is(_direction: Direction, data: bytes) -> bytes:
 
 
 class Tampering:
-    """Does something to the nth frames of each direction, as `FaultProxy` does; counted over all lines from where it `begins`."""
+    """Does something to the nth frames of each direction, as `FaultProxy` does; counted over all lines from where it `begins`.
+
+    Attributes:
+        done: What was done to frames that anybody looks at: behind a broken header nobody does, that line is over.
+        tore: Something was done to a half of a pair, the announcement of a binary frame or that frame: no number belongs to it.
+    """
 
     def __init__(self, plan: Mapping[tuple[Direction, int], FrameAction], seed: int) -> None:
         self.begins = False
         self.done: list[tuple[Direction, FrameAction]] = []
+        self.tore = False
+        self._over: set[Direction] = set()
         self._plan = plan
         self._random = Random(seed)  # noqa: S311 - no secret is made of it
         self._numbers: Counter[Direction] = Counter()
@@ -58,6 +65,11 @@ class Tampering:
             pieces.append(self._pass(direction, data[at:end]))
             at = end
         return b"".join(pieces)
+
+    def begin_line(self) -> None:
+        """Begin a new line: what the earlier one still held back has ended with it."""
+        self._over.clear()
+        self._held.clear()
 
     def take_held(self) -> dict[Direction, bytes]:
         """Return what waits for the next frame of its direction, and wait no longer."""
@@ -72,11 +84,15 @@ class Tampering:
         action = self._plan.get((direction, self._numbers[direction]))
         if action is None:
             return data + held
-        self.done.append((direction, action))
+        frame = Frame(data)
+        if direction not in self._over:
+            self.done.append((direction, action))
+            self.tore |= b'"bin_len"' in frame.payload or data[0] & 0x0F == ABNF.OPCODE_BINARY
+        if action == "garble_header":
+            self._over.add(direction)
         if action == "swap":
             self._held[direction] = data + held
             return b""
-        frame = Frame(data)
         changed = {
             "drop": lambda: b"",
             "duplicate": lambda: data + data,

@@ -121,7 +121,7 @@ class World:
 
     def _open_stream(self, *_: object) -> MemoryStream:
         if self._tampering is not None:
-            self._tampering.take_held()  # what a line still held back has ended with it
+            self._tampering.begin_line()
         stream = MemoryStream(self._cuts.pop(0) if self._cuts else None, *filter(None, [self._tampering]))
         self.streams.append(stream)
         self.server.accept(stream)
@@ -172,8 +172,10 @@ class World:
     def _turn(self) -> bool:
         has_come = self.server.turn()
         has_read = self._read()
+        was_cut = self.streams[-1].is_cut
         self._serve()
-        return self._run_listeners() or has_come or has_read or bool(self.streams[-1]._written)
+        has_shut = self.streams[-1].is_cut and not was_cut  # for the reader to find
+        return self._run_listeners() or has_come or has_read or has_shut or bool(self.streams[-1]._written)
 
     def _next_s(self) -> float:
         """Return when something is due."""

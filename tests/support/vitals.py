@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import sys
 import threading
 import time
 from pathlib import Path
@@ -17,6 +18,9 @@ class Vitals(NamedTuple):
     """What a process holds at one moment."""
 
     rss_mib: float
+    """What the system counts: pages that the allocator keeps, and pieces between objects, too."""
+    blocks: int
+    """How many pieces of memory Python's objects hold."""
     descriptors: int
     threads: int
 
@@ -24,9 +28,10 @@ class Vitals(NamedTuple):
     def now(cls) -> Vitals:
         """Return them as they are."""
         if not (_PROC / "statm").exists():
-            return cls(0.0, 0, threading.active_count())
+            return cls(0.0, sys.getallocatedblocks(), 0, threading.active_count())
         pages = int((_PROC / "statm").read_text().split()[1])
-        return cls(pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20), len(os.listdir(_PROC / "fd")), threading.active_count())
+        rss_mib = pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+        return cls(rss_mib, sys.getallocatedblocks(), len(os.listdir(_PROC / "fd")), threading.active_count())
 
 
 class Watch(threading.Thread):
@@ -48,5 +53,5 @@ class Watch(threading.Thread):
         """Return the medians of one quarter of the time, from 0."""
         size = max(1, len(self.samples) // 4)
         part = self.samples[number * size : (number + 1) * size] or self.samples
-        rss, descriptors, threads = zip(*part, strict=True)
-        return Vitals(statistics.median(rss), int(statistics.median(descriptors)), int(statistics.median(threads)))
+        rss, *counts = zip(*part, strict=True)
+        return Vitals(statistics.median(rss), *(int(statistics.median(count)) for count in counts))

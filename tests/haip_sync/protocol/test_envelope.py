@@ -88,6 +88,14 @@ def test_any_bytes_are_an_envelope_or_a_protocol_error(data: bytes) -> None:
         assert exc.blame == "remote"  # noqa: PT017 - either outcome is right, and this is one of them
 
 
+@pytest.mark.parametrize("spoiled", [b'"s\xffq"', b'"seq":"3","new":"\xff"', b'"seq":"3","new":{"\xff":1}'])
+def test_bytes_that_are_no_utf8_hide_nowhere(spoiled: bytes) -> None:
+    """A name that is spoiled on its way does not hide its member, and no member that is ignored hides bad UTF-8."""
+    members = spoiled if b":" in spoiled else spoiled + b':"3"'
+    with pytest.raises(ProtocolError, match="utf-8"):
+        decode_envelope(b'{"id":"a","channel":"USER","type":"PING","payload":{},' + members + b"}")
+
+
 def test_unknown_members_are_ignored() -> None:
     """A member that HAIP 1.1.2 does not know does no harm."""
     assert decode_envelope(b'{"id":"a","channel":"USER","type":"X","payload":"text","new":{"x":1}}').payload == "text"

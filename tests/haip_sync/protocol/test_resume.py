@@ -17,6 +17,7 @@ from haip_sync.protocol.happenings import (
     PeerReported,
     Resumed,
     ResumeRefused,
+    SendRefusedByPeer,
     Violated,
 )
 from haip_sync.protocol.names import ACCEPTED_TYPES
@@ -252,3 +253,46 @@ def test_the_end_lets_out_what_is_held(torn: Line) -> None:
     assert delivered_by(received) == ["4"]
     assert received[0].happenings == (FramesMissing(3, 3),)
     assert torn.session.end() == []
+
+
+def test_a_count_that_began_anew_is_named_once_the_peer_has_heard_us(line: Line) -> None:
+    """Where a line broke before the peer heard our HAI, its new numbers are not named to the session that it still has."""
+    line.hello()
+    line.says(1, "HAI", {"accept_events": list(ACCEPTED_TYPES)}, id="anew")
+    line.session.begin_line()
+    assert "last_rx_seq" not in line.hello()
+
+
+def test_a_count_that_began_anew_is_named_like_any_other(line: Line) -> None:
+    """A peer that has acknowledged our HAI under its new numbers is told where they stopped."""
+    line.hello()
+    line.says(1, "HAI", {"accept_events": list(ACCEPTED_TYPES)}, id="anew")
+    line.says(2, "PING", {}, ack=str(line.session.last_seq))
+    line.session.begin_line()
+    assert line.hello()["last_rx_seq"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("frame_type", "payload"),
+    [
+        ("FLOW_UPDATE", {"channel": "USER", "add_messages": 5}),
+        ("PAUSE_CHANNEL", {"channel": "USER"}),
+        ("RESUME_CHANNEL", {"channel": "USER"}),
+    ],
+)
+def test_what_a_peer_says_again_of_books_that_are_gone_does_nothing(line: Line, frame_type: str, payload: Any) -> None:
+    """A grant or a pause below the HAI of the new line belongs to the epoch before; the same above it acts."""
+    line.hello()
+    line.greets(8, last_rx_seq="9")
+    assert line.says(6, frame_type, payload) == []
+    assert line.says(7, frame_type, payload) == []
+    assert len(line.says(9, frame_type, payload)) == 1
+
+
+def test_a_refusal_that_a_peer_says_again_forfeits_nothing(line: Line) -> None:
+    """It settles its send; the balance of the new epoch is another."""
+    line.hello()
+    line.greets(8, last_rx_seq="9")
+    refusal = {"code": "INSUFFICIENT_CREDITS", "message": "no"}
+    assert [one.is_past for one in line.says(6, "ERROR", refusal) if isinstance(one, SendRefusedByPeer)] == [True]
+    assert [one.is_past for one in line.says(9, "ERROR", refusal) if isinstance(one, SendRefusedByPeer)] == [False]

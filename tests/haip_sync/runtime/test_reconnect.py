@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
 
 import pytest
@@ -81,8 +81,9 @@ def broken(policy: ReconnectPolicy = SLOW, **settings: Any) -> Iterator[HAIPClie
 
 def test_a_line_that_breaks_is_told_and_so_is_the_next() -> None:
     """Listeners hear of the loss, of the attempt and of the new line, in that order; the epoch counts up."""
-    with peers_in_turn(greets_and_cuts, greets_and_stays) as url, HAIPClient(url, reconnect=AT_ONCE) as client:
+    with peers_in_turn(greets_and_cuts, greets_and_stays) as url, closing(HAIPClient(url, reconnect=AT_ONCE)) as client:
         seen = listen(client, Disconnected, Reconnecting, Connected, HandshakeCompleted)
+        client.connect()
         until(lambda: any(isinstance(event, HandshakeCompleted) and event.epoch == 2 for event in seen))
         lost, planned, came, greeted = seen[-4:]
         assert (lost.will_reconnect, lost.in_good_order, lost.code) == (True, False, None)
@@ -273,6 +274,28 @@ class Slow(Strategy):
         self.begun.set()
         assert self.thought.wait(PATIENCE_S)
         return [CreditRequest("USER", self.lines, 0)]
+
+
+def test_a_strategy_that_thinks_does_not_hold_up_the_greeting() -> None:
+    """Our HAI leaves on the new line while the strategy still thinks about the last one."""
+    strategy, told = Slow(), Told()
+
+    def first(talk: Peer) -> None:
+        talk.greets()
+        assert strategy.begun.wait(PATIENCE_S)
+        cut(talk)
+
+    def second(talk: Peer) -> None:
+        talk.hears("HAI")
+        told.put("our HAI")
+        talk.greets()
+        talk.stays()
+
+    with peers_in_turn(first, second) as url, HAIPClient(url, strategy=strategy, reconnect=AT_ONCE):
+        try:
+            assert told.get() == "our HAI"
+        finally:
+            strategy.thought.set()
 
 
 def test_what_a_strategy_proposed_for_the_last_line_is_not_asked_for_on_the_next() -> None:

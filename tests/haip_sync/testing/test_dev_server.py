@@ -15,6 +15,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
+from support.turnstiles import until
 
 from haip_sync.errors import ConfigError
 from haip_sync.testing import (
@@ -355,6 +356,21 @@ def test_a_client_that_comes_back_opens_another_session(server: DevServer, dial:
     assert (first.books("USER").from_client.spent, second.books("USER").from_client.spent) == (3, 0)
 
 
+def test_the_oldest_sessions_that_are_over_are_forgotten(dial: Dial) -> None:
+    """Of more sessions than are kept, those that stand and the latest that are over are left."""
+    with DevServer(keep_sessions=2) as server:
+        standing = dial(server.url)
+        standing.greet()
+        first = server.wait_for_session(1)
+        for number in range(2, 5):
+            client = dial(server.url)
+            client.greet()
+            latest = server.wait_for_session(number)
+            client.socket.close_socket()
+        until(lambda: server.sessions == (first, latest) and not latest.connected)
+        assert first.connected
+
+
 def test_anything_can_be_sent(server: DevServer, dial: Dial) -> None:
     """Raw data goes out as it is; a frame is well-formed, in sequence, with its binary behind it."""
     client, session = meet(server, dial)
@@ -574,6 +590,7 @@ class Purse:
         {"pause_script": [(1, "USER")]},
         {"repeat_pauses": 1},
         {"keep_received": 0},
+        {"keep_sessions": 0},
         {"credit_unit": "letter"},
         {"count_control_frames": 1},
     ],

@@ -86,6 +86,17 @@ def test_the_settings_reach_the_server(launch: Launch, dial: Any) -> None:
     assert "TEXT_MESSAGE_START" not in payload["accept_events"]
 
 
+def test_whether_clients_may_resume_reaches_the_server(launch: Launch, dial: Any) -> None:
+    """With `--no-resume` a client that comes back is told that it cannot go on."""
+    url = address(launch("--no-resume", "--replay-frames", "10"))
+    client = dial(url)
+    client.greet()
+    client.socket.close_socket()
+    client = dial(url)
+    client.greet(last_rx_seq="1")
+    assert client.expect("ERROR")["payload"]["code"] == "RESUME_FAILED"
+
+
 def test_the_way_of_counting_reaches_the_server(launch: Launch, dial: Any) -> None:
     """With one message of credit and one text per message, a whole text comes through; the PING takes SYSTEM's only one."""
     process = launch("--initial-credits", "1", "--policy", "never", "--credit-unit", "message", "--count-control-frames")
