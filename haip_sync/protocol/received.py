@@ -6,6 +6,7 @@ Structs, which are made in C: every frame makes both.
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 import msgspec
 
 from haip_sync.protocol.envelope import Envelope, Frame
