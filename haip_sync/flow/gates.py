@@ -107,10 +107,7 @@ class EventSink(Protocol):
 
     @property
     def wanted(self) -> Collection[type[Event]]:
-        """The kinds that somebody listens for: every send looks here before it calls anything."""
-
-    def wants(self, kind: type[Event]) -> bool:
-        """Return whether anybody listens: silence is free."""
+        """The kinds that somebody listens for: everybody looks here before an event is made. Silence is free."""
 
     def put(self, event: Event) -> None:
         """Hand over one event."""

@@ -1,8 +1,9 @@
 """A client's connection: its rooms put together, its threads, and its first line.
 
-Three threads: the *reader* takes frames in, from one line after another, and waits for nothing else while one stands; the
-*service* thread writes what nobody else writes (answers, grants, pings), keeps the heartbeat and tells of stalls; the *dispatch*
-thread runs listeners. Senders write for themselves. All are daemons: a program that forgets to close still exits.
+Three threads: the *reader* takes frames in, from one line after another, and waits for nothing else while one stands; what they
+let go (senders that waited, answers, grants) it writes as far as that goes at once. The *service* thread writes what nobody else
+writes, keeps the heartbeat and tells of stalls; the *dispatch* thread runs listeners. Senders that need not wait write for
+themselves. All are daemons: a program that forgets to close still exits.
 """
 
 from __future__ import annotations

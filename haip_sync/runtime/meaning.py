@@ -47,6 +47,7 @@ from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.rooms import Rooms
 
 _LONGEST_SAID: Final = 10_000
+_make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
 
 
 class Host(Protocol):
@@ -137,7 +138,7 @@ class Meaning:
             return
         match happening:
             case Granted(_, messages, byte_credits):
-                turnstile.grant(channel, Cost(messages, byte_credits))
+                turnstile.grant(channel, _make(Cost, (messages, byte_credits)))
             case PauseAsked():
                 turnstile.pause(channel, by_us=False, peer_told=True)
             case ResumeAsked():

@@ -166,9 +166,11 @@ class Reception:
         self._host.heartbeat.heard(now_s)
         due_s = session.next_due_s
         self._apply_all(receive(session))
-        if session.next_due_s <= now_s:
+        next_due_s = session.next_due_s
+        if next_due_s <= now_s:
             self._apply_all(session.due(now_s))
-        return session.next_due_s, due_s
+            next_due_s = session.next_due_s
+        return next_due_s, due_s
 
     def write_out(self) -> None:
         """Write what the frames so far let go, as far as it goes without waiting: the rest is for others."""
@@ -202,7 +204,8 @@ class Reception:
             self._apply(received)
         if self._held and rooms.turnstile.epoch != epoch:
             self._forget_held()
-        rooms.audit()
+        if rooms.is_audited:
+            rooms.audit()
 
     def _apply(self, received: Received) -> None:
         rooms, incoming = self._rooms, received.incoming

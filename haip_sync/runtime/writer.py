@@ -135,7 +135,7 @@ class Writer:
             if not self._pen.acquire(blocking=False):
                 return False
             self._write_batch(deadline_s)
-            if self._outgoing.entries:
+            if self._outgoing.entries and (self._standing_by or CAN_TRY_TO_SEND):
                 # One batch more for those who came meanwhile, as far as it goes without waiting: cheaper than to wake one for it.
                 self._write_batch(_NOW)
             return True

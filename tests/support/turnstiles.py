@@ -110,9 +110,6 @@ class Sink:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def wants(self, kind: type[Event]) -> bool:
-        return True
-
     def put(self, event: Event) -> None:
         self.events.append(event)
 

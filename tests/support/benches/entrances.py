@@ -125,9 +125,6 @@ class _Silence:
 
     wanted: frozenset[type[Event]] = frozenset()
 
-    def wants(self, kind: type[Event]) -> bool:
-        return False
-
     def put(self, event: Event) -> None:
         raise AssertionError("an event that nobody wants")
 
