@@ -51,13 +51,22 @@ class Turnstile(Admission[C]):
             with self._lock:
                 if self._redo is not None or self._unserved:  # else `mend` has nothing to do: every send comes here
                     self.mend()
-                if self._passes_at_once(channel, ticket):
+                lacks = self._pass_at_once(channel, ticket)
+                if ticket.settled:
+                    return ticket
+                if lacks is not None and timeout_s != 0:
+                    gate = self._gates[channel]
+                    gate.add(ticket)
+                    gate.shortage = lacks
+                    self._wait_in_turn(gate, ticket, timeout_s)
                     return ticket
                 gate = self.entrance(channel, parcel)
                 if timeout_s == 0:
                     self._pass_now(gate, ticket)
                 else:
-                    self._pass_in_turn(gate, ticket, timeout_s)
+                    gate.add(ticket)
+                    self.serve((gate,))
+                    self._wait_in_turn(gate, ticket, timeout_s)
         except BaseException as exc:
             ticket.abandoned = True
             self._poke()
@@ -168,28 +177,29 @@ class Turnstile(Admission[C]):
             raise MessageTooLargeError(channel, frame_bytes=frame_bytes, max_credit_bytes=cap)
         return gate
 
-    def _passes_at_once(self, channel: str, ticket: Ticket[C]) -> bool:
-        """Admit a parcel of one step that nothing holds up; return False, nothing changed, where something may.
+    def _pass_at_once(self, channel: str, ticket: Ticket[C]) -> Shortage | None:
+        """Admit a parcel of one step that nothing holds up; return what credit it lacks where it need only wait for that.
 
         As most sends find it: nobody stands there, and the credit is there. The step is the same one that the queue would do;
-        what it saves is to join the queue, to be served and to leave. What its credit covers the cap does.
+        what it saves is to join the queue, to be served and to leave. What its credit covers the cap does. None, and the ticket
+        not settled: nothing has changed, and all there is to ask must be asked.
         """
         gate, parcel = self._gates.get(channel), ticket.parcel
         if gate is None or gate.queue or gate.paused_by_us or gate.paused_by_peer:
-            return False
+            return None
         if self._closed is not None or not self._epoch or self._offline is not None:
-            return False
+            return None
         if self._epoch > 1:
             parcel.renew()  # it may have been made for the peer of an earlier line
         if parcel.refusal() is not None:
-            return False
+            return None
         step = parcel.next_step(gate.ledger)
-        if isinstance(step, Shortage) or not step.last:
-            return False
-        if step.cargo is not None and not self._outlet.has_room(step.wire_bytes):
-            return False
-        self._commit(gate, ticket, step)
-        return True
+        if isinstance(step, Shortage):
+            is_within_cap = step.needed.byte_credits <= gate.ledger.byte_credits.cap
+            return step if is_within_cap and not parcel.may_stream_early else None
+        if step.last and (step.cargo is None or self._outlet.has_room(step.wire_bytes)):
+            self._commit(gate, ticket, step)
+        return None
 
     def _pass_now(self, gate: Gate[C], ticket: Ticket[C]) -> None:
         """Admit the whole parcel at once or raise. Requires the lock."""
@@ -200,10 +210,8 @@ class Turnstile(Admission[C]):
             raise refused(ticket.parcel, self._standing(gate, ticket, step))
         self._commit(gate, ticket, step)
 
-    def _pass_in_turn(self, gate: Gate[C], ticket: Ticket[C], timeout_s: float | None) -> None:
-        """Take a place in the queue, and wait until it was served. Requires the lock."""
-        gate.add(ticket)
-        self.serve((gate,))
+    def _wait_in_turn(self, gate: Gate[C], ticket: Ticket[C], timeout_s: float | None) -> None:
+        """Wait until a ticket was served that has joined the queue. Requires the lock."""
         if not ticket.is_over:
             gate.note_busy(ticket)
             ticket.condition = self._parking.new_condition()
