@@ -76,7 +76,7 @@ class Admission(Generic[C]):
         self._is_audited = is_audited
         # All guarded by the connection's lock.
         self._gates: dict[str, Gate[C]] = {}
-        self._epoch = 0
+        self.epoch = 0  # counts handshakes
         self._initial: tuple[int | None, int | None] = (None, None)
         self._closed: HAIPError | None = None
         # The line is broken: nobody goes.
@@ -119,11 +119,6 @@ class Admission(Generic[C]):
     def now_s(self) -> float:
         """Return the time on the turnstile's clock."""
         return self._clock()
-
-    @property
-    def epoch(self) -> int:
-        """Counts handshakes. Requires the lock."""
-        return self._epoch
 
     @property
     def closed(self) -> HAIPError | None:
@@ -305,7 +300,7 @@ class Admission(Generic[C]):
 
     def _new_ledger(self, channel: str) -> Ledger:
         caps = Cost(*self._config.caps_for(channel))
-        if not self._epoch:
+        if not self.epoch:
             return Ledger.opened(NOTHING, caps)
         configured, (messages, byte_credits) = Cost(*self._config.initial_for(channel)), self._initial
         return Ledger.opened(

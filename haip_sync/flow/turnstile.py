@@ -163,9 +163,9 @@ class Turnstile(Admission[C]):
         """Return the gate of `channel` if the parcel may stand there at all. Requires the lock."""
         if self._closed is not None:
             raise ConnectionClosedError(f"{parcel.event_type} on {channel} was not sent: {self._closed}") from self._closed
-        if not self._epoch:
+        if not self.epoch:
             raise ConnectionClosedError(f"{parcel.event_type} on {channel} was not sent: the client is not connected yet")
-        if self._epoch > 1 and self._offline is None:
+        if self.epoch > 1 and self._offline is None:
             parcel.renew()  # it may have been made for the peer of an earlier line
         refusal = parcel.refusal()
         if refusal is not None:
@@ -187,9 +187,9 @@ class Turnstile(Admission[C]):
         gate, parcel = self._gates.get(channel), ticket.parcel
         if gate is None or gate.queue or gate.paused_by_us or gate.paused_by_peer:
             return None
-        if self._closed is not None or not self._epoch or self._offline is not None:
+        if self._closed is not None or not self.epoch or self._offline is not None:
             return None
-        if self._epoch > 1:
+        if self.epoch > 1:
             parcel.renew()  # it may have been made for the peer of an earlier line
         if parcel.refusal() is not None:
             return None
@@ -254,7 +254,7 @@ class Turnstile(Admission[C]):
 
     def open_epoch(self, messages: int | None, byte_credits: int | None) -> None:
         """Begin a credit epoch with these amounts on every channel (None: the configuration's). Requires the lock."""
-        self._epoch += 1
+        self.epoch += 1
         self._initial = (messages, byte_credits)
         for gate in self._gates.values():
             gate.ledger = self._new_ledger(gate.channel)

@@ -139,6 +139,7 @@ class Outgoing:
         replay: The frames that the peer may ask for again.
         written_end: How many bytes were ever handed to the operating system, on the scale of `Entry.end`.
         committed_end: How many bytes were ever committed.
+        fates: What became of the latest sends.
         entries: What stands here that this line can write, in order. Whether anything does may be asked without the lock.
     """
 
@@ -161,14 +162,15 @@ class Outgoing:
         self._resumed_ack = 0
         self.committed_end = 0
         self.written_end = 0
-        self._fates = Fates(session.sent)
+        self.fates = Fates(session.sent)
         # The same of control frames alone: the peer makes us say them, and nothing else bounds how many.
         self._answers_end = 0
         self._written_answers_end = 0
 
     def plan(self, frames: Sequence[Frame]) -> Entry:
         """Return what these frames would be if they were committed now. Changes nothing."""
-        return _entry(frames, self._session.last_seq + 1, self._session.ack, self.committed_end)
+        session = self._session
+        return _entry(frames, session.last_seq + 1, session.inbound.ack, self.committed_end)
 
     def plan_raw(self, data: bytes) -> Entry:
         """Return an entry for a WebSocket control frame, which has no seq. Changes nothing."""
@@ -210,10 +212,10 @@ class Outgoing:
         if cargo.frames and not cargo.is_again:
             session, frames = self._session, cargo.frames
             session.last_seq = cargo.last_seq
-            if session.peer_sequences:
+            if session.inbound.active:
                 now_s = self._clock()
                 self.replay.keep(frames, cargo.first_seq, now_s, acknowledged=session.acknowledged, ack=cargo.ack)
-            self._fates.note(cargo.fate, frames, cargo.last_seq if cargo.is_last else 0)
+            self.fates.note(cargo.fate, frames, cargo.last_seq if cargo.is_last else 0)
         if not self.entries or self.entries[-1] is not cargo:
             self.entries.append(cargo)
         self.committed_end = cargo.end
@@ -255,7 +257,7 @@ class Outgoing:
     def lose(self) -> Iterator[tuple[int, Fate]]:
         """Give up what has left and was not acknowledged: there is no other line; yield as `Fates.lose`."""
         left = [entry.origin for entry in (*self._suspended, *self.entries)]
-        return self._fates.lose([entry.fate for entry in left if entry.fate is not None and entry.is_unsent])
+        return self.fates.lose([entry.fate for entry in left if entry.fate is not None and entry.is_unsent])
 
     def abandon(self, failure: HAIPError) -> None:
         """Settle the handles of what was admitted and will not be written. Twice is once."""
@@ -308,7 +310,7 @@ class Outgoing:
         return resend._replace(frame=None) if is_past else resend
 
     def _was_refused(self, frame: Frame | None) -> bool:
-        fate = None if frame is None else self._fates.of(frame.id)
+        fate = None if frame is None else self.fates.of(frame.id)
         return fate is not None and fate.outcome == "refused"
 
     def give_up_earlier(self, failure: HAIPError) -> tuple[list[tuple[int, Fate]], list[Entry]]:
@@ -319,7 +321,7 @@ class Outgoing:
         """
         self.replay.forget_below(self._line_seq)
         unsent = [entry for entry in self._suspended if entry.is_unsent]
-        lost = list(self._fates.lose([entry.fate for entry in unsent if entry.fate is not None]))
+        lost = list(self.fates.lose([entry.fate for entry in unsent if entry.fate is not None]))
         for entry in self._suspended:
             if not entry.is_unsent:
                 entry.give_up("the line broke", failure)
@@ -331,11 +333,6 @@ class Outgoing:
         entry = self.plan(unsent.frames)
         entry.fate, entry.repeats = unsent.fate, unsent
         return entry
-
-    @property
-    def fates(self) -> Fates:
-        """What became of the latest sends."""
-        return self._fates
 
     def queued_messages(self) -> int:
         """Return how many messages that were queued are admitted and not written."""

@@ -164,12 +164,12 @@ class Reception:
         """Carry out what one frame comes to; return when to look for gaps, and when it was before. Requires the lock."""
         session, now_s = self._rooms.session, self._clock()
         self._host.heartbeat.heard(now_s)
-        due_s = session.next_due_s
+        due_s = session.inbound.next_due_s
         self._apply_all(receive(session))
-        next_due_s = session.next_due_s
+        next_due_s = session.inbound.next_due_s
         if next_due_s <= now_s:
             self._apply_all(session.due(now_s))
-            next_due_s = session.next_due_s
+            next_due_s = session.inbound.next_due_s
         return next_due_s, due_s
 
     def write_out(self) -> None:
