@@ -170,7 +170,8 @@ class Admission(Generic[C]):
             gate = next(iter(self._unserved))
             self._serve_queue(gate)
             self._unserved.discard(gate)
-            self._audit(gate)
+            if self._is_audited:
+                self._audit(gate)
 
     def serve(self, gates: tuple[Gate[C], ...]) -> None:
         """Admit from these gates' queues for as long as it goes."""
@@ -189,13 +190,14 @@ class Admission(Generic[C]):
             changed = changed or ticket.has_stood
             if ticket.pending is not None and ticket.settled:
                 self.report.dequeued(gate, ticket, ticket.pending)
-        if changed:
+        if changed and self._sink.wanted:
             self.report.backlog(gate)
-        self._call_next(gate)
+        if gate.room:
+            self._call_next(gate)
 
     def _call_next(self, gate: Gate[C]) -> None:
-        """Wake the first of those whom a full outbox holds, once there is room for it."""
-        if gate.room and not gate.room[0].called and self.has_queue_room(gate, gate.room[0].size):
+        """Wake the first of those whom a full outbox holds, once there is room for it. Requires that there are some."""
+        if not gate.room[0].called and self.has_queue_room(gate, gate.room[0].size):
             # Woken before it is written down: interrupted between, it is woken once more, which harms nobody.
             gate.room[0].wake()
             gate.room[0].called = True
@@ -225,6 +227,8 @@ class Admission(Generic[C]):
                 self._leave_to_outlet(gate, ticket, step)
             elif not step.last or ticket.pending is not None:
                 self._poke()  # no thread of its own is about to write it
+            if step.last:
+                return True
         return True
 
     def _leave_to_outlet(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
