@@ -16,6 +16,7 @@ from support.turnstiles import PATIENCE_S, until
 from support.writing import Desk
 
 from haip_sync import ConnectionClosedError, FlowControlConfig, HAIPClient
+from haip_sync.runtime import reception, writer
 from haip_sync.runtime.socket_in_place import SocketInPlace
 from haip_sync.runtime.stream import PlainStream, Stream
 from haip_sync.runtime.tls import TlsStream
@@ -181,6 +182,27 @@ def test_frames_of_those_who_wait_together_leave_in_one_write() -> None:
             assert not thread.is_alive()
         # The service thread gives back credit for what was received.
         assert [name.rpartition("-")[2] for name in names if not name.endswith("service")] == ["reader"]
+
+
+def test_where_a_write_cannot_promise_not_to_wait_the_reader_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without such a write (Windows) whoever is admitted is woken and writes for itself, and answers are the service thread's."""
+    monkeypatch.setattr(reception, "CAN_TRY_TO_SEND", False)
+    monkeypatch.setattr(writer, "CAN_TRY_TO_SEND", False)
+    names: list[str] = []
+
+    def script(server: Peer) -> None:
+        server.greets(messages=0, accept_events=[*TYPES, "TOOL_UPDATE"])
+        server.says("PING", {"nonce": "n"})
+        assert server.hears("PONG") == {"nonce": "n"}
+        server.says("FLOW_UPDATE", {"channel": "USER", "add_messages": 1})
+        server.hears("TOOL_UPDATE")
+        server.stays()
+
+    with peer(script) as url, HAIPClient(url) as client:
+        _spy(client, names)
+        client.send("USER", "TOOL_UPDATE", PAYLOAD, timeout=PATIENCE_S)
+    assert names
+    assert not [name for name in names if name.endswith("reader")]
 
 
 def _spy(client: HAIPClient, names: list[str]) -> None:
