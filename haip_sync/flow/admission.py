@@ -28,6 +28,8 @@ from haip_sync.flow.reporting import Reporter
 
 WHOLE_TEXT_PATIENCE_S: Final = 1.0
 """How long a text waits for credit for all of it while at least half of the largest balance is left."""
+WRITTEN_NEXT_BYTES: Final = 16 << 10
+"""Larger frames are written by who sends them: the thread that brings credit has more to do than to mask them."""
 
 
 _make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
@@ -74,16 +76,20 @@ class Admission(Generic[C]):
         self._is_audited = is_audited
         # All guarded by the connection's lock.
         self._gates: dict[str, Gate[C]] = {}
-        self._epoch = 0
+        self.epoch = 0  # counts handshakes
         self._initial: tuple[int | None, int | None] = (None, None)
         self._closed: HAIPError | None = None
         # The line is broken: nobody goes.
         self._offline: Offline | None = None
         self._redo: _Redo[C] | None = None
         self._unserved: set[Gate[C]] = set()
-        self._short_of_room: set[Gate[C]] = set()
+        # Whose first ticket waits for the socket.
+        self.short_of_room: set[Gate[C]] = set()
         # When to call `serve_all` whatever happens; may be read without the lock.
         self.look_s = math.inf
+        # Set by a thread that no interrupt strikes while it holds the lock: as soon as it lets go it writes what stands in the
+        # write order. Who is admitted then is woken once its frame has left, and need not be woken to write it.
+        self.is_written_next = False
         for channel in sorted(config.named_channels()):
             self.gate(channel)
 
@@ -113,11 +119,6 @@ class Admission(Generic[C]):
     def now_s(self) -> float:
         """Return the time on the turnstile's clock."""
         return self._clock()
-
-    @property
-    def epoch(self) -> int:
-        """Counts handshakes. Requires the lock."""
-        return self._epoch
 
     @property
     def closed(self) -> HAIPError | None:
@@ -169,7 +170,8 @@ class Admission(Generic[C]):
             gate = next(iter(self._unserved))
             self._serve_queue(gate)
             self._unserved.discard(gate)
-            self._audit(gate)
+            if self._is_audited:
+                self._audit(gate)
 
     def serve(self, gates: tuple[Gate[C], ...]) -> None:
         """Admit from these gates' queues for as long as it goes."""
@@ -182,18 +184,20 @@ class Admission(Generic[C]):
             if not ticket.is_over and not self._advance(gate, ticket):
                 break
             # Woken before it leaves: interrupted between, the next to mend wakes it once more, which harms nobody.
-            ticket.wake()
+            if ticket.admitted_s is None:
+                ticket.wake()
             gate.leave(ticket)
             changed = changed or ticket.has_stood
             if ticket.pending is not None and ticket.settled:
                 self.report.dequeued(gate, ticket, ticket.pending)
-        if changed:
+        if changed and self._sink.wanted:
             self.report.backlog(gate)
-        self._call_next(gate)
+        if gate.room:
+            self._call_next(gate)
 
     def _call_next(self, gate: Gate[C]) -> None:
-        """Wake the first of those whom a full outbox holds, once there is room for it."""
-        if gate.room and not gate.room[0].called and self.has_queue_room(gate, gate.room[0].size):
+        """Wake the first of those whom a full outbox holds, once there is room for it. Requires that there are some."""
+        if not gate.room[0].called and self.has_queue_room(gate, gate.room[0].size):
             # Woken before it is written down: interrupted between, it is woken once more, which harms nobody.
             gate.room[0].wake()
             gate.room[0].called = True
@@ -219,9 +223,19 @@ class Admission(Generic[C]):
                 ticket.failure = MessageTooLargeError(gate.channel, frame_bytes=step.needed.byte_credits, max_credit_bytes=cap)
                 return True
             self._commit(gate, ticket, step)
-            if not step.last or ticket.pending is not None:
+            if self.is_written_next:
+                self._leave_to_outlet(gate, ticket, step)
+            elif not step.last or ticket.pending is not None:
                 self._poke()  # no thread of its own is about to write it
+            if step.last:
+                return True
         return True
+
+    def _leave_to_outlet(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
+        """Let the holder of a ticket whose last step was done sleep until that is written: this thread does it next."""
+        if step.last and step.cargo is not None and ticket.condition is not None and step.wire_bytes <= WRITTEN_NEXT_BYTES:
+            ticket.admitted_s = gate.last_admitted_s
+            self._outlet.wake_once_over(step.cargo, ticket)
 
     def _is_patience_over(self, gate: Gate[C], ticket: Ticket[C], shortage: Shortage) -> bool:
         """Return whether a text is to wait for its whole no longer, because the peer may be waiting for us to spend.
@@ -247,19 +261,20 @@ class Admission(Generic[C]):
             return Shortage(self.hold_of(gate) or WaitCause.OFFLINE, NOTHING)
         step = ticket.parcel.next_step(gate.ledger)
         if isinstance(step, Step) and step.cargo is not None and not self._outlet.has_room(step.wire_bytes):
-            self._short_of_room.add(gate)
+            self.short_of_room.add(gate)
             return Shortage(WaitCause.SOCKET, step.cost)
         return step
 
     def _commit(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
         """Do one step: written down in one store, then carried out."""
-        frames_before = ticket.parcel.progress.frames
+        before = ticket.parcel.progress
         self._redo = _make(_Redo, (gate, gate.ledger.spend(step.cost), step.cargo, ticket, step))
         self._carry_out()
         gate.last_admitted_s, gate.stall_told = self._clock(), False
         if self._sink.heeds_sends:
-            self.report.stepped(gate, ticket, step, frames=step.after.frames - frames_before)
-        self._watcher.spent(gate)
+            self.report.stepped(gate, ticket, step, frames=step.after.frames - before.frames)
+        if self._watcher.heeds_spending:
+            self._watcher.spent(gate)
 
     def _carry_out(self) -> None:
         """Carry out the step that was written down. Every line sets a value, so that a second time changes nothing."""
@@ -289,7 +304,7 @@ class Admission(Generic[C]):
 
     def _new_ledger(self, channel: str) -> Ledger:
         caps = Cost(*self._config.caps_for(channel))
-        if not self._epoch:
+        if not self.epoch:
             return Ledger.opened(NOTHING, caps)
         configured, (messages, byte_credits) = Cost(*self._config.initial_for(channel)), self._initial
         return Ledger.opened(
@@ -302,10 +317,9 @@ class Admission(Generic[C]):
 
     def room_again(self) -> None:
         """Admit who waited for the socket. Requires the lock."""
-        if self._short_of_room:
-            self._unserved.update(self._short_of_room)
-            self._short_of_room.clear()
-            self.mend()
+        self._unserved.update(self.short_of_room)
+        self.short_of_room.clear()
+        self.mend()
 
     def serve_all(self) -> None:
         """Admit wherever somebody stands: what interrupts left undone, and whose patience has ended. Requires the lock."""

@@ -11,6 +11,8 @@ from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
+import msgspec
+
 from haip_sync.errors import HAIPError, WaitCause
 from haip_sync.events import Event
 from haip_sync.flow.ledger import Cost, Ledger
@@ -96,6 +98,9 @@ class Outlet(Protocol[C_contra]):
     def commit(self, cargo: C_contra) -> None:
         """Give `cargo` its seq and its place in the write order. Doing it twice changes nothing."""
 
+    def wake_once_over(self, cargo: C_contra, ticket: Ticket[Any]) -> None:
+        """Wake the holder of `ticket` once `cargo`, which is committed, is written or never will be."""
+
 
 class EventSink(Protocol):
     """Where events go; never blocks, and runs no listener in the caller's thread."""
@@ -106,17 +111,20 @@ class EventSink(Protocol):
 
     @property
     def wanted(self) -> Collection[type[Event]]:
-        """The kinds that somebody listens for."""
-
-    def wants(self, kind: type[Event]) -> bool:
-        """Return whether anybody listens: silence is free."""
+        """The kinds that somebody listens for: everybody looks here before an event is made. Silence is free."""
 
     def put(self, event: Event) -> None:
         """Hand over one event."""
 
 
 class Watcher(Protocol):
-    """Who is told what happens at the gates, besides those who listen for events. Every method requires the lock."""
+    """Who is told what happens at the gates, besides those who listen for events. Every method requires the lock.
+
+    Attributes:
+        heeds_spending: Whether `spent` is to be called: every send looks here before it calls anything.
+    """
+
+    heeds_spending: bool
 
     def begin_epoch(self, gates: Iterable[Gate[Any]]) -> None:
         """Note a new credit epoch, of which nothing is spent yet."""
@@ -137,6 +145,8 @@ class Watcher(Protocol):
 class Unwatched:
     """The watcher of gates that nobody watches."""
 
+    heeds_spending = False
+
     def begin_epoch(self, gates: Iterable[Gate[Any]]) -> None:
         """Ignore it."""
 
@@ -153,7 +163,7 @@ class Unwatched:
         """Ignore it."""
 
 
-class Ticket(Generic[C]):
+class Ticket(msgspec.Struct, Generic[C], eq=False):
     """A place in a channel's queue. Guarded by the connection's lock, but for `abandoned`.
 
     Attributes:
@@ -164,19 +174,19 @@ class Ticket(Generic[C]):
         pending: The handle of a queued message; None: a thread stands here.
         condition: Waits for `settled` or `failure`; None while nobody waits on it.
         joined: It was put into a queue; one that never was need not be looked for there.
+        admitted_s: When whoever admitted it left it to the outlet to wake its holder; None: it was woken, or never stood.
     """
 
-    __slots__ = ("abandoned", "condition", "failure", "joined", "parcel", "pending", "settled", "since_s")
-
-    def __init__(self, parcel: Parcel[C], since_s: float, pending: PendingSend | None = None) -> None:
-        self.parcel = parcel
-        self.since_s = since_s
-        self.settled = False
-        self.failure: HAIPError | None = None
-        self.abandoned = False
-        self.pending = pending
-        self.condition: Condition | None = None
-        self.joined = False
+    # A struct is made in C: every send makes a ticket, and most never stand anywhere.
+    parcel: Parcel[C]
+    since_s: float
+    pending: PendingSend | None = None
+    settled: bool = False
+    failure: HAIPError | None = None
+    abandoned: bool = False
+    condition: Condition | None = None
+    joined: bool = False
+    admitted_s: float | None = None
 
     @property
     def is_over(self) -> bool:

@@ -125,6 +125,7 @@ class PendingSend:
         """
         if self._outcome is None:
             self._outcome = outcome
+        self.ticket = None  # which refers to this: without the circle both go at once, not when all of memory is looked through
         if self._settled is not None:
             self._settled.notify_all()
         for _ in tuple(self._callbacks):

@@ -44,7 +44,7 @@ class Reporter:
 
     def credit(self, gate: Gate[Any]) -> None:
         """Report the balance."""
-        if self._sink.wants(CreditChanged):
+        if CreditChanged in self._sink.wanted:
             spendable, aside = gate.ledger.spendable, gate.ledger.set_aside
             self._sink.put(
                 CreditChanged(
@@ -59,7 +59,7 @@ class Reporter:
 
     def granted(self, gate: Gate[Any], granted: Cost, before: Ledger) -> None:
         """Report a grant of the peer's; `before` is the ledger without it."""
-        if self._sink.wants(CreditGranted):
+        if CreditGranted in self._sink.wanted:
             spendable, aside = gate.ledger.spendable, gate.ledger.set_aside
             self._sink.put(
                 CreditGranted(
@@ -76,13 +76,13 @@ class Reporter:
 
     def paused(self, gate: Gate[Any], *, by_us: bool, peer_told: bool, reason: str | None) -> None:
         """Report that one side holds the channel."""
-        if self._sink.wants(ChannelPaused):
+        if ChannelPaused in self._sink.wanted:
             side: Side = "us" if by_us else "peer"
             self._sink.put(ChannelPaused(time_s=self._clock(), channel=gate.channel, by=side, peer_told=peer_told, reason=reason))
 
     def resumed(self, gate: Gate[Any], *, by_us: bool) -> None:
         """Report that one side lifted its hold."""
-        if self._sink.wants(ChannelResumed):
+        if ChannelResumed in self._sink.wanted:
             side: Side = "us" if by_us else "peer"
             still = gate.hold() is not None
             self._sink.put(ChannelResumed(time_s=self._clock(), channel=gate.channel, by=side, still_paused=still))
@@ -90,7 +90,7 @@ class Reporter:
     def blocked(self, gate: Gate[Any], ticket: Ticket[Any], why: Why) -> None:
         """Report that a sender begins to wait; `why` is asked only when somebody listens."""
         self.backlog(gate)
-        if self._sink.wants(SendBlocked):
+        if SendBlocked in self._sink.wanted:
             spendable, shortage = gate.ledger.spendable, why(gate, ticket)
             self._sink.put(
                 SendBlocked(
@@ -125,7 +125,7 @@ class Reporter:
 
     def backlog(self, gate: Gate[Any]) -> None:
         """Report how many stand in the queue."""
-        if self._sink.wants(BacklogChanged):
+        if BacklogChanged in self._sink.wanted:
             self._sink.put(
                 BacklogChanged(
                     time_s=self._clock(),
@@ -139,7 +139,7 @@ class Reporter:
     def queued(self, gate: Gate[Any], pending: PendingSend) -> None:
         """Report a message that was put into the outbox."""
         self.backlog(gate)
-        if self._sink.wants(MessageQueued):
+        if MessageQueued in self._sink.wanted:
             self._sink.put(
                 MessageQueued(
                     time_s=self._clock(),
@@ -153,7 +153,7 @@ class Reporter:
 
     def dequeued(self, gate: Gate[Any], ticket: Ticket[Any], pending: PendingSend) -> None:
         """Report a queued message all of which was admitted."""
-        if self._sink.wants(MessageDequeued):
+        if MessageDequeued in self._sink.wanted:
             now_s = self._clock()
             self._sink.put(
                 MessageDequeued(
@@ -177,7 +177,7 @@ class Reporter:
     def dropped(self, gate: Gate[Any], pending: PendingSend, reason: str) -> None:
         """Report a queued message that will not be sent."""
         self.backlog(gate)
-        if self._sink.wants(MessageDropped):
+        if MessageDropped in self._sink.wanted:
             self._sink.put(
                 MessageDropped(
                     time_s=self._clock(),

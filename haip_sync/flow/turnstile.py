@@ -49,14 +49,24 @@ class Turnstile(Admission[C]):
         ticket = Ticket(parcel, self._clock())
         try:
             with self._lock:
-                self.mend()
-                if self._passes_at_once(channel, ticket):
+                if self._redo is not None or self._unserved:  # else `mend` has nothing to do: every send comes here
+                    self.mend()
+                lacks = self._pass_at_once(channel, ticket)
+                if ticket.settled:
+                    return ticket
+                if lacks is not None and timeout_s != 0:
+                    gate = self._gates[channel]
+                    gate.add(ticket)
+                    gate.shortage = lacks
+                    self._wait_in_turn(gate, ticket, timeout_s)
                     return ticket
                 gate = self.entrance(channel, parcel)
                 if timeout_s == 0:
                     self._pass_now(gate, ticket)
                 else:
-                    self._pass_in_turn(gate, ticket, timeout_s)
+                    gate.add(ticket)
+                    self.serve((gate,))
+                    self._wait_in_turn(gate, ticket, timeout_s)
         except BaseException as exc:
             ticket.abandoned = True
             self._poke()
@@ -153,9 +163,9 @@ class Turnstile(Admission[C]):
         """Return the gate of `channel` if the parcel may stand there at all. Requires the lock."""
         if self._closed is not None:
             raise ConnectionClosedError(f"{parcel.event_type} on {channel} was not sent: {self._closed}") from self._closed
-        if not self._epoch:
+        if not self.epoch:
             raise ConnectionClosedError(f"{parcel.event_type} on {channel} was not sent: the client is not connected yet")
-        if self._epoch > 1 and self._offline is None:
+        if self.epoch > 1 and self._offline is None:
             parcel.renew()  # it may have been made for the peer of an earlier line
         refusal = parcel.refusal()
         if refusal is not None:
@@ -167,24 +177,29 @@ class Turnstile(Admission[C]):
             raise MessageTooLargeError(channel, frame_bytes=frame_bytes, max_credit_bytes=cap)
         return gate
 
-    def _passes_at_once(self, channel: str, ticket: Ticket[C]) -> bool:
-        """Admit a parcel of one step that nothing holds up; return False, nothing changed, where something may.
+    def _pass_at_once(self, channel: str, ticket: Ticket[C]) -> Shortage | None:
+        """Admit a parcel of one step that nothing holds up; return what credit it lacks where it need only wait for that.
 
         As most sends find it: nobody stands there, and the credit is there. The step is the same one that the queue would do;
-        what it saves is to join the queue, to be served and to leave. What its credit covers the cap does.
+        what it saves is to join the queue, to be served and to leave. What its credit covers the cap does. None, and the ticket
+        not settled: nothing has changed, and all there is to ask must be asked.
         """
-        gate = self._gates.get(channel)
-        if gate is None or gate.queue or self._closed is not None or not self._epoch or self._offline is not None:
-            return False
-        if self._epoch > 1:
-            ticket.parcel.renew()  # it may have been made for the peer of an earlier line
-        if ticket.parcel.refusal() is not None:
-            return False
-        step = self._next_step(gate, ticket)
-        if isinstance(step, Shortage) or not step.last:
-            return False
-        self._commit(gate, ticket, step)
-        return True
+        gate, parcel = self._gates.get(channel), ticket.parcel
+        if gate is None or gate.queue or gate.paused_by_us or gate.paused_by_peer:
+            return None
+        if self._closed is not None or not self.epoch or self._offline is not None:
+            return None
+        if self.epoch > 1:
+            parcel.renew()  # it may have been made for the peer of an earlier line
+        if parcel.refusal() is not None:
+            return None
+        step = parcel.next_step(gate.ledger)
+        if isinstance(step, Shortage):
+            is_within_cap = step.needed.byte_credits <= gate.ledger.byte_credits.cap
+            return step if is_within_cap and not parcel.may_stream_early else None
+        if step.last and (step.cargo is None or self._outlet.has_room(step.wire_bytes)):
+            self._commit(gate, ticket, step)
+        return None
 
     def _pass_now(self, gate: Gate[C], ticket: Ticket[C]) -> None:
         """Admit the whole parcel at once or raise. Requires the lock."""
@@ -195,10 +210,8 @@ class Turnstile(Admission[C]):
             raise refused(ticket.parcel, self._standing(gate, ticket, step))
         self._commit(gate, ticket, step)
 
-    def _pass_in_turn(self, gate: Gate[C], ticket: Ticket[C], timeout_s: float | None) -> None:
-        """Take a place in the queue, and wait until it was served. Requires the lock."""
-        gate.add(ticket)
-        self.serve((gate,))
+    def _wait_in_turn(self, gate: Gate[C], ticket: Ticket[C], timeout_s: float | None) -> None:
+        """Wait until a ticket was served that has joined the queue. Requires the lock."""
         if not ticket.is_over:
             gate.note_busy(ticket)
             ticket.condition = self._parking.new_condition()
@@ -210,7 +223,8 @@ class Turnstile(Admission[C]):
             self._wait_for_turn(gate, ticket, timeout_s)
         finally:
             if ticket.condition is not None:
-                self._watcher.waited(gate, cause, self._clock() - ticket.since_s)
+                over_s = self._clock() if ticket.admitted_s is None else ticket.admitted_s
+                self._watcher.waited(gate, cause, over_s - ticket.since_s)
 
     def _wait_for_turn(self, gate: Gate[C], ticket: Ticket[C], timeout_s: float | None) -> None:
         """Wait until a ticket in the queue was served. Requires the lock."""
@@ -240,7 +254,7 @@ class Turnstile(Admission[C]):
 
     def open_epoch(self, messages: int | None, byte_credits: int | None) -> None:
         """Begin a credit epoch with these amounts on every channel (None: the configuration's). Requires the lock."""
-        self._epoch += 1
+        self.epoch += 1
         self._initial = (messages, byte_credits)
         for gate in self._gates.values():
             gate.ledger = self._new_ledger(gate.channel)

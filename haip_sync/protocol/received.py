@@ -1,15 +1,19 @@
-"""Frames of the peer's on their way through the session: as they came, and what they come to."""
+"""Frames of the peer's on their way through the session: as they came, and what they come to.
+
+Structs, which are made in C: every frame makes both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from haip_sync.protocol.envelope import Envelope, Frame
 from haip_sync.protocol.happenings import Happening
 
 
-class Incoming(NamedTuple):
+class Incoming(msgspec.Struct):
     """A frame as it came."""
 
     envelope: Envelope
@@ -24,7 +28,7 @@ class Incoming(NamedTuple):
         return self.frame_bytes + len(self.binary or b"")
 
 
-class Received(NamedTuple):
+class Received(msgspec.Struct):
     """What one frame of the peer's comes to."""
 
     happenings: Sequence[Happening] = ()

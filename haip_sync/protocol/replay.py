@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
+import msgspec
+
 from haip_sync.config import DEFAULT_MAX_REPLAY_BYTES
 from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.names import CONTROL_TYPES
@@ -21,7 +23,6 @@ KEPT_MESSAGES: Final = 1_000
 KEPT_S: Final = 300.0
 """HAIP 1.1.2: at least 1,000 messages or five minutes."""
 _ONE_HOLE: Final = (None,)
-_make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
 
 
 class Resend(NamedTuple):
@@ -42,7 +43,7 @@ class TooOld(NamedTuple):
     """The lowest number that can still be sent again."""
 
 
-class _Kept(NamedTuple):
+class _Kept(msgspec.Struct, eq=False, gc=False):
     """Frames that went out together, with one `ack`."""
 
     first_seq: int
@@ -74,7 +75,8 @@ class ReplayWindow:
         """
         kept, end_bytes = self._kept, 0
         if kept:
-            _, due_seq, _, _, end_bytes, _ = kept[-1]
+            latest = kept[-1]
+            due_seq, end_bytes = latest.next_seq, latest.end_bytes
             if first_seq < due_seq:
                 return
             if first_seq > due_seq:
@@ -83,7 +85,7 @@ class ReplayWindow:
             end_bytes += frame.about_bytes
         stored = _ONE_HOLE if frames[0].type in CONTROL_TYPES else frames
         self._next_seq = next_seq = first_seq + len(stored)
-        latest = _make(_Kept, (first_seq, next_seq, stored, now_s, end_bytes, ack))
+        latest = _Kept(first_seq, next_seq, stored, now_s, end_bytes, ack)
         kept.append(latest)
         while (oldest := kept[0]) is not latest:
             is_spare = next_seq - oldest.next_seq >= KEPT_MESSAGES

@@ -48,7 +48,7 @@ class Session(Understanding):
         """
         incoming = Incoming(envelope, frame_bytes, binary)
         is_echo = self._is_echo(envelope)
-        if not is_echo and self._inbound.follows(envelope.seq, envelope.id):
+        if not is_echo and self.inbound.follows(envelope.seq, envelope.id):
             return [self._act(incoming, self._notice(envelope))]
         greeted = self._greet_sequence(envelope, now_s) if envelope.type == HAI and not is_echo else []
         item = None if envelope.type in _AT_ONCE else incoming
@@ -60,7 +60,7 @@ class Session(Understanding):
             item=item,
             size=incoming.wire_bytes,
         )
-        seen = self._inbound.observe(arrival, now_s)
+        seen = self.inbound.observe(arrival, now_s)
         match seen.verdict:
             case Verdict.DUPLICATE:
                 return [Received(incoming=incoming)]
@@ -68,7 +68,8 @@ class Session(Understanding):
                 return [self._received(incoming, (), (), deliver=False)]
             case Verdict.HELD:
                 noticed = self._notice(envelope)
-                held = self._received(incoming, noticed, (), deliver=False)._replace(is_held=True)
+                held = self._received(incoming, noticed, (), deliver=False)
+                held.is_held = True
                 return [held, *self._let_out(seen.lost, seen.released)]
             case Verdict.STOPPED:
                 stopped = (SequencingStopped(envelope.seq),)
@@ -78,7 +79,7 @@ class Session(Understanding):
 
     def receive_broken(self, envelope: Envelope, exc: ProtocolError, now_s: float = 0.0) -> list[Received]:
         """Take in an envelope whose binary frame did not come: it counts as received, and cost the peer what it announced."""
-        seen = self._inbound.observe(Arrival(envelope.seq, envelope.id, is_echo=self._is_echo(envelope)), now_s)
+        seen = self.inbound.observe(Arrival(envelope.seq, envelope.id, is_echo=self._is_echo(envelope)), now_s)
         if seen.verdict is Verdict.DUPLICATE:
             return [Received(incoming=Incoming(envelope, envelope.bin_len or 0))]
         stopped = (SequencingStopped(envelope.seq),) if seen.verdict is Verdict.STOPPED else ()
@@ -87,23 +88,23 @@ class Session(Understanding):
 
     def due(self, now_s: float) -> list[Received]:
         """Return what the time has come for: frames to send, losses to report, held frames that wait no longer."""
-        due = self._inbound.due(now_s, may_request=self.accepts(REPLAY_REQUEST))
+        due = self.inbound.due(now_s, may_request=self.accepts(REPLAY_REQUEST))
         requests = [self._request(numbers) for numbers in due.to_request]
         return [*([Received(replies=requests)] if requests else []), *self._after(due)]
 
     def end(self) -> list[Received]:
         """Return what is held, behind the report of what it waits for in vain: no other line will follow. Twice is once."""
-        seen = self._inbound.end()
+        seen = self.inbound.end()
         return self._let_out(seen.lost, seen.released)
 
     @property
     def next_due_s(self) -> float:
         """When to call `due`; infinite while nothing is missing. Any thread may look."""
-        return self._inbound.next_due_s
+        return self.inbound.next_due_s
 
     def drop_held(self, envelope: Envelope) -> None:
         """Forget a frame that is held: there is no room for it."""
-        self._inbound.drop(envelope.seq)
+        self.inbound.drop(envelope.seq)
 
     def _after(self, due: Due[Incoming]) -> list[Received]:
         """Return what follows from gaps that were given up."""
@@ -113,12 +114,12 @@ class Session(Understanding):
     def _let_out(self, lost: Sequence[Numbers], released: Sequence[Incoming]) -> list[Received]:
         """Return what was held and waits no longer, behind the report of what is lost before it."""
         told = [Received((FramesMissing(numbers.first, numbers.last),)) for numbers in lost]
-        return [*told, *(self._act(incoming, (), was_held=True)._replace(was_held=True) for incoming in released)]
+        return [*told, *(self._act(incoming, (), was_held=True) for incoming in released)]
 
     def _greet_sequence(self, envelope: Envelope, now_s: float) -> list[Received]:
         """Say whether the numbers of the peer's HAI run on from the line before; return what is not to be waited for."""
         resumes = self._resume_point(plain_member(envelope.payload, "last_rx_seq")) is not None
-        seen: Seen[Incoming] = self._inbound.greet(envelope.seq, resumes=resumes, now_s=now_s)
+        seen: Seen[Incoming] = self.inbound.greet(envelope.seq, resumes=resumes, now_s=now_s)
         return self._let_out(seen.lost, seen.released)
 
     def _take(self, incoming: Incoming, noticed: tuple[Happening, ...], *, is_echo: bool) -> Received:
@@ -134,12 +135,15 @@ class Session(Understanding):
         try:
             happenings, replies = self._understand(incoming.envelope, was_held=was_held)
         except ProtocolError as exc:
-            return self._violation(incoming, exc, noticed)
-        return self._received(incoming, noticed + happenings, replies, deliver=True)
+            received = self._violation(incoming, exc, noticed)
+        else:
+            received = self._received(incoming, noticed + happenings, replies, deliver=True)
+        received.was_held = was_held
+        return received
 
     def _hear_ack(self, envelope: Envelope) -> tuple[Happening, ...]:
         """Take the peer's `ack` in while it keeps to the specification; a number that we never used is told of once."""
-        if not (envelope.ack and self._inbound.active and is_seq(envelope.ack)):
+        if not (envelope.ack and self.inbound.active and is_seq(envelope.ack)):
             return ()
         if (envelope.type == HAI or self.peer is None) and not self._is_first_line:
             return ()  # whether it counts what earlier lines carried, the last_rx_seq of its HAI says
@@ -147,7 +151,7 @@ class Session(Understanding):
         if ack <= self.last_seq:
             self.acknowledged = max(self.acknowledged, ack)
             if ack > self._before_hello:
-                self._inbound.heard()
+                self.inbound.heard()
             return ()
         if self._told_of_ack:
             return ()
@@ -167,7 +171,9 @@ class Session(Understanding):
     def _take_echo(self, incoming: Incoming, noticed: tuple[Happening, ...]) -> Received:
         """Deliver what we said ourselves, as what it is: it grants, pauses, greets, refuses, acknowledges and asks nothing."""
         early = () if self.peer else (HelloEchoed(),)
-        return self._received(incoming, (*noticed, *early), (), deliver=self.peer is not None)._replace(is_echo=True)
+        received = self._received(incoming, (*noticed, *early), (), deliver=self.peer is not None)
+        received.is_echo = True
+        return received
 
     def _received(
         self, incoming: Incoming, happenings: Sequence[Happening], replies: Sequence[Frame], *, deliver: bool

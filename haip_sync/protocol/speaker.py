@@ -47,6 +47,7 @@ class Speaker:
         transactions: Those of this connection.
         acknowledged: The highest of our numbers that the peer has acknowledged.
         latest: The latest peer as its HAI described it, on this line or an earlier one; None before the first.
+        inbound: The peer's numbers. Every send and every grant asks it directly, others by the properties here.
         sent: Frames of ours that have their place in the write order; entered by the runtime, under its lock.
         resume_from: What the peer's HAI says it has of ours, as `last_rx_seq`; None: it does not resume, or this is a first line.
         discreet: Strikes out of a sentence what the peer must not have repeated to anybody.
@@ -65,7 +66,7 @@ class Speaker:
         self._choice = dialect_choice
         self._text_is_one_message = text_is_one_message
         self.acknowledged = 0
-        self._inbound: InboundSequence[Incoming] = InboundSequence()
+        self.inbound: InboundSequence[Incoming] = InboundSequence()
         self.sent = SentIds()
         self._told_of_ack = False
         self._told_of_major = False
@@ -99,17 +100,17 @@ class Speaker:
         self._hello_number = 0
         self._requests.clear()
         self._holds.clear()
-        self._inbound.begin_line()
+        self.inbound.begin_line()
 
     @property
     def peer_sequences(self) -> bool:
         """Whether the peer's numbers are believed; before its first frame they are."""
-        return self._inbound.active
+        return self.inbound.active
 
     @property
     def ack(self) -> int:
         """What our next frame acknowledges; 0: leave it out."""
-        return self._inbound.ack
+        return self.inbound.ack
 
     def accepts(self, frame_type: str) -> bool:
         """Return whether the peer's HAI names `frame_type`, and no answer of its has taken that back."""
@@ -163,7 +164,7 @@ class Speaker:
         }
         if auth is not None:
             payload["auth"] = dict(auth)
-        last_rx_seq = self._inbound.last_rx_seq
+        last_rx_seq = self.inbound.last_rx_seq
         if last_rx_seq:
             payload["last_rx_seq"] = str(last_rx_seq)
         frame = self.control_frame(HAI, payload)

@@ -175,21 +175,22 @@ class Understanding(Speaker):
         """Take in that the peer will not send again what we asked for, with a REPLAY_REQUEST or with our HAI."""
         asked = self._requests.pop(error.related_id or "", None)
         if asked is not None:
-            self._inbound.expire(asked)
+            self.inbound.expire(asked)
             return ()
         if self._resuming_hello is None or error.related_id not in (None, self._resuming_hello):
             return ()
         self._resuming_hello = None
-        self._inbound.expire(Numbers(1, MOST_SEQ))
+        self.inbound.expire(Numbers(1, MOST_SEQ))
         return (ResumeRefused(error.code, error.message),)
 
     def _take_grant(self, envelope: Envelope) -> _Meaning:
         update = read_payload(FlowUpdate, FLOW_UPDATE, envelope.payload)
-        if not update.messages and not update.add_bytes:
+        messages = update.messages
+        if not messages and not update.add_bytes:
             return _NOTHING  # a request or a reduction in the published example's form grants nothing
         if self._is_past(envelope):
             return _NOTHING
-        return (Granted(update.channel, update.messages, update.add_bytes),), ()
+        return (Granted(update.channel, messages, update.add_bytes),), ()
 
     def _hear_pause(self, envelope: Envelope) -> _Meaning:
         channel = read_payload(ChannelName, PAUSE_CHANNEL, envelope.payload).channel
@@ -201,11 +202,11 @@ class Understanding(Speaker):
 
     def _is_past(self, envelope: Envelope) -> bool:
         """Return whether a peer that resumes says again what it said on an earlier line: of those books nothing is left."""
-        return self._hello_number > 0 and self._inbound.active and int(envelope.seq) < self._hello_number
+        return self._hello_number > 0 and self.inbound.active and int(envelope.seq) < self._hello_number
 
     def _is_latest_hold(self, channel: str, envelope: Envelope) -> bool:
         """Return whether no later PAUSE_CHANNEL or RESUME_CHANNEL has acted before this one, which was missing, came."""
-        if not self._inbound.active:
+        if not self.inbound.active:
             return True
         if self._is_past(envelope):
             return False

@@ -27,6 +27,8 @@ _LONG_NUMBER: Final = b"9" * 200
 def is_sparse(data: bytes, most_brackets: int) -> bool:
     """Return whether a frame has few values for its size, and no more than so many arrays and objects."""
     most = _ALWAYS_FEW + len(data) // _BYTES_EACH
+    if len(data) < _SHORT:  # most frames, grants above all
+        return data.count(b",") <= most and data.count(b"[") + data.count(b"{") <= min(most, most_brackets)
     return not has_more_than(data, b",", most=most) and not opens_more_than(data, most if most < most_brackets else most_brackets)
 
 

@@ -31,11 +31,13 @@ class Watch:
 
     Attributes:
         metrics: Counts, always: it costs less than to ask whether anybody reads it.
+        heeds_spending: Whether a strategy is to hear of balances that fall.
     """
 
     def __init__(self, poke: Callable[[], None], clock: Callable[[], float]) -> None:
         self.metrics = MetricsRecorder()
         self.strategy: Strategy | None = None
+        self.heeds_spending = False
         # What every channel's books were when the epoch, or the strategy, began: None once the strategy knows.
         self.first: tuple[float, dict[str, Ledger]] | None = None
         self.grants: deque[tuple[str, Cost]] = deque(maxlen=_MOST_GRANTS)
@@ -47,6 +49,7 @@ class Watch:
     def use(self, strategy: Strategy | None, gates: Iterable[Gate[Any]]) -> None:
         """Let `strategy` propose from now on; None: nobody."""
         self.strategy = strategy
+        self.heeds_spending = strategy is not None
         self.begin_epoch(gates)
 
     def begin_epoch(self, gates: Iterable[Gate[Any]]) -> None:
@@ -68,8 +71,6 @@ class Watch:
 
     def spent(self, gate: Gate[Any]) -> None:
         """Look whether a balance fell below what the strategy named."""
-        if self.strategy is None:
-            return
         level = self.levels.get(gate.channel)
         if level is not None and gate.channel not in self.looks:
             messages, byte_credits = gate.ledger.spendable

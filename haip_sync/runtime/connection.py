@@ -1,8 +1,9 @@
 """A client's connection: its rooms put together, its threads, and its first line.
 
-Three threads: the *reader* takes frames in, from one line after another, and waits for nothing else while one stands; the
-*service* thread writes what nobody else writes (answers, grants, pings), keeps the heartbeat and tells of stalls; the *dispatch*
-thread runs listeners. Senders write for themselves. All are daemons: a program that forgets to close still exits.
+Three threads: the *reader* takes frames in, from one line after another, and waits for nothing else while one stands; what they
+let go (senders that waited, answers, grants) it writes as far as that goes at once. The *service* thread writes what nobody else
+writes, keeps the heartbeat and tells of stalls; the *dispatch* thread runs listeners. Senders that need not wait write for
+themselves. All are daemons: a program that forgets to close still exits.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class Connection(Crossing):
             parking, outgoing, after_write=self._after_write, mend=turnstile.mend, poke=self.poke, on_loss=self.lost_while_writing
         )
         self.control = Control(
-            self.rooms, settings, clock=clock, poke=self.poke, overflow=self._on_overflow, metrics=self.watch.metrics
+            self.rooms, settings, clock=clock, poke=self._have_written, overflow=self._on_overflow, metrics=self.watch.metrics
         )
         self.exchanges = Exchanges(self, self.rooms, self.control)
         self.replaying = Replaying(self.control, self.rooms)
@@ -196,6 +197,15 @@ class Connection(Crossing):
 
     # ---- For the rooms: with the lock where nothing else is said ---------------------------------------------------------------
 
+    def _have_written(self) -> None:
+        """Have what was committed written soon: by this thread, where that is what it does next, else by the service thread."""
+        if not self.rooms.turnstile.is_written_next:
+            self.poke()
+
+    def write_at_once(self) -> None:
+        """Write what stands in the write order, as far as it goes without waiting. Without the lock."""
+        self.writer.write_at_once()
+
     def _on_overflow(self) -> None:
         """Have a line ended whose peer asks for ever more answers and reads none."""
         self.link.overflow()
@@ -251,9 +261,11 @@ class Connection(Crossing):
         self.link.complain(text)
 
     def _after_write(self) -> None:
-        if self._service.heartbeat.is_asking:
+        # Asked here, not where it is done: every send comes by, and nearly always there is nothing to do.
+        if self._service.heartbeat.asked_s is not None:
             self._service.written()
-        self.rooms.turnstile.room_again()
+        if self.rooms.turnstile.short_of_room:
+            self.rooms.turnstile.room_again()
         if self._waiting:
             self.look_whether_all_is_sent()
 

@@ -102,6 +102,10 @@ class Crossing(Commands):
             rooms.put(Disconnected(time_s=now_s, reason=reason, in_good_order=in_good_order, code=how.code, will_reconnect=True))
             self._changed.notify_all()
 
+    def write_out(self) -> None:
+        """Write what the reader has admitted and posted, as far as it goes without waiting. Reader thread, without the lock."""
+        self._reception.write_out()
+
     def leave_line(self, link: Link) -> bool:
         """Let nobody write to a lost line any more, and give it back; return False where the connection is over."""
         link.shut()

@@ -26,8 +26,10 @@ class Fates:
         """Remember frames that go out together, of one send or (None) of ours; 0 for `last_seq`: more follow. Twice is once."""
         for frame in frames:
             self._sent.note(frame.id, fate)
-        if fate is not None and last_seq and not (self._unacknowledged and self._unacknowledged[-1][0] == last_seq):
-            self._unacknowledged.append((last_seq, fate))
+        if fate is not None and last_seq:
+            unacknowledged = self._unacknowledged
+            if not unacknowledged or unacknowledged[-1][0] != last_seq:
+                unacknowledged.append((last_seq, fate))
 
     def acknowledged(self, ack: int) -> None:
         """Note that the peer has everything up to `ack`. What it has it may still refuse."""

@@ -84,7 +84,8 @@ class Life:
     @property
     def is_open(self) -> bool:
         """Whether both HAIs were exchanged and the line stands."""
-        return self.link.stands and not self._ended and not self._closing
+        link = self.link
+        return link.is_greeted and not link.is_over and not self._ended and not self._closing  # `stands`, without a call
 
     @property
     def phase(self) -> Phase:
@@ -178,7 +179,7 @@ class Life:
 
     def look_whether_all_is_sent(self) -> None:
         """Tell those who wait for it if nothing stands unwritten. Requires the lock."""
-        if self._waiting and not self.rooms.outgoing.has_entries:
+        if self._waiting and not self.rooms.outgoing.entries:
             self._changed.notify_all()
 
     # ---- The end ---------------------------------------------------------------------------------------------------------------

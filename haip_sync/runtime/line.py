@@ -65,9 +65,10 @@ class Line:
         self._max_frame_bytes = -1  # no limit is known yet: websocket-client reads everything
         self._stream.run(self._nudge)
 
-    def attach(self, divert: Callable[[bytes], None]) -> None:
-        """Name where websocket-client's own answers go; before the first `receive`."""
+    def attach(self, divert: Callable[[bytes], None], before_reading: Callable[[], None]) -> None:
+        """Name where websocket-client's own answers go, and what to do before each sleep; before the first `receive`."""
         self._in_place.divert = divert
+        self._in_place.before_reading = before_reading
 
     def receive(self) -> tuple[int, bytes]:
         """Return the next message as (opcode, payload): text, binary or close. Reader thread only; raises when the line ends."""

@@ -61,6 +61,9 @@ class Host(Protocol):
     def confide(self, secrets: Iterable[str]) -> Discretion:
         """Note what a new line's peer is told in confidence; return what strikes it out. Needs no lock."""
 
+    def write_out(self) -> None:
+        """Write what the reader has admitted and posted, as far as it goes without waiting. Reader thread, without the lock."""
+
     def without_secrets(self, text: str) -> str:
         """Return what the peer said with what we told it in confidence struck out. Needs no lock."""
 
@@ -131,7 +134,7 @@ class Link:
             raise
         finally:
             self.opening = None
-        line.attach(self._post_raw)
+        line.attach(self._post_raw, self._host.write_out)
         line.limit_frames(self._settings.max_frame_bytes)
         return line
 
@@ -222,7 +225,7 @@ class Link:
             self._let_go_out()
 
     def _let_go_out(self) -> None:
-        self._host.wait_while(lambda: self._rooms.outgoing.has_entries, self._clock() + LAST_WORDS_S)
+        self._host.wait_while(lambda: bool(self._rooms.outgoing.entries), self._clock() + LAST_WORDS_S)
 
     def note_loss(self, failure: HAIPError) -> None:
         """Have it end because it is lost; the first reason counts. Any thread, without the lock: it shuts the socket."""

@@ -47,6 +47,7 @@ from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.rooms import Rooms
 
 _LONGEST_SAID: Final = 10_000
+_make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
 
 
 class Host(Protocol):
@@ -99,6 +100,10 @@ class Meaning:
 
     def apply(self, happening: Happening) -> None:
         """Carry out one happening."""
+        if type(happening) is Granted and self._rooms.turnstile.has_place_for(happening.channel):  # most are
+            channel, messages, byte_credits = happening
+            self._rooms.turnstile.grant(channel, _make(Cost, (messages, byte_credits)))
+            return
         match happening:
             case Granted(channel) | PauseAsked(channel) | ResumeAsked(channel):
                 self._apply_to_channel(happening, channel)
@@ -118,8 +123,6 @@ class Meaning:
                 self._hear_of_resuming(happening)
             case ReplayAsked():
                 self._host.replaying.ask(happening)
-            case HelloEchoed():
-                self._host.complain("our own HAI came back, as from a server that only echoes")
             case _:
                 self._apply_to_connection(happening, time.monotonic())
 
@@ -136,14 +139,12 @@ class Meaning:
             self._report(Violated(error, None), time.monotonic())
             return
         match happening:
-            case Granted(_, messages, byte_credits):
-                turnstile.grant(channel, Cost(messages, byte_credits))
             case PauseAsked():
                 turnstile.pause(channel, by_us=False, peer_told=True)
             case ResumeAsked():
                 turnstile.resume(channel, by_us=False)
 
-    def _apply_to_connection(self, happening: Ponged | Greeted | VersionRefused, now_s: float) -> None:
+    def _apply_to_connection(self, happening: Ponged | Greeted | VersionRefused | HelloEchoed, now_s: float) -> None:
         match happening:
             case Ponged(nonce):
                 round_trip_s = self._host.heartbeat.ponged(nonce, now_s)
@@ -154,6 +155,8 @@ class Meaning:
                     self._rooms.put(PongReceived(time_s=now_s, round_trip_s=round_trip_s))
             case Greeted():
                 self._greet(happening)
+            case HelloEchoed():
+                self._host.complain("our own HAI came back, as from a server that only echoes")
             case VersionRefused(majors):
                 self._host.refuse(VersionError(f"the peer accepts HAIP MAJOR {list(majors)!s:.200}, we speak 1"))
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from haip_sync.config import DEFAULT_MAX_REPLAY_BYTES
 from haip_sync.errors import ConnectionClosedError, HAIPError, NotSentError
+from haip_sync.flow.gates import Ticket
 from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.receive_window import ReceiveWindow, WindowBooks
 from haip_sync.protocol.envelope import Frame
@@ -23,7 +26,7 @@ ROOM_BYTES: Final = 256 << 10
 """How much may be admitted and not yet written, or one larger frame: more would only be promised, not sent."""
 
 
-class Entry:
+class Entry(msgspec.Struct, eq=False):
     """Frames that go out together, with the numbers they were given.
 
     Attributes:
@@ -47,37 +50,31 @@ class Entry:
         is_taken: Whether bytes of it may have been given to the operating system, on this line or an earlier one.
         is_written: Whether all of it was.
         failure: Why it never will be.
+        waiter: Who sleeps until it is over, having been admitted by a thread that writes by itself; None: nobody.
     """
 
-    # Of the class, until one is set: every send makes an entry, and few set many of them.
+    # A struct is made in C, a fifth of what __init__ costs: every send makes an entry, and few set most of it.
+    frames: Sequence[Frame]
+    first_seq: int
+    last_seq: int
+    ack: int
+    raw: bytes
+    text_bytes: int
+    wire_bytes: int
+    end: int
+    answers_end: int = 0
+    window: tuple[ReceiveWindow, WindowBooks] | None = None
     pending: PendingSend | None = None
     fate: Fate | None = None
-    is_last = True
-    window: tuple[ReceiveWindow, WindowBooks] | None = None
+    is_last: bool = True
     stage: tuple[TransactionState, Stage] | None = None
     repeats: Entry | None = None
-    is_again = False
-    is_whole = True
-    is_taken = False
-    is_written = False
+    is_again: bool = False
+    is_whole: bool = True
+    is_taken: bool = False
+    is_written: bool = False
     failure: HAIPError | None = None
-    answers_end = 0
-
-    def __init__(self, frames: Sequence[Frame], first_seq: int, ack: int, raw: bytes, start: int) -> None:
-        self.frames = frames
-        self.first_seq = first_seq
-        self.ack = ack
-        self.raw = raw
-        self.last_seq = first_seq + len(frames) - 1
-        size, seq, rest = 0, first_seq, len(raw)
-        for frame in frames:
-            size += frame.size(seq, ack)
-            if frame.binary is not None:
-                rest += len(frame.binary)
-            seq += 1
-        self.text_bytes = size
-        self.wire_bytes = size = size + rest
-        self.end = start + size
+    waiter: Ticket[Any] | None = None
 
     @property
     def is_over(self) -> bool:
@@ -95,13 +92,15 @@ class Entry:
         return self if self.repeats is None else self.repeats
 
     def settle(self) -> None:
-        """Note that it is written, and tell the handle. Twice is once."""
+        """Note that it is written, and tell the handle, or who sleeps. Twice is once."""
         if self.pending is not None:
             self.pending.settle(self.receipt(self.pending.message_id))
         self.is_written = True
+        if self.waiter is not None:
+            self.waiter.wake()
 
     def give_up(self, what: str, failure: HAIPError) -> None:
-        """Note that it never will be, because of `what` and `failure`, and tell the handle. Twice is once."""
+        """Note that it never will be, because of `what` and `failure`, and tell the handle, or who sleeps. Twice is once."""
         is_known = self.is_unsent
         if self.fate is not None and not is_known:
             self.fate.outcome = "indeterminate"
@@ -114,18 +113,34 @@ class Entry:
                 text = f"{named} was admitted, then {what}: whether the peer has it is not known. {failure}"
                 self.pending.settle(ConnectionClosedError(text))
         self.failure = self.failure or failure
+        if self.waiter is not None:
+            self.waiter.wake()
 
     def receipt(self, message_id: str) -> SendReceipt:
         """Return what the sender gets."""
         return SendReceipt(message_id, self.last_seq, self.fate or Fate(self.frames[-1].channel, message_id))
 
 
+def _entry(frames: Sequence[Frame], first_seq: int, ack: int, start: int) -> Entry:
+    """Return what these frames are with these numbers, where `start` bytes were committed before."""
+    size, seq, binary_bytes = 0, first_seq, 0
+    for frame in frames:
+        size += frame.size(seq, ack)
+        if frame.binary is not None:
+            binary_bytes += len(frame.binary)
+        seq += 1
+    return Entry(frames, first_seq, seq - 1, ack, b"", size, size + binary_bytes, start + size + binary_bytes)
+
+
 class Outgoing:
-    """The write order. Every method requires the connection's lock; `written_end` alone may be read without it.
+    """The write order. Every method requires the connection's lock; `written_end` may be read without it.
 
     Attributes:
         replay: The frames that the peer may ask for again.
         written_end: How many bytes were ever handed to the operating system, on the scale of `Entry.end`.
+        committed_end: How many bytes were ever committed.
+        fates: What became of the latest sends.
+        entries: What stands here that this line can write, in order. Whether anything does may be asked without the lock.
     """
 
     def __init__(
@@ -138,27 +153,28 @@ class Outgoing:
         self._session = session
         self._clock = clock
         self.replay = ReplayWindow(max_replay_bytes)
-        self._entries: deque[Entry] = deque()
+        self.entries: deque[Entry] = deque()
         # Of broken lines: data that was admitted and not wholly written, until a new peer says what it has.
         self._suspended: deque[Entry] = deque()
         # The seq of our HAI on this line: what comes before it belongs to earlier ones.
         self._line_seq = 1
         # What everything of earlier lines acknowledges that is sent again on this one.
         self._resumed_ack = 0
-        self._committed_end = 0
+        self.committed_end = 0
         self.written_end = 0
-        self._fates = Fates(session.sent)
+        self.fates = Fates(session.sent)
         # The same of control frames alone: the peer makes us say them, and nothing else bounds how many.
         self._answers_end = 0
         self._written_answers_end = 0
 
     def plan(self, frames: Sequence[Frame]) -> Entry:
         """Return what these frames would be if they were committed now. Changes nothing."""
-        return Entry(frames, self._session.last_seq + 1, self._session.ack, b"", self._committed_end)
+        session = self._session
+        return _entry(frames, session.last_seq + 1, session.inbound.ack, self.committed_end)
 
     def plan_raw(self, data: bytes) -> Entry:
         """Return an entry for a WebSocket control frame, which has no seq. Changes nothing."""
-        return Entry((), 0, 0, data, self._committed_end)
+        return Entry((), 0, -1, 0, data, 0, len(data), self.committed_end + len(data))
 
     def plan_again(self, resend: Resend) -> Entry | None:
         """Return what this number is sent again as, as heavy as it was on this line; None: a hole that nobody may fill."""
@@ -168,19 +184,19 @@ class Outgoing:
                 return None
             frame = self._session.control_frame(PONG, {})
         ack = resend.ack if resend.seq >= self._line_seq else self._resumed_ack
-        entry = Entry((frame,), resend.seq, ack, b"", self._committed_end)
+        entry = _entry((frame,), resend.seq, ack, self.committed_end)
         entry.is_again = True
         return entry
 
     def has_room(self, wire_bytes: int) -> bool:
         """Return whether so much more may be admitted before what stands here is written."""
-        pending_bytes = self._committed_end - self.written_end
+        pending_bytes = self.committed_end - self.written_end
         return not pending_bytes or pending_bytes + wire_bytes <= ROOM_BYTES
 
     @property
     def pending_bytes(self) -> int:
         """How much stands between admission and the operating system."""
-        return self._committed_end - self.written_end
+        return self.committed_end - self.written_end
 
     @property
     def unwritten_answers_bytes(self) -> int:
@@ -196,13 +212,13 @@ class Outgoing:
         if cargo.frames and not cargo.is_again:
             session, frames = self._session, cargo.frames
             session.last_seq = cargo.last_seq
-            if session.peer_sequences:
+            if session.inbound.active:
                 now_s = self._clock()
                 self.replay.keep(frames, cargo.first_seq, now_s, acknowledged=session.acknowledged, ack=cargo.ack)
-            self._fates.note(cargo.fate, frames, cargo.last_seq if cargo.is_last else 0)
-        if not self._entries or self._entries[-1] is not cargo:
-            self._entries.append(cargo)
-        self._committed_end = cargo.end
+            self.fates.note(cargo.fate, frames, cargo.last_seq if cargo.is_last else 0)
+        if not self.entries or self.entries[-1] is not cargo:
+            self.entries.append(cargo)
+        self.committed_end = cargo.end
         self._answers_end = cargo.answers_end or self._answers_end
         if cargo.window is not None:
             window, books = cargo.window
@@ -211,13 +227,15 @@ class Outgoing:
             state, stage = cargo.stage
             state.stage = stage
 
+    def wake_once_over(self, cargo: Entry, ticket: Ticket[Any]) -> None:
+        """Wake the holder of `ticket` once `cargo` is written or never will be."""
+        cargo.waiter = ticket
+
     def first(self, most_bytes: int) -> list[Entry]:
         """Return the entries to write next, at least one if there are any; they stay here until they are written."""
-        if len(self._entries) == 1:
-            return [self._entries[0]]
         batch: list[Entry] = []
         total = 0
-        for entry in self._entries:
+        for entry in self.entries:
             if batch and total + entry.wire_bytes > most_bytes:
                 break
             batch.append(entry)
@@ -226,37 +244,38 @@ class Outgoing:
 
     def written(self, end: int) -> None:
         """Take out what was handed to the operating system, and settle its handles. Doing it twice changes nothing."""
-        while self._entries and self._entries[0].end <= end:
-            entry = self._entries[0]
-            if entry.pending is not None or entry.repeats is not None:
+        entries = self.entries
+        while entries and (entry := entries[0]).end <= end:
+            if entry.pending is not None or entry.waiter is not None or entry.repeats is not None:
                 entry.origin.settle()
             entry.is_written = True
-            self._written_answers_end = entry.answers_end or self._written_answers_end
-            self._entries.popleft()
+            if entry.answers_end:
+                self._written_answers_end = entry.answers_end
+            entries.popleft()
         self.written_end = end
 
     def lose(self) -> Iterator[tuple[int, Fate]]:
         """Give up what has left and was not acknowledged: there is no other line; yield as `Fates.lose`."""
-        left = [entry.origin for entry in (*self._suspended, *self._entries)]
-        return self._fates.lose([entry.fate for entry in left if entry.fate is not None and entry.is_unsent])
+        left = [entry.origin for entry in (*self._suspended, *self.entries)]
+        return self.fates.lose([entry.fate for entry in left if entry.fate is not None and entry.is_unsent])
 
     def abandon(self, failure: HAIPError) -> None:
         """Settle the handles of what was admitted and will not be written. Twice is once."""
-        for entry in [entry.origin for entry in (*self._suspended, *self._entries)]:
+        for entry in [entry.origin for entry in (*self._suspended, *self.entries)]:
             entry.give_up("the connection ended", failure)
 
     # ---- From one line to the next ---------------------------------------------------------------------------------------------
 
     def suspend(self, failure: HAIPError) -> None:
         """Take out what the broken line has not written. Data stands by; control frames are over: what they said is past."""
-        for entry in self._entries:
+        for entry in self.entries:
             origin = entry.origin
             if origin.fate is None:
                 origin.give_up("the line broke", failure)
             elif origin not in self._suspended:
                 self._suspended.append(origin)
-        self._entries.clear()
-        self.written_end = self._committed_end
+        self.entries.clear()
+        self.written_end = self.committed_end
         self._written_answers_end = self._answers_end
 
     def begin_line(self) -> None:
@@ -291,7 +310,7 @@ class Outgoing:
         return resend._replace(frame=None) if is_past else resend
 
     def _was_refused(self, frame: Frame | None) -> bool:
-        fate = None if frame is None else self._fates.of(frame.id)
+        fate = None if frame is None else self.fates.of(frame.id)
         return fate is not None and fate.outcome == "refused"
 
     def give_up_earlier(self, failure: HAIPError) -> tuple[list[tuple[int, Fate]], list[Entry]]:
@@ -302,7 +321,7 @@ class Outgoing:
         """
         self.replay.forget_below(self._line_seq)
         unsent = [entry for entry in self._suspended if entry.is_unsent]
-        lost = list(self._fates.lose([entry.fate for entry in unsent if entry.fate is not None]))
+        lost = list(self.fates.lose([entry.fate for entry in unsent if entry.fate is not None]))
         for entry in self._suspended:
             if not entry.is_unsent:
                 entry.give_up("the line broke", failure)
@@ -315,21 +334,11 @@ class Outgoing:
         entry.fate, entry.repeats = unsent.fate, unsent
         return entry
 
-    @property
-    def fates(self) -> Fates:
-        """What became of the latest sends."""
-        return self._fates
-
     def queued_messages(self) -> int:
         """Return how many messages that were queued are admitted and not written."""
-        return sum(entry.origin.pending is not None for entry in (*self._suspended, *self._entries))
-
-    @property
-    def has_entries(self) -> bool:
-        """Whether something stands here that this line can write."""
-        return bool(self._entries)
+        return sum(entry.origin.pending is not None for entry in (*self._suspended, *self.entries))
 
     @property
     def is_empty(self) -> bool:
         """Whether everything that was admitted is written."""
-        return not (self._entries or self._suspended)
+        return not (self.entries or self._suspended)

@@ -39,15 +39,16 @@ class _FramesParcel:
     """
 
     last_entry: Entry
+    # Of the class, until one is set, as an entry's.
+    progress = _NOT_BEGUN
+    pending: PendingSend | None = None
+    """The handle of a queued message, which its last entry settles."""
+    _refusal: HAIPError | None = None
 
     def __init__(self, outgoing: Outgoing, session: Session, fate: Fate) -> None:
-        self.progress = _NOT_BEGUN
         self._fate = fate
         self._outgoing = outgoing
         self._session = session
-        self.pending: PendingSend | None = None
-        """The handle of a queued message, which its last entry settles."""
-        self._refusal: HAIPError | None = None
 
     def refusal(self) -> HAIPError | None:
         """Return why the peer of a new line takes it no more; None: it does."""
@@ -73,7 +74,10 @@ class FrameParcel(_FramesParcel):
     """One frame, with the binary frame that belongs to it. `message_id`: what its receipt calls it."""
 
     def __init__(self, outgoing: Outgoing, session: Session, frame: Frame, message_id: str) -> None:
-        super().__init__(outgoing, session, Fate(frame.channel, message_id))
+        # In place of the base's own, a call less: every send comes here.
+        self._outgoing = outgoing
+        self._session = session
+        self._fate = Fate(frame.channel, message_id)
         self._frame = frame
         self._frames = (frame,)
         self._message_id = message_id
@@ -158,7 +162,7 @@ class TextParcel(_FramesParcel):
         self._later_frames_cost = self._session.message_cost(dialect.part)
         self._start = self._frame(dialect.start, encode_json({"message_id": self._message_id, **self._author}))
         self._end = self._frame(dialect.end, encode_json({"message_id": self._message_id}))
-        self._whole_part = self._part(0, len(self._escaped)) if self._escaped else None
+        self._whole = (self._start, self._part(0, len(self._escaped)), self._end) if self._escaped else (self._start, self._end)
 
     def renew(self) -> None:
         """Take on the dialect of a new line, or be refused where that has none; in mid-stream there is no other."""
@@ -189,12 +193,12 @@ class TextParcel(_FramesParcel):
 
     def queued_bytes(self) -> int:
         """Return what the text counts in an outbox: about what it weighs on the wire."""
-        return sum(frame.size(1, 0) for frame in (self._start, self._whole_part, self._end) if frame is not None)
+        return sum(frame.size(1, 0) for frame in self._whole)
 
     def next_step(self, ledger: Ledger) -> Step[Entry] | Shortage:
         """Return the whole text, or the next piece of one that streams."""
         if not self.progress.frames:
-            frames = [frame for frame in (self._start, self._whole_part, self._end) if frame is not None]
+            frames = self._whole
             cost = Cost(1 + self._later_frames_cost * (len(frames) - 1), self._byte_cost(frames))
             if ledger.covers(cost):
                 after = Progress(len(frames), len(frames) - 2, len(self._escaped))

@@ -36,14 +36,17 @@ class Goodbye(NamedTuple):
 
 def read_until_goodbye(line: Line, reception: Reception) -> Goodbye:
     """Take frames in until the peer's close frame. Raises what `Line.receive` raises when the line ends without one."""
-    while True:
-        opcode, data = line.receive()
-        if opcode == OPCODE_TEXT:
-            reception.take_text(data)
-        elif opcode == OPCODE_BINARY:
-            reception.take_binary(data)
-        elif opcode == OPCODE_CLOSE:
-            return Goodbye(close_code(data), line.discretion.text(close_reason(data)))
+    try:
+        while True:
+            opcode, data = line.receive()
+            if opcode == OPCODE_TEXT:
+                reception.take_text(data)
+            elif opcode == OPCODE_BINARY:
+                reception.take_binary(data)
+            elif opcode == OPCODE_CLOSE:
+                return Goodbye(close_code(data), line.discretion.text(close_reason(data)))
+    finally:
+        reception.write_out()  # nobody else was told of it
 
 
 def loss(where: str, exc: Exception) -> ConnectionClosedError:

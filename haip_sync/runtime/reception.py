@@ -24,8 +24,11 @@ from haip_sync.runtime.meaning import Meaning
 from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.peer_log import PeerLog, WireLog
 from haip_sync.runtime.rooms import Rooms
+from haip_sync.runtime.stream import CAN_TRY_TO_SEND
 
 _BREACH = "FLOW_CONTROL_VIOLATION"
+_MOST_UNWRITTEN = 32
+"""Frames that are taken in at most before what they let go is written: they were read ahead, and cost about a millisecond."""
 _UNMETERED = Cost(10_000, 64 << 20)
 """What is kept of a peer that reads no FLOW_UPDATE, until the application takes it."""
 
@@ -42,6 +45,9 @@ class Host(Protocol):
 
     def poke(self) -> None:
         """Have the service thread look at the clock. Needs no lock."""
+
+    def write_at_once(self) -> None:
+        """Write what stands in the write order, as far as it goes without waiting. Without the lock."""
 
     def refuse(self, failure: HAIPError) -> None:
         """End the connection for this reason, once what is posted has left."""
@@ -83,6 +89,8 @@ class Reception:
         self.wire_log: WireLog | None = None
         self.discretion = Discretion()
         self._awaiting: tuple[Envelope, int] | None = None
+        # The reader's: how many frames it has taken in since it committed something that is not written; 0: nothing is.
+        self._unwritten = 0
         # Data that waits for what is missing before it, by id: the epoch in which it was paid, and its bytes on the wire.
         self._held: dict[str, tuple[int, int]] = {}
 
@@ -134,21 +142,41 @@ class Reception:
         self._take(partial(Session.receive, envelope=envelope, frame_bytes=frame_bytes, now_s=now_s, binary=binary))
 
     def _take(self, receive: Callable[[Session], list[Received]]) -> None:
-        """Do under the lock all that one frame changes."""
+        """Do under the lock all that one frame changes; what that lets go is written once all that was read ahead is taken in."""
         rooms = self._rooms
         with rooms.parking.lock:
             rooms.turnstile.mend()
-            now_s = self._clock()
-            self._host.heartbeat.heard(now_s)
-            due_s = rooms.session.next_due_s
-            self._apply_all(receive(rooms.session))
-            next_due_s = rooms.session.next_due_s
-            if next_due_s <= now_s:
-                self._apply_all(rooms.session.due(now_s))
-                next_due_s = rooms.session.next_due_s
+            committed_end = rooms.outgoing.committed_end
+            rooms.turnstile.is_written_next = CAN_TRY_TO_SEND
+            try:
+                next_due_s, due_s = self._change(receive)
+            finally:
+                rooms.turnstile.is_written_next = False
         if next_due_s < due_s:
             self._host.poke()
         self._host.shut_if_overrun()
+        if self._unwritten or rooms.outgoing.committed_end != committed_end:
+            self._unwritten += 1
+            if self._unwritten >= _MOST_UNWRITTEN:
+                self.write_out()
+
+    def _change(self, receive: Callable[[Session], list[Received]]) -> tuple[float, float]:
+        """Carry out what one frame comes to; return when to look for gaps, and when it was before. Requires the lock."""
+        session, now_s = self._rooms.session, self._clock()
+        self._host.heartbeat.heard(now_s)
+        due_s = session.inbound.next_due_s
+        self._apply_all(receive(session))
+        next_due_s = session.inbound.next_due_s
+        if next_due_s <= now_s:
+            self._apply_all(session.due(now_s))
+            next_due_s = session.inbound.next_due_s
+        return next_due_s, due_s
+
+    def write_out(self) -> None:
+        """Write what the frames so far let go, as far as it goes without waiting: the rest is for others."""
+        if self._unwritten:
+            self._unwritten = 0
+            self._host.write_at_once()
 
     def look_for_gaps(self) -> None:
         """Do what the time has come for in the peer's numbers: ask for what is missing, or give it up. Service thread.
@@ -176,7 +204,8 @@ class Reception:
             self._apply(received)
         if self._held and rooms.turnstile.epoch != epoch:
             self._forget_held()
-        rooms.audit()
+        if rooms.is_audited:
+            rooms.audit()
 
     def _apply(self, received: Received) -> None:
         rooms, incoming = self._rooms, received.incoming

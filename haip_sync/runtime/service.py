@@ -181,7 +181,7 @@ class Service:
             self._rooms.dispatcher.log(log, logging.WARNING, f"stalled: {stall.text}")
             self._rooms.put(stall)
         now_s, outgoing = self._clock(), self._rooms.outgoing
-        if not outgoing.has_entries or outgoing.written_end != self._written_end:
+        if not outgoing.entries or outgoing.written_end != self._written_end:
             self._written_end, self._written_since_s, self._stuck_told = outgoing.written_end, now_s, False
         elif not self._stuck_told and now_s - self._written_since_s >= after_s:
             self._stuck_told = True

@@ -9,13 +9,19 @@ from haip_sync.runtime.stream import Stream
 
 
 class SocketInPlace:
-    """Stands in the socket's place. The reader thread's, but for `divert`, which is named before the first message."""
+    """Stands in the socket's place. The reader thread's, but for what is named before the first message.
+
+    Attributes:
+        divert: Where websocket-client's own answers go.
+        before_reading: Called when what was read ahead is used up, before the reader may sleep until more comes.
+    """
 
     _closed = False  # websocket-client looks at this name before it closes
 
     def __init__(self, stream: Stream, first: bytes) -> None:
         self.stream = stream
         self.divert: Callable[[bytes], None] = _nowhere
+        self.before_reading: Callable[[], None] = _nothing
         self._buffer = first
         self._at = 0
 
@@ -40,6 +46,7 @@ class SocketInPlace:
         pieces = [self._buffer[self._at :]] if self._at < len(self._buffer) else []
         have = sum(map(len, pieces))
         is_over = False
+        self.before_reading()
         while have < size and not is_over:
             piece = self.stream.recv()
             pieces.append(piece)
@@ -51,6 +58,7 @@ class SocketInPlace:
     def recv(self, most: int) -> bytes:
         """Return up to `most` bytes, from what was read ahead where there is any."""
         if self._at == len(self._buffer):
+            self.before_reading()
             self._buffer, self._at = self.stream.recv(), 0
         piece = self._buffer[self._at : self._at + most]
         self._at += len(piece)
@@ -72,3 +80,7 @@ class SocketInPlace:
 
 def _nowhere(_data: bytes) -> None:
     """Drop an answer of websocket-client's: nobody writes yet."""
+
+
+def _nothing() -> None:
+    """Do nothing: nobody has anything to do yet."""

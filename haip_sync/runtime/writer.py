@@ -9,25 +9,25 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Final
 
+import msgspec
+
 from haip_sync.flow.parking import Parking, ownership
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_TEXT, Line, encode
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.runtime.peer_log import WireLog
+from haip_sync.runtime.stream import CAN_TRY_TO_SEND
 
 _NOW: Final = 0.0
 _BATCH_BYTES: Final = 64 << 10
 """Frames that wait together leave in one write of about this size."""
 
 
-class _Batch:
+class _Batch(msgspec.Struct, eq=False):
     """Bytes on their way to the operating system. `sent` grows by what each system call took."""
 
-    __slots__ = ("data", "end", "sent")
-
-    def __init__(self, data: bytes, end: int) -> None:
-        self.data = data
-        self.end = end
-        self.sent: list[int] = []
+    data: bytes
+    end: int
+    sent: list[int]
 
 
 class Writer:
@@ -72,8 +72,8 @@ class Writer:
         Where the line is lost it waits for the next one, and there until its peer has said what it lacks. `deadline_s`, on the
         monotonic clock: when to leave the rest to the service thread, having tried once.
         """
-        while not entry.is_over:
-            if not self._can_write() or not self._write_if_free(deadline_s):
+        while not (entry.is_written or entry.failure is not None):  # `is_over`, as below, without a call: every send comes here
+            if self.line is None or not self._outgoing.entries or not self._write_if_free(deadline_s):
                 self._stand_by(entry, deadline_s)
             if deadline_s is not None and time.monotonic() >= deadline_s:
                 self._poke()  # it may have been this thread's turn to take the pen: those behind would wait for it
@@ -85,14 +85,25 @@ class Writer:
         Return False where the deadline came first: call again. Where somebody else writes, or there is no line, it returns at
         once, True: who writes pokes when something is left, and so does a new line.
         """
-        while (self._outgoing.has_entries or self._in_hand is not None) and time.monotonic() < deadline_s:
+        while (self._outgoing.entries or self._in_hand is not None) and time.monotonic() < deadline_s:
             if self.line is None or not self._write_if_free(deadline_s):
                 return True
-        return not self._outgoing.has_entries
+        return not self._outgoing.entries
+
+    def write_at_once(self) -> None:
+        """Write what stands here, as far as it goes without waiting: for the reader, which must never wait. Without the lock.
+
+        What does not go is for who has the pen, or stands by, or else for the service thread. It is none of the reader's work to
+        mask much: while it does, nobody reads.
+        """
+        if CAN_TRY_TO_SEND and self._outgoing.pending_bytes <= _BATCH_BYTES:
+            self._write_if_free(_NOW)
+        else:
+            self._poke()
 
     def _can_write(self) -> bool:
         """Return whether there is a line, and something that it can write: what an earlier one left over stands by."""
-        return self.line is not None and self._outgoing.has_entries
+        return self.line is not None and bool(self._outgoing.entries)
 
     def use(self, line: Line) -> None:
         """Write to `line` from now on, after `retire`. Requires the lock."""
@@ -124,8 +135,8 @@ class Writer:
             if not self._pen.acquire(blocking=False):
                 return False
             self._write_batch(deadline_s)
-            if self._standing_by and self._outgoing.has_entries:
-                # One batch more for those who stand by, as far as it goes without waiting: cheaper than to wake one for it.
+            if self._outgoing.entries and (self._standing_by or CAN_TRY_TO_SEND):
+                # One batch more for those who came meanwhile, as far as it goes without waiting: cheaper than to wake one for it.
                 self._write_batch(_NOW)
             return True
         finally:
@@ -135,25 +146,25 @@ class Writer:
             except RuntimeError:
                 pass  # it was never ours
             else:
-                self._hand_on_pen()
+                if self._standing_by or self._outgoing.entries:
+                    self._hand_on_pen()
 
     def _hand_on_pen(self) -> None:
         """Wake the next who needs the pen, which was put down.
 
-        Looked at without the lock first. Whoever stands by wrote that down before it looked at the pen, and whoever commits
-        tries the pen, or pokes, afterwards: what is not seen here has found the pen free.
+        Who puts it down looks first, without the lock, whether there is anybody or anything. Whoever stands by wrote that down
+        before it looked at the pen, and whoever commits tries the pen, or pokes, afterwards: what is not seen has found it free.
         """
-        if not self._standing_by and not self._outgoing.has_entries:
-            return
         with self._parking.lock:
             if self._standing_by:
                 self._wake_next()
-            elif self._outgoing.has_entries:
+            elif self._outgoing.entries:
                 self._poke()
 
     def _stand_by(self, entry: Entry, deadline_s: float | None) -> None:
         """Wait until `entry` is written by somebody else, or never will be, or the pen is free, or until `deadline_s`."""
-        mine = (entry, SimpleQueue[None]())
+        waiting: SimpleQueue[None] = SimpleQueue()  # not `SimpleQueue[None]()`, which makes an alias of it each time
+        mine = (entry, waiting)
         try:
             with self._parking.lock:
                 self._standing_by.append(mine)
@@ -161,7 +172,7 @@ class Writer:
                 must_wait = not entry.is_over and (not self._can_write() or self._is_taken())
             if must_wait:
                 left_s = self._parking.left(deadline_s)
-                mine[1].get(timeout=None if left_s is None else max(0.0, left_s))
+                waiting.get(timeout=None if left_s is None else max(0.0, left_s))
         except Empty:
             return
         finally:
@@ -206,7 +217,9 @@ class Writer:
                 batch = self._take_batch()
                 if batch is None:
                     return
-            if not self._send_batch(line, batch, deadline_s):
+                if deadline_s is None:
+                    line.send_some(memoryview(batch.data), batch.sent, blocking=True)
+            if sum(batch.sent) < len(batch.data) and not self._send_rest(line, batch, deadline_s):
                 return
         except OSError as exc:
             self._on_loss(line, exc)
@@ -223,26 +236,28 @@ class Writer:
 
     def _take_batch(self) -> _Batch | None:
         """Take what is to be written next in hand; None: nothing is."""
-        with self._parking.lock:
-            self._mend()
-            entries = self._outgoing.first(_BATCH_BYTES)
-            for entry in entries:
-                (entry.repeats or entry).is_taken = True  # `origin`, without a call
+        waiting = self._outgoing.entries
+        if len(waiting) == 1:  # most often; who has the pen takes out, and others only add
+            entries = [waiting[0]]
+        else:
+            with self._parking.lock:
+                self._mend()
+                entries = self._outgoing.first(_BATCH_BYTES)
         if not entries:
             return None
-        batch = self._in_hand = _Batch(_render(entries), entries[-1].end)
+        for entry in entries:
+            (entry.repeats or entry).is_taken = True  # `origin`, without a call
+        batch = self._in_hand = _Batch(_render(entries), entries[-1].end, [])
         if self.wire_log is not None:
             self.wire_log.sending(entries)
         return batch
 
-    def _send_batch(self, line: Line, batch: _Batch, deadline_s: float | None) -> bool:
-        """Return whether all of it has left."""
-        data, sent = batch.data, batch.sent
-        size = len(data)
-        while (done := sum(sent)) < size:
+    def _send_rest(self, line: Line, batch: _Batch, deadline_s: float | None) -> bool:
+        """Go on with a batch; return whether all of it has left."""
+        view, sent = memoryview(batch.data), batch.sent
+        while (done := sum(sent)) < len(view):
             try:
-                view = memoryview(data)
-                line.send_some(view[done:] if done else view, sent, blocking=deadline_s is None)
+                line.send_some(view[done:], sent, blocking=deadline_s is None)
             except BlockingIOError:
                 left_s = 0.0 if deadline_s is None else deadline_s - time.monotonic()
                 if left_s <= 0:

@@ -59,7 +59,7 @@ class _Floor:
 def _line_of_ours(url: str) -> Line:
     route = make_route(url, token=None, auth=None, context=None, proxy="", headers=None)
     line = Line(route, timeout_s=PATIENCE_S, opening=lambda _attempt: None, confide=Discretion)
-    line.attach(lambda _data: None)
+    line.attach(lambda _data: None, lambda: None)
     line.limit_frames(4 << 20)
     line.receive()
     return line

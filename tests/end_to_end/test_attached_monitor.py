@@ -109,21 +109,21 @@ def test_a_script_that_is_stopped_goes_on_and_is_killed_while_the_window_stays(s
         blocked(running)
         with monitor("--attach", str(running.pid)) as window:
             window.says("is starved of messages", "| picture")
-            with Stopwatch() as watch:
-                os.kill(running.pid, signal.SIGSTOP)
-                window.says("The program has stopped answering", "is it stopped?", "| picture")
-                assert watch.s < 1.0
-            with Stopwatch() as watch:
-                os.kill(running.pid, signal.SIGCONT)
-                window.says("is starved of messages", "Request 1 message")
-                assert watch.s < 1.0
+            watch = Stopwatch(running.pid, window.pid)
+            os.kill(running.pid, signal.SIGSTOP)
+            window.says("The program has stopped answering", "is it stopped?", "| picture")
+            assert watch.s < 1.0
+            watch = Stopwatch(running.pid, window.pid)
+            os.kill(running.pid, signal.SIGCONT)
+            window.says("is starved of messages", "Request 1 message")
+            assert watch.s < 1.0
             window.does("act")
             assert running.line() == "3"
             window.says("audit 1", "request done")
-            with Stopwatch() as watch:
-                os.kill(running.pid, signal.SIGKILL)
-                said = window.says("The program is not there any more", "| picture")
-                assert watch.s < 1.0
+            watch = Stopwatch(running.pid, window.pid)
+            os.kill(running.pid, signal.SIGKILL)
+            said = window.says("The program is not there any more", "| picture")
+            assert watch.s < 1.0
             assert "has ended. What is shown are the last known values" in said
             ends_well(window)
 

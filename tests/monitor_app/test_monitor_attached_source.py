@@ -133,7 +133,7 @@ def test_a_script_that_is_stopped_and_killed_is_told(running: Script, follow: Fo
 
     until(lambda: says(Status.STARVED))
     os.kill(running.pid, signal.SIGSTOP)
-    within_a_second(lambda: says(Status.SILENT))
+    within_a_second(lambda: says(Status.SILENT), running.pid)
     assert source.failure is not None
     assert source.failure.title == "The program has stopped answering"
     view = ingest.channel("USER")
@@ -143,10 +143,10 @@ def test_a_script_that_is_stopped_and_killed_is_told(running: Script, follow: Fo
     assert "last known values" in source.failure.text
     assert not source.snapshot().connected
     os.kill(running.pid, signal.SIGCONT)
-    within_a_second(lambda: says(Status.STARVED))
+    within_a_second(lambda: says(Status.STARVED), running.pid)
     assert (source.failure, source.silent_s, source.snapshot().connected) == (None, None, True)
     running.process.kill()
-    within_a_second(lambda: says(Status.OFFLINE))
+    within_a_second(lambda: says(Status.OFFLINE), running.pid)
     assert source.failure is not None
     assert (source.failure.title, source.can_detach) == ("The program is not there any more", False)
     source.pause("USER", None)

@@ -114,10 +114,10 @@ def test_a_real_program_that_is_stopped_is_named_so_within_a_second_and_heard_ag
 
             until(lambda: seen() == [("not connected", ["sender"])])
             os.kill(running.pid, signal.SIGSTOP)
-            within_a_second(lambda: seen() == [("no answer", ["sender"])])
+            within_a_second(lambda: seen() == [("no answer", ["sender"])], running.pid)
             os.kill(running.pid, signal.SIGCONT)
-            within_a_second(lambda: seen() == [("not connected", ["sender"])])
+            within_a_second(lambda: seen() == [("not connected", ["sender"])], running.pid)
             running.process.kill()
-            within_a_second(lambda: seen() == [])
+            within_a_second(lambda: seen() == [], running.pid)
         finally:
             programs.close()

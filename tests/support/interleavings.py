@@ -55,9 +55,6 @@ class Silent(Sink):
     wanted: frozenset[type[Event]] = frozenset()
     heeds_sends = False
 
-    def wants(self, kind: type[Event]) -> bool:
-        return False
-
 
 class Arrivals(OrderedDict[Ticket[Cargo], None]):
     """A queue that remembers the order of arrival."""

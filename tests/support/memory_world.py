@@ -96,7 +96,7 @@ class World:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(connection_module, "Parking", partial(_SteppingParking, self.step))
             patch.setattr("haip_sync.client.Connection", partial(Connection, clock=lambda: self.now_s))
-            patch.setattr(writer_module, "SimpleQueue", {None: partial(_SteppingQueue, self.step)})
+            patch.setattr(writer_module, "SimpleQueue", partial(_SteppingQueue, self.step))
             patch.setattr(line_module, "open_stream", self._open_stream)
             patch.setattr(line_module, "upgrade", lambda *_: b"")
             patch.setattr(Writer, "_write_if_free", _counted(Writer._write_if_free))

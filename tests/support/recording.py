@@ -83,7 +83,7 @@ class _CountingParking(Parking):
 def record_gates(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """Return a recorder of the client that is made next."""
     recorder = Recorder()
-    add, commit, pass_in_turn = Gate.add, Turnstile._commit, Turnstile._pass_in_turn
+    add, commit, wait_in_turn = Gate.add, Turnstile._commit, Turnstile._wait_in_turn
 
     def recorded_add(gate: Gate[Any], ticket: Ticket[Any]) -> None:
         recorder.stands(gate.channel, ticket)
@@ -93,14 +93,14 @@ def record_gates(monkeypatch: pytest.MonkeyPatch) -> Recorder:
         recorder.goes(gate.channel, ticket, step)
         commit(turnstile, gate, ticket, step)
 
-    def recorded_pass(turnstile: Turnstile[Any], gate: Gate[Any], ticket: Ticket[Any], timeout_s: float | None) -> None:
+    def recorded_wait(turnstile: Turnstile[Any], gate: Gate[Any], ticket: Ticket[Any], timeout_s: float | None) -> None:
         try:
-            pass_in_turn(turnstile, gate, ticket, timeout_s)
+            wait_in_turn(turnstile, gate, ticket, timeout_s)
         finally:
             recorder.waited(ticket)
 
     monkeypatch.setattr(Gate, "add", recorded_add)
     monkeypatch.setattr(Turnstile, "_commit", recorded_commit)
-    monkeypatch.setattr(Turnstile, "_pass_in_turn", recorded_pass)
+    monkeypatch.setattr(Turnstile, "_wait_in_turn", recorded_wait)
     monkeypatch.setattr("haip_sync.runtime.connection.Parking", _CountingParking)
     return recorder

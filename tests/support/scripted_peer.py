@@ -54,8 +54,8 @@ class Peer:
 
 
 @contextmanager
-def peer(script: Callable[[Peer], object]) -> Iterator[str]:
-    """Run a WebSocket server whose every connection follows `script`; yields its URL."""
+def peer(script: Callable[[Peer], object], **settings: Any) -> Iterator[str]:
+    """Run a WebSocket server whose every connection follows `script`, `settings` being those of websockets; yields its URL."""
 
     def handle(connection: ServerConnection) -> None:
         try:
@@ -63,11 +63,11 @@ def peer(script: Callable[[Peer], object]) -> Iterator[str]:
         except (ConnectionClosed, TimeoutError):
             return
 
-    with serve(handle, "127.0.0.1", 0, compression=None, ping_interval=None, close_timeout=1) as server:
+    with serve(handle, "127.0.0.1", 0, compression=None, ping_interval=None, close_timeout=1, **settings) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+            yield f"{'wss' if settings.get('ssl') else 'ws'}://127.0.0.1:{server.socket.getsockname()[1]}"
         finally:
             server.shutdown()
             thread.join(PATIENCE_S)

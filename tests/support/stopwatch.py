@@ -1,51 +1,46 @@
-"""Takes the time of what must happen within a second, on a machine that may stop every process for a moment."""
+"""Takes the time of what must happen within a second, on a machine that may let every process wait for a core."""
 
 from __future__ import annotations
 
-import threading
+import os
 import time
 from collections.abc import Callable
-from types import TracebackType
+from pathlib import Path
 from typing import Final
 
 from support.turnstiles import until
 
-_TICK_S: Final = 0.005
-_LATE_S: Final = 0.02
+_NS: Final = 1e-9
+
+
+def _queued_s(pid: int) -> float:
+    """Return how long the threads of a process have stood in line for a core, where the system tells: Linux does."""
+    waited_ns = 0
+    for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        try:
+            waited_ns += int(thread.read_text().split()[1])
+        except OSError:  # it has ended meanwhile
+            continue
+    return waited_ns * _NS
 
 
 class Stopwatch:
-    """Runs in its `with` block, but for the time in which this process is not let run: then nobody is to blame."""
+    """Runs from its making on, but for the time that this process and those of `pids` stand in line for a core."""
 
-    def __enter__(self) -> Stopwatch:
+    def __init__(self, *pids: int) -> None:
+        self._queued_s = {pid: _queued_s(pid) for pid in (os.getpid(), *pids)}
         self._begin_s = time.monotonic()
-        self._lost_s = 0.0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._tick, name="stopwatch", daemon=True)
-        self._thread.start()
-        return self
-
-    def _tick(self) -> None:
-        before_s = time.monotonic()
-        while not self._over.wait(_TICK_S):
-            now_s = time.monotonic()
-            if now_s - before_s > _LATE_S:
-                self._lost_s += now_s - before_s - _TICK_S
-            before_s = now_s
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._over.set()
-        self._thread.join()
 
     @property
     def s(self) -> float:
         """How long it has run."""
-        return time.monotonic() - self._begin_s - self._lost_s
+        took_s = time.monotonic() - self._begin_s
+        return took_s - sum(max(0.0, _queued_s(pid) - before_s) for pid, before_s in self._queued_s.items())
 
 
-def within_a_second(condition: Callable[[], object]) -> None:
-    """Wait until `condition` holds, and check that it took no second."""
-    with Stopwatch() as watch:
-        until(lambda: bool(condition()))
-        took_s = watch.s
+def within_a_second(condition: Callable[[], object], *pids: int) -> None:
+    """Wait until `condition` holds, and check that it took no second of the time in which these processes were let run."""
+    watch = Stopwatch(*pids)
+    until(lambda: bool(condition()))
+    took_s = watch.s
     assert took_s < 1.0, f"it took {took_s:.2f} s"

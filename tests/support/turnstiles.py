@@ -11,7 +11,7 @@ from typing import Any
 from haip_sync.config import FlowControlConfig
 from haip_sync.errors import HAIPError, WaitCause
 from haip_sync.events import ALL_EVENTS, Event
-from haip_sync.flow.gates import Gate, Progress, Shortage, Step, Unwatched
+from haip_sync.flow.gates import Gate, Progress, Shortage, Step, Ticket, Unwatched
 from haip_sync.flow.ledger import Cost, Ledger
 from haip_sync.flow.parking import Condition, Parking
 from haip_sync.flow.turnstile import Turnstile
@@ -44,6 +44,7 @@ class Ledgerless:
         self.committed: list[Cargo] = []
         self.last_seq = 0
         self.room: int | None = None
+        self.sleepers: list[Ticket[Any]] = []
 
     def has_room(self, wire_bytes: int) -> bool:
         return self.room is None or wire_bytes <= self.room
@@ -52,6 +53,10 @@ class Ledgerless:
         self.last_seq = cargo.seq
         if not self.committed or self.committed[-1] is not cargo:
             self.committed.append(cargo)
+
+    def wake_once_over(self, cargo: Cargo, ticket: Ticket[Any]) -> None:
+        assert cargo is self.committed[-1]
+        self.sleepers.append(ticket)
 
     @property
     def labels(self) -> list[str]:
@@ -105,9 +110,6 @@ class Sink:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-
-    def wants(self, kind: type[Event]) -> bool:
-        return True
 
     def put(self, event: Event) -> None:
         self.events.append(event)
@@ -214,6 +216,20 @@ class Bench:
         with self.parking.lock:
             self.turnstile.mend()
             self.turnstile.grant("USER", Cost(messages, byte_credits))
+
+    def grant_and_write(self, messages: int) -> None:
+        """Grant as a thread does that writes what it admits as soon as it lets go of the lock."""
+        with self.parking.lock:
+            self.turnstile.mend()
+            self.turnstile.is_written_next = True
+            self.turnstile.grant("USER", Cost(messages, 0))
+            self.turnstile.is_written_next = False
+
+    def written(self) -> None:
+        """Wake whoever sleeps until its cargo is written."""
+        with self.parking.lock:
+            for ticket in self.outlet.sleepers:
+                ticket.wake()
 
     def ledger(self) -> Ledger:
         with self.parking.lock:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from haip_sync.errors import ConnectionClosedError, HAIPTimeout, ProtocolError, UnsupportedByPeerError
 from haip_sync.protocol.envelope import Frame, encode_json, media_bytes
 from haip_sync.protocol.identifiers import new_id
-from haip_sync.protocol.names import PING, RUN_FINISHED, RUN_STARTED, SYSTEM, TOOL_CALL
+from haip_sync.protocol.names import MEDIA_TYPES, PING, RUN_FINISHED, RUN_STARTED, SYSTEM, TOOL_CALL
 from haip_sync.runtime.connection import Connection
 from haip_sync.runtime.conversation.incoming_texts import IncomingTexts, TextDesk
 from haip_sync.runtime.conversation.ping import Ping
@@ -62,9 +62,12 @@ class Conversation:
             with self._lock:
                 self._connection.check_alive()
         session = self._connection.rooms.session
-        self._check_accepts(event_type)
+        latest = session.latest
+        if latest is None or event_type not in latest.hello.accept_events:  # else there is nothing to refuse
+            self._check_accepts(event_type)
         if binary is not None and not self.takes_binary():
             raise UnsupportedByPeerError(f"{self._where} takes no binary frames. Nothing was sent")
+        may_be_media = binary is not None or event_type in MEDIA_TYPES
         return session.frames.make(
             channel,
             event_type,
@@ -73,7 +76,7 @@ class Conversation:
             thread_id=labels.thread_id,
             binary=binary,
             binary_mime=binary_mime,
-            media=media_bytes(event_type, payload, None if binary is None else len(binary)),
+            media=media_bytes(event_type, payload, None if binary is None else len(binary)) if may_be_media else None,
         )
 
     def takes_binary(self) -> bool:

@@ -45,6 +45,24 @@ def test_interrupt_anywhere_in_a_send_that_need_not_wait() -> None:
     assert {("KeyboardInterrupt", False), ("KeyboardInterrupt", True), ("NoneType", True)} <= outcomes
 
 
+def test_interrupt_anywhere_in_a_sender_whose_frame_another_thread_writes() -> None:
+    """Wherever it strikes a sender that whoever admits it lets sleep until its frame is written, that frame is sent."""
+    outcomes = set()
+
+    def run(place: int) -> bool:
+        parking = ScriptedParking()
+        bench = Bench(messages=0, parking=parking)
+        parking.script.append(lambda: bench.grant_and_write(1))
+        fired, raised = interrupted_at(place, lambda: bench.send("first"))
+        outcomes.add((type(raised).__name__, "first" in bench.outlet.labels))
+        bench.written()  # whether anybody sleeps there still or not
+        check_afterwards(bench, 1)
+        return fired
+
+    assert len(list(every_interrupt(run))) > 20
+    assert {("KeyboardInterrupt", False), ("KeyboardInterrupt", True), ("NoneType", True)} <= outcomes
+
+
 def test_interrupt_anywhere_in_a_send_that_waits() -> None:
     """Wherever an interrupt strikes a sender that waits and is admitted by another's grant, the queue goes on behind it."""
     outcomes = set()

@@ -41,6 +41,38 @@ def test_a_small_message_never_overtakes_a_big_one() -> None:
     assert bench.outlet.labels == ["big", "small"]
 
 
+def test_who_is_admitted_by_a_thread_that_writes_sleeps_until_its_frame_has_left() -> None:
+    """Each is woken once, when its frame is written, and its wait was over when it was admitted."""
+    parking = CountingParking()
+    bench = Bench(messages=0, parking=parking)
+    senders = [Sender(bench, f"{n}").begin(waits_as=n + 1) for n in range(3)]
+    bench.clock.now_s += 2.0
+    bench.grant_and_write(2)
+    bench.clock.now_s += 5.0
+    assert bench.outlet.labels == ["0", "1"]
+    assert (bench.waiting(), parking.woken) == (1, [])
+    bench.written()
+    assert [sender.finish() for sender in senders[:2]] == [None, None]
+    assert len(parking.woken) == 2
+    assert [wait_s for _, _, wait_s in bench.watched.waits] == [2.0, 2.0]
+    bench.grant(1)
+    assert senders[2].finish() is None
+
+
+def test_whose_deadline_passes_while_its_frame_is_written_was_admitted() -> None:
+    """A sender that was admitted in time and not woken yet at its deadline returns as one that was sent."""
+    parking = ScriptedParking()
+    bench = Bench(messages=0, parking=parking)
+
+    def in_the_last_moment() -> None:
+        bench.grant_and_write(1)
+        bench.clock.now_s += 10.0
+
+    parking.script.append(in_the_last_moment)
+    bench.send("first", timeout_s=5.0)
+    assert bench.outlet.labels == ["first"]
+
+
 def test_messages_and_bytes_are_taken_together_or_not_at_all() -> None:
     """A sender that lacks one resource holds none of the other."""
     bench = Bench(messages=5, byte_credits=10)

@@ -246,18 +246,20 @@ def test_a_script_that_is_stopped_is_silent_within_a_second_and_heard_again_with
             os.kill(running.pid, signal.SIGSTOP)
             go_on(phase, link)
             if phase != "listing":
-                within_a_second(lambda: link.trouble is not None and "has not answered for" in link.trouble)
+                within_a_second(lambda: link.trouble is not None and "has not answered for" in link.trouble, running.pid)
                 assert (link.has_ended, link.silent_s is not None) == (False, True)
-            within_a_second(lambda: [(info.pid, info.state) for info in list_programs()] == [(running.pid, "no answer")])
+            within_a_second(
+                lambda: [(info.pid, info.state) for info in list_programs()] == [(running.pid, "no answer")], running.pid
+            )
             assert future is None or not future.done()
             os.kill(running.pid, signal.SIGCONT)
             link.start()
-            within_a_second(lambda: link.trouble is None and link.clients())
+            within_a_second(lambda: link.trouble is None and link.clients(), running.pid)
             assert link.silent_s is None
             if future is not None:  # it had waited for credit, and had a second for that
                 assert "test message" in future.result(PATIENCE_S).text or not future.result().ok
             link.attach("sender")
-            within_a_second(lambda: link.snapshot("sender"))
+            within_a_second(lambda: link.snapshot("sender"), running.pid)
             assert link.call(ExplainChannel(channel="USER"), "sender").ok
         finally:
             link.close()
@@ -278,10 +280,10 @@ def test_a_script_that_is_killed_is_over_for_the_monitor_within_a_second(phase: 
             with ThreadPoolExecutor() as pool:
                 listing = pool.submit(list_programs)
                 running.process.kill()
-                within_a_second(listing.done)
+                within_a_second(listing.done, running.pid)
             assert [info.trouble for info in listing.result()] in ([], ["it ended before it answered"], [None])
             if phase != "listing":
-                within_a_second(lambda: link.has_ended)
+                within_a_second(lambda: link.has_ended, running.pid)
                 assert "ended" in str(link.trouble)
             if future is not None:
                 with pytest.raises(AttachError, match="whether the command was carried out is not known"):
@@ -289,7 +291,7 @@ def test_a_script_that_is_killed_is_over_for_the_monitor_within_a_second(phase: 
         finally:
             link.close()
         running.process.wait(PATIENCE_S)
-        within_a_second(lambda: list_programs() == [])
+        within_a_second(lambda: list_programs() == [], running.pid)
         assert list(place.iterdir()) == []
 
 
@@ -344,15 +346,15 @@ def test_a_monitor_that_is_stopped_or_killed_costs_the_script_nothing(phase: str
         progress_of(link)
         with victim(phase, running.path()) as monitor:
             os.kill(monitor.pid, how)
-            within_a_second(progress_of(link))
+            within_a_second(progress_of(link), running.pid)
             if phase in KNOWN_BY_NAME and how is signal.SIGKILL:
-                within_a_second(lambda: log.says("'victim'", "is gone: it has ended, or left"))
+                within_a_second(lambda: log.says("'victim'", "is gone: it has ended, or left"), running.pid)
             elif phase in KNOWN_BY_NAME:
-                within_a_second(lambda: log.says("'victim'", "has said nothing for", "is it stopped?"))
+                within_a_second(lambda: log.says("'victim'", "has said nothing for", "is it stopped?"), running.pid)
                 os.kill(monitor.pid, signal.SIGCONT)
-                within_a_second(lambda: log.says("'victim'", "is heard again"))
+                within_a_second(lambda: log.says("'victim'", "is heard again"), running.pid, monitor.pid)
             assert link.call(ResumeChannel(channel="USER"), "sender").ok
-            within_a_second(progress_of(link))
+            within_a_second(progress_of(link), running.pid)
             assert link.trouble is None
 
 
@@ -409,15 +411,15 @@ def test_an_end_behind_a_forwarder_is_not_said_to_be_the_programs(place: Path) -
                 assert (link.is_forwarded, direct.is_forwarded) == (True, False)
                 assert link.call(ResumeChannel(channel="USER"), "sender").ok
                 os.kill(relay.pid, signal.SIGSTOP)
-                within_a_second(lambda: link.silent_s is not None)
+                within_a_second(lambda: link.silent_s is not None, running.pid)
                 os.kill(relay.pid, signal.SIGCONT)
-                within_a_second(lambda: link.silent_s is None)
+                within_a_second(lambda: link.silent_s is None, running.pid, relay.pid)
             finally:
                 relay.kill()
-            within_a_second(lambda: link.has_ended)
+            within_a_second(lambda: link.has_ended, running.pid)
             assert f"the program has, or what forwards its socket (pid {relay.pid})" in str(link.trouble)
             link.close()
-        within_a_second(progress_of(direct))
+        within_a_second(progress_of(direct), running.pid)
         assert direct.trouble is None
 
 

@@ -152,7 +152,7 @@ def test_nearly_right_envelopes_over_several_lines(rng: Random) -> None:
             made.begin_line()
             made.hello(1, 1)
             made.last_seq += 1
-        inbound = made._inbound
+        inbound = made.inbound
         top, waited = inbound._top, inbound._awaits_hello
         now_s += rng.choice((0.0, 0.1, 0.6))
         seq += rng.choice((1, 1, 1, 1, 2, 3, -1))

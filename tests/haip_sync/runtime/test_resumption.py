@@ -594,7 +594,7 @@ def test_who_had_its_turn_sleeps_until_the_peer_has_greeted(monkeypatch: pytest.
     with held_up(second) as (client, sending, _):
         writer = client._connection.writer
         assert heard.wait(PATIENCE_S)
-        until(lambda: writer.line is not None and not writer._outgoing.has_entries)
+        until(lambda: writer.line is not None and not writer._outgoing.entries)
         for _ in range(100):  # as long as a few turns of all threads take
             client.connection_state()
             until(lambda: bool(writer._standing_by))

@@ -158,11 +158,13 @@ def test_who_is_called_to_the_pen_at_its_deadline_leaves_it_to_another(monkeypat
 
 
 def test_what_is_left_when_the_pen_is_put_down_is_told() -> None:
-    """A sender that leaves frames of others behind pokes the service thread to write them."""
+    """A sender writes one batch more than its own, and pokes the service thread to write what of others it leaves behind."""
     desk = Desk(FakeLine(most=1_000_000))
     mine = desk.commit(b"a" * 70_000)
-    desk.commit(b"left behind")
+    more = desk.commit(b"b" * 70_000)
+    left = desk.commit(b"left behind")
     desk.writer.write_through(mine)
+    assert (more.is_written, left.is_written) == (True, False)
     assert desk.pokes == 1
     desk.writer.write_pending(float("inf"))
     assert desk.outgoing.is_empty

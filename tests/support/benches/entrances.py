@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from haip_sync.config import FlowControlConfig
 from haip_sync.errors import WaitCause
 from haip_sync.events import Event
-from haip_sync.flow.gates import Progress, Shortage, Step
+from haip_sync.flow.gates import Progress, Shortage, Step, Ticket
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
 from haip_sync.flow.parking import Parking
 from haip_sync.flow.turnstile import Turnstile
@@ -116,15 +116,15 @@ class _Drain:
     def commit(self, cargo: None) -> None:
         return
 
+    def wake_once_over(self, cargo: None, ticket: Ticket[Any]) -> None:
+        raise AssertionError("nobody writes here")
+
 
 class _Silence:
     """A sink that nobody listens to."""
 
     wanted: frozenset[type[Event]] = frozenset()
     heeds_sends = False
-
-    def wants(self, kind: type[Event]) -> bool:
-        return False
 
     def put(self, event: Event) -> None:
         raise AssertionError("an event that nobody wants")
