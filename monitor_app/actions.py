@@ -1,4 +1,4 @@
-"""The one registry of commands: menus, keys and the sheet of shortcuts all read it."""
+"""The one registry of commands: menus, toolbar, keys and the sheet of shortcuts all do what stands in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Qt, Slot
 from PySide6.QtGui import QAction, QActionGroup, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar
 
-from monitor_app.model.history import SPANS_S
+from monitor_app.model.history import PLOT_NAMES, SPANS_S
 from monitor_app.theme import Mode, Theme
 
 _MINUTE_S: Final = 60
@@ -49,11 +49,18 @@ SPECS: Final = (
     Spec("quit", _FILE, "&Quit", "Ctrl+Q"),
     Spec("live", _VIEW, "&Live", "L", is_single=True),
     Spec("freeze", _VIEW, "&Freeze view", "Space", is_single=True, ends_section=True),
+    Spec("zoom_in", _VIEW, "&Zoom in", "+", is_single=True),
+    Spec("zoom_out", _VIEW, "Zoom o&ut", "-", is_single=True),
+    Spec("select_span", _VIEW, "S&elect a span", "Ctrl+B"),
+    Spec("fold_idle", _VIEW, "Fold &idle channels", "I", is_single=True, is_checkable=True, ends_section=True),
     Spec("next_part", _VIEW, "&Next part", "F6"),
     Spec("last_part", _VIEW, "&Part before", "Shift+F6"),
     Spec("reset_layout", _VIEW, "&Reset layout", "Shift+F7", ends_section=True),
     Spec("next_channel", _CHANNEL, "&Next channel", "Down", is_single=True),
-    Spec("last_channel", _CHANNEL, "Channel &before", "Up", is_single=True, ends_section=True),
+    Spec("last_channel", _CHANNEL, "Channel &before", "Up", is_single=True),
+    Spec("hide_channel", _CHANNEL, "&Hide in the plots", "H", is_single=True),
+    Spec("solo_channel", _CHANNEL, "Show &alone in the plots", "S", is_single=True),
+    Spec("other_side", _CHANNEL, "Sen&ding or receiving side", "D", is_single=True, ends_section=True),
     Spec("pause", _CHANNEL, "&Pause…", "P", is_single=True),
     Spec("resume", _CHANNEL, "&Resume", "R", is_single=True),
     Spec("request", _CHANNEL, "Re&quest credit for the queue", "Ctrl+R"),
@@ -77,7 +84,7 @@ SPECS: Final = (
 )
 # No Ctrl+Alt anywhere: desktops lock the screen with it, and it is AltGr on some keyboards.
 _MODE_KEYS: Final = {Mode.SYSTEM: "Shift+F2", Mode.DARK: "Shift+F3", Mode.LIGHT: "Shift+F4"}
-_ALSO: Final = {"?": "shortcuts"}
+_ALSO: Final = {"?": "shortcuts", "+": "zoom_in", "=": "zoom_in"}
 """Single keys that stand for a command beside its own."""
 
 
@@ -96,6 +103,7 @@ class Actions(QObject):
 
     Attributes:
         spans: By span in seconds.
+        plots: By metric: whether its plot is shown.
         modes: By theme.
         dock_menu: For the docks to add their own entries to.
     """
@@ -107,6 +115,9 @@ class Actions(QObject):
         self._menu_of = {spec.name: spec.menu for spec in SPECS}
         self.spans = {span_s: self._action(name, f"Ctrl+{place}") for place, (span_s, name) in enumerate(SPAN_NAMES.items(), 1)}
         self.modes = {mode: self._action(f"&{mode.value.capitalize()}", _MODE_KEYS[mode]) for mode in Mode}
+        self.plots = {metric: self._action(name, f"Alt+{metric + 1}") for metric, name in enumerate(PLOT_NAMES)}
+        for action in self.plots.values():
+            action.setCheckable(True)
         self._check_one(list(self.spans.values()))
         self._check_one(list(self.modes.values()))
         self.modes[theme.mode].setChecked(True)
@@ -125,6 +136,11 @@ class Actions(QObject):
         """Let commands call slots: bound methods of objects that live in the GUI thread. Checkable ones say whether they are."""
         for name, slot in slots.items():
             self._made[name].triggered.connect(slot)
+
+    @Slot(float)
+    def choose_span(self, span_s: float) -> None:
+        """Do the command that shows this span."""
+        self.spans[span_s].trigger()
 
     def allow(self, name: str, why_not: str = "") -> None:
         """Enable a command, or disable it and say why."""
@@ -167,8 +183,10 @@ class Actions(QObject):
             group.addAction(action)
 
     def _fill(self) -> None:
-        for title, actions in (("&Theme", self.modes), ("&Span", self.spans)):
-            self._menus[_VIEW].addMenu(title).addActions(list(actions.values()))
+        for title, actions in (("&Theme", self.modes), ("&Span", self.spans), ("Pl&ots", self.plots)):
+            menu = self._menus[_VIEW].addMenu(title)
+            menu.setToolTipsVisible(True)
+            menu.addActions(list(actions.values()))
         self.dock_menu = self._menus[_VIEW].addMenu("&Docks")
         for spec in SPECS:
             menu = self._menus[spec.menu]

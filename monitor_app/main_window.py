@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QDialog, QMainWindow, QWidget
 from monitor_app.actions import SPAN_NAMES, Actions
 from monitor_app.dialogs import Dialogs
 from monitor_app.model.ingest import Ingest
+from monitor_app.plot_commands import PlotCommands
 from monitor_app.plot_files import PlotFiles
 from monitor_app.pulse import Pulse
 from monitor_app.settings import Settings
@@ -68,6 +69,7 @@ class MainWindow(QMainWindow):
         self._dress()
         self._connect_parts()
         self._connect_actions()
+        PlotCommands(self.flow, self._bar, self.actions_, settings)
         self.show_span(self.flow.span_s)
         self.resize(_SIZE)
         if settings is not None:
@@ -146,9 +148,9 @@ class MainWindow(QMainWindow):
         self.answer.reconnect_wanted.connect(self.dialogs.retry)
         self.flow.frozen_changed.connect(self._bar.show_frozen)
         self.flow.span_changed.connect(self._bar.show_span)
-        self._bar.live_wanted.connect(self.flow.follow)
-        self._bar.freeze_wanted.connect(self.flow.freeze)
-        self._bar.span_chosen.connect(self.show_span)
+        self._bar.live_wanted.connect(self.actions_.live.trigger)
+        self._bar.freeze_wanted.connect(self.actions_.freeze.trigger)
+        self._bar.span_chosen.connect(self.actions_.choose_span)
         self.steering.control_wanted.connect(self.docks.by_name["control"].show)
         self.steering.changed.connect(self._on_text)
         self.dialogs.changed.connect(self._on_text)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFileDialog
 from monitor_app.actions import Actions
 from monitor_app.views.export_dialog import ExportDialog
 from monitor_app.views.flow_view import FlowView
+from monitor_app.views.parts import dress_fields
 from monitor_app.views.plain_box import open_box
 
 _NAME: Final = "haip-plots"
@@ -31,6 +32,7 @@ class PlotFiles(QObject):
         chooser.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         chooser.setDefaultSuffix("png")
         chooser.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dress_fields(chooser, self._flow.window().palette())  # where the desktop has no chooser of its own
         chooser.fileSelected.connect(self._on_named)
         chooser.open()
 

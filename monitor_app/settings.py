@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QByteArray, QSettings, QStandardPaths
 
+from monitor_app.model.history import METRICS
 from monitor_app.model.servers import Server, from_text, to_text, with_server, without_server
 from monitor_app.theme import Mode
 
@@ -96,6 +98,16 @@ class Settings:
     def keep_theme(self, mode: Mode) -> None:
         """Remember the theme."""
         self._put("window/theme", mode.value)
+
+    @property
+    def hidden_plots(self) -> frozenset[int]:
+        """The plots that are not shown, by their metrics."""
+        names = self._text("window/hidden-plots").split(" ")
+        return frozenset(metric for metric, name in enumerate(METRICS) if name in names)
+
+    def keep_hidden_plots(self, metrics: Iterable[int]) -> None:
+        """Remember which plots are not shown."""
+        self._put("window/hidden-plots", " ".join(METRICS[metric] for metric in metrics))
 
     @property
     def servers(self) -> tuple[Server, ...]:

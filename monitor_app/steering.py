@@ -41,7 +41,6 @@ class Steering(QObject):
         self._dialog: ClearQueueDialog | None = None
         control.clear_wanted.connect(self.clear_queue)
         control.export_wanted.connect(self.export_queue)
-        bar.steering.clicked.connect(self._on_steering_clicked)
 
     @property
     def view(self) -> ChannelView | None:
@@ -51,6 +50,7 @@ class Steering(QObject):
     def connect_actions(self, actions: Actions) -> None:
         """Let the commands of the Channel menu come here."""
         self._read_only = actions.read_only
+        self._bar.steering.clicked.connect(actions.read_only.trigger)
         actions.bind(
             {
                 "pause": self.pause,
@@ -61,6 +61,9 @@ class Steering(QObject):
                 "clear_queue": self.clear_queue,
                 "next_channel": self.next_channel,
                 "last_channel": self.last_channel,
+                "hide_channel": self._on_hide,
+                "solo_channel": self._on_show_alone,
+                "other_side": self._table.show_other_side,
                 "read_only": self._on_read_only,
             }
         )
@@ -173,9 +176,13 @@ class Steering(QObject):
             self._ingest.commands.clear_queue(dialog.channel, reason, messages=messages, byte_count=byte_count)
 
     @Slot()
-    def _on_read_only(self) -> None:
-        self.look_only(read_only=self._read_only.isChecked())
+    def _on_hide(self) -> None:
+        self._table.hide_or_show(self._table.chosen)
 
     @Slot()
-    def _on_steering_clicked(self) -> None:
-        self.look_only(read_only=not self._bar.steering.isChecked())
+    def _on_show_alone(self) -> None:
+        self._table.show_alone(self._table.chosen)
+
+    @Slot()
+    def _on_read_only(self) -> None:
+        self.look_only(read_only=self._read_only.isChecked())

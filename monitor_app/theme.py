@@ -209,6 +209,7 @@ QLabel[tone="small"] {{ color: {c.muted}; font-size: 11px; }}
 QLabel[tone="title"] {{ font-weight: bold; }}
 QLabel[tone="page"] {{ font-size: 16px; font-weight: bold; }}
 QLabel[tone="bad"] {{ color: {c.starved}; font-size: 11px; }}
+QLabel[tone="hint"] {{ font-size: 11px; }}
 QLabel[tone="trouble"] {{ color: {c.starved}; }}
 QLabel[tone="why-not"] {{ color: {c.low}; background: {c.low_ground}; padding: 6px 10px; font-weight: bold; }}
 QPushButton, QToolButton, QLineEdit {{
@@ -242,12 +243,17 @@ QToolButton[look="fold"] {{ border-color: transparent; background: transparent; 
 QToolButton[look="fold"]:hover, QToolButton[look="fold"]:focus {{ border-color: {c.accent}; }}
 QToolButton[look="bare"] {{ border-color: transparent; background: transparent; padding: 0; min-height: 18px; }}
 QToolButton[look="bare"]:hover, QToolButton[look="bare"]:focus {{ border-color: {c.muted}; }}
+QToolButton[look="drop"] {{ padding-right: 20px; }}
+QToolButton::menu-indicator {{ subcontrol-origin: padding; subcontrol-position: center right; right: 5px; }}
 QToolButton[join="left"] {{ border-top-right-radius: 0; border-bottom-right-radius: 0; }}
 QToolButton[join="middle"] {{ border-radius: 0; margin-left: -1px; }}
 QToolButton[join="right"] {{ border-top-left-radius: 0; border-bottom-left-radius: 0; margin-left: -1px; }}
-QComboBox QAbstractItemView {{ background: {c.panel}; border: 1px solid {c.border};
+QComboBox QAbstractItemView {{ background: {c.panel}; color: {c.text}; border: 1px solid {c.border};
+  selection-background-color: {c.selected}; selection-color: {c.text}; }}
+QFileDialog QListView {{ background: {c.panel}; color: {c.text}; border: 1px solid {c.border};
   selection-background-color: {c.selected}; selection-color: {c.text}; }}
 QFrame[role="panel"] {{ background: {c.panel}; border: 1px solid {c.border}; }}
+QFrame[role="plain"] {{ background: {c.panel}; border: none; }}
 QFrame[role="group"] {{ background: {c.panel}; border: none; border-top: 1px solid {c.inner}; }}
 QFrame[role="header"] {{ background: {c.header}; border: none; border-bottom: 1px solid {c.inner}; }}
 QFrame[role="frozen"] {{ background: {c.button}; border: none; border-bottom: 2px solid {c.muted}; }}

@@ -14,7 +14,7 @@ from haip_sync import ConnectionState
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.explanations import explain, grant_of, lacks
 from monitor_app.model.forecast import Outlook, format_range
-from monitor_app.model.grants import Window, window_hint
+from monitor_app.model.grants import window_hint, window_of
 from monitor_app.model.outage import outage_of
 from monitor_app.model.remedies import NO_OFFER, Offer, offer_for
 from monitor_app.model.source import Failure
@@ -61,24 +61,27 @@ def answer_of(
     can_reconnect: bool,
     now_s: float,
     failure: Failure | None = None,
+    connecting_to: str = "",
 ) -> Answer:
     """Return what to say of the channel that is worst off, or that none is; without a connection of the connection.
 
-    `failure`: why nothing new is seen and only the source itself can mend it, if that is so; then there is nothing else to say.
+    `failure`: why nothing new is seen; where only the source itself can mend it there is nothing else to say.
+    `connecting_to`: the address that is being tried; empty for none.
     """
     worst = max(channels, key=_badness, default=None)
     if worst is None or connection is None:
         return Answer("No channels yet", "They show as soon as there is a connection.")
-    if failure is not None:
+    if failure is not None and not can_reconnect:
         return Answer(failure.title, failure.text, status=Status.SILENT if worst.status is Status.SILENT else Status.OFFLINE)
     outage = outage_of(connection, now_s)
     if outage is not None:
         return Answer(outage.title, outage.text, status=Status.OFFLINE)
     if worst.status is Status.OFFLINE:
-        return _over(worst, connection, can_reconnect=can_reconnect)
+        why = connection.last_error or (failure.text if failure else "")
+        return _over(worst, why, connecting_to, can_reconnect=can_reconnect)
     if _badness(worst)[0] <= Status.FLOWING.severity:
         return _calm(channels)
-    hint = window_hint(_window(worst, connection.round_trip or 0.0))
+    hint = window_hint(window_of(worst, connection.round_trip or 0.0))
     evidence = evidence_of(worst)
     return Answer(
         title=title_of(worst),
@@ -89,9 +92,11 @@ def answer_of(
     )
 
 
-def _over(worst: ChannelView, connection: ConnectionState, *, can_reconnect: bool) -> Answer:
-    """Return what to say when nobody tries to come back."""
-    error = f"{connection.last_error.rstrip('.')}." if connection.last_error else ""
+def _over(worst: ChannelView, why: str, connecting_to: str, *, can_reconnect: bool) -> Answer:
+    """Return what to say when the client does not come back by itself."""
+    if connecting_to:
+        return Answer(f"Connecting to {connecting_to}", "Waiting for the server's answer.", status=Status.OFFLINE)
+    error = f"{why.rstrip('.')}." if why else ""
     evidence = f"{error} {explain(worst)}".strip()
     offer = offer_for(worst, can_reconnect=can_reconnect)
     return Answer(f"Not connected for {format_duration(worst.status_s)}", evidence, status=Status.OFFLINE, offer=offer)
@@ -200,15 +205,3 @@ def _request(view: ChannelView) -> str:
 
 def _waiters(view: ChannelView) -> str:
     return "1 waits." if view.state.backlog == 1 else f"{view.state.backlog} wait."
-
-
-def _window(view: ChannelView, round_trip_s: float) -> Window:
-    state = view.state
-    return Window(
-        messages=min(state.max_credits, state.peak_credits),
-        byte_count=min(state.max_credit_bytes, state.peak_byte_credits),
-        round_trip_s=round_trip_s,
-        rate_messages=view.rate_messages,
-        rate_bytes=view.rate_bytes,
-        starved_share=view.starved_share,
-    )

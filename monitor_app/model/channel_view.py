@@ -48,8 +48,6 @@ class ChannelView:
     """What we gave the peer back in this epoch, in messages and bytes: what was taken of what it sent."""
     starved_share: float = 0.0
     """How much of the last half minute senders stood for want of credit."""
-    used: bool = True
-    """Whether anything ever happened on the channel."""
 
     @property
     def needed_messages(self) -> int:

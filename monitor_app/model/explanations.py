@@ -75,7 +75,11 @@ def grant_of(view: ChannelView) -> str:
 
 def _idle(view: ChannelView) -> str:
     if view.idle_s is None:
-        return "Nothing to send so far."
+        return (
+            "Nothing to send; what it sent was before the monitor came."
+            if view.state.sent_messages
+            else "Nothing to send so far."
+        )
     return f"Nothing to send. Last frame {format_duration(view.idle_s)} ago."
 
 
@@ -92,7 +96,8 @@ def _paused_by_peer(view: ChannelView) -> str:
 
 def _offline(view: ChannelView) -> str:
     waits = _who_waits(view) if view.state.backlog else ""
-    return f"No connection. {waits or 'The last known values.'}".rstrip()
+    known = "The last known values." if view.state.peak_credits or view.state.sent_messages else ""
+    return f"No connection. {waits or known}".rstrip()
 
 
 def _silent(view: ChannelView) -> str:

@@ -36,6 +36,8 @@ class SpanFigures:
     channel: str
     seconds: float
     """How long the span is."""
+    known_s: float
+    """Of how much of it something is known."""
     gauges: tuple[Spread | None, ...]
     """One for each of `METRICS`; None where nothing was recorded."""
     counted: tuple[float, ...]
@@ -56,15 +58,16 @@ def figures_of(tracker: ChannelTracker, history: History, from_s: float, to_s: f
     window = history.window(from_s, to_s)
     runs = tracker.activity.runs
     seconds = runs.seconds(from_s, to_s)
-    known_s = sum(seconds.values()) or 1.0
+    known_s = sum(seconds.values())
     return SpanFigures(
         channel=tracker.name,
         seconds=to_s - from_s,
+        known_s=known_s,
         gauges=tuple(_spread(window, metric, tracker.name, from_s, to_s) for metric in range(len(METRICS))),
         counted=tuple(_growth(history, name, tracker.name, from_s, to_s) for name in COUNTERS),
         grants=tracker.grants.count(from_s, to_s),
         delays=tracker.grants.delays(from_s, to_s),
-        shares={activity: spent_s / known_s for activity, spent_s in seconds.items()},
+        shares={activity: spent_s / (known_s or 1.0) for activity, spent_s in seconds.items()},
         longest_stop_s=runs.longest_s(_STANDS, from_s, to_s),
     )
 
@@ -98,16 +101,23 @@ def _end(spread: Spread | None, end: str) -> str:
 def _delay(delays: Delays | None, *, p95: bool) -> str:
     if delays is None:
         return NONE
-    delay_s = delays.p95_s if p95 else delays.median_s
-    return f"{delay_s * 1000:.0f} ms" if delay_s < 1 else format_duration(delay_s)
+    return _brief(delays.p95_s if p95 else delays.median_s)
+
+
+def _brief(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else format_duration(seconds)
 
 
 def _ratio(granted: float, sent: float) -> str:
     return f"{granted / sent:.2f}" if sent else NONE
 
 
-def _size(figures: SpanFigures) -> str:
-    return format_number(figures.count("granted") / figures.grants) if figures.grants else NONE
+def _size(figures: SpanFigures, counter: str) -> str:
+    return format_number(figures.count(counter) / figures.grants) if figures.grants else NONE
+
+
+def _rate(figures: SpanFigures, counter: str) -> str:
+    return format_rate(figures.count(counter) / figures.known_s) if figures.known_s else NONE
 
 
 def _share(figures: SpanFigures, *activities: Activity) -> str:
@@ -124,26 +134,47 @@ def _gauge_cell(metric: int, end: str, figures: SpanFigures) -> str:
 
 def rows_of(figures: Sequence[SpanFigures]) -> list[tuple[str, list[str]]]:
     """Return (label, one cell a channel) for every figure."""
-    makers: list[tuple[str, Callable[[SpanFigures], str]]] = [
+    makers: list[tuple[str, Callable[[SpanFigures], str]]] = [  # what tells of a stop comes first, a small window shows no more
+        ("Starved", lambda f: _share(f, Activity.NO_MESSAGES, Activity.NO_BYTES)),
+        ("Longest stop", lambda f: format_duration(f.longest_stop_s) if f.longest_stop_s else NONE),
+        ("Grant delay, p50", lambda f: _delay(f.delays, p95=False)),
+        ("Granted ÷ sent", lambda f: _ratio(f.count("granted"), f.count("sent"))),
+        ("the same of KiB", lambda f: _ratio(f.count("granted_kib"), f.count("sent_kib"))),
+        ("Grant delay, p95", lambda f: _delay(f.delays, p95=True)),
+        ("Sent, msg", lambda f: format_number(f.count("sent"))),
+        ("Granted, msg", lambda f: format_number(f.count("granted"))),
+        ("Sent, KiB", lambda f: format_number(f.count("sent_kib"))),
+        ("Granted, KiB", lambda f: format_number(f.count("granted_kib"))),
+        ("Grants", lambda f: format_number(f.grants)),
+        ("Mean grant, msg", lambda f: _size(f, "granted")),
+        ("Mean grant, KiB", lambda f: _size(f, "granted_kib")),
+        ("Rate, msg/s", lambda f: _rate(f, "sent")),
+        ("Rate, KiB/s", lambda f: _rate(f, "sent_kib")),
+        ("Rate, max msg/s", lambda f: _end(f.gauges[3], "most")),
         *_gauge_rows("Msg credit", 0),
         *_gauge_rows("KiB credit", 1),
         ("Backlog, max", lambda f: _end(f.gauges[2], "most")),
-        ("Sent, msg", lambda f: format_number(f.count("sent"))),
-        ("Sent, KiB", lambda f: format_number(f.count("sent_kib"))),
-        ("Rate, msg/s", lambda f: format_rate(f.count("sent") / f.seconds)),
-        ("Rate, KiB/s", lambda f: format_rate(f.count("sent_kib") / f.seconds)),
-        ("Granted, msg", lambda f: format_number(f.count("granted"))),
-        ("Granted, KiB", lambda f: format_number(f.count("granted_kib"))),
-        ("Grants", lambda f: format_number(f.grants)),
-        ("Mean grant, msg", _size),
-        ("Granted ÷ sent", lambda f: _ratio(f.count("granted"), f.count("sent"))),
-        ("Grant delay, p50", lambda f: _delay(f.delays, p95=False)),
-        ("Grant delay, p95", lambda f: _delay(f.delays, p95=True)),
-        ("Longest stop", lambda f: format_duration(f.longest_stop_s) if f.longest_stop_s else NONE),
         ("Sending", lambda f: _share(f, Activity.SENDING)),
-        ("Starved", lambda f: _share(f, Activity.NO_MESSAGES, Activity.NO_BYTES)),
         ("Paused", lambda f: _share(f, Activity.PAUSED_BY_US, Activity.PAUSED_BY_PEER)),
         ("Offline", lambda f: _share(f, Activity.OFFLINE)),
         ("Silent", lambda f: _share(f, Activity.SILENT)),
     ]
     return [(label, [make(one) for one in figures]) for label, make in makers]
+
+
+def grants_against_spend(figures: SpanFigures) -> str:
+    """Return how long a grant lasts and how often one comes, in a sentence; empty where none came or nothing was sent.
+
+    It lasts as long as the channel sends at the rate that it sends at when it may. Of the two credits the one is told of that
+    the channel starved of, or else the one that is spent first. A channel whose grants come less often than they last starves.
+    """
+    sent, sent_kib, grants = figures.count("sent"), figures.count("sent_kib"), figures.grants
+    sending_s = figures.shares[Activity.SENDING] * figures.known_s
+    if not grants or not sent or not sent_kib or not sending_s:
+        return ""
+    by_messages, by_bytes = figures.count("granted") / sent, figures.count("granted_kib") / sent_kib
+    lack = figures.shares[Activity.NO_BYTES] - figures.shares[Activity.NO_MESSAGES]
+    of_bytes = lack > 0 or (lack == 0 and by_bytes < by_messages)
+    size = f"{_size(figures, 'granted_kib')} KiB" if of_bytes else f"{_size(figures, 'granted')} msg"
+    lasts = _brief((by_bytes if of_bytes else by_messages) * sending_s / grants)
+    return f"a grant of {size} lasts {lasts}, one comes every {_brief(figures.known_s / grants)}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.units import format_bytes, format_count, format_messages, format_rate
 
 _MOST_ANSWERS: Final = 1_000
@@ -83,6 +84,19 @@ class Window:
     rate_bytes: float
     starved_share: float
     """How much of the last half minute senders stood for want of credit."""
+
+
+def window_of(view: ChannelView, round_trip_s: float) -> Window:
+    """Return what the window of a channel allows now."""
+    state = view.state
+    return Window(
+        messages=min(state.max_credits, state.peak_credits),
+        byte_count=min(state.max_credit_bytes, state.peak_byte_credits),
+        round_trip_s=round_trip_s,
+        rate_messages=view.rate_messages,
+        rate_bytes=view.rate_bytes,
+        starved_share=view.starved_share,
+    )
 
 
 def window_hint(window: Window) -> str | None:

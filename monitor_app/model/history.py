@@ -4,7 +4,7 @@ There are several levels, each a lattice of columns at absolute multiples of its
 the largest value that fell into it, in the order in which they came. Absolute, because columns counted from "now" would
 re-cut the past at every frame and make the curve boil; at ingest, because then a frame costs the same however long the
 program runs. The finest level has a column for each of twenty samples a second and reaches back two minutes, the coarsest has
-one for six seconds and reaches back two hours. Together they take about 1.5 MB a channel (`BYTES_PER_CHANNEL`), whatever comes.
+one for six seconds and reaches back two hours. Together they take about 1.8 MB a channel (`BYTES_PER_CHANNEL`), whatever comes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from haip_sync import ChannelState, ConnectionState
 from monitor_app.model.channel_view import in_order
+from monitor_app.model.rate import RateMeter
 from monitor_app.model.units import KIB
 
 Floats = NDArray[np.float64]
@@ -29,8 +30,10 @@ MOST_COLUMNS: Final = 600
 """Columns in a picture at most: about the width of the plots in pixels."""
 SPANS_S: Final = (30.0, 120.0, 600.0, 3600.0)
 """The spans that can be chosen by name, in seconds."""
-METRICS: Final = ("credits", "kibibytes", "backlog")
-"""What is drawn of each channel: message credit, byte credit in KiB, backlog in messages."""
+METRICS: Final = ("credits", "kibibytes", "backlog", "rate")
+"""What is drawn of each channel: message credit, byte credit in KiB, backlog in messages, messages sent in a second."""
+PLOT_NAMES: Final = ("Message credit", "Byte credit", "Backlog", "Send rate")
+"""What the plots of `METRICS` are called where they are chosen."""
 COUNTERS: Final = ("sent", "sent_kib", "granted", "granted_kib")
 """What is counted of each channel over all epochs: spent and granted, in messages and in KiB."""
 ROWS: Final = METRICS + COUNTERS
@@ -43,7 +46,7 @@ BYTES_PER_CHANNEL: Final = sum(int(columns * _SLACK) for _, columns in LEVELS) *
 
 
 def gauges_of(channel: ChannelState) -> tuple[float, float, float]:
-    """Return the values of `METRICS` for one channel."""
+    """Return the values of `METRICS` that a channel's state holds: all but the rate."""
     return float(channel.credits), channel.byte_credits / KIB, float(channel.backlog)
 
 
@@ -167,6 +170,7 @@ class History:
         self._levels = [Level(width_s, columns) for width_s, columns in levels]
         self._latest = np.zeros(0)
         self._counted: dict[str, _Counted] = {}
+        self._meters: dict[str, RateMeter] = {}
         self._seen = False
 
     @property
@@ -183,13 +187,19 @@ class History:
         self._end_gap(time_s)
         self._seen = True
         self._admit(snapshot)
-        self._latest = np.array([value for name in self.channels for value in self._sample(name, snapshot)])
+        self._latest = np.array([value for name in self.channels for value in self._sample(name, time_s, snapshot)])
         for level in self._levels:
             level.append(time_s, self._latest)
 
-    def _sample(self, name: str, snapshot: ConnectionState) -> tuple[float, ...]:
-        state = snapshot.channels[name]
-        return (*gauges_of(state), *self._counted[name].add(counters_of(state), snapshot.epoch))
+    def _sample(self, name: str, time_s: float, snapshot: ConnectionState) -> tuple[float, ...]:
+        state = snapshot.channels.get(name)
+        if state is None:  # no client of ours takes a channel back, but a program elsewhere may say what it likes
+            first = self.channels.index(name) * len(ROWS)
+            return tuple(self._latest[first : first + len(ROWS)])
+        counted = self._counted[name].add(counters_of(state), snapshot.epoch)
+        meter = self._meters[name]
+        meter.sample(time_s, counted[0], counted[1])
+        return (*gauges_of(state), meter.rates[0], *counted)
 
     def window(self, from_s: float, to_s: float) -> Window:
         """Return the curves between two times, at the finest level that reaches as far and is not finer than a picture needs."""
@@ -238,6 +248,7 @@ class History:
         if new:
             self.channels += tuple(new)
             self._counted.update((name, _Counted()) for name in new)
+            self._meters.update((name, RateMeter()) for name in new)
             for level in self._levels:
                 level.grow(len(self.channels) * len(ROWS))
 

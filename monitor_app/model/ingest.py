@@ -25,6 +25,8 @@ from monitor_app.model.visibility import Visibility
 BUDGET_S: Final = 0.008
 """How long one tick may take out of the buffer; what is left waits for the next tick, or is counted as dropped."""
 _BATCH: Final = 200
+FOLDS_AFTER_S: Final = 60.0
+"""How long a channel is idle at least before the plots fold it away."""
 REPORT_STARVATION_S: Final = 0.5
 """A starvation is logged once it has lasted this long: shorter ones are the normal breathing of a busy channel."""
 
@@ -109,12 +111,18 @@ class Ingest:
         """Return what is remembered of one channel."""
         return self._trackers.get(name)
 
-    def shown(self, chosen: str) -> tuple[list[str], list[str]]:
-        """Return the channels that the plots show, and those that are folded away because nothing ever happened on them."""
-        return self.visibility.split(self.history.channels, self._is_unused, chosen)
+    def shown(self, chosen: str, since_s: float) -> tuple[list[str], list[str]]:
+        """Return the channels that the plots show, and the idle ones that are folded away.
 
-    def _is_unused(self, name: str) -> bool:
-        return name in self._trackers and not self._trackers[name].used
+        Idle is where nothing happened since `since_s`, the left edge of what is visible, nor in the last minute: who sends now
+        and then does not come and go.
+        """
+        since_s = min(since_s, self.clock.now_s() - FOLDS_AFTER_S)
+        return self.visibility.split(self.history.channels, lambda name: self._is_idle(name, since_s), chosen)
+
+    def _is_idle(self, name: str, since_s: float) -> bool:
+        tracker = self._trackers.get(name)
+        return tracker is not None and (tracker.active_s is None or tracker.active_s < since_s)
 
     def _drain(self, now_s: float) -> None:
         self.lag_s = 0.0

@@ -29,7 +29,7 @@ class Frame:
     shown: Sequence[str]
     """The channels whose curves are drawn."""
     folded: Sequence[str]
-    """Channels on which nothing ever happened, and which are therefore left out."""
+    """Channels on which nothing happens, and which are therefore left out."""
     marks: Mapping[MarkKind, Sequence[float]]
     gaps: Sequence[tuple[float, float]]
     selection: tuple[float, float] | None
@@ -69,7 +69,7 @@ class Picture:
     def frame(self) -> Frame:
         """Return what is to be drawn now. While the view is frozen it is the same again until a hand changes what is seen."""
         left_s, right_s = self.edges()
-        shown, folded = self._ingest.shown(self.chosen)
+        shown, folded = self._ingest.shown(self.chosen, left_s)
         if self.viewport.mode is not Mode.FROZEN:
             self._still = None
             return self._frame(left_s, right_s, shown, folded)
@@ -98,7 +98,7 @@ class Picture:
     def marks(self) -> list[Mark]:
         """Return every mark that is shown, oldest first."""
         left_s, right_s = self.edges()
-        shown, _ = self._ingest.shown(self.chosen)
+        shown, _ = self._ingest.shown(self.chosen, left_s)
         found = [mark for kind in MarkKind for mark in self._marks(kind, shown, left_s, right_s)]
         return sorted(found, key=lambda mark: mark.time_s)
 
@@ -136,12 +136,12 @@ class Picture:
     def figures(self) -> list[SpanFigures]:
         """Return the figures of the selected span, or of all that is visible."""
         from_s, to_s = self.selection or self.edges()
-        shown, _ = self._ingest.shown(self.chosen)
+        shown, _ = self._ingest.shown(self.chosen, self.edges()[0])
         trackers = [tracker for name in shown if (tracker := self._ingest.tracker(name)) is not None]
         return [figures_of(tracker, self._ingest.history, from_s, to_s) for tracker in trackers]
 
     def table(self) -> Table:
         """Return the data of the selected span, or of all that is visible, as it is now."""
         from_s, to_s = self.selection or self.edges()
-        shown, _ = self._ingest.shown(self.chosen)
+        shown, _ = self._ingest.shown(self.chosen, self.edges()[0])
         return plot_table(self._ingest.history.window(from_s, to_s).copy(), self._ingest.clock, shown, from_s, to_s)

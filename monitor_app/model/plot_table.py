@@ -9,7 +9,7 @@ from monitor_app.model.clock import Clock
 from monitor_app.model.export import Record, Table
 from monitor_app.model.history import METRICS, Floats, Window
 
-_UNITS: Final = ("messages", "KiB", "backlog")
+_UNITS: Final = ("messages", "KiB", "backlog", "sent/s")
 
 
 def plot_table(window: Window, clock: Clock, channels: Sequence[str], from_s: float, to_s: float) -> Table:

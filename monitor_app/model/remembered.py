@@ -22,4 +22,7 @@ def _state_then(sample: Sample, now: ConnectionState) -> ConnectionState:
 
 def _channel_then(then: ChannelSample, now: ChannelState) -> ChannelState:
     known = {name: getattr(then, name) for name in then.__struct_fields__}
+    # What was granted is spent, left over, set aside or forfeited; of the last two we know only what they are now.
+    known["granted"] = then.sent_messages + then.credits + now.set_aside + now.forfeited
+    known["granted_bytes"] = then.sent_bytes + then.byte_credits + now.set_aside_bytes + now.forfeited_bytes
     return msgspec.structs.replace(now, **known, waiting=then.backlog, queued=0, queued_bytes=0, missing=0, last_grant_age=None)

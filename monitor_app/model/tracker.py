@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from haip_sync import ChannelState, CreditGranted, CreditRequested
@@ -10,13 +9,13 @@ from monitor_app.model.activity import Activity, ActivityRecorder
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.forecast import Books, Forecast, Forecaster
 from monitor_app.model.grants import GrantBook
+from monitor_app.model.rate import RateMeter
 from monitor_app.model.status import Status, classify, scarce_credit
 
-RATE_SPAN_S: Final = 3.0
-_RATE_STEP_S: Final = 0.25
 STARVED_SPAN_S: Final = 30.0
 """Over which time it is told how much of it senders stood for want of credit."""
 _RECENT_LACK_S: Final = 10.0
+_RESTS: Final = frozenset({Activity.IDLE, Activity.OFFLINE, Activity.SILENT})
 _UNSURE: Final = frozenset(Status) - {Status.FLOWING, Status.LOW}
 """States without an outlook: nothing is spent, or it stands already."""
 
@@ -32,7 +31,7 @@ class ChannelTracker:
         since_s: When that state began.
         status_before: The state before, and `ended_after_s` how long it lasted.
         pause_reason: As the pause event gave it; None once no pause stands.
-        used: Whether anything ever happened on it.
+        active_s: When something last happened on it: sent, received, waiting or paused; None when nothing ever did.
     """
 
     def __init__(self, name: str, state: ChannelState, now_s: float) -> None:
@@ -44,7 +43,7 @@ class ChannelTracker:
         self.status_before = Status.IDLE
         self.ended_after_s = 0.0
         self.pause_reason: str | None = None
-        self.used = False
+        self.active_s: float | None = None
         self._state = state
         self._epoch: int | None = None
         self._forecaster = Forecaster()
@@ -53,7 +52,7 @@ class ChannelTracker:
         self._last_grant = (0, 0)
         self._given_back = (0, 0)
         self._lacked: tuple[str, float] | None = None
-        self._spent: deque[tuple[float, int, int]] = deque()
+        self._spent = RateMeter()
 
     def update(self, state: ChannelState, now_s: float, *, connected: bool, epoch: int = 1) -> bool:
         """Take the next snapshot; return whether the state changed."""
@@ -61,14 +60,15 @@ class ChannelTracker:
             self._begin_epoch(epoch)
         if state.sent_messages > self._state.sent_messages:
             self._used_s = now_s
-        self._state = state
+        before, self._state = self._state, state
         if self._granted_s is None and state.last_grant_age is not None:  # it came before this source was looked at
             self._granted_s = now_s - state.last_grant_age
-        self.used = self.used or state.backlog > 0 or state.paused or state.sent_messages > 0 or state.received_messages > 0
-        self._sample_rate(now_s)
+        self._spent.sample(now_s, state.sent_messages, state.sent_bytes)
         if not state.paused:
             self.pause_reason = None
         self.activity.snapshot(state, now_s, connected=connected)
+        if self._is_active(before):
+            self.active_s = now_s
         if connected:
             self._forecaster.update(now_s, *_books(state))
         if state.backlog and state.waiting_for in {"messages", "bytes"}:
@@ -78,7 +78,7 @@ class ChannelTracker:
 
     def hear_nothing(self, silent_s: float, now_s: float) -> bool:
         """Take that the source has not answered for so long; return whether the state changed."""
-        self._sample_rate(now_s)
+        self._spent.sample(now_s, self._state.sent_messages, self._state.sent_bytes)
         self.activity.silence(now_s - silent_s, now_s)
         return self._enter(Status.SILENT, now_s)
 
@@ -99,7 +99,7 @@ class ChannelTracker:
 
     def view(self, now_s: float) -> ChannelView:
         """Return the channel as it is to be shown at `now_s`."""
-        rate_messages, rate_bytes = self._rates()
+        rate_messages, rate_bytes = self._spent.rates
         asked_s = self.grants.asked_s
         return ChannelView(
             name=self.name,
@@ -116,8 +116,14 @@ class ChannelTracker:
             request_age_s=_age(asked_s, now_s),
             given_back=self._given_back,
             starved_share=self._starved_share(now_s),
-            used=self.used,
         )
+
+    def _is_active(self, before: ChannelState) -> bool:
+        state = self._state
+        if self.active_s is None and (state.sent_messages or state.received_messages):  # it was used before it was looked at
+            return True
+        receives = state.received_messages != before.received_messages
+        return receives or state.backlog > 0 or self.activity.runs.last.state not in _RESTS
 
     def _begin_epoch(self, epoch: int) -> None:
         """Forget what was said in the last epoch: credit never outlives it, and nobody answers its requests any more."""
@@ -147,22 +153,6 @@ class ChannelTracker:
         self.status_before, self.ended_after_s = self.status, now_s - self.since_s
         self.status, self.since_s = status, now_s
         return True
-
-    def _sample_rate(self, now_s: float) -> None:
-        if self._spent and now_s - self._spent[-1][0] < _RATE_STEP_S:
-            return
-        self._spent.append((now_s, self._state.sent_messages, self._state.sent_bytes))
-        while now_s - self._spent[0][0] > RATE_SPAN_S:
-            self._spent.popleft()
-
-    def _rates(self) -> tuple[float, float]:
-        if not self._spent:
-            return 0.0, 0.0
-        first, last = self._spent[0], self._spent[-1]
-        span_s = last[0] - first[0]
-        if not span_s:  # a rate lies between two samples
-            return 0.0, 0.0
-        return max(0.0, (last[1] - first[1]) / span_s), max(0.0, (last[2] - first[2]) / span_s)
 
 
 def _age(time_s: float | None, now_s: float) -> float | None:

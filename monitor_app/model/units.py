@@ -79,6 +79,12 @@ def short_session(session_id: str) -> str:
     return session_id if len(compact) <= _FRACTION_BELOW else f"{compact[:4]}…{compact[-4:]}"
 
 
+def short_name(name: str, most: int = 14) -> str:
+    """Return a channel's name for a button or a heading: its two ends where it is long, since many differ at the end only."""
+    tail = most // 3
+    return name if len(name) <= most else f"{name[: most - tail - 1]}…{name[-tail:]}"
+
+
 def plain_kib(byte_count: int) -> str:
     """Return bytes in KiB for narrow columns: without groups of digits."""
     return format_kib(byte_count).replace(" ", "")

@@ -1,8 +1,11 @@
-"""Which channels the plots show: some hidden by hand, one alone, and those that were never used folded away."""
+"""Which channels the plots show: some hidden by hand, one alone, and the idle ones folded away."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+Line = TypeVar("Line", bound=tuple[object, ...])
 
 
 class Visibility:
@@ -11,7 +14,7 @@ class Visibility:
     Attributes:
         hidden: Channels that were hidden by hand.
         solo: The one channel that is shown alone; None for all.
-        folds_idle: Whether channels that were never used are folded away.
+        folds_idle: Whether idle channels are folded away.
     """
 
     def __init__(self) -> None:
@@ -32,13 +35,27 @@ class Visibility:
         """Return whether a hand has taken `channel` out of sight."""
         return channel in self.hidden if self.solo is None else channel != self.solo
 
-    def split(self, channels: Iterable[str], unused: Callable[[str], bool], chosen: str) -> tuple[list[str], list[str]]:
+    def split(self, channels: Iterable[str], idle: Callable[[str], bool], chosen: str) -> tuple[list[str], list[str]]:
         """Return the channels that are shown and those that are folded away; the chosen one is never folded."""
         shown: list[str] = []
         folded: list[str] = []
         for channel in channels:
             if self.is_hidden(channel):
                 continue
-            folds = self.folds_idle and channel != chosen and self.solo is None and unused(channel)
+            folds = self.folds_idle and channel != chosen and self.solo is None and idle(channel)
             (folded if folds else shown).append(channel)
         return shown, folded
+
+
+def fitting(lines: Sequence[Line], chosen: str, room: int) -> tuple[list[Line], int]:
+    """Return the lines for which there is room, and how many are left out; a line of room is kept to say so.
+
+    Each line begins with the name of its channel. The chosen channel is never left out.
+    """
+    if len(lines) <= room:
+        return list(lines), 0
+    kept = list(lines[: max(1, room - 1)])
+    wanted = next((line for line in lines if line[0] == chosen), kept[-1])
+    if wanted not in kept:
+        kept[-1] = wanted
+    return kept, len(lines) - len(kept)

@@ -10,6 +10,7 @@ from monitor_app.model.explanations import explain, headline
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.remedies import NO_OFFER, Remedy, offer_for
 from monitor_app.model.status import Status
+from monitor_app.model.units import short_name
 from monitor_app.theme import Colours, Theme
 from monitor_app.views import signs
 from monitor_app.views.parts import button, wrapping_label
@@ -80,7 +81,7 @@ class AnswerBox(QFrame):
         self._other = worst.name if worse and worst is not None else ""
         self.other.setVisible(worse)
         if worse and worst is not None:
-            self.other.setText(f"Show {worst.name}: {worst.status.value}")
+            self.other.setText(f"Show {short_name(worst.name)}: {worst.status.value}")
 
     def _dress(self, view: ChannelView) -> None:
         colours = self._theme.colours

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolBar, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolBar, QVBoxLayout
 
 from monitor_app.model.answer import Answer, answer_of, evidence_age_s
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.remedies import Remedy
 from monitor_app.model.status import STALE, Status
+from monitor_app.model.units import short_name
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.answer_box import ground_of
-from monitor_app.views.parts import as_tip, button, label
+from monitor_app.views.parts import ElidedLabel, as_tip, button
 
 _BAR_HEIGHT = 46
 
@@ -48,8 +49,8 @@ class AnswerStrip(QToolBar):
         self._frame.setObjectName("answer-strip")
         self._frame.setFixedHeight(_BAR_HEIGHT)
         self._sign = QLabel()
-        self.title = label("", "title")
-        self.evidence = label("", "muted")
+        self.title = ElidedLabel("", tone="title")
+        self.evidence = ElidedLabel("", tone="muted")
         self.action = button("", "The useful action", look="main")
         self.look = button("Show", "Choose the channel that the sentence is about")
         self.proof = button("Evidence", "Show the events behind the sentence")
@@ -63,11 +64,10 @@ class AnswerStrip(QToolBar):
         words = QVBoxLayout()
         words.setSpacing(0)
         for line in (self.title, self.evidence):
-            line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
             line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             line.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             words.addWidget(line)
-        row = QHBoxLayout(self._frame)
+        row = self._row = QHBoxLayout(self._frame)
         row.setContentsMargins(10, 3, 8, 3)
         row.setSpacing(8)
         row.addWidget(self._sign)
@@ -86,17 +86,17 @@ class AnswerStrip(QToolBar):
             self._ingest.connection,
             can_reconnect=source.can_reconnect,
             now_s=self._ingest.clock.now_s(),
-            failure=None if source.can_reconnect else source.failure,
+            failure=source.failure,
+            connecting_to=source.address if source.connecting else "",
         )
         answer = self._answer
         self._dress(answer)
         self.title.setText(answer.title)
         self.evidence.setText(answer.evidence)
-        self.evidence.setToolTip(as_tip(answer.evidence))
         self._frame.setAccessibleName(answer.text)
         self.look.setVisible(answer.channel is not None)
         self.proof.setVisible(answer.channel is not None)
-        self.look.setText(f"Show {answer.channel}")
+        self.look.setText(f"Show {short_name(answer.channel or '')}")
         self.action.setVisible(answer.offer.remedy is not Remedy.NONE)
         self.action.setText(answer.offer.text)
         self.action.setAccessibleName(f"{answer.offer.text} for {answer.channel}")
@@ -104,6 +104,7 @@ class AnswerStrip(QToolBar):
         locked = "" if answer.offer.remedy is Remedy.RECONNECT else self._ingest.commands.locked
         self.action.setDisabled(busy or bool(locked))
         self.action.setToolTip(as_tip(locked))
+        self._row.activate()  # at once: for a frame the new words would stand in the buttons of the old ones
 
     def _dress(self, answer: Answer) -> None:
         colours = self._theme.colours

@@ -16,7 +16,7 @@ from monitor_app.model.visibility import Visibility
 from monitor_app.theme import Theme
 from monitor_app.views.channel_cells import Column, Side, balance, two_lines, why
 from monitor_app.views.channel_shapes import draw_shape
-from monitor_app.views.parts import put_text, sized
+from monitor_app.views.parts import put_name, put_text, sized
 from monitor_app.views.signs import STATUS_SIGNS, draw, status_colour
 
 VIEW_ROLE: Final = Qt.ItemDataRole.UserRole + 1
@@ -71,7 +71,8 @@ class ChannelDelegate(QStyledItemDelegate):
         starved = view.status is Status.STARVED and self.side is Side.SEND
         colour = self._theme.colours.starved if starved else self._theme.colours.muted
         painter.setFont(sized(option.font, 11))
-        put_text(painter, option.rect.adjusted(_INDENT, -3, -_MARGIN, -3), why(view, self.side), colour)
+        hidden = "Hidden in the plots. " if self._visibility.is_hidden(view.name) else ""
+        put_text(painter, option.rect.adjusted(_INDENT, -3, -_MARGIN, -3), f"{hidden}{why(view, self.side)}", colour)
 
     def _paint_cell(self, painter: QPainter, option: QStyleOptionViewItem, view: ChannelView, column: Column, row: int) -> None:
         upper = QRect(option.rect.left() + _MARGIN, option.rect.top() + 5, option.rect.width() - 2 * _MARGIN, _LINE)
@@ -97,8 +98,8 @@ class ChannelDelegate(QStyledItemDelegate):
         draw_shape(painter, view.name, row, QPointF(left + 13, top + 13), swatch)
         width = option.rect.width() - _INDENT - 2
         painter.setFont(sized(option.font, 12, bold=True))
-        name = f"{view.name} (hidden)" if hidden else view.name
-        put_text(painter, QRect(left + _INDENT, top + 5, width, _LINE), name, colours.disabled if hidden else colours.text)
+        ink = colours.disabled if hidden else colours.text
+        put_name(painter, QRect(left + _INDENT, top + 5, width, _LINE), view.name, ink)
         colour = status_colour(view.status, colours)
         draw(painter, STATUS_SIGNS[view.status], left + 7, top + 24, colour, QColor(colours.panel))
         painter.setFont(sized(option.font, 11, bold=True))

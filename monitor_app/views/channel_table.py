@@ -21,10 +21,12 @@ from monitor_app.model.ingest import Ingest
 from monitor_app.theme import Theme
 from monitor_app.views.channel_cells import HEADINGS, Column, Side, cell_text, why
 from monitor_app.views.channel_delegate import VIEW_ROLE, ChannelDelegate
+from monitor_app.views.empty_hint import EmptyHint
 from monitor_app.views.side_switch import SideSwitch
 
 _WIDTHS: Final = (132, 60, 66, 50, 60, 68)
 _SWATCH_PX: Final = 22
+_EMPTY: Final = "No channels yet. They are listed here as soon as there is a connection."
 _KEYS_OF_THE_WINDOW: Final = frozenset({Qt.Key.Key_Space, Qt.Key.Key_L, Qt.Key.Key_P})
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -109,6 +111,7 @@ class ChannelTable(QTreeView):
 
     Attributes:
         chosen: The name of the channel that is chosen; empty before there are any.
+        hint: What stands there before there are any.
         switch: Chooses the side that is shown.
 
     Signals:
@@ -133,6 +136,7 @@ class ChannelTable(QTreeView):
         self.setAccessibleDescription(
             "H hides the chosen channel from the plots, S shows it alone, Left and Right change the side."
         )
+        self.hint = EmptyHint(self)
         self.switch = SideSwitch()
         self.switch.chosen.connect(self.show_side)
         self._set_up_looks()
@@ -162,6 +166,7 @@ class ChannelTable(QTreeView):
     def refresh(self) -> None:
         """Show the channels as they are now. Called at the rate of text."""
         self._model.show(self._ingest.channels())
+        self.hint.tell("" if self._model.views else _EMPTY)
         if not self.chosen and self._model.views:
             self.choose(self._model.views[0].name)
 
@@ -170,7 +175,9 @@ class ChannelTable(QTreeView):
         for row, view in enumerate(self._model.views):
             if view.name == channel:
                 flag = QItemSelectionModel.SelectionFlag.NoUpdate
-                self.selectionModel().setCurrentIndex(self._model.index(row, 0), flag)
+                block = self._model.index(row, 0)
+                self.scrollTo(self._model.index(0, 0, block))  # its why-line as well
+                self.selectionModel().setCurrentIndex(block, flag)
 
     @Slot(object)
     def show_side(self, side: Side) -> None:
@@ -179,6 +186,10 @@ class ChannelTable(QTreeView):
         self.switch.show_side(side)
         self._model.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(HEADINGS[side]) - 1)
         self.refresh()
+
+    def show_other_side(self) -> None:
+        """Turn from what the peer grants us to what we grant the peer, or back."""
+        self.show_side(Side.RECEIVE if self._model.side is Side.SEND else Side.SEND)
 
     def hide_or_show(self, channel: str) -> None:
         """Take a channel out of the plots, or bring it back."""
@@ -195,12 +206,10 @@ class ChannelTable(QTreeView):
         self.visibility_changed.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Move by whole channels, hide and single out, and leave the window's own keys to the window."""
+        """Move by whole channels, turn to the other side, and leave the window's own keys to the window."""
         act = {
             Qt.Key.Key_Up: lambda: self.step(-1),
             Qt.Key.Key_Down: lambda: self.step(1),
-            Qt.Key.Key_H: lambda: self.hide_or_show(self.chosen),
-            Qt.Key.Key_S: lambda: self.show_alone(self.chosen),
             Qt.Key.Key_Left: lambda: self.show_side(Side.SEND),
             Qt.Key.Key_Right: lambda: self.show_side(Side.RECEIVE),
         }.get(Qt.Key(event.key()))

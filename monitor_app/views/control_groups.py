@@ -9,7 +9,7 @@ from monitor_app.model.channel_view import ChannelView, request_to_cap, useful_r
 from monitor_app.model.clock import Clock
 from monitor_app.model.source import Notice
 from monitor_app.model.status import Status
-from monitor_app.model.units import KIB, format_count, format_kib
+from monitor_app.model.units import KIB, format_count, format_kib, short_name
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.group import Group, allow, spin_box
@@ -170,7 +170,7 @@ class PauseGroup(Group):
 
     def refresh(self, view: ChannelView, last: Notice | None, *, why_not: str) -> None:
         """Show what can be done with the chosen channel; a refusal stays until the next attempt."""
-        self.pause.setText(f"Pause {_short(view.name)}")
+        self.pause.setText(f"Pause {short_name(view.name)}")
         held = view.state.paused_by_us
         allow(self.pause, why_not or ("We have paused it already." if held else ""))
         allow(self.resume, why_not or ("" if held else "We have not paused it."))
@@ -238,7 +238,3 @@ class TestMessageGroup(Group):
     def _on_send(self) -> None:
         if self.send.isEnabled() and self.text.text():
             self.sent.emit(self.text.text())
-
-
-def _short(name: str, limit: int = 14) -> str:
-    return name if len(name) <= limit else f"{name[: limit - 1]}…"

@@ -14,10 +14,13 @@ from monitor_app.model.ingest import Ingest
 from monitor_app.model.log_filter import EVERYTHING, NEVER_S, RowFilter
 from monitor_app.model.units import format_count
 from monitor_app.theme import Theme
+from monitor_app.views.empty_hint import EmptyHint
 from monitor_app.views.log_model import LogModel
 from monitor_app.views.parts import FIELD_HEIGHT
 from monitor_app.views.row_table import RowTable
 
+_NOTHING_YET: Final = "Nothing has happened yet. Grants, pauses, waits, errors and your own actions are listed here as they come."
+_NO_HIT: Final = "No row fits the filters above. Esc shows all rows again."
 _ALL: Final = "All channels"
 _ALL_KINDS: Final = "All types"
 _WIDTHS: Final = (98, 100, 166)
@@ -31,6 +34,7 @@ class EventLogView(RowTable):
 
     Attributes:
         channel_filter, kind_filter, text_filter: What is shown, for the title bar of the dock.
+        hint: Why there is no row.
         follow: Whether the newest row stays in view, for the title bar of the dock.
 
     Signals:
@@ -45,6 +49,7 @@ class EventLogView(RowTable):
         self._wanted: LogRow | None = None
         self._rest_frames = 0
         self._model = LogModel(ingest.log, ingest.clock, theme, self)
+        self.hint = EmptyHint(self)
         self.setModel(self._model)
         self.arrange_columns()
         self.channel_filter = _chooser(_ALL, "Show rows of this channel")
@@ -108,6 +113,7 @@ class EventLogView(RowTable):
         self._fill(self.channel_filter, [view.name for view in self._ingest.channels()])
         self._fill(self.kind_filter, sorted(self._ingest.log.kinds))
         self._model.say_count(self.words)
+        self.hint.tell(self._why_empty())
 
     def show_only(self, channel: str) -> None:
         """Show only rows of `channel`; those of another if it is filtered already: of all."""
@@ -170,6 +176,14 @@ class EventLogView(RowTable):
         since = "" if since_s == NEVER_S else f" since {self._ingest.clock.time_of_day(since_s)}; Esc shows all"
         dropped = f", {format_count(log.first)} older rows dropped" if log.first else ""
         return f"{format_count(shown)}{of_all} {'row' if shown == 1 and not of_all else 'rows'}{since}{busy}{dropped}"
+
+    def _why_empty(self) -> str:
+        """Return why there is no row; empty where there is one."""
+        if self._model.count():
+            return ""
+        if not self._ingest.log.rows:
+            return _NOTHING_YET
+        return "Filtering…" if self._model.behind else _NO_HIT
 
     def _fill(self, chooser: QComboBox, names: list[str]) -> None:
         """Add what is not there yet. What a filter offers never goes away under the hand."""

@@ -144,6 +144,7 @@ class ExportDialog(QDialog):
         chooser = QFileDialog(self, "Export to", self.path.text())
         chooser.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         chooser.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dress_fields(chooser, self.path.palette())  # where the desktop has no chooser of its own
         chooser.fileSelected.connect(self.path.setText)
         chooser.open()
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QLabel, QTableView, QVBoxLayout
 
-from monitor_app.model.figures import rows_of
+from monitor_app.model.figures import SpanFigures, grants_against_spend, rows_of
+from monitor_app.model.grants import window_hint, window_of
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.picture import Picture
-from monitor_app.model.units import format_duration
+from monitor_app.model.units import format_duration, short_name
 from monitor_app.theme import Theme
-from monitor_app.views.parts import label
+from monitor_app.views.parts import ElidedLabel, label
 
-_ROW_HEIGHT = 20
+_ROW_HEIGHT = 18
+_NAME_LENGTH = 9
 _Index = QModelIndex | QPersistentModelIndex
 
 
@@ -46,8 +49,9 @@ class FiguresModel(QAbstractTableModel):
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:  # noqa: N802 - Qt's name
         """Return the channel of a column."""
-        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return "Figure" if section == 0 else self._channels[section - 1]
+        if orientation is Qt.Orientation.Horizontal and role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole}:
+            name = "Figure" if section == 0 else self._channels[section - 1]
+            return short_name(name, _NAME_LENGTH) if role == Qt.ItemDataRole.DisplayRole else name
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _side(section)
         return None
@@ -73,6 +77,7 @@ class FiguresView(QFrame):
     Attributes:
         table: The table.
         which: Which span the figures are of; for the title of a dock.
+        hint: The chosen channel's grants against what it spends, or that its window is too small.
     """
 
     def __init__(self, ingest: Ingest, picture: Picture, theme: Theme) -> None:
@@ -80,6 +85,9 @@ class FiguresView(QFrame):
         self._ingest = ingest
         self._picture = picture
         self.which: QLabel = label("", "muted")
+        self.hint = ElidedLabel("", "hint")
+        self.hint.setContentsMargins(8, 2, 8, 2)
+        self.setProperty("role", "plain")
         self._empty = label("No figures yet. They show as soon as a channel is used.", "muted")
         self._empty.setWordWrap(True)
         self._empty.setContentsMargins(10, 10, 10, 10)
@@ -95,6 +103,7 @@ class FiguresView(QFrame):
         layout.setSpacing(0)
         layout.addWidget(self._empty, 1)
         layout.addWidget(self.table, 1)
+        layout.addWidget(self.hint)
         self.table.hide()
         theme.changed.connect(self.refresh)
 
@@ -111,7 +120,7 @@ class FiguresView(QFrame):
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         rows.setDefaultSectionSize(_ROW_HEIGHT)
         columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        columns.setMinimumSectionSize(56)
+        columns.setMinimumSectionSize(64)
         columns.setFixedHeight(22)
 
     def refresh(self) -> None:
@@ -125,5 +134,16 @@ class FiguresView(QFrame):
         self._empty.setVisible(not figures)
         self.table.setVisible(bool(figures))
         self._model.show([one.channel for one in figures], rows_of(figures))
+        self.hint.setText(self._hint(figures))
+        self.hint.setVisible(bool(self.hint.text()))
         if figures:
             self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+
+    def _hint(self, figures: Sequence[SpanFigures]) -> str:
+        """Return the sentence below the figures: a window that is smaller than rate times round trip is told before all else."""
+        view, connection = self._ingest.channel(self._picture.chosen), self._ingest.connection
+        if view is None or connection is None:
+            return ""
+        small = window_hint(window_of(view, connection.round_trip or 0.0))
+        spend = next((grants_against_spend(one) for one in figures if one.channel == view.name), "")
+        return f"{view.name}: {small or spend}" if small or spend else ""

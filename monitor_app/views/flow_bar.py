@@ -22,7 +22,7 @@ class FlowBar(TitleBar):
     Attributes:
         live: Follows again; there while the plots do not.
         select: Lets the next drag select a span.
-        fold: Folds channels away on which nothing ever happened.
+        fold: Folds idle channels away.
 
     Signals:
         live_wanted: Follow again.
@@ -41,7 +41,7 @@ class FlowBar(TitleBar):
         self._sign, self._text = QLabel(), label("", "title")
         self.live = _button("Back to live", "Follow what happens (End)")
         self.select = _button("Select span", "Drag over the plots to select a span (Shift+drag does it too)", checkable=True)
-        self.fold = _button("", "Fold channels away on which nothing ever happened", checkable=True)
+        self.fold = _button("", "Fold channels away on which nothing happened in the visible span", checkable=True)
         for widget in (self._sign, self._text, self.live):
             self.row.addWidget(widget)
         self.live.setProperty("look", "small")
@@ -67,7 +67,7 @@ class FlowBar(TitleBar):
         """Show how many channels are folded away; without any there is nothing to press."""
         self.fold.setEnabled(bool(folded) or not folds)
         self.fold.setChecked(folds and bool(folded))
-        self.fold.setText(f"{folded} unused folded" if folds and folded else "Fold unused")
+        self.fold.setText(f"{folded} idle folded" if folds and folded else "Fold idle")
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Hatch the band beside its words while the picture stands still: no other state looks like that."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -10,24 +11,25 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout
 
 from monitor_app.model.event_log import LogRow
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.liveness import is_connected, title_of_plots, values_of
 from monitor_app.model.marks import Mark
-from monitor_app.model.outage import outage_of
 from monitor_app.model.picture import Frame, Picture
 from monitor_app.model.status import Status
-from monitor_app.model.units import MINUS, format_duration
 from monitor_app.model.viewport import Mode
+from monitor_app.model.visibility import fitting
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.flow_bar import FlowBar
 from monitor_app.views.flow_hands import FlowHands
-from monitor_app.views.lane_strip import LaneStrip
+from monitor_app.views.lane_strip import LANE_HEIGHT, LaneStrip
 from monitor_app.views.mark_tip import MarkTip
 from monitor_app.views.plotting import FlowPlots
 from monitor_app.views.side_columns import EDGE_WIDTH, READOUT_WIDTH, EdgeShapes, PlotTitles, ReadOut
 from monitor_app.views.time_axis import TimeAxis, TimeScale
-from monitor_app.views.time_strip import TimeStrip
+from monitor_app.views.time_strip import ROW_HEIGHT, TimeStrip
 
 _NEAR_PX: Final = 5
+_LEAST_ROWS: Final = 5
 
 
 class FlowView(QFrame):
@@ -39,12 +41,14 @@ class FlowView(QFrame):
     Signals:
         frozen_changed: The picture was told to stand still (true), or no longer is (false).
         mark_chosen: A mark was clicked on; the `Mark`.
+        folding_changed: Idle channels are folded away (true), or no longer are.
         span_changed: Another span is shown than the one that was chosen by name; its seconds.
     """
 
     frozen_changed = Signal(bool)
     span_changed = Signal(float)
     mark_chosen = Signal(object)
+    folding_changed = Signal(bool)
 
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
         super().__init__()
@@ -67,7 +71,7 @@ class FlowView(QFrame):
         self._plots.arranged.connect(self._on_arranged)
         self._bar.live_wanted.connect(self.follow)
         self._bar.select_toggled.connect(self._on_select_toggled)
-        self._bar.fold_toggled.connect(self._on_fold_toggled)
+        self._bar.fold_toggled.connect(self.fold_idle)
         theme.changed.connect(self._on_theme_changed)
 
     def _lay_out(self) -> None:
@@ -110,6 +114,11 @@ class FlowView(QFrame):
         """The span that is shown, in seconds."""
         return self.picture.viewport.span_s
 
+    def show_plots(self, metrics: Collection[int]) -> None:
+        """Show the plots of these of `METRICS`."""
+        self._plots.show_plots(metrics)
+        self.draw()
+
     def choose(self, channel: str) -> None:
         """Bring out one channel."""
         self.picture.chosen = channel
@@ -135,6 +144,33 @@ class FlowView(QFrame):
         """Take the selection and the crosshair away."""
         self._hands.clear()
 
+    @Slot()
+    def zoom_in(self) -> None:
+        """Show less time."""
+        self._plots.hands.zoom(-1)
+
+    @Slot()
+    def zoom_out(self) -> None:
+        """Show more time."""
+        self._plots.hands.zoom(1)
+
+    @Slot()
+    def begin_selection(self) -> None:
+        """Let the next drag select a span; by keys Shift and the arrows do."""
+        self._bar.select.setChecked(True)
+
+    @property
+    def folds_idle(self) -> bool:
+        """Whether idle channels are folded away."""
+        return self._ingest.visibility.folds_idle
+
+    @Slot(bool)
+    def fold_idle(self, folds: bool) -> None:
+        """Fold idle channels away, or show them."""
+        self._ingest.visibility.folds_idle = folds
+        self.folding_changed.emit(folds)
+        self.refresh()
+
     @Slot(object)
     def show_row(self, row: LogRow | None) -> None:
         """Put the crosshair on the moment of a row of the log; look back to it if it is out of sight."""
@@ -155,13 +191,15 @@ class FlowView(QFrame):
         frame = self.picture.frame()
         self._plots.set_span(frame.right_s - frame.left_s)
         self._plots.draw(frame)
+        self._titles.show_ticks(self._plots.ticks())
         self._edge.show_values(self.picture.values(frame, self._edge_time_s(frame)))
         scale = self._scale(frame)
-        self._lanes.draw_frame(scale, frame.placed, frame.folded)
+        self._lanes.draw_frame(scale, *self._rows(frame), frame.folded)
         cursor = self._hands.crosshair.share(frame.left_s, frame.right_s)
         x = None if cursor is None else (cursor - 1) * self.span_s
         self._plots.set_cursor(x)
-        self._axis.draw_frame(scale, x, self._when(x), live=self.picture.viewport.mode is Mode.LIVE)
+        mode = self.picture.viewport.mode
+        self._axis.draw_frame(scale, x, values_of(mode, x, self._ingest.connection), live=mode is Mode.LIVE)
 
     def refresh(self) -> None:
         """Show the values. Called at the rate of text."""
@@ -169,30 +207,20 @@ class FlowView(QFrame):
         self._on_arranged()
         self._show_values(frame)
         scale = self._scale(frame)
-        self._times.show_shares(frame.placed, self.picture.shares(frame), scale.left_px, scale.width_px)
+        self._times.show_shares(*self._rows(frame), self.picture.shares(frame), scale.left_px, scale.width_px)
         self._show_liveness(frame)
         self._bar.show_folding(len(frame.folded), folds=self._ingest.visibility.folds_idle)
-
-    def _now_s(self) -> float:
-        return self._ingest.clock.now_s()
 
     def _edge_time_s(self, frame: Frame) -> float | None:
         """Return the time of the values at the right edge; None for the newest."""
         return None if self.picture.viewport.mode is Mode.LIVE else frame.right_s
 
-    def _when(self, x: float | None) -> str:
-        if x is not None:
-            return f"values at {MINUS}{abs(x):.1f} s" if self.picture.viewport.mode is Mode.LIVE else "values at crosshair"
-        if self.picture.viewport.mode is not Mode.LIVE:
-            return "values as frozen" if self.frozen else "values at right edge"
-        return "values now" if self._is_connected() else "last known values"
-
-    def _is_connected(self) -> bool:
-        connection = self._ingest.connection
-        return connection is not None and connection.connected
+    def _rows(self, frame: Frame) -> tuple[list[tuple[str, int]], int]:
+        """Return the channels for which lanes and strip have room beside the plots, and how many they leave out."""
+        return fitting(frame.placed, self.picture.chosen, max(_LEAST_ROWS, self.height() // (2 * LANE_HEIGHT + 2 * ROW_HEIGHT)))
 
     def _scale(self, frame: Frame) -> TimeScale:
-        rect = self._plots.rects()[-1]
+        rect = self._plots.area()
         left_px = self._plots.mapTo(self, QPoint(rect.left(), 0)).x() - self._lanes.x()
         return TimeScale(frame.right_s, frame.left_s - frame.right_s, 0.0, left_px, rect.width())
 
@@ -205,7 +233,7 @@ class FlowView(QFrame):
 
     def _show_tip(self, cursor: float | None) -> None:
         """Say what the mark is on which the crosshair stands."""
-        rect = self._plots.rects()[0]
+        rect = self._plots.area()
         if cursor is None:
             self._tip.hide()
             return
@@ -213,26 +241,22 @@ class FlowView(QFrame):
 
     def _marks_at(self, share: float) -> list[Mark]:
         """Return the marks on which a hand points at a share of the width, the closest first."""
-        within_s = _NEAR_PX * self.span_s / max(1, self._plots.rects()[0].width())
+        within_s = _NEAR_PX * self.span_s / max(1, self._plots.area().width())
         return self.picture.marks_near(self.picture.time_at(share), within_s)
 
     def _show_liveness(self, frame: Frame) -> None:
-        clock, colours = self._ingest.clock, self._theme.colours
-        behind = format_duration(max(0.0, self._now_s() - frame.right_s))
-        match self.picture.viewport.mode:
+        colours, mode, connection = self._theme.colours, self.picture.viewport.mode, self._ingest.connection
+        status = Status.OFFLINE if self._ingest.source.silent_s is None else Status.SILENT
+        text = title_of_plots(mode, frame.right_s, self._ingest.clock, connection, status)
+        match mode:
             case Mode.FROZEN:
-                text = f"VIEW FROZEN at {clock.time_of_day(frame.right_s)}, {behind} behind"
-                self._bar.show_mode(Mode.FROZEN, signs.FROZEN, colours.text, text)
+                self._bar.show_mode(mode, signs.FROZEN, colours.text, text)
             case Mode.BACK:
-                text = f"LOOKING BACK, {behind} behind"
-                self._bar.show_mode(Mode.BACK, signs.BACK, colours.accent, text)
-            case Mode.LIVE if self._is_connected():
-                self._bar.show_mode(Mode.LIVE, signs.LIVE, colours.good, f"LIVE, {clock.time_of_day(frame.right_s)}")
+                self._bar.show_mode(mode, signs.BACK, colours.accent, text)
+            case Mode.LIVE if is_connected(connection):
+                self._bar.show_mode(mode, signs.LIVE, colours.good, text)
             case Mode.LIVE:
-                outage = outage_of(self._ingest.connection, self._now_s())
-                status = Status.OFFLINE if self._ingest.source.silent_s is None else Status.SILENT
-                text = f"{status.value}, last known values" if outage is None else f"{status.value}. {outage.short}"
-                self._bar.show_mode(Mode.LIVE, signs.STATUS_SIGNS[status], colours.muted, text)
+                self._bar.show_mode(mode, signs.STATUS_SIGNS[status], colours.muted, text)
 
     @Slot()
     def _on_moved(self) -> None:
@@ -254,11 +278,6 @@ class FlowView(QFrame):
         self._plots.hands.selects = on
         if on:
             self._plots.setFocus(Qt.FocusReason.OtherFocusReason)
-
-    @Slot(bool)
-    def _on_fold_toggled(self, folds: bool) -> None:
-        self._ingest.visibility.folds_idle = folds
-        self.refresh()
 
     @Slot()
     def _on_arranged(self) -> None:

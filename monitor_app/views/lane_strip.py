@@ -15,7 +15,7 @@ from monitor_app.model.marks import MarkKind
 from monitor_app.theme import Theme
 from monitor_app.views.activity_brushes import brush_of
 from monitor_app.views.channel_shapes import draw_shape
-from monitor_app.views.parts import put_text, sized
+from monitor_app.views.parts import put_name, put_text, sized
 from monitor_app.views.signs import MARK_SIGNS, SIZE, mark_colour, stamp
 from monitor_app.views.time_axis import TimeScale
 
@@ -39,13 +39,14 @@ class LaneStrip(QWidget):
         self._chosen = ""
         self._channels: Sequence[tuple[str, int]] = ()
         self._folded: Sequence[str] = ()
+        self._more = 0
         self._scale = TimeScale(0.0, -1.0, 0.0, 0, 1)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Activity of each channel over time")
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Return room for every channel that is shown, and a line for those that are folded away."""
-        lanes = len(self._channels) + bool(self._folded)
+        """Return room for every channel that is shown, and a line for those that are not."""
+        lanes = len(self._channels) + bool(self._folded or self._more)
         return QSize(200, max(lanes * LANE_HEIGHT, len(MarkKind) * _LEGEND_LINE[0]) + 4)
 
     def choose(self, channel: str) -> None:
@@ -53,12 +54,15 @@ class LaneStrip(QWidget):
         self._chosen = channel
         self.update()
 
-    def draw_frame(self, scale: TimeScale, channels: Sequence[tuple[str, int]], folded: Sequence[str]) -> None:
-        """Show the lanes of `channels`, each with its place among all, on `scale`. Painted only when something moved a pixel."""
-        same = (channels, folded) == (self._channels, self._folded)
+    def draw_frame(self, scale: TimeScale, channels: Sequence[tuple[str, int]], more: int, folded: Sequence[str]) -> None:
+        """Show the lanes of `channels`, each with its place among all, on `scale`, and that `more` have no room.
+
+        Painted only when something moved a pixel.
+        """
+        same = (channels, more, folded) == (self._channels, self._more, self._folded)
         if same and scale.is_within_half_a_pixel(self._scale):
             return
-        self._channels, self._folded, self._scale = channels, folded, scale
+        self._channels, self._more, self._folded, self._scale = channels, more, folded, scale
         if self.height() != self.sizeHint().height():
             self.updateGeometry()
         self.update()
@@ -84,14 +88,15 @@ class LaneStrip(QWidget):
             painter.fillRect(lane, QColor(self._theme.colours.selected))
         draw_shape(painter, channel, place, QPointF(11, lane.center().y() + 0.5), self._theme.channel_colour(channel, place))
         painter.setFont(sized(self.font(), 10, bold=chosen))
-        put_text(painter, QRect(20, lane.top(), self._scale.left_px - 22, lane.height()), channel, self._theme.colours.text)
+        put_name(painter, QRect(20, lane.top(), self._scale.left_px - 22, lane.height()), channel, self._theme.colours.text)
 
     def _paint_folded(self, painter: QPainter) -> None:
+        words = [f"{self._more} more in the table; choose one to see it here"] if self._more else []
         if self._folded:
-            top = len(self._channels) * LANE_HEIGHT + 2
-            painter.setFont(sized(self.font(), 10))
-            line = QRect(20, top, self.width() - self._legend_width - 24, LANE_HEIGHT)
-            put_text(painter, line, f"never used, folded away: {', '.join(self._folded)}", self._theme.colours.muted)
+            words.append(f"idle, folded away: {', '.join(self._folded)}")
+        painter.setFont(sized(self.font(), 10))
+        line = QRect(20, len(self._channels) * LANE_HEIGHT + 2, self.width() - self._legend_width - 24, LANE_HEIGHT)
+        put_text(painter, line, "; ".join(words), self._theme.colours.muted)
 
     def _paint_lane(self, painter: QPainter, lane: QRect, channel: str, place: int) -> None:
         tracker = self._ingest.tracker(channel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import QModelIndex, QObject, Qt
 from PySide6.QtGui import QFont
 
 from monitor_app.model.clock import Clock
@@ -12,23 +12,21 @@ from monitor_app.model.event_log import EventLog, LogRow, Tone
 from monitor_app.model.log_filter import EVERYTHING, FilteredLog, RowFilter
 from monitor_app.theme import Theme
 from monitor_app.views import signs
+from monitor_app.views.row_model import RowModel
 
 _HEADINGS: Final = ("Time", "Channel", "Type", "What")
 _TYPE: Final = 2
-_WHAT: Final = 3
 _LOUD: Final = frozenset({Tone.OURS, Tone.STARVED, Tone.TROUBLE, Tone.PAUSE_BY_US, Tone.PAUSE_BY_PEER})
-_Index = QModelIndex | QPersistentModelIndex
 
 
-class LogModel(QAbstractTableModel):
+class LogModel(RowModel):
     """Shows the rows of an `EventLog` that a filter lets through and that `refresh` has come to."""
 
     def __init__(self, log: EventLog, clock: Clock, theme: Theme, parent: QObject) -> None:
-        super().__init__(parent)
+        super().__init__(_HEADINGS, parent)
         self._clock = clock
         self._theme = theme
         self._found = FilteredLog(log)
-        self._count_words = ""
 
     @property
     def rows(self) -> list[LogRow]:
@@ -71,54 +69,29 @@ class LogModel(QAbstractTableModel):
             self.endInsertRows()
         return found.gone, len(found.new)
 
-    def say_count(self, words: str) -> None:
-        """Show `words` in the heading of the last column, which has the room."""
-        if words != self._count_words:
-            self._count_words = words
-            self.headerDataChanged.emit(Qt.Orientation.Horizontal, _WHAT, _WHAT)
-
-    def redraw(self) -> None:
-        """Show all rows anew, in the colours of another theme."""
-        if self.rows:
-            self.dataChanged.emit(self.index(0, 0), self.index(len(self.rows) - 1, len(_HEADINGS) - 1))
-
-    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: N802, B008 - Qt's name and signature
+    def count(self) -> int:
         """Return the number of rows."""
-        return 0 if parent.isValid() else len(self.rows)
+        return len(self.rows)
 
-    def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: N802, B008 - Qt's name and signature
-        """Return the number of columns."""
-        return 0 if parent.isValid() else len(_HEADINGS)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:  # noqa: N802 - Qt's name
-        """Return the heading of a column."""
-        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return f"{_HEADINGS[section]}   ({self._count_words})" if section == _WHAT else _HEADINGS[section]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        return None
-
-    def data(self, index: _Index, role: int = 0) -> Any:
-        """Return text, sign, colour and weight of a cell."""
-        row = self.rows[index.row()]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return self.text(row, index.column())
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return row.text
-        return self._dress(row, role) if index.column() == _TYPE else None
-
-    def text(self, row: LogRow, column: int) -> str:
+    def text_at(self, row: int, column: int) -> str:
         """Return what stands in a cell."""
-        time_text = self._clock.time_of_day(row.time_s, milliseconds=True) if column == 0 else ""
-        return (time_text, row.channel or "", row.kind, row.text)[column]
+        shown = self.rows[row]
+        time_text = self._clock.time_of_day(shown.time_s, milliseconds=True) if column == 0 else ""
+        return (time_text, shown.channel or "", shown.kind, shown.text)[column]
 
-    def _dress(self, row: LogRow, role: int) -> Any:
+    def tip_at(self, row: int, column: int) -> str:  # noqa: ARG002 - the same for the whole row
+        """Return the sentence of a row, which may be cut off in its cell."""
+        return self.rows[row].text
+
+    def dress(self, row: int, column: int, role: int) -> Any:
         """Return sign, colour and weight of the type; only what somebody should notice is loud."""
-        colours = self._theme.colours
-        colour = signs.tone_colour(row.tone, colours)
+        if column != _TYPE:
+            return None
+        tone, colours = self.rows[row].tone, self._theme.colours
+        colour = signs.tone_colour(tone, colours)
         if role == Qt.ItemDataRole.DecorationRole:
-            return signs.icon(signs.TONE_SIGNS[row.tone], colour.name(), colours.panel)
-        if row.tone not in _LOUD:
+            return signs.icon(signs.TONE_SIGNS[tone], colour.name(), colours.panel)
+        if tone not in _LOUD:
             return None
         return {Qt.ItemDataRole.ForegroundRole: colour, Qt.ItemDataRole.FontRole: _bold()}.get(Qt.ItemDataRole(role))
 

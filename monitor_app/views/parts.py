@@ -123,6 +123,11 @@ def sized(font: QFont, pixels: int, *, bold: bool = False) -> QFont:
     return made
 
 
+def put_name(painter: QPainter, rect: QRect, name: str, colour: str | QColor) -> None:
+    """Draw the name of a channel in `rect`; of one that does not fit its two ends, since many differ at the end only."""
+    put_text(painter, rect, painter.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, rect.width()), colour)
+
+
 def put_text(painter: QPainter, rect: QRect, text: str, colour: str | QColor, *, right: bool = False) -> None:
     """Draw one line of text in `rect`, cut with an ellipsis where it does not fit."""
     painter.setPen(QColor(colour))
@@ -132,20 +137,25 @@ def put_text(painter: QPainter, rect: QRect, text: str, colour: str | QColor, *,
 
 
 class ElidedLabel(QLabel):
-    """One line that ends in an ellipsis where the room does; its tooltip has all of it."""
+    """One line that ends in an ellipsis where the room does; its tooltip then has all of it."""
 
-    def __init__(self, text: str, role: str) -> None:
+    def __init__(self, text: str, tone: str = "") -> None:
         super().__init__(text)
-        self.setProperty("role", role)
+        self.setProperty("tone", tone)
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name and signature
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Paint what there is room for."""
+        room = self.contentsRect()
+        shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room.width())
+        is_whole = shown == self.text()
+        self.setToolTip("" if is_whole else as_tip(self.text()))
+        if is_whole:  # only then can it be selected
+            super().paintEvent(event)
+            return
         painter = QPainter(self)
-        shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
-        self.setToolTip("" if shown == self.text() else as_tip(self.text()))
-        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+        painter.drawText(room, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
         painter.end()
 
 

@@ -53,11 +53,11 @@ class PlotHands(QObject):
     stepped = Signal(int, bool)
     mark_wanted = Signal(int)
 
-    def __init__(self, plots: QWidget, viewport: QWidget, rects: Callable[[], list[QRect]]) -> None:
+    def __init__(self, plots: QWidget, viewport: QWidget, area: Callable[[], QRect]) -> None:
         super().__init__(plots)
         self.selects = False
         self._plots = plots
-        self._rects = rects
+        self._area = area
         self._from: QPointF | None = None
         self._last: QPointF | None = None
         self._selecting = False
@@ -81,8 +81,12 @@ class PlotHands(QObject):
                 return False
         return True
 
+    def zoom(self, way: int) -> None:
+        """Show more time (1) or less (-1)."""
+        self.zoomed_in_place.emit(_KEY_ZOOM**way)
+
     def _share(self, x: float) -> float:
-        rect = self._rects()[-1]
+        rect = self._area()
         return (x - rect.left()) / max(1, rect.width())
 
     def _wheel(self, event: QWheelEvent) -> None:
@@ -137,8 +141,7 @@ class PlotHands(QObject):
         return self._from is not None and (abs(position.x() - self._from.x()) >= _LEAST_DRAG_PX or self._last is not self._from)
 
     def _is_inside(self, position: QPointF) -> bool:
-        rects = self._rects()
-        return rects[0].left() <= position.x() <= rects[0].right() and rects[0].top() <= position.y() <= rects[-1].bottom()
+        return self._area().contains(position.toPoint())
 
     def _key(self, event: QKeyEvent) -> bool:
         key = Key(event.key())
@@ -150,7 +153,7 @@ class PlotHands(QObject):
             return False
         match key:
             case Key.Key_Plus | Key.Key_Equal | Key.Key_Minus:
-                self.zoomed_in_place.emit(_KEY_ZOOM if key == Key.Key_Minus else 1 / _KEY_ZOOM)
+                self.zoom(1 if key == Key.Key_Minus else -1)
             case Key.Key_PageUp | Key.Key_PageDown:
                 self.panned.emit(_KEY_PAN if key == Key.Key_PageDown else -_KEY_PAN)
             case Key.Key_Home:

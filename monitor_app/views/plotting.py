@@ -1,4 +1,4 @@
-"""The plots: three gauges over one time axis. The only module that knows pyqtgraph.
+"""The plots: four gauges over one time axis. The only module that knows pyqtgraph.
 
 The recipe, because the defaults cost ten times as much: the X range stays [-T, 0] and the data move under it; curves are
 made once and fed with `setData(..., connect="all", skipFiniteCheck=True)`; pens are one pixel, opaque, not antialiased;
@@ -7,36 +7,42 @@ the points come decimated from the history; marks of one kind are one curve with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QRect, Qt, Signal
+from PySide6.QtCore import QRect, QRectF, Qt, Signal
 from PySide6.QtGui import QBrush, QColor, QResizeEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from monitor_app.model.history import METRICS, Floats
 from monitor_app.model.marks import MarkKind
 from monitor_app.model.picture import Frame
-from monitor_app.model.units import binary_ceiling, format_count, nice_ceiling, time_ticks
+from monitor_app.model.units import binary_ceiling, nice_ceiling, time_ticks
 from monitor_app.theme import Theme
 from monitor_app.views.plot_hands import PlotHands
-from monitor_app.views.signs import mark_colour
+from monitor_app.views.signs import mark_colour, mark_style
 
-AXIS_WIDTH: Final = 40
 _HEADROOM: Final = 0.08
 _MAX_GAPS: Final = 12
+_RATE: Final = METRICS.index("rate")
+"""A mean over seconds, which does not jump: one point a column shows it."""
 _GRANT_TICK: Final = 0.06
 _EMPTY: Final = np.zeros(0)
 _LOW_MARKS: Final = frozenset({MarkKind.GRANT})
 """Marks that come so often that they are ticks at the bottom and not lines."""
-_DASHES: Final = {
-    MarkKind.STARVATION: Qt.PenStyle.DotLine,
-    MarkKind.REQUEST: Qt.PenStyle.DashLine,
-    MarkKind.ACTION: Qt.PenStyle.DashDotLine,
-    MarkKind.ERROR: Qt.PenStyle.DotLine,
-}
+
+
+class _Curve(pg.PlotCurveItem):  # type: ignore[misc]  # pyqtgraph has no types
+    """A curve that says it is as large as its plot: to find out how large it really is takes a pass over all of its points."""
+
+    def boundingRect(self) -> QRectF:  # noqa: N802 - Qt's name
+        """Return the ground of the plot, which clips what is drawn."""
+        box = self.getViewBox()
+        rect: QRectF = QRectF() if box is None else box.viewRect()
+        return rect
 
 
 class _Plot:
@@ -46,9 +52,10 @@ class _Plot:
         self.item = item
         self._ceiling = ceiling
         self.top = 0.0
+        self.ticks: tuple[float, ...] = ()
         self.curves: dict[str, Any] = {}
-        self.fill = pg.PlotCurveItem(pen=None, fillLevel=0.0)
-        self.marks = {kind: pg.PlotCurveItem() for kind in MarkKind}
+        self.fill = _Curve(pen=None, fillLevel=0.0)
+        self.marks = {kind: _Curve() for kind in MarkKind}
         self.covers = [_region(10) for _ in range(_MAX_GAPS)]
         self.hatches = [_region(11) for _ in range(_MAX_GAPS)]
         self.selection = _region(-15)
@@ -67,16 +74,17 @@ class _Plot:
         parts = (self.fill, *self.marks.values(), *self.covers, *self.hatches, self.selection, self.cursor)
         for part in parts:
             item.addItem(part, ignoreBounds=True)
-        left = item.getAxis("left")
-        left.setWidth(AXIS_WIDTH)
-        left.setStyle(tickLength=0, hideOverlappingLabels=False)
+        for side in ("left", "bottom"):  # their numbers stand beside the plots, where none of them is cut
+            item.getAxis(side).setStyle(showValues=False, tickLength=0)
+        item.getAxis("left").setWidth(1)
+        item.getAxis("bottom").setHeight(1)
         item.showGrid(x=True, y=True, alpha=1.0)
 
     def curve_of(self, channel: str, colour: QColor) -> Any:
         """Return the curve of `channel`, made when it is first asked for."""
         curve = self.curves.get(channel)
         if curve is None:
-            curve = self.curves[channel] = pg.PlotCurveItem(pen=pg.mkPen(colour, width=1), antialias=False)
+            curve = self.curves[channel] = _Curve(pen=pg.mkPen(colour, width=1), antialias=False)
             self.item.addItem(curve, ignoreBounds=True)
         return curve
 
@@ -86,9 +94,8 @@ class _Plot:
         if top > self.top or top < self.top * 0.6:
             self.top = top
             self.item.setYRange(-top * _HEADROOM / 2, top * (1 + _HEADROOM), padding=0)
-            half = [top / 2] if top % 2 == 0 else []
-            ticks = [(tick, format_count(int(tick))) for tick in (0.0, *half, top)]
-            self.item.getAxis("left").setTicks([ticks])
+            self.ticks = (0.0, top / 2, top) if top % 2 == 0 else (0.0, top)
+            self.item.getAxis("left").setTicks([[(tick, "") for tick in self.ticks]])
 
     def share_of(self, value: float) -> float:
         """Return how far below the upper edge a value lies, as a share of the height."""
@@ -112,13 +119,14 @@ class FlowPlots(QWidget):
         self._theme = theme
         self._span_s = 0.0
         self._chosen = ""
+        self._drawn_at = [QRect()] * len(METRICS)
         self._view = pg.GraphicsLayoutWidget()
         self._view.setFrameShape(self._view.Shape.NoFrame)
         self._view.ci.setContentsMargins(0, 0, 0, 0)
         self._view.ci.setSpacing(4)
         self._view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._view.viewport().setCursor(Qt.CursorShape.CrossCursor)
-        self.setAccessibleName("Plots of message credit, byte credit and backlog")
+        self.setAccessibleName("Plots of message credit, byte credit, backlog and send rate")
         self.setAccessibleDescription("Arrows step the crosshair, plus and minus zoom, Page Up and Page Down move, End follows.")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         layout = QVBoxLayout(self)
@@ -126,12 +134,9 @@ class FlowPlots(QWidget):
         layout.addWidget(self._view)
         self._plots = [
             _Plot(self._view.addPlot(row=row, col=0), ceiling)
-            for row, ceiling in enumerate((nice_ceiling, binary_ceiling, nice_ceiling))
+            for row, ceiling in enumerate((nice_ceiling, binary_ceiling, nice_ceiling, nice_ceiling))
         ]
-        for plot in self._plots:
-            plot.item.getAxis("bottom").setStyle(showValues=False, tickLength=0)
-            plot.item.getAxis("bottom").setHeight(1)
-        self.hands = PlotHands(self, self._view.viewport(), self.rects)
+        self.hands = PlotHands(self, self._view.viewport(), self.area)
         self.dress()
         self.set_span(120.0)
 
@@ -144,8 +149,6 @@ class FlowPlots(QWidget):
             for side in ("left", "bottom"):
                 axis = plot.item.getAxis(side)
                 axis.setPen(pg.mkPen(colours.grid))
-                axis.setTextPen(pg.mkPen(colours.muted))
-                axis.setTickFont(_axis_font(self))
             self._dress_chosen(plot)
             for cover, hatch in zip(plot.covers, plot.hatches, strict=True):
                 cover.setBrush(QBrush(QColor(colours.field)))
@@ -158,8 +161,7 @@ class FlowPlots(QWidget):
     def _dress_chosen(self, plot: _Plot) -> None:
         plot.fill.setBrush(pg.mkBrush(self._theme.fill_of(self._chosen)))
         for kind, curve in plot.marks.items():
-            style = _DASHES.get(kind, Qt.PenStyle.SolidLine)
-            curve.setPen(pg.mkPen(mark_colour(kind, self._theme.colours), width=1, style=style))
+            curve.setPen(pg.mkPen(mark_colour(kind, self._theme.colours), width=1, style=mark_style(kind)))
         place = list(plot.curves).index(self._chosen) if self._chosen in plot.curves else 0
         plot.marks[MarkKind.GRANT].setPen(pg.mkPen(self._theme.channel_colour(self._chosen, place), width=1))
 
@@ -184,21 +186,39 @@ class FlowPlots(QWidget):
         left, right = self._plots[-1].item.getViewBox().viewRange()[0]
         return float(left), float(right)
 
-    def rects(self) -> list[QRect]:
-        """Return where the plots lie in this widget, without their axes."""
-        return [self._view.mapFromScene(plot.item.getViewBox().sceneBoundingRect()).boundingRect() for plot in self._plots]
+    def show_plots(self, metrics: Collection[int]) -> None:
+        """Show the plots of these metrics; they share the height."""
+        for metric, plot in enumerate(self._plots):
+            plot.item.setVisible(metric in metrics)
+        self._view.ci.layout.activate()
+        self.arranged.emit()
 
-    def y_of(self, metric: int, value: float) -> int:
-        """Return where a value lies in this widget."""
-        rect = self.rects()[metric]
-        return rect.top() + round(rect.height() * self._plots[metric].share_of(value))
+    def rects(self) -> list[QRect]:
+        """Return where the plots lie in this widget; one that is not shown lies nowhere."""
+        return [_rect_in(self._view, plot.item) if plot.item.isVisible() else QRect() for plot in self._plots]
+
+    def area(self) -> QRect:
+        """Return where all that are shown lie."""
+        return functools.reduce(QRect.united, self.rects())
+
+    def y_of(self, metric: int, value: float) -> int | None:
+        """Return where a value lies in this widget, as it was drawn last; None where its plot is not shown."""
+        rect = self._drawn_at[metric]
+        return None if rect.isEmpty() else rect.top() + round(rect.height() * self._plots[metric].share_of(value))
+
+    def ticks(self) -> list[list[tuple[float, float]]]:
+        """Return the values at which each plot has a line, with the share of its height that lies above them."""
+        return [[(tick, plot.share_of(tick)) for tick in plot.ticks] for plot in self._plots]
 
     def draw(self, frame: Frame) -> None:
         """Show a frame."""
+        self._drawn_at = self.rects()
         times_s = frame.window.times_s - frame.right_s
         marks = {kind: _pairs(times, frame.right_s) for kind, times in frame.marks.items()}
         for metric in range(len(METRICS)):
             plot = self._plots[metric]
+            if not plot.item.isVisible():
+                continue
             plot.scale(frame.window.top(metric, frame.shown))
             self._draw_curves(plot, metric, frame, times_s)
             self._draw_marks(plot, marks)
@@ -211,13 +231,14 @@ class FlowPlots(QWidget):
             if curve.isVisible() != visible:
                 curve.setVisible(visible)
             if visible:
-                curve.setData(x=times_s, y=frame.window.row(metric, channel), skipFiniteCheck=True, connect="all")
+                row = frame.window.row(metric, channel)
+                x, y = (times_s[::2], _tops(row)) if metric == _RATE else (times_s, row)
+                curve.setData(x=x, y=y, skipFiniteCheck=True, connect="all")
         filled = self._chosen in frame.shown and self._chosen in frame.window.channels
         if plot.fill.isVisible() != filled:
             plot.fill.setVisible(filled)
         if filled:
-            # The outline of what lies below the greatest values: half the points, and a fill is the dearest of all to draw.
-            tops = frame.window.row(metric, self._chosen).reshape(-1, 2).max(axis=1)
+            tops = _tops(frame.window.row(metric, self._chosen))  # half the points, and a fill is the dearest of all to draw
             plot.fill.setData(x=times_s[::2], y=tops, skipFiniteCheck=True, connect="all")
 
     def _draw_marks(self, plot: _Plot, marks: Mapping[MarkKind, Floats]) -> None:
@@ -265,10 +286,14 @@ def _put_region(region: Any, span: tuple[float, float] | None, right_s: float) -
         region.setVisible(span is not None)
 
 
-def _axis_font(widget: QWidget) -> Any:
-    font = widget.font()
-    font.setPixelSize(10)
-    return font
+def _rect_in(view: Any, item: Any) -> QRect:
+    rect: QRect = view.mapFromScene(item.getViewBox().sceneBoundingRect()).boundingRect()
+    return rect
+
+
+def _tops(row: Floats) -> Floats:
+    tops: Floats = row.reshape(-1, 2).max(axis=1)
+    return tops
 
 
 def _pairs(times: Sequence[float], right_s: float) -> Floats:

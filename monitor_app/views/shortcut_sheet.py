@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from monitor_app.views.empty_hint import EmptyHint
 from monitor_app.views.parts import dress_fields, label
 
 Listed = tuple[str, str, str, QAction]
@@ -31,13 +32,14 @@ class ShortcutSheet(QDialog):
     Attributes:
         search: What to look for.
         table: The commands that have it.
+        hint: What stands there when none has.
     """
 
     def __init__(self, commands: Sequence[Listed], parent: QWidget) -> None:
         super().__init__(parent)
         self.setWindowTitle("Shortcuts")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.resize(520, 560)
+        self.resize(680, 560)
         self._commands = list(commands)
         self._shown: list[QAction] = []
         self.search = QLineEdit()
@@ -46,6 +48,7 @@ class ShortcutSheet(QDialog):
         self.search.setClearButtonEnabled(True)
         self.table = QTableWidget(0, len(_HEADINGS))
         self._set_up_table()
+        self.hint = EmptyHint(self.table)
         hint = label("Return does the chosen command. Single keys work while no field has the focus.", "small")
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 12, 12, 12)
@@ -101,6 +104,7 @@ class ShortcutSheet(QDialog):
                 if not action.isEnabled():
                     item.setForeground(self.palette().color(QPalette.ColorGroup.Disabled, QPalette.ColorRole.Text))
                 self.table.setItem(place, column, item)
+        self.hint.tell("" if found else "No command has these words. Fewer of them find more.")
         if found:
             self.table.selectRow(0)
 

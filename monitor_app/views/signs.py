@@ -27,6 +27,14 @@ class Sign:
     cut: QPainterPath
 
 
+_DASHES: Final = {
+    MarkKind.STARVATION: Qt.PenStyle.DotLine,
+    MarkKind.REQUEST: Qt.PenStyle.DashLine,
+    MarkKind.ACTION: Qt.PenStyle.DashDotLine,
+    MarkKind.ERROR: Qt.PenStyle.DotLine,
+}
+
+
 def _lines(*strokes: tuple[tuple[float, float], ...]) -> QPainterPath:
     path = QPainterPath()
     for stroke in strokes:
@@ -217,6 +225,11 @@ def status_colour(status: Status, colours: Colours) -> QColor:
             Status.IDLE: colours.muted,
         }.get(status, colours.text)
     )
+
+
+def mark_style(kind: MarkKind) -> Qt.PenStyle:
+    """Return how the line of a mark is drawn in the plots: solid where a state begins, broken for everything else."""
+    return _DASHES.get(kind, Qt.PenStyle.SolidLine)
 
 
 def mark_colour(kind: MarkKind, colours: Colours) -> QColor:

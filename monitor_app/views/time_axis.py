@@ -15,7 +15,9 @@ from monitor_app.theme import Theme
 from monitor_app.views.parts import put_text, sized
 
 HEIGHT: Final = 20
-_LABEL_GAP: Final = 6
+_GAP: Final = 6
+_GAP_OF_CLOCK: Final = 14
+"""Times of the day are long and alike: they stand further apart than seconds before now."""
 _TAG_WIDTH: Final = 118
 
 
@@ -82,7 +84,7 @@ class TimeAxis(QWidget):
         free_to = self.width()
         for second in reversed(time_ticks(scale.left_s, scale.right_s)):
             moment = format_moment(second) if self._live else self._clock.time_of_day(scale.now_s + second)
-            width = painter.fontMetrics().horizontalAdvance(moment) + _LABEL_GAP
+            width = painter.fontMetrics().horizontalAdvance(moment) + (_GAP if self._live else _GAP_OF_CLOCK)
             label = QRect(round(scale.x_of(scale.now_s + second)) - width // 2, 0, width, HEIGHT)
             if not self._live:
                 label.moveRight(min(label.right(), words.left() - 6))

@@ -14,7 +14,7 @@ from monitor_app.model.units import format_share
 from monitor_app.theme import Theme
 from monitor_app.views.activity_brushes import brush_of, colour_of_word, is_hatched
 from monitor_app.views.channel_shapes import draw_shape
-from monitor_app.views.parts import put_text, sized
+from monitor_app.views.parts import put_name, put_text, sized
 
 ROW_HEIGHT: Final = 16
 LEGEND_HEIGHT: Final = 18
@@ -28,6 +28,8 @@ _ORDER: Final = (
     Activity.SILENT,
     Activity.IDLE,
 )
+_HATCH_BESIDE: Final = 12
+"""How much of a hatch is left beside its words at least: less is no hatch any more."""
 Shares = Mapping[str, Mapping[Activity, float]]
 
 
@@ -41,27 +43,31 @@ class TimeStrip(QWidget):
         self._channels: Sequence[tuple[str, int]] = ()
         self._shares: Shares = {}
         self._chosen = ""
+        self._more = 0
         self._left_px, self._width_px = 0, 1
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("How each channel spent the visible time")
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Return room for the legend and every channel that is shown."""
-        return QSize(200, LEGEND_HEIGHT + ROW_HEIGHT * len(self._channels) + 4)
+        """Return room for the legend, every channel that is shown, and a line for those that are not."""
+        return QSize(200, LEGEND_HEIGHT + ROW_HEIGHT * (len(self._channels) + bool(self._more)) + 4)
 
     def choose(self, channel: str) -> None:
         """Underlay the bar of `channel`."""
         self._chosen = channel
         self.update()
 
-    def show_shares(self, channels: Sequence[tuple[str, int]], shares: Shares, left_px: int, width_px: int) -> None:
-        """Show parts of the visible span by channel, each with its place among all; the bars lie below the plots."""
-        if len(channels) != len(self._channels):
-            self._channels = channels
+    def show_shares(self, channels: Sequence[tuple[str, int]], more: int, shares: Shares, left_px: int, width_px: int) -> None:
+        """Show parts of the visible span by channel, each with its place among all; the bars lie below the plots.
+
+        `more`: how many channels have no room; `shares` has them too, for those who hear them.
+        """
+        grows = (len(channels), more > 0) != (len(self._channels), self._more > 0)
+        self._channels, self._more, self._shares = channels, more, shares
+        if grows:
             self.updateGeometry()
-        self._channels, self._shares = channels, shares
         self._left_px, self._width_px = left_px, width_px
-        self.setAccessibleDescription("; ".join(f"{name}: {spoken(shares[name])}" for name, _ in channels))
+        self.setAccessibleDescription("; ".join(f"{name}: {spoken(spent)}" for name, spent in shares.items()))
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name and signature
@@ -73,6 +79,10 @@ class TimeStrip(QWidget):
         for row, (channel, place) in enumerate(self._channels):
             line = QRect(0, LEGEND_HEIGHT + row * ROW_HEIGHT, self.width(), ROW_HEIGHT)
             self._paint_row(painter, line, channel, place)
+        if self._more:
+            top = LEGEND_HEIGHT + len(self._channels) * ROW_HEIGHT
+            words = f"{self._more} more in the table"
+            put_text(painter, QRect(20, top, self.width() - 24, ROW_HEIGHT), words, self._theme.colours.muted)
         painter.end()
 
     def _paint_legend(self, painter: QPainter) -> None:
@@ -99,7 +109,7 @@ class TimeStrip(QWidget):
         colour = self._theme.channel_colour(channel, place)
         draw_shape(painter, channel, place, QPointF(11, line.center().y() + 0.5), colour)
         painter.setFont(sized(self.font(), 10, bold=chosen))
-        put_text(painter, QRect(20, line.top(), self._left_px - 22, ROW_HEIGHT), channel, colours.text)
+        put_name(painter, QRect(20, line.top(), self._left_px - 22, ROW_HEIGHT), channel, colours.text)
         shares = self._shares.get(channel, {})
         bar = QRect(self._left_px, line.top() + 2, self._width_px, ROW_HEIGHT - 4)
         painter.fillRect(bar, QColor(colours.field))
@@ -129,7 +139,8 @@ class TimeStrip(QWidget):
         colours = self._theme.colours
         metrics = painter.fontMetrics()
         texts = (f"{activity.value} {format_share(share)}", format_share(share))
-        text = next((text for text in texts if metrics.horizontalAdvance(text) + 8 <= part.width()), "")
+        margin = 8 + (_HATCH_BESIDE if is_hatched(activity) else 0)
+        text = next((text for text in texts if metrics.horizontalAdvance(text) + margin <= part.width()), "")
         if not text:
             return
         ground = brush_of(activity, colours, colour).color()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtWidgets import QButtonGroup, QSizePolicy, QToolBar, QToolButton, QWidget
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QButtonGroup, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from monitor_app.theme import Theme
 from monitor_app.views import signs
@@ -77,6 +78,20 @@ class ViewBar(QToolBar):
         self.insertSeparator(self._gap)
         for button in buttons:
             self.insertWidget(self._gap, button)
+
+    def put_menu(self, text: str, tip: str, actions: Sequence[QAction]) -> None:
+        """Put a button there that drops a menu."""
+        made = QToolButton()
+        made.setText(text)
+        made.setToolTip(tip)
+        made.setAccessibleName(tip)
+        made.setProperty("look", "drop")
+        made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(made)
+        menu.setToolTipsVisible(True)
+        menu.addActions(actions)
+        made.setMenu(menu)
+        self.insertWidget(self._gap, made)
 
     def show_span(self, span_s: float) -> None:
         """Show which span is chosen; one that has no name leaves none of them pressed."""

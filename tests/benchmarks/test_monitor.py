@@ -30,6 +30,7 @@ from support.benches.hand import Hand
 from support.benches.rows import COST, PLAIN, TIME, Row
 from support.benches.table import Table
 from support.observed import meeting_place
+from support.still_clock import StillClock
 
 from haip_sync import ChannelState, ConnectionState, HAIPClient
 from haip_sync.observe import ProgramInfo, list_programs
@@ -73,14 +74,6 @@ ROWS = (
 )
 
 
-class _StillClock(Clock):
-    """A clock that is set by hand, so that an hour passes at once."""
-
-    def __init__(self) -> None:
-        self.time_s = 10_000.0
-        super().__init__(lambda: self.time_s, lambda: 1_700_000_000.0)
-
-
 @pytest.fixture
 def server() -> Iterator[DevServer]:
     """Yield a server that is left in peace."""
@@ -110,7 +103,7 @@ def close(window: MainWindow) -> None:
     QApplication.processEvents()
 
 
-def live_an_hour(window: MainWindow, clock: _StillClock, state: ConnectionState) -> None:
+def live_an_hour(window: MainWindow, clock: StillClock, state: ConnectionState) -> None:
     """Record an hour of five busy channels, twenty samples a second."""
     history = window.ingest.history
     for number in range(int(_HOUR_S * _SAMPLES_PER_S)):
@@ -132,7 +125,7 @@ def _moved(state: ConnectionState, number: int) -> ConnectionState:
     return msgspec.structs.replace(state, channels=channels)
 
 
-def frame_s(window: MainWindow, clock: _StillClock, state: ConnectionState, number: int) -> float:
+def frame_s(window: MainWindow, clock: StillClock, state: ConnectionState, number: int) -> float:
     """Return the CPU time of one frame: take in a sample, draw, and paint. CPU time, since a busy machine stretches the other."""
     clock.time_s += 1 / 30
     snapshot = _moved(state, number)
@@ -146,7 +139,7 @@ def frame_s(window: MainWindow, clock: _StillClock, state: ConnectionState, numb
 @pytest.mark.parametrize(("row", "span_s"), [(FRAME_2_MIN, 120.0), (FRAME_1_H, _HOUR_S)])
 def test_frames(benchmark: Any, table: Table, client: HAIPClient, row: Row, span_s: float) -> None:
     """Five channels with an hour of history at twenty samples a second are drawn, the last of it or all."""
-    clock, source = _StillClock(), ClientSource(client)
+    clock, source = StillClock(10_000.0), ClientSource(client)
     window = window_on(source, clock)
     state = client.connection_state()
     assert len(state.channels) == 5 and isinstance(state.channels["USER"], ChannelState)  # noqa: PT018 - one precondition

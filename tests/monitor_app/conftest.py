@@ -17,64 +17,14 @@ import msgspec
 import pytest
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
+from support.states import make_channel, make_connection
+from support.still_clock import StillClock
 
 from haip_sync import ChannelState, ConnectionState, Event
 from monitor_app.main_window import MainWindow
-from monitor_app.model.clock import Clock
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
 from monitor_app.theme import Mode, Theme
-
-CHANNELS = ("USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT")
-
-
-def make_channel(**changes: object) -> ChannelState:
-    """Return a calm channel with a hundred messages and 512 KiB, changed as asked."""
-    calm = ChannelState(
-        credits=100,
-        byte_credits=512 * 1024,
-        max_credits=100,
-        max_credit_bytes=512 * 1024,
-        set_aside=0,
-        set_aside_bytes=0,
-        waiting=0,
-        queued=0,
-        queued_bytes=0,
-        backlog=0,
-        oldest_wait=0.0,
-        paused_by_us=False,
-        paused_by_peer=False,
-        sent_messages=0,
-        sent_bytes=0,
-        received_messages=0,
-        received_bytes=0,
-        receive_window=10,
-        receive_window_bytes=1 << 20,
-        waiting_for=None,
-        missing=0,
-        peak_credits=100,
-        peak_byte_credits=512 * 1024,
-        granted=100,
-        granted_bytes=512 * 1024,
-        forfeited=0,
-        forfeited_bytes=0,
-    )
-    return msgspec.structs.replace(calm, **changes)
-
-
-def make_connection(**changes: object) -> ConnectionState:
-    """Return a connection that stands, with five calm channels, changed as asked."""
-    state = ConnectionState(
-        connected=True,
-        session_id="6f1c0000-0000-4000-8000-00000000e2a9",
-        peer_session_id=None,
-        dialect="message",
-        epoch=1,
-        round_trip=0.042,
-        channels={name: make_channel() for name in CHANNELS},
-        last_error=None,
-    )
-    return msgspec.structs.replace(state, **changes)
 
 
 class FakeSource:
@@ -182,17 +132,6 @@ class FakeSource:
     def close(self) -> None:
         """Note the call."""
         self.calls.append(("close",))
-
-
-class StillClock(Clock):
-    """A clock that moves only when it is told to."""
-
-    def __init__(self, start_s: float = 1000.0) -> None:
-        self.time_s = start_s
-        super().__init__(self._read, lambda: 1_700_000_000.0 + start_s)
-
-    def _read(self) -> float:
-        return self.time_s
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from monitor_app.model.answer import answer_of, likely_cause
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.forecast import Forecast, Outlook
 from monitor_app.model.remedies import Remedy
+from monitor_app.model.source import Failure
 from monitor_app.model.status import Status
 
 MakeView = Callable[..., ChannelView]
@@ -43,8 +44,9 @@ def view(channel_state: Callable[..., ChannelState]) -> MakeView:
 def answer(connection_state: Callable[..., ConnectionState]) -> Callable[..., Any]:
     """Return a maker of answers about views, on a line with a round trip of 120 ms."""
 
-    def make(*views: ChannelView, **changes: object) -> Any:
-        return answer_of(views, connection_state(round_trip=0.12, **changes), can_reconnect=True, now_s=1000.0)
+    def make(*views: ChannelView, failure: Failure | None = None, connecting_to: str = "", **changes: object) -> Any:
+        connection = connection_state(round_trip=0.12, **changes)
+        return answer_of(views, connection, can_reconnect=True, now_s=1000.0, failure=failure, connecting_to=connecting_to)
 
     return make
 
@@ -157,3 +159,8 @@ def test_without_a_connection_the_connection_is_what_is_wrong(view: MakeView, an
     assert said.evidence.startswith("The peer is gone.")
     assert said.offer.remedy is Remedy.RECONNECT
     assert answer().title == "No channels yet"
+    failure = Failure(title="The server cannot be reached", text="Nobody listens there.")
+    told = answer(view("USER", Status.OFFLINE), connected=False, phase="closed", failure=failure)
+    assert told.evidence.startswith("Nobody listens there. ")
+    tried = answer(view("USER", Status.OFFLINE), connected=False, phase="closed", connecting_to="ws://there:1")
+    assert tried.text == "Connecting to ws://there:1. Waiting for the server's answer."

@@ -214,6 +214,7 @@ def test_the_past_is_told_in_snapshots(place: Path, follow: Follow) -> None:
         user = then.channels["USER"]
         assert (user.credits, user.backlog, user.waiting_for, user.sent_messages) == (3, 2, "messages", 7)
         assert user.max_credits == 100
+        assert user.granted == 3 + 7, "what was spent and what was left was granted before"
         assert (later.channels["USER"].credits, later.connected) == (9, True)
         assert not source.take_past()
 

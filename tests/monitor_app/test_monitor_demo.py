@@ -9,12 +9,15 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from haip_sync import ChannelState
 from monitor_app.demo import Demo
 from monitor_app.main_window import MainWindow
 from monitor_app.model.answer import likely_cause
+from monitor_app.model.audit import Outcome
 from monitor_app.model.client_source import ClientSource
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.status import STALE, Status
+from monitor_app.model.units import format_bytes
 from monitor_app.theme import Mode, Theme
 
 
@@ -42,6 +45,10 @@ def test_the_sentence_on_top_names_who_stands_still_and_its_button_helps(qtbot: 
     demo = Demo()
     client = demo.start()
     window = MainWindow(Ingest(ClientSource(client, name="demo")), Theme(Mode.LIGHT), "demo")
+
+    def state() -> ChannelState:
+        return client.connection_state().channels["AUDIO_IN"]
+
     try:
         window.start()
         qtbot.waitUntil(lambda: window.answer.title.text().startswith("AUDIO_IN is starved of bytes"), timeout=30_000)
@@ -51,10 +58,17 @@ def test_the_sentence_on_top_names_who_stands_still_and_its_button_helps(qtbot: 
         assert view is not None
         assert view.state.missing == said.missing
         assert likely_cause(view) == said.likely_cause
-        assert window.answer.action.text().startswith("Request ")
-        sent = client.connection_state().channels["AUDIO_IN"].sent_messages
+        offer = window.answer._answer.offer
+        assert window.answer.action.text() == f"Request {format_bytes(offer.byte_credits)}"
+        before = state()
         qtbot.mouseClick(window.answer.action, Qt.MouseButton.LeftButton)
-        qtbot.waitUntil(lambda: client.connection_state().channels["AUDIO_IN"].sent_messages > sent, timeout=5_000)
+        # The choreography would bring credit a few seconds later; what comes now is what was asked for, to the byte.
+        qtbot.waitUntil(lambda: state().granted_bytes > before.granted_bytes, timeout=5_000)
+        after = state()
+        assert after.granted_bytes - before.granted_bytes == offer.byte_credits
+        qtbot.waitUntil(lambda: state().sent_messages > before.sent_messages, timeout=5_000)
+        qtbot.waitUntil(lambda: window.ingest.audit.entries[0].outcome is Outcome.DONE, timeout=5_000)
+        assert (window.ingest.audit.entries[0].action, window.ingest.audit.entries[0].channel) == ("request", "AUDIO_IN")
     finally:
         window.close()
         window.deleteLater()

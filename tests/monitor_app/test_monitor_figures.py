@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from PySide6.QtCore import Qt
 from haip_sync import CreditGranted, CreditRequested
 from monitor_app.main_window import MainWindow
 from monitor_app.model.activity import Activity
-from monitor_app.model.figures import SpanFigures, figures_of, rows_of
+from monitor_app.model.figures import SpanFigures, figures_of, grants_against_spend, rows_of
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.receiving import explain_receiving, receive_sides
 from monitor_app.views.channel_cells import Side
@@ -104,6 +105,35 @@ def test_every_figure_is_a_row_with_a_cell_a_channel(lived: Ingest) -> None:
         ["\N{EN DASH}"],
         ["\N{EN DASH}"],
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "a grant of 10 msg lasts 1.0 s, one comes every 2.0 s"),
+        ({"counted": (100.0, 100.0, 100.0, 50.0)}, "a grant of 5 KiB lasts 500 ms, one comes every 2.0 s"),
+        (
+            {"shares": {Activity.SENDING: 0.5, Activity.NO_BYTES: 0.5}},
+            "a grant of 20 KiB lasts 2.0 s, one comes every 2.0 s",
+        ),
+        ({"grants": 0}, ""),
+        ({"counted": (0.0, 0.0, 100.0, 200.0)}, ""),
+    ],
+)
+def test_a_grants_size_is_told_against_what_is_spent(lived: Ingest, changes: dict[str, Any], words: str) -> None:
+    """Of the credit that the channel starved of, or else the one that is spent first; nothing where there is nothing to tell."""
+    shares = dict.fromkeys(Activity, 0.0) | {Activity.SENDING: 0.5, Activity.IDLE: 0.5}
+    calm = replace(figures(lived, 1010.0, 1030.0), known_s=20.0, grants=10, counted=(100.0, 100.0, 100.0, 200.0), shares=shares)
+    if "shares" in changes:
+        changes = {**changes, "shares": dict.fromkeys(Activity, 0.0) | changes["shares"]}
+    assert grants_against_spend(replace(calm, **changes)) == words
+
+
+def test_a_rate_is_of_the_time_that_is_known(lived: Ingest) -> None:
+    """A span that begins before the monitor did does not dilute what was measured."""
+    found = figures(lived, 900.0, 1020.0)
+    assert found.known_s == pytest.approx(20.0, abs=1.0)
+    assert dict(rows_of([found]))["Rate, msg/s"] in (["9.9"], ["10"])
 
 
 def test_what_we_grant_the_peer_is_told_as_well(source: Any, clock: Any) -> None:

@@ -11,6 +11,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
+from support.states import CHANNELS, make_channel, make_connection
 
 from haip_sync import CreditGranted
 from monitor_app.main_window import MainWindow
@@ -18,6 +19,7 @@ from monitor_app.model.activity import Activity
 from monitor_app.model.export import Export, Format
 from monitor_app.model.source import Notice
 from monitor_app.model.viewport import Mode
+from monitor_app.model.visibility import fitting
 from monitor_app.views.figures_view import FiguresView
 from monitor_app.views.flow_bar import FlowBar
 from monitor_app.views.side_columns import ReadOut
@@ -262,16 +264,82 @@ def test_a_hidden_channel_is_not_drawn_and_one_can_be_shown_alone(qtbot: QtBot, 
     assert not curves["USER"].isVisible()
 
 
-def test_channels_that_were_never_used_are_folded_away(qtbot: QtBot, lived: MainWindow) -> None:
-    """Only what was used or is chosen is drawn; the title says how many are folded, and its button brings them back."""
+def test_idle_channels_are_folded_away(qtbot: QtBot, lived: MainWindow) -> None:
+    """Only what is used or chosen is drawn; the title says how many are folded, and its button brings them back."""
     bar = lived.flow._bar
-    assert bar.fold.text() == "4 unused folded"
+    assert bar.fold.text() == "4 idle folded"
     assert [name for name, _ in lived.flow.picture.frame().placed] == ["USER"]
     lived.table.choose("AGENT")
     assert [name for name, _ in lived.flow.picture.frame().placed] == ["USER", "AGENT"]
     qtbot.mouseClick(bar.fold, LEFT)
     assert len(lived.flow.picture.frame().shown) == 5
-    assert bar.fold.text() == "Fold unused"
+    assert bar.fold.text() == "Fold idle"
+
+
+def test_a_channel_that_has_come_to_rest_is_folded_once_it_is_out_of_sight(lived: MainWindow, source: Any, clock: Any) -> None:
+    """As long as something of it is visible, and for a minute at least, it stays; what comes in brings it back at once."""
+    lived.table.choose("AGENT")
+
+    def shown() -> list[str]:
+        return list(lived.flow.picture.frame().shown)
+
+    source.change("USER", sent_messages=61, granted=101)
+    lived.ingest.tick()
+    assert shown() == ["USER", "AGENT"]
+    lived.show_span(30.0)
+    for _ in range(50):
+        clock.time_s += 1.0
+        lived.ingest.tick()
+    assert shown() == ["USER", "AGENT"], "out of sight, but not for a minute"
+    for _ in range(20):
+        clock.time_s += 1.0
+        lived.ingest.tick()
+    assert shown() == ["AGENT"]
+    source.change("USER", received_messages=1)
+    lived.ingest.tick()
+    assert shown() == ["USER", "AGENT"]
+
+
+@pytest.mark.parametrize(("room", "kept", "more"), [(5, "abcde", 0), (4, "abc", 2), (3, "ae", 3), (1, "e", 4)])
+def test_where_there_is_no_room_for_all_the_chosen_one_is_kept(room: int, kept: str, more: int) -> None:
+    """What is left out is counted, and a line is kept to say so."""
+    lines = [(name, place) for place, name in enumerate("abcde")]
+    chosen = "e" if "e" in kept else "b"
+    assert fitting(lines, chosen, room) == ([line for line in lines if line[0] in kept], more)
+
+
+def test_more_channels_than_there_is_room_for_push_nothing_out(window: MainWindow, source: Any, clock: Any) -> None:
+    """With twenty busy channels the window keeps its size and the plots half of the height; who is chosen has a lane."""
+    names = [f"WORKER_{number}" for number in range(20)]
+    for sent in range(3):
+        busy = make_channel(sent_messages=sent)
+        source.state = make_connection(channels={**dict.fromkeys(CHANNELS, make_channel()), **dict.fromkeys(names, busy)})
+        clock.time_s += 1.0
+        window.refresh()
+    window.table.choose("WORKER_19")
+    for _ in range(3):
+        window.refresh()
+        QApplication.processEvents()
+    assert (window.width(), window.height()) == (1280, 800)
+    assert window.docks.by_name["log"].geometry().bottom() < 800 - window.statusBar().height()
+    plots, flow = window.flow._plots.area(), window.flow.height()
+    assert plots.height() > 0.35 * flow
+    assert [name for name, _ in window.flow._lanes._channels][-1] == "WORKER_19"
+    assert window.flow._lanes._more == window.flow._times._more == 20 - len(window.flow._lanes._channels) > 10
+    assert "WORKER_5: " in window.flow._times.accessibleDescription(), "who cannot see hears of all"
+
+
+def test_zoom_and_folding_have_keys_of_the_window(qtbot: QtBot, lived: MainWindow) -> None:
+    """Wherever the focus is: plus shows less, minus more, and the toolbar's button follows the menu."""
+    qtbot.keyClick(lived.table, Qt.Key.Key_Plus)
+    assert lived.flow.span_s == pytest.approx(80.0)
+    qtbot.keyClick(lived.table, Qt.Key.Key_Minus)
+    assert lived.flow.span_s == pytest.approx(120.0)
+    lived.actions_.fold_idle.trigger()
+    assert lived.flow._bar.fold.text() == "Fold idle"
+    assert not lived.actions_.fold_idle.isChecked()
+    lived.actions_.select_span.trigger()
+    assert lived.flow._bar.select.isChecked()
 
 
 def test_the_strip_tells_how_the_visible_time_was_spent(lived: MainWindow, source: Any, clock: Any) -> None:

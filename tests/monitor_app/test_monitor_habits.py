@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 from PySide6.QtCore import QByteArray, Qt
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QPalette
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -337,6 +337,17 @@ def test_fields_that_come_later_have_the_colours_of_the_theme(window: MainWindow
     QApplication.processEvents()
     for field in window.control.strategy.fields.values():
         assert field.grab().toImage().pixelColor(field.width() - 8, 6).lightness() < 80
+
+
+@pytest.mark.parametrize("mode", [Mode.DARK, Mode.LIGHT])
+def test_what_drops_from_a_field_can_be_read_in_either_theme(qtbot: QtBot, window: MainWindow, mode: Mode) -> None:
+    """The words of a list that has dropped stand out from its ground."""
+    window.actions_.modes[mode].trigger()
+    for chooser in (window.log.channel_filter, window.control.chooser, window.control.strategy.chooser):
+        chooser.view().ensurePolished()
+        palette = chooser.view().palette()
+        words, ground = palette.color(QPalette.ColorRole.Text), palette.color(QPalette.ColorRole.Base)
+        assert abs(words.lightness() - ground.lightness()) > 120, chooser.accessibleName()
 
 
 # ---- Connecting

@@ -118,6 +118,18 @@ def test_a_channel_that_comes_later_joins_the_others(channel_state: MakeChannel,
     assert history.latest(2, "LATE") == 2.0
 
 
+def test_a_channel_that_is_not_told_of_any_more_stays_as_it_was(
+    channel_state: MakeChannel, connection_state: MakeConnection
+) -> None:
+    """A program elsewhere may leave out what it told before; its curve goes on flat."""
+    history = History()
+    both = {"USER": channel_state(credits=7, sent_messages=3), "AGENT": channel_state()}
+    history.append(1.0, connection_state(channels=both))
+    history.append(2.0, connection_state(channels={"AGENT": channel_state(credits=5)}))
+    assert (history.latest(0, "USER"), history.latest(0, "AGENT")) == (7.0, 5.0)
+    assert history.value_at(ROWS.index("sent"), "USER", 2.0) == 3.0
+
+
 def test_no_number_of_channels_takes_all_memory(channel_state: MakeChannel, connection_state: MakeConnection) -> None:
     """A peer that opens channel after channel fills the table and not the memory: what came later is not drawn."""
     history = History()
@@ -134,7 +146,7 @@ def test_curves_have_their_units(channel_state: MakeChannel, connection_state: M
     state = channel_state(credits=3, byte_credits=2048, backlog=4, sent_messages=5, sent_bytes=512, granted=8, granted_bytes=3072)
     history.append(1.0, connection_state(channels={"USER": state}))
     window = history.window(0.0, 1.0)
-    assert [window.row(metric, "USER")[-1] for metric in range(len(ROWS))] == [3.0, 2.0, 4.0, 5.0, 0.5, 8.0, 3.0]
+    assert [window.row(metric, "USER")[-1] for metric in range(len(ROWS))] == [3.0, 2.0, 4.0, 0.0, 5.0, 0.5, 8.0, 3.0]
     assert window.top(1, ["USER"]) == 2.0
     assert window.top(1, ["OTHER"]) == 0.0
 

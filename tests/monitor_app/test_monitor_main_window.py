@@ -372,3 +372,15 @@ def test_docks_can_be_closed_and_brought_back(window: MainWindow) -> None:
     assert not dock.isVisible()
     window.actions_.pause.trigger()
     assert dock.isVisible()
+
+
+def test_a_sentence_that_is_too_long_says_all_of_it_when_pointed_at(window: MainWindow, source: Any) -> None:
+    """On top one line has room: where it ends in an ellipsis, the tooltip has the rest; a short one needs none."""
+    reason = "The line dropped, and this is why: " + "one thing led to another; " * 20
+    source.lose(reason)
+    window.refresh()
+    window.answer.evidence.grab()
+    assert window.answer.evidence.text() == window.answer.evidence.toolTip()
+    assert reason.strip(" ;") in window.answer.evidence.toolTip()
+    window.answer.title.grab()
+    assert window.answer.title.toolTip() == ""

@@ -94,3 +94,10 @@ def test_shares_are_percents_and_little_is_not_nothing() -> None:
 def test_numbers_fit_into_narrow_cells() -> None:
     """One decimal below ten where there is one, groups of digits above."""
     assert [units.format_number(value) for value in (0.0, 3.0, 3.26, 46.7, 12_345.6)] == ["0", "3", "3.3", "47", "12 346"]
+
+
+def test_a_long_name_keeps_both_of_its_ends() -> None:
+    """Names that differ at the end only can be told apart on a button."""
+    assert units.short_name("AUDIO_IN") == "AUDIO_IN"
+    assert units.short_name("A_WORKER_WITH_A_LONG_NAME_15") == "A_WORKER_…E_15"
+    assert len(units.short_name("A_WORKER_WITH_A_LONG_NAME_15", 9)) == 9

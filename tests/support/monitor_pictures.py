@@ -1,131 +1,133 @@
-"""Pictures of the monitor in every state, to be looked at by people: `python monitor_pictures.py FOLDER [dark|light]`.
+"""Pictures of the monitor in every state, to be looked at by people: `python -m support.monitor_pictures FOLDER [dark|light]`.
 
-Takes what stands on the screen, window and dialogs together, so it needs one of the window's size:
-`xvfb-run -s "-screen 0 1280x800x24" ...`; at twice the size with `QT_SCALE_FACTOR=2` on a screen of 2560x1600.
+It needs `tests` in PYTHONPATH and a screen of the window's size: `xvfb-run -s "-screen 0 1280x800x24" ...`; at twice the size
+with `QT_SCALE_FACTOR=2` on a screen of 2560x1600.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
-import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any
 
-from PySide6.QtCore import QEventLoop, QTimer
-from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QWidget
+from PySide6.QtCore import QPoint
+from PySide6.QtWidgets import QFileDialog, QToolButton, QToolTip
 
+from haip_sync import HAIPClient
+from haip_sync.observe import list_programs
 from haip_sync.testing import DevServer
-from monitor_app import gui
 from monitor_app.crash import CrashWatch
 from monitor_app.demo import Demo
 from monitor_app.main_window import MainWindow
+from monitor_app.model.attached_source import AttachedSource
 from monitor_app.model.client_source import ClientSource, open_client
-from monitor_app.model.ingest import Ingest
-from monitor_app.settings import Settings
-from monitor_app.theme import Mode, Theme
+from monitor_app.theme import Mode
+from monitor_app.views.connect_dialog import ConnectDialog
+from monitor_app.views.export_dialog import ExportDialog
+from monitor_app.views.shortcut_sheet import ShortcutSheet
+from monitor_app.views.text_dialog import TextDialog
+from support.monitor_camera import Photographer, close_dialogs, open_dialog, spin, wait_for
+from support.observed import meeting_place, script
 
-_PATIENCE_S: Final = 45.0
-
-
-class Photographer:
-    """Takes one picture a state.
-
-    Attributes:
-        folder: Where to.
-        mode: The theme.
-    """
-
-    def __init__(self, folder: Path, mode: Mode) -> None:
-        self.folder = folder
-        self.mode = mode
-        self._application = gui._application()
-        self._scratch = tempfile.TemporaryDirectory()
-
-    def window(self, source: ClientSource) -> MainWindow:
-        """Open a window that fills the screen."""
-        settings = Settings(Path(tempfile.mkdtemp(dir=self._scratch.name)) / "settings.ini")
-        window = MainWindow(Ingest(source), Theme(self.mode), "picture", settings)
-        window.resize(self._application.primaryScreen().size())
-        window.move(0, 0)
-        window.start()
-        return window
-
-    def take(self, window: MainWindow, name: str, rest_s: float = 0.3) -> None:
-        """Take the screen."""
-        spin(rest_s)
-        window.refresh()
-        QApplication.processEvents()
-        self._application.primaryScreen().grabWindow(0).save(str(self.folder / f"{name}.png"))
-
-    def take_dialog(self, window: MainWindow, name: str, command: str) -> None:
-        """Take a dialog that a command opens, and close it."""
-        getattr(window.actions_, command).trigger()
-        self.take(window, name)
-        close_dialogs(window)
-
-
-def spin(seconds: float) -> None:
-    """Let the window live for a while."""
-    loop = QEventLoop()
-    QTimer.singleShot(round(seconds * 1000), loop.quit)
-    loop.exec()
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    """Let the window live until something is so. Raises `TimeoutError`."""
-    deadline_s = time.monotonic() + _PATIENCE_S
-    while not what():
-        if time.monotonic() > deadline_s:
-            raise TimeoutError(f"{what} did not come about")
-        spin(0.05)
-
-
-def close_dialogs(window: QWidget) -> None:
-    """Close every dialog of a window."""
-    for dialog in window.findChildren(QDialog):
-        dialog.close()
-    spin(0.1)
+_SCRIPT = """
+import sys
+from haip_sync import HAIPClient
+with HAIPClient(sys.argv[1], name="sender") as client:
+    for number in range(10_000_000):
+        client.send_text_message("USER", f"line {number}", timeout=None)
+"""
 
 
 def without_a_connection(camera: Photographer) -> None:
     """Take what a window shows that never had one."""
-    with DevServer(token="right", agent=False) as server:
-        window = camera.window(ClientSource(factory=open_client, name="monitor"))
+    with DevServer(token="right", agent=False) as server, camera.window(_own_client()) as window:
         camera.take(window, "01-empty")
         camera.take_dialog(window, "02-connect", "connect_to")
         camera.take_dialog(window, "03-attach", "attach")
+        window.log_panel.show_audit()
+        camera.take(window, "04-empty-audit")
+        window.log_panel.show_events()
         window.ingest.commands.connect_to(server.url, "wrong")
-        wait_for(lambda: window.ingest.source.failure is not None)
-        camera.take(window, "04-refused")
+        wait_for(lambda: window.ingest.source.failure)
+        camera.take(window, "05-refused")
         window.ingest.commands.connect_to("ws://127.0.0.1:9", None)
         wait_for(lambda: "127.0.0.1:9" in window.ingest.source.address and not window.ingest.source.connecting)
-        camera.take(window, "05-nobody-there")
-        window.close()
+        camera.take(window, "06-nobody-there")
+        _bad_address(camera, window)
+
+
+def _own_client() -> ClientSource:
+    return ClientSource(factory=open_client, name="monitor")
+
+
+def _bad_address(camera: Photographer, window: MainWindow) -> None:
+    window.actions_.connect_to.trigger()
+    dialog = open_dialog(window)
+    assert isinstance(dialog, ConnectDialog)
+    dialog.url.setText("htp:/nowhere")
+    dialog.connect_button.click()
+    camera.take(window, "07-bad-address")
+    close_dialogs(window)
+
+
+def with_a_server_that_goes(camera: Photographer) -> None:
+    """Take an attempt that hangs, a connection that is idle, and one that the server ended for good."""
+    settings = camera.settings()
+    settings.remember_server("wss://haip.example.net", "prod-eu")
+    settings.remember_server("ws://127.0.0.1:8080")
+    with socket.create_server(("127.0.0.1", 0)) as deaf, camera.window(_own_client(), settings) as window:
+        camera.take(window, "08-remembered")
+        window.ingest.commands.connect_to(f"ws://127.0.0.1:{deaf.getsockname()[1]}", None)
+        camera.take(window, "09-connecting", 0.5)
+    with DevServer(agent=False) as server, camera.window(_own_client()) as window:
+        window.ingest.commands.connect_to(server.url, None)
+        wait_for(lambda: window.ingest.connection and window.ingest.connection.connected)
+        camera.take(window, "45-nothing-sent", 1.0)
+        server.stop()
+        wait_for(lambda: window.ingest.connection and not window.ingest.connection.connected)
+        camera.take(window, "46-server-away", 1.5)
+
+
+def with_many_channels(camera: Photographer) -> None:
+    """Take more channels than there is room for, some of them with long names."""
+    with (
+        DevServer(agent=False) as server,
+        HAIPClient(server.url, inbox="listeners") as client,
+        camera.window(ClientSource(client, name="many")) as window,
+    ):
+        window.show_span(30.0)
+        for number in range(20):
+            client.send_text_message(f"WORKER_{number}" if number % 5 else f"A_WORKER_WITH_A_LONG_NAME_{number}", "line")
+        spin(0.5)
+        window.refresh()
+        window.table.choose("WORKER_18")
+        camera.take(window, "47-many-channels", 1.0)
 
 
 def with_the_demo(camera: Photographer) -> None:
     """Take what the demo goes through, and what can be done with it."""
     demo = Demo()
-    window = camera.window(ClientSource(demo.start(), name="demo"))
-    window.show_span(30.0)
     try:
-        _live(camera, window)
-        _looking(camera, window)
-        _dialogs(camera, window, demo)
-        demo._server.stop()
-        wait_for(lambda: window.ingest.connection is not None and not window.ingest.connection.connected)
-        camera.take(window, "40-reconnecting", 2.0)
+        with camera.window(ClientSource(demo.start(), name="demo")) as window:
+            window.show_span(30.0)
+            _live(camera, window)
+            _looking(camera, window)
+            _acting(camera, window)
+            _menus(camera, window)
+            _dialogs(camera, window, demo)
+            demo._server.stop()
+            wait_for(lambda: window.ingest.connection and not window.ingest.connection.connected)
+            camera.take(window, "40-reconnecting", 2.0)
     finally:
-        window.close()
         demo.stop()
 
 
 def _live(camera: Photographer, window: MainWindow) -> None:
     camera.take(window, "10-flowing", 2.0)
     wait_for(lambda: window.answer.title.text().startswith("AUDIO_IN is starved of bytes"))
-    wait_for(lambda: window.ingest.channel("AUDIO_OUT").state.paused_by_us)  # type: ignore[union-attr]
+    wait_for(lambda: _state(window, "AUDIO_OUT").paused_by_us)
     window.table.choose("AUDIO_IN")
     camera.take(window, "11-starved", 2.5)
     window.answer.proof.click()
@@ -133,12 +135,21 @@ def _live(camera: Photographer, window: MainWindow) -> None:
     window.log.show_all()
     window.table.choose("AUDIO_OUT")
     camera.take(window, "13-paused-by-us")
-    wait_for(lambda: window.ingest.channel("USER").state.paused_by_peer)  # type: ignore[union-attr]
+    wait_for(lambda: _state(window, "USER").paused_by_peer)
     window.table.choose("USER")
     camera.take(window, "14-paused-by-peer", 1.0)
     spin(12.0)
     window.table.choose("AUDIO_IN")
     camera.take(window, "15-busy")
+    window.actions_.other_side.trigger()
+    camera.take(window, "16-receiving-side")
+    window.actions_.other_side.trigger()
+
+
+def _state(window: MainWindow, channel: str) -> Any:
+    view = window.ingest.channel(channel)
+    assert view is not None
+    return view.state
 
 
 def _looking(camera: Photographer, window: MainWindow) -> None:
@@ -156,28 +167,71 @@ def _looking(camera: Photographer, window: MainWindow) -> None:
     window.log.choose_row(next(row for row in reversed(rows) if row.kind == "PAUSE_CHANNEL"))
     camera.take(window, "23-log-and-inspector")
     window.flow.clear()
+    window.show_span(3600.0)
+    camera.take(window, "24-one-hour")
+    window.show_span(30.0)
+    window.actions_.plots[0].trigger()
+    window.actions_.plots[2].trigger()
+    window.actions_.solo_channel.trigger()
+    camera.take(window, "25-two-plots-one-channel")
+    window.actions_.solo_channel.trigger()
+    window.actions_.reset_layout.trigger()
+    window.log.text_filter.setText("nothing has this")
+    camera.take(window, "26-filter-without-hits")
+    window.log.show_all()
+    window.docks.by_name["inspector"].setFloating(True)
+    window.docks.by_name["figures"].hide()
+    camera.take(window, "27-docks-moved", 0.6)
+    window.actions_.reset_layout.trigger()
+
+
+def _acting(camera: Photographer, window: MainWindow) -> None:
     window.ingest.commands.pause("SYSTEM", "for a picture")
     spin(0.3)
     window.ingest.commands.resume("SYSTEM")
+    window.ingest.commands.request("USER", 0, 0)
     window.log_panel.show_audit()
-    camera.take(window, "24-audit")
+    camera.take(window, "28-audit")
     window.log_panel.show_events()
+    window.table.choose("USER")
+    camera.take(window, "29-request-refused")
     window.steering.look_only(read_only=True)
-    camera.take(window, "25-read-only")
+    camera.take(window, "30-read-only")
     window.steering.look_only(read_only=False)
     window.steering.go_to_strategy()
-    camera.take(window, "26-strategy")
+    strategy = window.control.strategy
+    strategy.chooser.setCurrentIndex(1)
+    camera.take(window, "31-strategy")
+    for field in strategy.fields.values():
+        field.setValue(0)
+    camera.take(window, "32-strategy-that-cannot-be")
+    strategy.fold.setChecked(False)
+
+
+def _menus(camera: Photographer, window: MainWindow) -> None:
+    left = 20
+    for number, action in enumerate(window.menuBar().actions()):
+        menu = action.menu()
+        camera.take_menu(window, f"5{number}-menu", menu, QPoint(left, 26))  # type: ignore[arg-type]
+        left += window.menuBar().actionGeometry(action).width()
+    camera.take_list(window, "56-list-of-channels", window.log.channel_filter)
+    camera.take_menu(window, "57-plots", _dropping(window).menu(), QPoint(750, 60))
+
+
+def _dropping(window: MainWindow) -> QToolButton:
+    return next(button for button in window._bar.findChildren(QToolButton) if button.menu() is not None)
 
 
 def _dialogs(camera: Photographer, window: MainWindow, demo: Demo) -> None:
-    for name, command in (
-        ("30-attach-list", "attach"),
-        ("31-export", "export"),
-        ("32-shortcuts", "shortcuts"),
-        ("33-diagnostics", "diagnostics"),
-        ("34-about", "about"),
-    ):
+    for name, command in (("33-shortcuts", "shortcuts"), ("34-diagnostics", "diagnostics"), ("35-about", "about")):
         camera.take_dialog(window, name, command)
+    window.actions_.shortcuts.trigger()
+    sheet = open_dialog(window)
+    assert isinstance(sheet, ShortcutSheet)
+    sheet.search.setText("no such thing")
+    camera.take(window, "36-shortcut-without-hits")
+    close_dialogs(window)
+    _exports(camera, window)
     client = demo._client
     assert client is not None
     client.pause_channel("SYSTEM", reason="for a picture")
@@ -187,25 +241,88 @@ def _dialogs(camera: Photographer, window: MainWindow, demo: Demo) -> None:
     spin(1.0)
     window.refresh()
     window.steering.clear_queue()
-    camera.take(window, "35-clear-queue")
+    camera.take(window, "41-clear-queue")
     close_dialogs(window)
+    _errors(camera, window)
+
+
+def _exports(camera: Photographer, window: MainWindow) -> None:
+    window.actions_.export.trigger()
+    dialog = open_dialog(window)
+    assert isinstance(dialog, ExportDialog)
+    camera.take(window, "37-export")
+    dialog.path.setText(str(camera.folder / "gone" / "log.csv"))
+    dialog.start.click()
+    camera.take(window, "38-export-without-a-folder")
+    dialog.path.setText(str(camera.folder / "log.csv"))
+    works = os.fsync
+    os.fsync = _full  # type: ignore[assignment]  # a disk that fills up at the last moment
+    try:
+        dialog.start.click()
+        wait_for(lambda: "full" in dialog.message.text())
+    finally:
+        os.fsync = works
+    camera.take(window, "39-export-to-a-full-disk")
+    close_dialogs(window)
+
+
+def _full(_handle: int) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def _errors(camera: Photographer, window: MainWindow) -> None:
     crashes = CrashWatch(window, window.ingest, has_screen=True)
     try:
         raise LookupError("a picture of an error")
     except LookupError as error:
         crashes._post(error, error.__traceback__)
-    camera.take(window, "36-crash")
+    camera.take(window, "42-crash")
     close_dialogs(window)
+    sentence = "The monitor ended with this error when it ran last. Please copy it into a bug report."
+    TextDialog("The last run did not end well", sentence, "QPaintDevice: Cannot destroy paint device", window).open()
+    camera.take(window, "43-last-run")
+    close_dialogs(window)
+    window.actions_.save_plots.trigger()
+    camera.take(window, "44-file-chooser")
     for chooser in window.findChildren(QFileDialog):
         chooser.close()
+    button = window.control.queue.clear
+    QToolTip.showText(button.mapToGlobal(QPoint(0, 0)), button.toolTip() or button.accessibleName(), button)
+    camera.take(window, "48-tooltip", 0.1)
+    QToolTip.hideText()
+
+
+def with_a_script(camera: Photographer) -> None:
+    """Take a script that runs elsewhere: in the list, attached to, and after its end."""
+    with (
+        meeting_place(),
+        DevServer(initial_credits=10, agent=False) as server,
+        script(_SCRIPT, server.url, mode="1") as running,
+        camera.window(_own_client()) as window,
+    ):
+        running.path()
+        window.actions_.attach.trigger()
+        camera.take(window, "60-attach-list", 2.0)
+        close_dialogs(window)
+        program = next(info for info in list_programs() if info.pid == running.pid)
+        with camera.window(AttachedSource(program, program.clients[0].name)) as attached:
+            wait_for(lambda: attached.ingest.connection)
+            attached.table.choose("USER")
+            camera.take(attached, "61-attached-look-only", 2.0)
+            running.process.kill()
+            wait_for(lambda: attached.ingest.source.failure)
+            camera.take(attached, "62-script-ended", 1.0)
+
+
+SCENES = (without_a_connection, with_a_server_that_goes, with_many_channels, with_the_demo, with_a_script)
 
 
 def main(folder: Path, mode: Mode) -> None:
     """Take every picture."""
     folder.mkdir(parents=True, exist_ok=True)
     camera = Photographer(folder, mode)
-    without_a_connection(camera)
-    with_the_demo(camera)
+    for scene in SCENES:
+        scene(camera)
 
 
 if __name__ == "__main__":

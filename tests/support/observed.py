@@ -16,56 +16,28 @@ from typing import Any, Final
 import msgspec
 
 import haip_sync
-from haip_sync import ChannelState, ConnectionState, Event, Explanation, FlowControlMetrics, SendReceipt, Strategy
+from haip_sync import ConnectionState, Event, Explanation, FlowControlMetrics, SendReceipt, Strategy
 from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.observe import list_programs
 from haip_sync.observe.offer import Offer
 from haip_sync.observe.peers import PeerOf, peer_of
 from haip_sync.observe.service import Service
 from haip_sync.state import Fate
+from support.states import make_channel, make_connection
 from support.turnstiles import PATIENCE_S, until
 
 _ROOT: Final = Path(haip_sync.__file__).parents[1]
-IDLE: Final = ChannelState(
+IDLE: Final = make_channel(
     credits=10,
     byte_credits=1_000,
-    max_credits=100,
     max_credit_bytes=10_000,
-    set_aside=0,
-    set_aside_bytes=0,
-    waiting=0,
-    queued=0,
-    queued_bytes=0,
-    backlog=0,
-    oldest_wait=0.0,
-    paused_by_us=False,
-    paused_by_peer=False,
-    sent_messages=0,
-    sent_bytes=0,
-    received_messages=0,
-    received_bytes=0,
-    receive_window=10,
     receive_window_bytes=1_000,
-    waiting_for=None,
-    missing=0,
     peak_credits=10,
     peak_byte_credits=1_000,
     granted=10,
     granted_bytes=1_000,
-    forfeited=0,
-    forfeited_bytes=0,
 )
-CONNECTED: Final = ConnectionState(
-    connected=True,
-    session_id="s",
-    peer_session_id=None,
-    dialect="message",
-    epoch=1,
-    round_trip=None,
-    channels={"USER": IDLE, "AGENT": IDLE},
-    last_error=None,
-    phase="open",
-)
+CONNECTED: Final = make_connection(session_id="s", round_trip=None, channels={"USER": IDLE, "AGENT": IDLE}, phase="open")
 
 
 class Listening:
@@ -170,9 +142,7 @@ class Served:
 
     def __init__(self, place: Path, peer_of: PeerOf) -> None:
         self._may_end = threading.Event()
-        self.service = Service(
-            [place], retire=lambda service: self._may_end.is_set() and not service.has_calls(), peer_of=peer_of
-        )
+        self.service = Service([place], retire=self._retire, peer_of=peer_of)
         self.offers: list[Offer] = []
         self.clients: list[StandIn] = []
         self.service.start()

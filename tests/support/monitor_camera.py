@@ -1,0 +1,112 @@
+"""A camera for the monitor: takes what stands on the screen, window, dialogs and menus together."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QPoint, QTimer
+from PySide6.QtWidgets import QComboBox, QDialog, QMenu, QWidget
+
+from monitor_app import gui
+from monitor_app.main_window import MainWindow
+from monitor_app.model.ingest import Ingest
+from monitor_app.model.source import Source
+from monitor_app.settings import Settings
+from monitor_app.theme import Mode, Theme
+
+_PATIENCE_S: Final = 45.0
+_PAINTED_S: Final = 0.1
+"""What the screen lags behind the window."""
+
+
+class Photographer:
+    """Takes one picture a state.
+
+    Attributes:
+        folder: Where to.
+        mode: The theme.
+    """
+
+    def __init__(self, folder: Path, mode: Mode) -> None:
+        self.folder = folder
+        self.mode = mode
+        self._application = gui._application()
+        self._scratch = tempfile.TemporaryDirectory()
+
+    def settings(self) -> Settings:
+        """Return settings of their own."""
+        return Settings(Path(tempfile.mkdtemp(dir=self._scratch.name)) / "settings.ini")
+
+    @contextmanager
+    def window(self, source: Source, settings: Settings | None = None) -> Iterator[MainWindow]:
+        """Open a window that fills the screen."""
+        window = MainWindow(Ingest(source), Theme(self.mode), "picture", settings or self.settings())
+        window.resize(self._application.primaryScreen().size())
+        window.move(0, 0)
+        window.start()
+        try:
+            yield window
+        finally:
+            window.close()
+            window.deleteLater()  # now and here: the garbage collector may run on any thread, and Qt's windows belong to this one
+            QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+
+    def take(self, window: MainWindow, name: str, rest_s: float = 0.3) -> None:
+        """Take the screen."""
+        spin(rest_s)
+        window.refresh()
+        spin(_PAINTED_S)
+        self._application.primaryScreen().grabWindow(0).save(str(self.folder / f"{name}.png"))
+
+    def take_dialog(self, window: MainWindow, name: str, command: str) -> None:
+        """Take a dialog that a command opens, and close it."""
+        getattr(window.actions_, command).trigger()
+        self.take(window, name)
+        close_dialogs(window)
+
+    def take_menu(self, window: MainWindow, name: str, menu: QMenu, at: QPoint) -> None:
+        """Take a menu that has dropped."""
+        menu.popup(at)
+        self.take(window, name)
+        menu.close()
+        spin(_PAINTED_S)
+
+    def take_list(self, window: MainWindow, name: str, chooser: QComboBox) -> None:
+        """Take a list that has dropped."""
+        chooser.showPopup()
+        self.take(window, name)
+        chooser.hidePopup()
+        spin(_PAINTED_S)
+
+
+def spin(seconds: float) -> None:
+    """Let the window live for a while."""
+    loop = QEventLoop()
+    QTimer.singleShot(round(seconds * 1000), loop.quit)
+    loop.exec()
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    """Let the window live until something is so. Raises `TimeoutError`."""
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while not what():
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"{what} did not come about")
+        spin(0.05)
+
+
+def close_dialogs(window: QWidget) -> None:
+    """Close every dialog of a window."""
+    for dialog in window.findChildren(QDialog):
+        dialog.close()
+    spin(_PAINTED_S)
+
+
+def open_dialog(window: QWidget) -> QDialog:
+    """Return the dialog that is open."""
+    return next(dialog for dialog in window.findChildren(QDialog) if dialog.isVisible())
