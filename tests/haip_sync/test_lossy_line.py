@@ -108,9 +108,10 @@ def test_the_end_lets_out_what_waits_for_what_will_not_come() -> None:
         speaker.hears("HAI")
         speaker.says("MESSAGE_START", {"message_id": "b"}, "AGENT", seq="4")
 
-    with peer(script) as url, HAIPClient(url, reconnect=ONE_LINE) as client:
+    with peer(script) as url, closing(HAIPClient(url, reconnect=ONE_LINE)) as client:
         lost: list[FramesLost] = []
         client.subscribe(lost.append, FramesLost)
+        client.connect(PATIENCE_S)
         assert client.receive(PATIENCE_S).payload == {"message_id": "b"}
         until(lambda: [(event.first_seq, event.last_seq) for event in lost] == [(2, 3)])
 
