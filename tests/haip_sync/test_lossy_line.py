@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 from support.lines import AT_ONCE, ONE_LINE
