@@ -25,6 +25,8 @@ from monitor_app.model.visibility import Visibility
 BUDGET_S: Final = 0.008
 """How long one tick may take out of the buffer; what is left waits for the next tick, or is counted as dropped."""
 _BATCH: Final = 200
+_SAME_S: Final = 0.05
+"""For so long what the channels are is worked out once: every part of the window asks for it when texts are shown."""
 FOLDS_AFTER_S: Final = 60.0
 """How long a channel is idle at least before the plots fold it away."""
 REPORT_STARVATION_S: Final = 0.5
@@ -82,6 +84,8 @@ class Ingest:
         self.answered: dict[tuple[str, str], Notice] = {}
         self.answered_for_all: dict[str, Notice] = {}
         self._trackers: dict[str, ChannelTracker] = {}
+        # What the channels were, and when that was worked out; None: something has come since.
+        self._seen: tuple[float, dict[str, ChannelView]] | None = None
         self._happenings = Happenings(self.marks, self._trackers)
         self._reported_starved: set[str] = set()
 
@@ -96,16 +100,22 @@ class Ingest:
         snapshot = self.source.snapshot()
         if snapshot is not None:
             self._take_snapshot(snapshot, now_s)
+        self._seen = None
 
     def channels(self) -> list[ChannelView]:
         """Return every channel as it is now, in a fixed order."""
-        now_s = self.clock.now_s()
-        return [tracker.view(now_s) for tracker in self._trackers.values()]
+        return list(self._views().values())
 
     def channel(self, name: str) -> ChannelView | None:
         """Return one channel as it is now."""
-        tracker = self._trackers.get(name)
-        return None if tracker is None else tracker.view(self.clock.now_s())
+        return self._views().get(name)
+
+    def _views(self) -> dict[str, ChannelView]:
+        """Return the channels by name, as they were when first asked for after the last tick, if that is not long ago."""
+        now_s = self.clock.now_s()
+        if self._seen is None or not 0 <= now_s - self._seen[0] < _SAME_S:
+            self._seen = now_s, {name: tracker.view(now_s) for name, tracker in self._trackers.items()}
+        return self._seen[1]
 
     def tracker(self, name: str) -> ChannelTracker | None:
         """Return what is remembered of one channel."""

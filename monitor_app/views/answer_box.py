@@ -13,7 +13,7 @@ from monitor_app.model.status import Status
 from monitor_app.model.units import short_name
 from monitor_app.theme import Colours, Theme
 from monitor_app.views import signs
-from monitor_app.views.parts import button, wrapping_label
+from monitor_app.views.parts import button, set_sheet, wrapping_label
 
 
 class AnswerBox(QFrame):
@@ -88,9 +88,8 @@ class AnswerBox(QFrame):
         colour = signs.status_colour(view.status, colours).name()
         ground, edge = ground_of(view.status, colours)
         sheet = f"QFrame#answer {{ background: {ground}; border: none; border-left: 4px solid {edge}; }}"
-        if self.styleSheet() != sheet:
-            self.setStyleSheet(sheet)
-        self._title.setStyleSheet(f"color: {colour}")
+        set_sheet(self, sheet)
+        set_sheet(self._title, f"color: {colour}")
         icon = signs.icon(signs.STATUS_SIGNS[view.status], colour, ground)
         self._sign.setPixmap(icon.pixmap(signs.SIZE, signs.SIZE))
 

@@ -13,7 +13,7 @@ from monitor_app.model.units import short_name
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.answer_box import ground_of
-from monitor_app.views.parts import ElidedLabel, as_tip, button
+from monitor_app.views.parts import ElidedLabel, as_tip, button, set_sheet
 
 _BAR_HEIGHT = 46
 
@@ -116,9 +116,8 @@ class AnswerStrip(QToolBar):
         sheet = (
             f"QFrame#answer-strip {{ background: {ground}; border: 1px solid {colours.border}; border-left: 4px solid {edge}; }}"
         )
-        if self._frame.styleSheet() != sheet:
-            self._frame.setStyleSheet(sheet)
-        self.title.setStyleSheet(f"color: {colour}")
+        set_sheet(self._frame, sheet)
+        set_sheet(self.title, f"color: {colour}")
         sign = signs.CHECK if answer.status is None else signs.STATUS_SIGNS[status]
         self._sign.setPixmap(signs.icon(sign, colour, ground).pixmap(signs.SIZE, signs.SIZE))
 

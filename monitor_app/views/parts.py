@@ -108,6 +108,12 @@ def set_look(widget: QWidget, look: str) -> None:
     _set(widget, "look", look)
 
 
+def set_sheet(widget: QWidget, sheet: str) -> None:
+    """Give a widget another style sheet; the same again costs nothing, which Qt would lay it out anew for."""
+    if widget.styleSheet() != sheet:
+        widget.setStyleSheet(sheet)
+
+
 def _set(widget: QWidget, name: str, value: str) -> None:
     if widget.property(name) != value:
         widget.setProperty(name, value)

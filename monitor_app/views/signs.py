@@ -261,8 +261,9 @@ def tone_colour(tone: Tone, colours: Colours) -> QColor:
     )
 
 
+@lru_cache(maxsize=256)
 def icon(sign: Sign, colour: str, ground: str) -> QIcon:
-    """Return `sign` as an icon for buttons; drawn at twice its size, for fine screens."""
+    """Return `sign` as an icon for buttons; drawn at twice its size, for fine screens, and once: texts ask at their rate."""
     pixmap = QPixmap(2 * SIZE, 2 * SIZE)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
