@@ -29,15 +29,22 @@ class FiguresModel(QAbstractTableModel):
         self._channels: list[str] = []
         self._rows: list[tuple[str, list[str]]] = []
 
-    def show(self, channels: list[str], rows: list[tuple[str, list[str]]]) -> None:
-        """Show other figures; the places of scroll bars and widths of columns stay."""
-        if channels != self._channels or len(rows) != len(self._rows):
+    def show(self, channels: list[str], rows: list[tuple[str, list[str]]]) -> bool:
+        """Show other figures; the places of scroll bars and widths of columns stay.
+
+        Return whether there are other rows or columns. Only rows that read otherwise are told of: Qt asks for each cell many
+        times, and each time waits for the interpreter.
+        """
+        if channels != self._channels or [name for name, _ in rows] != [name for name, _ in self._rows]:
             self.beginResetModel()
             self._channels, self._rows = channels, rows
             self.endResetModel()
-        else:
-            self._rows = rows
-            self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, len(channels)))
+            return True
+        before, self._rows = self._rows, rows
+        for number, (old, new) in enumerate(zip(before, rows, strict=True)):
+            if old != new:
+                self.dataChanged.emit(self.index(number, 1), self.index(number, len(channels)))
+        return False
 
     def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: N802, B008 - Qt's name and signature
         """Return the number of figures."""
@@ -133,10 +140,10 @@ class FiguresView(QFrame):
         self.which.setText(f"{which} span, {format_duration(span_s)}")
         self._empty.setVisible(not figures)
         self.table.setVisible(bool(figures))
-        self._model.show([one.channel for one in figures], rows_of(figures))
+        is_new = self._model.show([one.channel for one in figures], rows_of(figures))
         self.hint.setText(self._hint(figures))
         self.hint.setVisible(bool(self.hint.text()))
-        if figures:
+        if figures and is_new:
             self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
 
     def _hint(self, figures: Sequence[SpanFigures]) -> str:
