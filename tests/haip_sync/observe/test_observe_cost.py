@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from statistics import mode
 from types import FrameType
 from typing import Any
 
@@ -46,9 +47,9 @@ def steps(call: Callable[[], object]) -> int:
     return count
 
 
-def least_steps(client: HAIPClient) -> int:
-    """Return how many bytecodes a send takes when nobody comes in its way."""
-    return min(
+def usual_steps(client: HAIPClient) -> int:
+    """Return how many bytecodes most sends take: nobody comes in their way, and the peer has not just acknowledged everything."""
+    return mode(
         steps(lambda: client.send("USER", "TOOL_UPDATE", {"call_id": "c", "status": "RUNNING"}, timeout=0)) for _ in range(30)
     )
 
@@ -61,17 +62,17 @@ def test_a_send_takes_the_same_steps_whoever_watches() -> None:
         HAIPClient(server.url, token="x", name="sender", monitor=False, flow_control=credit) as client,
         ExitStack() as leaving,
     ):
-        expected = least_steps(client)
+        expected = usual_steps(client)
         assert expected > 100
         offering = Offering(client, may_steer=False)
         leaving.callback(offering.close)
         offering.begin()
         until(lambda: [info.clients for info in list_programs()] not in ([], [()]))
-        assert least_steps(client) == expected
+        assert usual_steps(client) == expected
         (info,) = list_programs()
         for count in range(1, 9):
             link = leaving.enter_context(ProgramLink(info))
             link.attach("sender")
             until(lambda link=link: link.snapshot("sender"))
             if count in {1, 8}:
-                assert least_steps(client) == expected
+                assert usual_steps(client) == expected
