@@ -26,8 +26,6 @@ SIGNALS = 50_000
 # Only a hang reaches it: how long the signals take is the machine's affair.
 DEADLINE_S = 500.0
 LIBRARY = str(Path(haip_sync.__file__).parent) + os.sep
-
-
 SWALLOWS = ("_weakrefset.py", "weakref.py")
 """Where the garbage collector calls back: CPython swallows what is raised there, and reports it."""
 

@@ -275,15 +275,16 @@ class Slow(Strategy):
         assert self.thought.wait(PATIENCE_S)
         return [CreditRequest("USER", self.lines, 0)]
 
+    def greets_and_cuts(self, talk: Peer) -> None:
+        """Be a peer that greets, and breaks the line once the strategy thinks."""
+        talk.greets()
+        assert self.begun.wait(PATIENCE_S)
+        cut(talk)
+
 
 def test_a_strategy_that_thinks_does_not_hold_up_the_greeting() -> None:
     """Our HAI leaves on the new line while the strategy still thinks about the last one."""
     strategy, told = Slow(), Told()
-
-    def first(talk: Peer) -> None:
-        talk.greets()
-        assert strategy.begun.wait(PATIENCE_S)
-        cut(talk)
 
     def second(talk: Peer) -> None:
         talk.hears("HAI")
@@ -291,7 +292,7 @@ def test_a_strategy_that_thinks_does_not_hold_up_the_greeting() -> None:
         talk.greets()
         talk.stays()
 
-    with peers_in_turn(first, second) as url, HAIPClient(url, strategy=strategy, reconnect=AT_ONCE):
+    with peers_in_turn(strategy.greets_and_cuts, second) as url, HAIPClient(url, strategy=strategy, reconnect=AT_ONCE):
         try:
             assert told.get() == "our HAI"
         finally:
@@ -302,17 +303,12 @@ def test_what_a_strategy_proposed_for_the_last_line_is_not_asked_for_on_the_next
     """A new epoch is a new beginning: the strategy is told, and what it made of the old books is dropped."""
     strategy, told = Slow(), Told()
 
-    def first(talk: Peer) -> None:
-        talk.greets()
-        assert strategy.begun.wait(PATIENCE_S)
-        cut(talk)
-
     def second(talk: Peer) -> None:
         talk.greets()
         told.put(talk.hears("FLOW_UPDATE")["add_messages"])
         talk.stays()
 
-    with peers_in_turn(first, second) as url, HAIPClient(url, reconnect=AT_ONCE, strategy=strategy) as client:
+    with peers_in_turn(strategy.greets_and_cuts, second) as url, HAIPClient(url, reconnect=AT_ONCE, strategy=strategy) as client:
         until(lambda: client.connection_state().epoch == 2)
         strategy.thought.set()
         assert told.get() == 2
