@@ -34,6 +34,8 @@ class Activity(Enum):
 
 ACTIVITIES: Final = tuple(Activity)
 _LACKS: Final = {"messages": Activity.NO_MESSAGES, "bytes": Activity.NO_BYTES}
+_LEAST_BREAK_S: Final = 0.001
+"""How long who was served between two looks is said to have been sending: when that ended nobody tells."""
 
 
 class ActivityRecorder:
@@ -41,6 +43,7 @@ class ActivityRecorder:
 
     Attributes:
         runs: What it did and when.
+        breaks: How many lacks ended and began again between two looks: somebody was served, and the next stands already.
     """
 
     def __init__(self, now_s: float) -> None:
@@ -51,6 +54,8 @@ class ActivityRecorder:
         self._by_peer = False
         self._lack: Activity | None = None
         self._relief_s: float | None = None
+        self._looked_s = now_s
+        self.breaks = 0
         self._sent: int | None = None
         self._sent_s = float("-inf")
 
@@ -95,23 +100,48 @@ class ActivityRecorder:
     def snapshot(self, state: ChannelState, now_s: float, *, connected: bool) -> None:
         """Take what holds now."""
         self._silent = False
-        self._note_sent(state, now_s)
+        has_sent = self._note_sent(state, now_s)
         lack = _LACKS.get(state.waiting_for or "") if state.backlog else None
         since_s = now_s
         if lack is None:
             self._end_of_lack()
-        elif lack is not self._lack:
+        elif lack is self._lack:
+            self._break_lack(now_s, has_sent=has_sent)
+        elif self._lack is None:
             since_s = max(self.runs.last.start_s, now_s - state.oldest_wait)
-        self._relief_s = None
+        elif self._relief_s is not None:  # what is lacking now the first in line lacks since then, however long he has stood
+            since_s = max(self.runs.last.start_s, self._relief_s)
+        self._forget_old_relief(now_s)
         self._lack, self._connected = lack, connected
         self._by_us, self._by_peer = state.paused_by_us, state.paused_by_peer
         self._enter(since_s, now_s)
         self.runs.extend(now_s)
 
-    def _note_sent(self, state: ChannelState, now_s: float) -> None:
-        if self._sent is not None and state.sent_messages > self._sent:
+    def _note_sent(self, state: ChannelState, now_s: float) -> bool:
+        """Return whether something was sent since the last look."""
+        has_sent = self._sent is not None and state.sent_messages > self._sent
+        if has_sent:
             self._sent_s = now_s
         self._sent = state.sent_messages
+        return has_sent
+
+    def _break_lack(self, now_s: float, *, has_sent: bool) -> None:
+        """Break the lack where somebody was served since the last look: the grant was used up before this one.
+
+        Whoever stood behind him is told of no event when he comes first, so that only what was sent tells it.
+        """
+        if has_sent and self._lack is not None and self.runs.last.state is self._lack:
+            served_s = now_s - _LEAST_BREAK_S if self._relief_s is None else self._relief_s
+            self.runs.enter(Activity.SENDING, served_s)
+            self.runs.enter(self._lack, max(served_s, self.runs.last.start_s) + _LEAST_BREAK_S)
+            self._relief_s = None
+            self.breaks += 1
+
+    def _forget_old_relief(self, now_s: float) -> None:
+        """Forget a grant that was there at the last look already. One look later what was sent on it is seen."""
+        if self._lack is None or (self._relief_s is not None and self._relief_s < self._looked_s):
+            self._relief_s = None
+        self._looked_s = now_s
 
     def _end_of_lack(self) -> None:
         """Let the lack be over since the grant that ended it; without one the next state tells when."""

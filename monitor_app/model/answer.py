@@ -12,7 +12,7 @@ from typing import Final
 
 from haip_sync import ConnectionState
 from monitor_app.model.channel_view import ChannelView
-from monitor_app.model.explanations import explain, grant_of, lacks
+from monitor_app.model.explanations import explain, grant_of, how_long, lacks
 from monitor_app.model.forecast import Outlook, format_range
 from monitor_app.model.grants import window_hint, window_of
 from monitor_app.model.outage import outage_of
@@ -124,12 +124,11 @@ def _calm(channels: Sequence[ChannelView]) -> Answer:
 
 def title_of(view: ChannelView) -> str:
     """Return what holds a channel and since when: `AUDIO_IN is starved of bytes for 6.2 s`."""
-    lasts = format_duration(view.status_s)
     if not view.status.waits and view.state.backlog and view.state.waiting_for in _WAITS_ON_PEER:
         return f"{view.name} stands for {format_duration(view.state.oldest_wait)}: {lacks(view)}"
     if view.status is Status.STARVED:
-        return f"{view.name} is starved of {view.state.waiting_for} for {lasts}"
-    return f"{view.name} {_IS[view.status]} for {lasts}"
+        return f"{view.name} is starved of {view.state.waiting_for} {how_long(view)}"
+    return f"{view.name} {_IS[view.status]} {how_long(view)}"
 
 
 def evidence_of(view: ChannelView) -> str:
@@ -146,7 +145,8 @@ def evidence_of(view: ChannelView) -> str:
 
 def evidence_age_s(view: ChannelView) -> float:
     """Return how far back the events lie that the evidence speaks of: the state, the last grant, our request, the oldest wait."""
-    ages_s = (view.status_s, view.grant_age_s, view.request_age_s, view.state.oldest_wait)
+    lasts_s = view.starved_span_s if view.starves_again else view.status_s
+    ages_s = (lasts_s, view.grant_age_s, view.request_age_s, view.state.oldest_wait)
     return max(age_s for age_s in ages_s if age_s is not None) + _MARGIN_S
 
 

@@ -47,7 +47,14 @@ class ChannelView:
     given_back: tuple[int, int] = (0, 0)
     """What we gave the peer back in this epoch, in messages and bytes: what was taken of what it sent."""
     starved_share: float = 0.0
-    """How much of the last half minute senders stood for want of credit."""
+    """How much of the last half minute, or of what is known of it, senders stood for want of credit."""
+    starved_span_s: float = 0.0
+    """Of how many seconds `starved_share` is a part."""
+
+    @property
+    def starves_again(self) -> bool:
+        """Whether it stood longer before, in the span of `starved_share`, than it stands now: a grant lasts for a moment only."""
+        return self.status is Status.STARVED and self.starved_share * self.starved_span_s > 2 * self.status_s
 
     @property
     def needed_messages(self) -> int:

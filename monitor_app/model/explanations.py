@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.status import LOW_SHARE, Status
-from monitor_app.model.units import format_bytes, format_credit, format_duration, format_messages
+from monitor_app.model.units import format_bytes, format_credit, format_duration, format_messages, format_share
 
 
 def explain(view: ChannelView) -> str:
@@ -15,7 +15,14 @@ def explain(view: ChannelView) -> str:
 def headline(view: ChannelView) -> str:
     """Return state and duration, the title of the answer: `STARVED of bytes for 6.2 s`."""
     of_what = f" of {view.state.waiting_for}" if view.status is Status.STARVED else ""
-    return f"{view.status.value}{of_what} for {format_duration(view.status_s)}"
+    return f"{view.status.value}{of_what} {how_long(view)}"
+
+
+def how_long(view: ChannelView) -> str:
+    """Return for how long the state lasts; of a channel that starves again and again for how much of the time: `for 6.2 s`."""
+    if not view.starves_again:
+        return f"for {format_duration(view.status_s)}"
+    return f"{format_share(view.starved_share)} of the last {max(1, round(view.starved_span_s))} s"
 
 
 def lacks(view: ChannelView) -> str:

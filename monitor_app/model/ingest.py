@@ -192,10 +192,7 @@ class Ingest:
         name = tracker.name
         if changed and name in self._reported_starved:
             self._reported_starved.discard(name)
-            lasted = format_duration(tracker.ended_after_s)
-            over = f"starvation over after {lasted}: {tracker.status.value}"
-            text = f"starved for {lasted} when it was last seen" if tracker.status in STALE else over
-            self.log.add(LogRow(now_s, name, "STARVED", text, Tone.PLAIN))
+            self.log.add(LogRow(now_s, name, "STARVED", _end_of_starvation(tracker), Tone.PLAIN))
         lasts_s = now_s - tracker.since_s
         if tracker.status is Status.STARVED and lasts_s >= REPORT_STARVATION_S and name not in self._reported_starved:
             self._reported_starved.add(name)
@@ -204,3 +201,12 @@ class Ingest:
             self.marks.add(MarkKind.STARVATION, name, now_s - view.status_s, lambda: lack)
             text = f"{lack}; backlog {view.state.backlog}, for {format_duration(lasts_s)}"
             self.log.add(LogRow(now_s, name, "STARVED", text, Tone.STARVED))
+
+
+def _end_of_starvation(tracker: ChannelTracker) -> str:
+    lasted = format_duration(tracker.ended_after_s)
+    if tracker.status in STALE:
+        return f"starved for {lasted} when it was last seen"
+    if tracker.status is Status.STARVED:
+        return f"starvation over after {lasted}: served, and starved again"
+    return f"starvation over after {lasted}: {tracker.status.value}"

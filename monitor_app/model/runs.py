@@ -18,6 +18,8 @@ MOST_RUNS: Final = 4_000
 """Runs that are kept exactly."""
 BUCKETS: Final = 7_500
 """Seconds that are kept besides: a little over two hours."""
+_WHOLE: Final = 0.9995
+"""What is more than this share of a second is all of it: shares are kept in single precision."""
 _SETTLED_S: Final = 2.0
 """How long a run may still be corrected by an event that comes late."""
 
@@ -97,13 +99,29 @@ class Runs(Generic[S]):
         return old + found
 
     def longest_s(self, states: Sequence[S], from_s: float, to_s: float) -> float:
-        """Return the longest time without a break in any of `states`, as far as it lies between two times."""
+        """Return the longest time without a break in any of `states`, as far as it lies between two times.
+
+        Of long ago nobody knows where in its second a break was: there it is right to the second.
+        """
         longest_s = stretch_s = 0.0
-        for run in self.between(from_s, to_s):
-            inside_s = min(run.end_s, to_s) - max(run.start_s, from_s)
-            stretch_s = stretch_s + inside_s if run.state in states else 0.0
+        for inside_s, is_broken in self._stretches(states, from_s, to_s):
+            stretch_s += inside_s
             longest_s = max(longest_s, stretch_s)
+            if is_broken:
+                stretch_s = 0.0
         return longest_s
+
+    def _stretches(self, states: Sequence[S], from_s: float, to_s: float) -> Iterator[tuple[float, bool]]:
+        """Yield, oldest first, how long `states` went on, and whether that was the end of it."""
+        known_s = self._runs[0].start_s
+        places = [self._states.index(state) for state in states]
+        for bucket in self._buckets(from_s, min(to_s, known_s)):
+            inside_s = min(bucket + 1, to_s, known_s) - max(bucket, from_s)
+            share = float(self._seconds[bucket % BUCKETS][places].sum())
+            yield share * inside_s, share < _WHOLE
+        for run in list(self._newest(from_s, to_s))[::-1]:
+            inside_s = min(run.end_s, to_s) - max(run.start_s, from_s)
+            yield (inside_s, False) if run.state in states else (0.0, True)
 
     def columns(self, from_s: float, to_s: float, count: int) -> list[tuple[int, int, S]]:
         """Return (first, end, state) of the columns into which the time between is cut; in each the last-named state shows.

@@ -28,8 +28,8 @@ class ChannelTracker:
         activity: How it spends its time.
         grants: Requests and grants.
         status: Its state at the last snapshot.
-        since_s: When that state began.
-        status_before: The state before, and `ended_after_s` how long it lasted.
+        since_s: When that state began; where it is a lack that was broken by a grant, when it began again.
+        ended_after_s: How long the state before lasted.
         pause_reason: As the pause event gave it; None once no pause stands.
         active_s: When something last happened on it: sent, received, waiting or paused; None when nothing ever did.
     """
@@ -40,7 +40,6 @@ class ChannelTracker:
         self.grants = GrantBook()
         self.status = Status.IDLE
         self.since_s = now_s
-        self.status_before = Status.IDLE
         self.ended_after_s = 0.0
         self.pause_reason: str | None = None
         self.active_s: float | None = None
@@ -66,6 +65,7 @@ class ChannelTracker:
         self._spent.sample(now_s, state.sent_messages, state.sent_bytes)
         if not state.paused:
             self.pause_reason = None
+        breaks = self.activity.breaks
         self.activity.snapshot(state, now_s, connected=connected)
         if self._is_active(before):
             self.active_s = now_s
@@ -74,7 +74,8 @@ class ChannelTracker:
         if state.backlog and state.waiting_for in {"messages", "bytes"}:
             self._lacked = (state.waiting_for, now_s)
         idle_s = None if self._used_s is None else now_s - self._used_s
-        return self._enter(classify(state, connected=connected, idle_s=idle_s), now_s)
+        is_broken = self.activity.breaks > breaks
+        return self._enter(classify(state, connected=connected, idle_s=idle_s), now_s, is_broken=is_broken)
 
     def hear_nothing(self, silent_s: float, now_s: float) -> bool:
         """Take that the source has not answered for so long; return whether the state changed."""
@@ -101,6 +102,7 @@ class ChannelTracker:
         """Return the channel as it is to be shown at `now_s`."""
         rate_messages, rate_bytes = self._spent.rates
         asked_s = self.grants.asked_s
+        starved_share, starved_span_s = self._starved(now_s)
         return ChannelView(
             name=self.name,
             state=self._state,
@@ -115,7 +117,8 @@ class ChannelTracker:
             forecast=self._forecast(now_s),
             request_age_s=_age(asked_s, now_s),
             given_back=self._given_back,
-            starved_share=self._starved_share(now_s),
+            starved_share=starved_share,
+            starved_span_s=starved_span_s,
         )
 
     def _is_active(self, before: ChannelState) -> bool:
@@ -134,8 +137,11 @@ class ChannelTracker:
 
     def _since_s(self) -> float:
         """When the state began; where the channel stands still, as exactly as the events tell."""
+        return self._begin_of(self.status, self.since_s)
+
+    def _begin_of(self, status: Status, seen_s: float) -> float:
         run = self.activity.runs.last
-        return run.start_s if self.status.waits and run.state.stands else self.since_s
+        return run.start_s if status.waits and run.state.stands else seen_s
 
     def _forecast(self, now_s: float) -> Forecast | None:
         if self.status in _UNSURE:
@@ -143,15 +149,17 @@ class ChannelTracker:
         lacked = self._lacked[0] if self._lacked is not None and now_s - self._lacked[1] <= _RECENT_LACK_S else None
         return self._forecaster.forecast(lacked or scarce_credit(self._state))
 
-    def _starved_share(self, now_s: float) -> float:
+    def _starved(self, now_s: float) -> tuple[float, float]:
+        """Return how much of the last half minute it starved, and of how many seconds of that anything is known."""
         seconds = self.activity.runs.seconds(now_s - STARVED_SPAN_S, now_s)
-        return (seconds[Activity.NO_MESSAGES] + seconds[Activity.NO_BYTES]) / STARVED_SPAN_S
+        known_s = sum(seconds.values())
+        return ((seconds[Activity.NO_MESSAGES] + seconds[Activity.NO_BYTES]) / known_s if known_s else 0.0), known_s
 
-    def _enter(self, status: Status, now_s: float) -> bool:
-        if status is self.status:
+    def _enter(self, status: Status, now_s: float, *, is_broken: bool = False) -> bool:
+        if status is self.status and not is_broken:
             return False
-        self.status_before, self.ended_after_s = self.status, now_s - self.since_s
-        self.status, self.since_s = status, now_s
+        begins_s = self._begin_of(status, now_s)
+        self.status, self.ended_after_s, self.since_s = status, begins_s - self.since_s, begins_s
         return True
 
 

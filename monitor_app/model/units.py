@@ -20,6 +20,7 @@ _FRACTION_BELOW: Final = 10
 _MINUTES_FROM: Final = 3
 """From here on whole minutes are read as such on an axis."""
 _LEAST_PERCENT: Final = 0.005
+_ALL: Final = 1 - 1e-5
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 
@@ -130,7 +131,9 @@ def format_number(value: float) -> str:
 
 
 def format_share(share: float) -> str:
-    """Return a part of a whole in percent; what is there and rounds to nothing is less than one."""
+    """Return a part of a whole in percent; what rounds to nothing or to all and is not is told from it."""
+    if 1 - _LEAST_PERCENT <= share < _ALL:
+        return ">99 %"
     return "<1 %" if 0 < share < _LEAST_PERCENT else f"{share * 100:.0f} %"
 
 

@@ -74,6 +74,39 @@ def test_a_new_wait_says_that_the_one_before_is_over(ingest: Ingest, source: Any
     assert seconds(ingest, 1000.0, 1001.0)[Activity.NO_MESSAGES] == 0.2
 
 
+def test_a_grant_that_is_used_up_between_two_looks_ends_the_stop(ingest: Ingest, source: Any, clock: Any) -> None:
+    """Somebody was served and the next stands already: what was sent tells it, since who moves up to the front says nothing."""
+    lack = {"credits": 0, "backlog": 3, "waiting_for": "messages", "missing": 1}
+    source.events.append(blocked(1000.0, "messages"))
+    source.change("USER", oldest_wait=1.0, **lack)
+    clock.time_s = 1001.0
+    ingest.tick()
+    source.events.append(grant(1001.2))
+    source.change("USER", sent_messages=1, oldest_wait=2.0, **lack)
+    clock.time_s = 1002.0
+    ingest.tick()
+    view, tracker = ingest.channel("USER"), ingest.tracker("USER")
+    assert view is not None
+    assert (view.status, view.status_s) == (Status.STARVED, pytest.approx(0.8, abs=0.01))
+    assert tracker.activity.runs.longest_s((Activity.NO_MESSAGES,), 1000.0, 1002.0) == pytest.approx(1.2)
+    assert [row.text for row in ingest.log.rows if row.kind == "STARVED" and "over" in row.text] == [
+        "starvation over after 1.2 s: served, and starved again"
+    ]
+
+
+def test_another_lack_begins_with_the_grant_that_ended_the_one_before(ingest: Ingest, source: Any, clock: Any) -> None:
+    """The first in line may have stood for long, behind others: what he lacks now was not lacking all that time."""
+    source.events.append(blocked(1000.0, "messages"))
+    source.change("USER", credits=0, backlog=2, waiting_for="messages", missing=1, oldest_wait=1.0)
+    clock.time_s = 1001.0
+    ingest.tick()
+    source.events.append(grant(1001.2))
+    source.change("USER", sent_messages=1, credits=5, byte_credits=0, waiting_for="bytes", oldest_wait=2.0)
+    clock.time_s = 1002.0
+    ingest.tick()
+    assert seconds(ingest, 1000.0, 1002.0) == {Activity.NO_MESSAGES: 1.2, Activity.NO_BYTES: 0.8}
+
+
 def test_who_stands_behind_others_lacks_nothing_of_its_own(ingest: Ingest, source: Any, clock: Any) -> None:
     """A wait behind others does not begin a starvation."""
     clock.time_s = 1001.0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from haip_sync import ChannelState, ConnectionState
-from monitor_app.model.answer import answer_of, likely_cause
+from monitor_app.model.answer import answer_of, evidence_age_s, likely_cause, title_of
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.forecast import Forecast, Outlook
 from monitor_app.model.remedies import Remedy
@@ -16,7 +16,7 @@ from monitor_app.model.source import Failure
 from monitor_app.model.status import Status
 
 MakeView = Callable[..., ChannelView]
-_OF_VIEW = {"forecast", "request_age_s", "starved_share", "rate_messages", "grant_age_s"}
+_OF_VIEW = {"forecast", "request_age_s", "starved_share", "starved_span_s", "rate_messages", "grant_age_s"}
 
 
 @pytest.fixture
@@ -72,6 +72,17 @@ def test_a_starvation_says_who_what_since_when_and_how_that_is_known(view: MakeV
         "our request of 5.0 s ago is unanswered. 31 wait."
     )
     assert (said.channel, said.offer.remedy, said.offer.text) == ("AUDIO_IN", Remedy.REQUEST, "Request 232 KiB")
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.98, "is starved of bytes 98 % of the last 30 s"), (0.3, "is starved of bytes for 6.2 s")],
+)
+def test_who_starves_again_and_again_is_said_to_do_so_for_so_much_of_the_time(view: MakeView, share: float, words: str) -> None:
+    """Where the stops before took longer than the present one the share of all of them is told, and evidence is of that time."""
+    starved = view("AUDIO_IN", Status.STARVED, waiting_for="bytes", backlog=1, starved_share=share, starved_span_s=30.0)
+    assert title_of(starved) == f"AUDIO_IN {words}"
+    assert evidence_age_s(starved) == pytest.approx(30.05 if share > 0.5 else 15.35)
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,17 @@ def test_what_was_long_ago_is_known_by_the_second() -> None:
     assert runs._seconds.nbytes < 200_000
 
 
+def test_the_longest_stop_of_long_ago_is_known_to_the_second() -> None:
+    """Short breaks that are no runs any more still part one stop from the next."""
+    runs = Runs(Light.RED, 0.0, most=20)
+    for second in range(400):
+        if second % 4 == 0:
+            runs.enter(Light.GREEN, second + 0.5)
+            runs.enter(Light.RED, second + 0.501)
+        runs.extend(second + 1.0)
+    assert runs.longest_s((Light.RED,), 100.0, 200.0) == pytest.approx(4.0, abs=1.0)
+
+
 def test_of_what_was_before_the_first_nothing_is_known() -> None:
     """Columns before the beginning are left out, and seconds before it belong to no state."""
     runs = Runs(Light.GREEN, 5.0)

@@ -88,7 +88,8 @@ def test_a_part_and_its_whole_have_one_unit() -> None:
 
 def test_shares_are_percents_and_little_is_not_nothing() -> None:
     """What is there is never shown as 0 %."""
-    assert [units.format_share(share) for share in (0.0, 0.001, 0.006, 0.256, 1.0)] == ["0 %", "<1 %", "1 %", "26 %", "100 %"]
+    assert [units.format_share(share) for share in (0.0, 0.001, 0.006, 0.256)] == ["0 %", "<1 %", "1 %", "26 %"]
+    assert [units.format_share(share) for share in (0.994, 0.996, 0.9999, 1.0)] == ["99 %", ">99 %", ">99 %", "100 %"]
 
 
 def test_numbers_fit_into_narrow_cells() -> None:
