@@ -240,9 +240,18 @@ class MainWindow(QMainWindow):
         self.log_panel.advance()
         if self.ingest.news != self._news_shown:  # who acts sees at once what came of it, and a program that falls silent
             self._news_shown = self.ingest.news
-            self._on_text()
+            self._show_news()
         if self.flow.isVisible() and self._pulse.has_room():
-            self.flow.draw()
+            self.flow.draw_news()
+
+    def _show_news(self) -> None:
+        """Show at once what tells of commands and programs; what is far dearer waits for the next text, but for the first."""
+        if not self.table.chosen:
+            self._on_text()
+            return
+        for part in (self.answer, self.log_panel, self.control):
+            part.refresh()
+        self.steering.refresh(self.actions_)
 
     @Slot()
     def _on_text(self) -> None:

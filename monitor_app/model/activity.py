@@ -26,6 +26,8 @@ class Activity(Enum):
     OFFLINE = "offline"
     SILENT = "silent"
 
+    __hash__ = object.__hash__  # members are single things; Enum's own hash runs Python code
+
     @property
     def stands(self) -> bool:
         """Whether nothing can leave the channel in this time, or nobody knows whether something does."""

@@ -30,12 +30,17 @@ class _Queue:
         """The place of the oldest among the events of all sorts; None when there is none."""
         return self._events[0][0] if self._events else None
 
-    def take(self) -> tuple[Event, int]:
-        """Take the oldest; return it and how many were lost before it."""
-        _, number, event = self._events.popleft()
-        lost = number - self._next_number
-        self._next_number = number + 1
-        return event, lost
+    def take(self, most: int, before: int | None, taken: list[Event]) -> int:
+        """Move at most so many of the oldest to `taken`, only those whose place is before one; return how many were lost."""
+        events, lost = self._events, 0
+        for _ in range(most):
+            if not events or (before is not None and events[0][0] > before):
+                break
+            _, number, event = events.popleft()
+            lost += number - self._next_number
+            self._next_number = number + 1
+            taken.append(event)
+        return lost
 
 
 class EventBuffer:
@@ -59,15 +64,10 @@ class EventBuffer:
         """Take at most `limit` events, in their order. Called by the GUI thread."""
         events: list[Event] = []
         dropped = 0
-        while len(events) < limit and (queue := self._next()) is not None:
-            event, lost = queue.take()
-            dropped += lost
-            events.append(event)
+        while len(events) < limit:
+            change = self._changes.first
+            dropped += self._plenty.take(limit - len(events), change, events)
+            if change is None:
+                break
+            dropped += self._changes.take(min(1, limit - len(events)), None, events)
         return Drained(events=events, dropped=dropped, oldest_s=events[0].time_s if events else None)
-
-    def _next(self) -> _Queue | None:
-        """Return the queue whose first event is the older one."""
-        plenty, changes = self._plenty.first, self._changes.first
-        if plenty is None:
-            return None if changes is None else self._changes
-        return self._plenty if changes is None or plenty < changes else self._changes

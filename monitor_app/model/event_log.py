@@ -63,6 +63,8 @@ class Tone(Enum):
     TROUBLE = "trouble"
     PLAIN = "plain"
 
+    __hash__ = object.__hash__  # members are single things; Enum's own hash runs Python code
+
 
 class LogRow(msgspec.Struct, gc=False):
     """One line of the log. Made for every event of a flood: a structure that the garbage collector need not walk."""
@@ -119,11 +121,11 @@ class EventLog:
 
 def row_of_event(event: Event) -> LogRow | None:
     """Return the row that stands for `event`; None for events that the log leaves out."""
+    if type(event) is CreditGranted:  # first, as a flood is made of them
+        return LogRow(event.time_s, event.channel, "FLOW_UPDATE", _granted, Tone.RECEIVED, event)
     match event:
         case Message() | SendAdmitted():
             return _row_of_message(event)
-        case CreditGranted():
-            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", _granted, Tone.RECEIVED, event)
         case CreditRequested(gives_back=False):
             return LogRow(event.time_s, event.channel, "FLOW_UPDATE", _asked, Tone.OURS, event)
         case ChannelPaused():

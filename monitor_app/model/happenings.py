@@ -34,9 +34,10 @@ class Happenings:
 
     def take(self, event: Event) -> None:
         """Take one event."""
+        if type(event) is CreditGranted:  # first, as a flood is made of them
+            self._granted(event)
+            return
         match event:
-            case CreditGranted():
-                self._granted(event)
             case SendBlocked():
                 self._with_tracker(event.channel, lambda tracker: tracker.activity.block(event.cause, event.time_s))
             case CreditRequested():

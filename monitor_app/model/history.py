@@ -217,6 +217,11 @@ class History:
             return None
         return float(self._latest[self.channels.index(channel) * len(ROWS) + metric])
 
+    @property
+    def newest(self) -> tuple[float, ...]:
+        """The newest values of all curves; equal to those of before where nothing has changed."""
+        return tuple(self._latest.tolist())
+
     def is_gap(self, time_s: float) -> bool:
         """Return whether there was no connection at `time_s`."""
         return any(start_s <= time_s and (end_s is None or time_s < end_s) for start_s, end_s in self.gaps)

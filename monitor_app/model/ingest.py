@@ -22,7 +22,7 @@ from monitor_app.model.tracker import ChannelTracker
 from monitor_app.model.units import format_duration
 from monitor_app.model.visibility import Visibility
 
-BUDGET_S: Final = 0.004
+BUDGET_S: Final = 0.003
 """How long one tick may take out of the buffer; what is left waits for the next tick, or is counted as dropped."""
 _BATCH: Final = 200
 _SAME_S: Final = 0.05

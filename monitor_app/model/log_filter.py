@@ -103,13 +103,16 @@ class FilteredLog:
 
     def _look_at_slice(self, new: list[LogRow]) -> None:
         start = self._next - self._log.first
-        accepts = self.chosen.accepts
-        everything = self.chosen == EVERYTHING
-        for number, row in enumerate(itertools.islice(self._log.rows, start, start + _SLICE), self._next):
-            if everything or accepts(row):
-                new.append(row)
-                self._pending.append(number)
-        self._next = min(self._next + _SLICE, self._log.end)
+        rows, accepts = itertools.islice(self._log.rows, start, start + _SLICE), self.chosen.accepts
+        end = min(self._next + _SLICE, self._log.end)
+        if self.chosen == EVERYTHING:
+            new += rows
+            self._pending += range(self._next, end)
+        else:
+            fitting = [(number, row) for number, row in enumerate(rows, self._next) if accepts(row)]
+            new += [row for _, row in fitting]
+            self._pending += [number for number, _ in fitting]
+        self._next = end
 
 
 def row_of_moment(rows: Iterable[LogRow], time_s: float, channel: str | None) -> LogRow | None:

@@ -38,6 +38,7 @@ class Runs(Generic[S]):
 
     def __init__(self, first: S, start_s: float, most: int = MOST_RUNS) -> None:
         self._states: tuple[S, ...] = tuple(type(first))
+        self._places = {state: place for place, state in enumerate(self._states)}
         self._runs: deque[Run[S]] = deque([Run(start_s, start_s, first)], maxlen=most)
         self._first_bucket = int(start_s) + 1
         self._next_bucket = self._first_bucket
@@ -114,7 +115,7 @@ class Runs(Generic[S]):
     def _stretches(self, states: Sequence[S], from_s: float, to_s: float) -> Iterator[tuple[float, bool]]:
         """Yield, oldest first, how long `states` went on, and whether that was the end of it."""
         known_s = self._runs[0].start_s
-        places = [self._states.index(state) for state in states]
+        places = [self._places[state] for state in states]
         for bucket in self._buckets(from_s, min(to_s, known_s)):
             inside_s = min(bucket + 1, to_s, known_s) - max(bucket, from_s)
             share = float(self._seconds[bucket % BUCKETS][places].sum())
@@ -130,13 +131,11 @@ class Runs(Generic[S]):
         """
         shown = np.zeros(count, dtype=np.uint8)
         scale = count / (to_s - from_s)
-        ranks = {state: rank + 1 for rank, state in enumerate(self._states)}
         for run in self.between(from_s, to_s):
             first = max(0, int((run.start_s - from_s) * scale))
             end = min(count, max(first + 1, int((run.end_s - from_s) * scale)))
-            rank = ranks[run.state]
             part = shown[first:end]
-            np.maximum(part, rank, out=part)
+            np.maximum(part, self._places[run.state] + 1, out=part)
         return self._joined(shown)
 
     def _joined(self, shown: NDArray[np.uint8]) -> list[tuple[int, int, S]]:
@@ -152,9 +151,8 @@ class Runs(Generic[S]):
 
     def _sum_runs(self, from_s: float, to_s: float) -> NDArray[np.float64]:
         total = np.zeros(len(self._states))
-        places = {state: place for place, state in enumerate(self._states)}
         for run in self._newest(from_s, to_s):
-            total[places[run.state]] += max(0.0, min(run.end_s, to_s) - max(run.start_s, from_s))
+            total[self._places[run.state]] += max(0.0, min(run.end_s, to_s) - max(run.start_s, from_s))
         return total
 
     def _buckets(self, from_s: float, to_s: float) -> range:

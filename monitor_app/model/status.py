@@ -27,6 +27,8 @@ class Status(Enum):
     SILENT = "SILENT"
     IDLE = "IDLE"
 
+    __hash__ = object.__hash__  # members are single things; Enum's own hash runs Python code
+
     @property
     def severity(self) -> int:
         """How much a person should care: the greater, the worse off the channel."""

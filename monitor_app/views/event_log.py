@@ -25,7 +25,7 @@ _ALL: Final = "All channels"
 _ALL_KINDS: Final = "All types"
 _WIDTHS: Final = (98, 100, 166)
 _FLOOD_ROWS: Final = 300
-_FLOOD_REST: Final = 2
+_FLOOD_REST: Final = 7
 _KEYS_BACK: Final = frozenset({Qt.Key.Key_Up, Qt.Key.Key_PageUp, Qt.Key.Key_Home})
 
 
@@ -88,7 +88,7 @@ class EventLogView(RowTable):
         return self._model.is_filtered
 
     def advance(self) -> None:
-        """Filter on and take in what is new, for a few milliseconds. Called at every frame; in a flood every third does it."""
+        """Filter on and take in what is new, for a few milliseconds. Called at every frame; in a flood every eighth does it."""
         if self._rest_frames:
             self._rest_frames -= 1
         else:

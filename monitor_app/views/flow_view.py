@@ -30,6 +30,8 @@ from monitor_app.views.time_strip import ROW_HEIGHT, TimeStrip
 
 _NEAR_PX: Final = 5
 _LEAST_ROWS: Final = 5
+_ANYWAY_S: Final = 0.25
+"""After so long a frame is drawn even where nothing seems to have changed."""
 
 
 class FlowView(QFrame):
@@ -66,6 +68,7 @@ class FlowView(QFrame):
         self._times = TimeStrip(theme, READOUT_WIDTH + EDGE_WIDTH)
         self._hands = FlowHands(ingest, self.picture, self._plots.hands)
         self._tip = MarkTip(self._plots, ingest.clock)
+        self._drawn_looks: tuple[object, ...] = ()
         self._lay_out()
         self._connect_hands()
         self._plots.arranged.connect(self._on_arranged)
@@ -186,9 +189,30 @@ class FlowView(QFrame):
         if not written:
             raise OSError(f"{path} could not be written: {file.errorString()}. Nothing was changed.")
 
-    def draw(self) -> None:
-        """Draw one frame. Called at the rate of curves."""
+    def draw_news(self) -> None:
+        """Draw a frame if it looks other than the last one, or that is a while ago. Called at the rate of curves."""
         frame = self.picture.frame()
+        looks = self._looks(frame)
+        if looks != self._drawn_looks:
+            self._drawn_looks = looks
+            self._draw(frame)
+
+    def _looks(self, frame: Frame) -> tuple[object, ...]:
+        """Return everything that a frame differs by in the plots: between two pixels nothing moves that did not change."""
+        width_px = max(1.0, self._plots.width() * self.devicePixelRatioF())
+        span_s = frame.right_s - frame.left_s
+        places = (span_s, frame.right_s * width_px // span_s, self._ingest.clock.now_s() // _ANYWAY_S)
+        cursor = self._hands.crosshair.share(frame.left_s, frame.right_s)
+        trackers = (self._ingest.tracker(name) for name in frame.shown)
+        runs = [tracker.activity.runs.last.start_s for tracker in trackers if tracker is not None]
+        parts = (frame.shown, frame.folded, frame.marks, len(frame.gaps), frame.selection, cursor, runs)
+        return (*places, *parts, self._ingest.history.newest, self._plots.size(), self.picture.chosen)
+
+    def draw(self) -> None:
+        """Draw one frame, whatever was drawn last."""
+        self._draw(self.picture.frame())
+
+    def _draw(self, frame: Frame) -> None:
         self._plots.set_span(frame.right_s - frame.left_s)
         self._plots.draw(frame)
         self._titles.show_ticks(self._plots.ticks())

@@ -16,6 +16,9 @@ from monitor_app.views.row_model import RowModel
 
 _HEADINGS: Final = ("Time", "Channel", "Type", "What")
 _TYPE: Final = 2
+_DECORATION: Final = int(Qt.ItemDataRole.DecorationRole)
+_FOREGROUND: Final = int(Qt.ItemDataRole.ForegroundRole)
+_DRESSED: Final = frozenset({_DECORATION, _FOREGROUND, int(Qt.ItemDataRole.FontRole)})
 _LOUD: Final = frozenset({Tone.OURS, Tone.STARVED, Tone.TROUBLE, Tone.PAUSE_BY_US, Tone.PAUSE_BY_PEER})
 
 
@@ -85,15 +88,15 @@ class LogModel(RowModel):
 
     def dress(self, row: int, column: int, role: int) -> Any:
         """Return sign, colour and weight of the type; only what somebody should notice is loud."""
-        if column != _TYPE:
+        if column != _TYPE or role not in _DRESSED:
             return None
         tone, colours = self.rows[row].tone, self._theme.colours
         colour = signs.tone_colour(tone, colours)
-        if role == Qt.ItemDataRole.DecorationRole:
+        if role == _DECORATION:
             return signs.icon(signs.TONE_SIGNS[tone], colour.name(), colours.panel)
         if tone not in _LOUD:
             return None
-        return {Qt.ItemDataRole.ForegroundRole: colour, Qt.ItemDataRole.FontRole: _bold()}.get(Qt.ItemDataRole(role))
+        return colour if role == _FOREGROUND else _bold()
 
 
 def _bold() -> QFont:

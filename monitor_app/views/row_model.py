@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
 from monitor_app.views.parts import as_tip
 
+# As numbers, which is how Qt asks for them, dozens of times a row.
+_DISPLAY: Final = int(Qt.ItemDataRole.DisplayRole)
+_TOOL_TIP: Final = int(Qt.ItemDataRole.ToolTipRole)
+TEXT_ALIGNMENT: Final = int(Qt.ItemDataRole.TextAlignmentRole)
+LEFT: Final = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _Index = QModelIndex | QPersistentModelIndex
 
 
@@ -59,19 +64,15 @@ class RowModel(QAbstractTableModel):
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:  # noqa: N802 - Qt's name
         """Return the heading of a column."""
-        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+        if orientation is Qt.Orientation.Horizontal and role == _DISPLAY:
             is_last = section == len(self._headings) - 1
             return f"{self._headings[section]}   ({self._count_words})" if is_last else self._headings[section]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        return None
+        return LEFT if role == TEXT_ALIGNMENT else None
 
     def data(self, index: _Index, role: int = 0) -> Any:
         """Return text, tip, sign, colour and weight of a cell."""
-        match role:
-            case Qt.ItemDataRole.DisplayRole:
-                return self.text_at(index.row(), index.column())
-            case Qt.ItemDataRole.ToolTipRole:
-                return as_tip(self.tip_at(index.row(), index.column()))
-            case _:
-                return self.dress(index.row(), index.column(), role)
+        if role == _DISPLAY:
+            return self.text_at(index.row(), index.column())
+        if role == _TOOL_TIP:
+            return as_tip(self.tip_at(index.row(), index.column()))
+        return self.dress(index.row(), index.column(), role)
