@@ -7,13 +7,16 @@ ends. Every way out goes through `Session.run`'s `finally`.
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import (
     QCoreApplication,
@@ -26,10 +29,8 @@ from PySide6.QtCore import (
 )
 from PySide6.QtWidgets import QApplication
 
-from haip_sync import HAIPClient
 from monitor_app import qt_messages
 from monitor_app.crash import CrashWatch
-from monitor_app.demo import Demo
 from monitor_app.main_window import MainWindow
 from monitor_app.model.attached_source import AttachedSource
 from monitor_app.model.client_source import ClientSource, open_client
@@ -43,6 +44,10 @@ from monitor_app.settings import Settings
 from monitor_app.theme import Mode, Theme
 from monitor_app.views.text_dialog import TextDialog
 
+if TYPE_CHECKING:
+    from haip_sync import HAIPClient
+    from monitor_app.demo import Demo
+
 _TABLE_MS = 1000
 _OK, _FAILED = 0, 1
 _GRAVE = "last-fatal-error.txt"
@@ -52,7 +57,7 @@ def run(options: Options, targets: Sequence[Target] = (), *, has_screen: bool) -
     """Run the program until its last window is closed; return the exit code. `targets`: what to attach to, a window each."""
     logging.getLogger("haip_sync").addHandler(logging.NullHandler())  # what it reports, the window shows
     application = _application()
-    demo = Demo(options.demo_file) if options.demo else None
+    demo = _demo(options.demo_file) if options.demo else None
     try:
         session = Session(application, _first_source(demo, targets), options, has_screen=has_screen)
         for target in targets[1:]:
@@ -63,6 +68,12 @@ def run(options: Options, targets: Sequence[Target] = (), *, has_screen: bool) -
     finally:
         if demo is not None:
             demo.stop()
+
+
+def _demo(file: Path | None) -> Demo:
+    """Return the demo; only who asks for it waits for its server to be imported."""
+    made: Demo = importlib.import_module("monitor_app.demo").Demo(file)
+    return made
 
 
 def _first_source(demo: Demo | None, targets: Sequence[Target]) -> Source:

@@ -12,7 +12,7 @@ from typing import Final
 
 from haip_sync import ConnectionState
 from monitor_app.model.channel_view import ChannelView
-from monitor_app.model.explanations import explain, grant_of, how_long, lacks
+from monitor_app.model.explanations import NO_CONNECTION, explain, grant_of, how_long, lacks
 from monitor_app.model.forecast import Outlook, format_range
 from monitor_app.model.grants import window_hint, window_of
 from monitor_app.model.outage import outage_of
@@ -96,8 +96,7 @@ def _over(worst: ChannelView, why: str, connecting_to: str, *, can_reconnect: bo
     """Return what to say when the client does not come back by itself."""
     if connecting_to:
         return Answer(f"Connecting to {connecting_to}", "Waiting for the server's answer.", status=Status.OFFLINE)
-    error = f"{why.rstrip('.')}." if why else ""
-    evidence = f"{error} {explain(worst)}".strip()
+    evidence = f"{why.rstrip('.')}. {explain(worst).removeprefix(NO_CONNECTION)}".strip() if why else explain(worst)
     offer = offer_for(worst, can_reconnect=can_reconnect)
     return Answer(f"Not connected for {format_duration(worst.status_s)}", evidence, status=Status.OFFLINE, offer=offer)
 

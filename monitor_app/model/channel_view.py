@@ -13,6 +13,8 @@ from monitor_app.model.status import Status
 WELL_KNOWN: Final = ("USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT")
 """The channels that HAIP names, in the order in which they are shown."""
 
+_NEARLY_ALL: Final = 0.9
+
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Return channel names as they are shown: HAIP's own first, then the others as they come."""
@@ -53,8 +55,9 @@ class ChannelView:
 
     @property
     def starves_again(self) -> bool:
-        """Whether it stood longer before, in the span of `starved_share`, than it stands now: a grant lasts for a moment only."""
-        return self.status is Status.STARVED and self.starved_share * self.starved_span_s > 2 * self.status_s
+        """Whether grants only part one stop from the next: it starved nearly all the time, and most of that before this stop."""
+        is_most = self.starved_share * self.starved_span_s > 2 * self.status_s
+        return self.status is Status.STARVED and self.starved_share >= _NEARLY_ALL and is_most
 
     @property
     def needed_messages(self) -> int:

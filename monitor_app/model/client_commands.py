@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from haip_sync import HAIPClient, HAIPError, PendingSend
+from haip_sync import HAIPError
 from monitor_app.model.strategy_plan import build_strategy
 from monitor_app.model.units import format_credit, format_messages
+
+if TYPE_CHECKING:
+    from haip_sync import HAIPClient, PendingSend
 
 _MOST_TESTS: Final = 1_000
 """Test messages that are taken back when the window closes; older ones have long left, or been refused."""

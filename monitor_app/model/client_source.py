@@ -7,8 +7,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import haip_sync
 from haip_sync import (
     ChannelPaused,
     ChannelResumed,
@@ -19,7 +20,6 @@ from haip_sync import (
     Disconnected,
     ErrorReported,
     Event,
-    HAIPClient,
     HAIPError,
     HandshakeCompleted,
     HeartbeatPolicy,
@@ -28,7 +28,6 @@ from haip_sync import (
     RequestExpired,
     SendAdmitted,
     SendBlocked,
-    Subscription,
     WarningRaised,
 )
 from monitor_app.model.addresses import without_secrets
@@ -37,6 +36,9 @@ from monitor_app.model.event_buffer import EventBuffer
 from monitor_app.model.failures import complaint_of, failure_of, failure_of_loss
 from monitor_app.model.queue_book import QUEUE_EVENTS, QueueBook
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
+
+if TYPE_CHECKING:
+    from haip_sync import HAIPClient, Subscription
 
 CONNECT_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 1.0
@@ -60,13 +62,16 @@ _WATCHED: Final[tuple[type[Event], ...]] = (
 """Marks, log rows, and the moment at which a sender began to wait. Gauges are read from the snapshot, and single admissions
 would cost the senders for nothing."""
 
-ClientFactory = Callable[[str, str | None], HAIPClient]
+ClientFactory = Callable[[str, str | None], "HAIPClient"]
 
 
 def open_client(url: str, token: str | None) -> HAIPClient:
-    """Return an unconnected client of the monitor's own, which only listens. Raises `ConfigError` for a wrong URL."""
+    """Return an unconnected client of the monitor's own, which only listens. Raises `ConfigError` for a wrong URL.
+
+    Only here is the client imported: the window is there before somebody connects.
+    """
     heartbeat = HeartbeatPolicy(interval=HEARTBEAT_S)
-    return HAIPClient(url, token=token, inbox="listeners", name="monitor", heartbeat=heartbeat)
+    return haip_sync.HAIPClient(url, token=token, inbox="listeners", name="monitor", heartbeat=heartbeat)
 
 
 class ClientSource:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.status import LOW_SHARE, Status
 from monitor_app.model.units import format_bytes, format_credit, format_duration, format_messages, format_share
+
+NO_CONNECTION: Final = "No connection."
 
 
 def explain(view: ChannelView) -> str:
@@ -104,7 +108,7 @@ def _paused_by_peer(view: ChannelView) -> str:
 def _offline(view: ChannelView) -> str:
     waits = _who_waits(view) if view.state.backlog else ""
     known = "The last known values." if view.state.peak_credits or view.state.sent_messages else ""
-    return f"No connection. {waits or known}".rstrip()
+    return f"{NO_CONNECTION} {waits or known}".rstrip()
 
 
 def _silent(view: ChannelView) -> str:

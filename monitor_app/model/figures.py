@@ -16,6 +16,8 @@ from monitor_app.model.tracker import ChannelTracker
 from monitor_app.model.units import NONE, format_duration, format_number, format_rate, format_share
 
 _ENDS: Final = {"least": "min", "mean": "mean", "most": "max"}
+_AT_ONCE_S: Final = 0.01
+"""What is shorter nobody has measured: between two looks it is only seen that a grant is used up."""
 _AWAY: Final = frozenset({Activity.OFFLINE, Activity.SILENT})
 _STANDS: Final = tuple(activity for activity in Activity if activity.stands and activity not in _AWAY)
 
@@ -136,7 +138,7 @@ def rows_of(figures: Sequence[SpanFigures]) -> list[tuple[str, list[str]]]:
     """Return (label, one cell a channel) for every figure."""
     makers: list[tuple[str, Callable[[SpanFigures], str]]] = [  # what tells of a stop comes first, a small window shows no more
         ("Starved", lambda f: _share(f, Activity.NO_MESSAGES, Activity.NO_BYTES)),
-        ("Longest stop", lambda f: format_duration(f.longest_stop_s) if f.longest_stop_s else NONE),
+        ("Longest stop", lambda f: _brief(f.longest_stop_s) if f.longest_stop_s else NONE),
         ("Grant delay, p50", lambda f: _delay(f.delays, p95=False)),
         ("Granted ÷ sent", lambda f: _ratio(f.count("granted"), f.count("sent"))),
         ("the same of KiB", lambda f: _ratio(f.count("granted_kib"), f.count("sent_kib"))),
@@ -176,5 +178,6 @@ def grants_against_spend(figures: SpanFigures) -> str:
     lack = figures.shares[Activity.NO_BYTES] - figures.shares[Activity.NO_MESSAGES]
     of_bytes = lack > 0 or (lack == 0 and by_bytes < by_messages)
     size = f"{_size(figures, 'granted_kib')} KiB" if of_bytes else f"{_size(figures, 'granted')} msg"
-    lasts = _brief((by_bytes if of_bytes else by_messages) * sending_s / grants)
-    return f"a grant of {size} lasts {lasts}, one comes every {_brief(figures.known_s / grants)}"
+    lasts_s = (by_bytes if of_bytes else by_messages) * sending_s / grants
+    lasts = "is used up at once" if lasts_s < _AT_ONCE_S else f"lasts {_brief(lasts_s)}"
+    return f"a grant of {size} {lasts}, one comes every {_brief(figures.known_s / grants)}"

@@ -21,9 +21,9 @@ from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.flow_bar import FlowBar
 from monitor_app.views.flow_hands import FlowHands
+from monitor_app.views.flow_plots import FlowPlots
 from monitor_app.views.lane_strip import LANE_HEIGHT, LaneStrip
 from monitor_app.views.mark_tip import MarkTip
-from monitor_app.views.plotting import FlowPlots
 from monitor_app.views.side_columns import EDGE_WIDTH, READOUT_WIDTH, EdgeShapes, PlotTitles, ReadOut
 from monitor_app.views.time_axis import TimeAxis, TimeScale
 from monitor_app.views.time_strip import ROW_HEIGHT, TimeStrip
@@ -120,7 +120,8 @@ class FlowView(QFrame):
     def show_plots(self, metrics: Collection[int]) -> None:
         """Show the plots of these of `METRICS`."""
         self._plots.show_plots(metrics)
-        self.draw()
+        if self.isVisible():
+            self.draw()
 
     def choose(self, channel: str) -> None:
         """Bring out one channel."""

@@ -26,8 +26,10 @@ from PySide6.QtWidgets import (
 TITLE_HEIGHT = 26
 FIELD_HEIGHT = 24
 # Put together once: to join flags takes Python longer than to draw a word.
-_LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter) | int(Qt.TextFlag.TextSingleLine)
-_RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter) | int(Qt.TextFlag.TextSingleLine)
+# Not clipped: in a line of its own height the underscores of a name would be cut off, and it is cut to its width already.
+_ONE_LINE = int(Qt.TextFlag.TextSingleLine | Qt.TextFlag.TextDontClip)
+_LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter) | _ONE_LINE
+_RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter) | _ONE_LINE
 
 
 def label(text: str = "", tone: str = "") -> QLabel:

@@ -53,7 +53,7 @@ class PlotHands(QObject):
     stepped = Signal(int, bool)
     mark_wanted = Signal(int)
 
-    def __init__(self, plots: QWidget, viewport: QWidget, area: Callable[[], QRect]) -> None:
+    def __init__(self, plots: QWidget, area: Callable[[], QRect]) -> None:
         super().__init__(plots)
         self.selects = False
         self._plots = plots
@@ -61,9 +61,12 @@ class PlotHands(QObject):
         self._from: QPointF | None = None
         self._last: QPointF | None = None
         self._selecting = False
+        plots.installEventFilter(self)
+
+    def watch(self, viewport: QWidget) -> None:
+        """Read the mouse over what the plots are drawn on as well."""
         viewport.setMouseTracking(True)
         viewport.installEventFilter(self)
-        plots.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802, ARG002 - Qt's name and signature
         """Take mouse and keys; what is nobody's here goes on."""

@@ -1,4 +1,4 @@
-"""The plots: four gauges over one time axis. The only module that knows pyqtgraph.
+"""What the plots are drawn on. The only module that knows pyqtgraph; imported when plots are first shown, as it takes a while.
 
 The recipe, because the defaults cost ten times as much: the X range stays [-T, 0] and the data move under it; curves are
 made once and fed with `setData(..., connect="all", skipFiniteCheck=True)`; pens are one pixel, opaque, not antialiased;
@@ -7,22 +7,19 @@ the points come decimated from the history; marks of one kind are one curve with
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QRect, QRectF, Qt, Signal
-from PySide6.QtGui import QBrush, QColor, QResizeEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtCore import QRect, QRectF, Qt
+from PySide6.QtGui import QBrush, QColor
 
 from monitor_app.model.history import METRICS, Floats
 from monitor_app.model.marks import MarkKind
 from monitor_app.model.picture import Frame
 from monitor_app.model.units import binary_ceiling, nice_ceiling, time_ticks
 from monitor_app.theme import Theme
-from monitor_app.views.plot_hands import PlotHands
 from monitor_app.views.signs import mark_colour, mark_style
 
 _HEADROOM: Final = 0.08
@@ -102,17 +99,12 @@ class _Plot:
         return (self.top * (1 + _HEADROOM) - value) / (self.top * (1 + 1.5 * _HEADROOM)) if self.top else 1.0
 
 
-class FlowPlots(QWidget):
+class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no types
     """The plots of `METRICS`, one above the other.
 
     Attributes:
-        hands: What mouse and keys do to them.
-
-    Signals:
-        arranged: The plots have other places than before.
+        plots: One for each of `METRICS`.
     """
-
-    arranged = Signal()
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -120,31 +112,22 @@ class FlowPlots(QWidget):
         self._span_s = 0.0
         self._chosen = ""
         self._drawn_at = [QRect()] * len(METRICS)
-        self._view = pg.GraphicsLayoutWidget()
-        self._view.setFrameShape(self._view.Shape.NoFrame)
-        self._view.ci.setContentsMargins(0, 0, 0, 0)
-        self._view.ci.setSpacing(4)
-        self._view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._view.viewport().setCursor(Qt.CursorShape.CrossCursor)
-        self.setAccessibleName("Plots of message credit, byte credit, backlog and send rate")
-        self.setAccessibleDescription("Arrows step the crosshair, plus and minus zoom, Page Up and Page Down move, End follows.")
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._view)
-        self._plots = [
-            _Plot(self._view.addPlot(row=row, col=0), ceiling)
+        self.setFrameShape(self.Shape.NoFrame)
+        self.ci.setContentsMargins(0, 0, 0, 0)
+        self.ci.setSpacing(4)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.viewport().setCursor(Qt.CursorShape.CrossCursor)
+        self.plots = [
+            _Plot(self.addPlot(row=row, col=0), ceiling)
             for row, ceiling in enumerate((nice_ceiling, binary_ceiling, nice_ceiling, nice_ceiling))
         ]
-        self.hands = PlotHands(self, self._view.viewport(), self.area)
         self.dress()
-        self.set_span(120.0)
 
     def dress(self) -> None:
         """Take the colours of the theme."""
         colours = self._theme.colours
-        self._view.setBackground(colours.panel)
-        for plot in self._plots:
+        self.setBackground(colours.panel)
+        for plot in self.plots:
             plot.item.getViewBox().setBackgroundColor(colours.field)
             for side in ("left", "bottom"):
                 axis = plot.item.getAxis(side)
@@ -171,44 +154,38 @@ class FlowPlots(QWidget):
             return
         self._span_s = span_s
         ticks = [(float(second), "") for second in time_ticks(-span_s, 0.0)]
-        for plot in self._plots:
+        for plot in self.plots:
             plot.item.setXRange(-span_s, 0, padding=0)
             plot.item.getAxis("bottom").setTicks([ticks])
 
     def choose(self, channel: str) -> None:
         """Fill below the curves of `channel`."""
         self._chosen = channel
-        for plot in self._plots:
+        for plot in self.plots:
             self._dress_chosen(plot)
-
-    def x_range(self) -> tuple[float, float]:
-        """Return the seconds at the left and the right edge, relative to the right one."""
-        left, right = self._plots[-1].item.getViewBox().viewRange()[0]
-        return float(left), float(right)
 
     def show_plots(self, metrics: Collection[int]) -> None:
         """Show the plots of these metrics; they share the height."""
-        for metric, plot in enumerate(self._plots):
+        for metric, plot in enumerate(self.plots):
             plot.item.setVisible(metric in metrics)
-        self._view.ci.layout.activate()
-        self.arranged.emit()
+        self.ci.layout.activate()
 
     def rects(self) -> list[QRect]:
         """Return where the plots lie in this widget; one that is not shown lies nowhere."""
-        return [_rect_in(self._view, plot.item) if plot.item.isVisible() else QRect() for plot in self._plots]
+        return [self._rect_of(plot) if plot.item.isVisible() else QRect() for plot in self.plots]
 
-    def area(self) -> QRect:
-        """Return where all that are shown lie."""
-        return functools.reduce(QRect.united, self.rects())
+    def _rect_of(self, plot: _Plot) -> QRect:
+        rect: QRect = self.mapFromScene(plot.item.getViewBox().sceneBoundingRect()).boundingRect()
+        return rect
 
     def y_of(self, metric: int, value: float) -> int | None:
         """Return where a value lies in this widget, as it was drawn last; None where its plot is not shown."""
         rect = self._drawn_at[metric]
-        return None if rect.isEmpty() else rect.top() + round(rect.height() * self._plots[metric].share_of(value))
+        return None if rect.isEmpty() else rect.top() + round(rect.height() * self.plots[metric].share_of(value))
 
     def ticks(self) -> list[list[tuple[float, float]]]:
         """Return the values at which each plot has a line, with the share of its height that lies above them."""
-        return [[(tick, plot.share_of(tick)) for tick in plot.ticks] for plot in self._plots]
+        return [[(tick, plot.share_of(tick)) for tick in plot.ticks] for plot in self.plots]
 
     def draw(self, frame: Frame) -> None:
         """Show a frame."""
@@ -216,7 +193,7 @@ class FlowPlots(QWidget):
         times_s = frame.window.times_s - frame.right_s
         marks = {kind: _pairs(times, frame.right_s) for kind, times in frame.marks.items()}
         for metric in range(len(METRICS)):
-            plot = self._plots[metric]
+            plot = self.plots[metric]
             if not plot.item.isVisible():
                 continue
             plot.scale(frame.window.top(metric, frame.shown))
@@ -261,15 +238,10 @@ class FlowPlots(QWidget):
 
     def set_cursor(self, x: float | None) -> None:
         """Put the crosshair at `x` seconds, or take it away."""
-        for plot in self._plots:
+        for plot in self.plots:
             plot.cursor.setVisible(x is not None)
             if x is not None:
                 plot.cursor.setValue(x)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
-        """Tell the neighbours that the plots moved."""
-        super().resizeEvent(event)
-        self.arranged.emit()
 
 
 def _region(height: int) -> Any:
@@ -284,11 +256,6 @@ def _put_region(region: Any, span: tuple[float, float] | None, right_s: float) -
         region.setRegion((span[0] - right_s, span[1] - right_s))
     if region.isVisible() != (span is not None):
         region.setVisible(span is not None)
-
-
-def _rect_in(view: Any, item: Any) -> QRect:
-    rect: QRect = view.mapFromScene(item.getViewBox().sceneBoundingRect()).boundingRect()
-    return rect
 
 
 def _tops(row: Floats) -> Floats:

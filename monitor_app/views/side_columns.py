@@ -155,10 +155,12 @@ class ReadOut(QWidget):
             return
         height = max(_MIN_LINE, min(_MAX_LINE, rect.height() // len(lines)))
         shown, more = fitting(lines, self._chosen, max(1, rect.height() // height))
+        for row, (channel, _, _) in enumerate(shown):  # before all words, which reach into the next line
+            if channel == self._chosen:
+                ground = QColor(self._theme.colours.selected)
+                painter.fillRect(0, rect.top() + row * height, self.width(), height, ground)
         for row, (channel, place, value) in enumerate(shown):
             line = QRect(0, rect.top() + row * height, self.width(), height)
-            if channel == self._chosen:
-                painter.fillRect(line, QColor(self._theme.colours.selected))
             draw_shape(painter, channel, place, QPointF(10, line.center().y() + 1), self._theme.channel_colour(channel, place))
             painter.setFont(sized(self.font(), 10))
             put_name(painter, line.adjusted(19, 0, -44, 0), channel, self._theme.colours.text)

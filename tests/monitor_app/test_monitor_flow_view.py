@@ -51,7 +51,7 @@ def at(window: MainWindow, share: float) -> QPoint:
 
 def viewport(window: MainWindow) -> Any:
     """Return the widget that takes the mouse."""
-    return window.flow._plots._view.viewport()
+    return window.flow._plots.canvas.viewport()
 
 
 def drag(qtbot: QtBot, window: MainWindow, from_share: float, to_share: float, modifiers: Any = None) -> None:
@@ -165,7 +165,7 @@ def test_the_crosshair_has_the_values_of_every_curve(qtbot: QtBot, lived: MainWi
     assert "USER 7" in readout.accessibleDescription()
     assert "AGENT 100" in readout.accessibleDescription()
     lived.refresh()
-    assert lived.flow._plots._plots[0].cursor.isVisible()
+    assert lived.flow._plots.canvas.plots[0].cursor.isVisible()
     qtbot.keyClick(lived.flow._plots, Qt.Key.Key_Escape)
     assert "USER 40" in readout.accessibleDescription()
 
@@ -221,7 +221,7 @@ def test_shift_and_drag_selects_a_span_for_the_figures(qtbot: QtBot, lived: Main
     assert figures is not None
     assert figures.which.text().startswith("selected span, ")
     assert cell(figures, "Msg credit, max") in {"40", "41"}
-    assert lived.flow._plots._plots[0].selection.isVisible()
+    assert lived.flow._plots.canvas.plots[0].selection.isVisible()
     qtbot.keyClick(lived.flow._plots, Qt.Key.Key_Escape)
     lived.refresh()
     assert figures.which.text() == "visible span, 2 min 0 s"
@@ -248,7 +248,7 @@ def test_shift_and_arrows_select_by_keys(qtbot: QtBot, lived: MainWindow) -> Non
 
 def test_a_hidden_channel_is_not_drawn_and_one_can_be_shown_alone(qtbot: QtBot, lived: MainWindow) -> None:
     """A click on the swatch hides, with Alt it singles out; H and S do the same for the chosen channel."""
-    curves = lived.flow._plots._plots[0].curves
+    curves = lived.flow._plots.canvas.plots[0].curves
     rect = lived.table.visualRect(lived.table.model().index(0, 0))
     swatch = QPoint(rect.left() + 12, rect.top() + 12)
     qtbot.mouseClick(lived.table.viewport(), LEFT, pos=swatch)

@@ -85,7 +85,7 @@ def figure(window: MainWindow, name: str) -> str:
 
 def drag_with_shift(qtbot: QtBot, window: MainWindow, from_share: float, to_share: float) -> None:
     """Drag over the plots."""
-    area, plots = window.flow._plots.area(), window.flow._plots._view.viewport()
+    area, plots = window.flow._plots.area(), window.flow._plots.canvas.viewport()
     ends = [QPoint(area.left() + round(area.width() * share), area.center().y()) for share in (from_share, to_share)]
     qtbot.mousePress(plots, LEFT, SHIFT, ends[0])
     qtbot.mouseMove(plots, ends[1])

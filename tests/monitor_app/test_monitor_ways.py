@@ -65,7 +65,7 @@ def click_at(qtbot: QtBot, window: MainWindow, time_s: float) -> None:
     rect = window.flow._plots.rects()[0]
     left_s, right_s = window.flow.picture.edges()
     x = rect.left() + round((time_s - left_s) / (right_s - left_s) * rect.width())
-    qtbot.mouseClick(window.flow._plots._view.viewport(), LEFT, pos=QPoint(x, rect.center().y()))
+    qtbot.mouseClick(window.flow._plots.canvas.viewport(), LEFT, pos=QPoint(x, rect.center().y()))
 
 
 def test_a_click_on_a_mark_chooses_its_row(qtbot: QtBot, told: MainWindow) -> None:

@@ -7,6 +7,7 @@ with `QT_SCALE_FACTOR=2` on a screen of 2560x1600.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from PySide6.QtWidgets import QFileDialog, QToolButton, QToolTip
 
 from haip_sync import HAIPClient
 from haip_sync.observe import list_programs
-from haip_sync.testing import DevServer
+from haip_sync.testing import Bursty, DevServer
 from monitor_app.crash import CrashWatch
 from monitor_app.demo import Demo
 from monitor_app.main_window import MainWindow
@@ -104,6 +105,21 @@ def with_many_channels(camera: Photographer) -> None:
         window.refresh()
         window.table.choose("WORKER_18")
         camera.take(window, "47-many-channels", 1.0)
+
+
+def with_grants_that_are_used_up(camera: Photographer) -> None:
+    """Take a channel that starves again and again, and the same after the last grant."""
+    with (
+        DevServer(policy=Bursty(2.0), agent=False) as server,
+        HAIPClient(server.url, inbox="listeners") as client,
+        camera.window(ClientSource(client, name="bursts")) as window,
+    ):
+        for number in range(200):
+            client.enqueue_text_message("USER", f"line {number}")
+        window.show_span(30.0)
+        camera.take(window, "49-starves-again", 9.0)
+        server.set_policy("never", "USER")
+        camera.take(window, "50-starved-since-the-last-grant", 8.0)
 
 
 def with_the_demo(camera: Photographer) -> None:
@@ -212,10 +228,10 @@ def _menus(camera: Photographer, window: MainWindow) -> None:
     left = 20
     for number, action in enumerate(window.menuBar().actions()):
         menu = action.menu()
-        camera.take_menu(window, f"5{number}-menu", menu, QPoint(left, 26))  # type: ignore[arg-type]
+        camera.take_menu(window, f"7{number}-menu", menu, QPoint(left, 26))  # type: ignore[arg-type]
         left += window.menuBar().actionGeometry(action).width()
-    camera.take_list(window, "56-list-of-channels", window.log.channel_filter)
-    camera.take_menu(window, "57-plots", _dropping(window).menu(), QPoint(750, 60))
+    camera.take_list(window, "78-list-of-channels", window.log.channel_filter)
+    camera.take_menu(window, "79-plots", _dropping(window).menu(), QPoint(750, 60))
 
 
 def _dropping(window: MainWindow) -> QToolButton:
@@ -309,12 +325,27 @@ def with_a_script(camera: Photographer) -> None:
             wait_for(lambda: attached.ingest.connection)
             attached.table.choose("USER")
             camera.take(attached, "61-attached-look-only", 2.0)
+            os.kill(running.pid, signal.SIGSTOP)
+            wait_for(lambda: attached.ingest.source.silent_s)
+            camera.take(attached, "63-script-silent", 3.0)
+            os.kill(running.pid, signal.SIGCONT)
+            attached.ingest.source.detach()
+            camera.take(attached, "64-detached", 1.5)
+            attached.ingest.source.attach_again()
+            wait_for(lambda: attached.ingest.source.silent_s is None and attached.ingest.source.failure is None)
             running.process.kill()
             wait_for(lambda: attached.ingest.source.failure)
             camera.take(attached, "62-script-ended", 1.0)
 
 
-SCENES = (without_a_connection, with_a_server_that_goes, with_many_channels, with_the_demo, with_a_script)
+SCENES = (
+    without_a_connection,
+    with_a_server_that_goes,
+    with_many_channels,
+    with_grants_that_are_used_up,
+    with_the_demo,
+    with_a_script,
+)
 
 
 def main(folder: Path, mode: Mode) -> None:
