@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from haip_sync import ConnectionState, Event
 from monitor_app.model.audit import AuditEntry, AuditTrail
 from monitor_app.model.audit_file import AuditFile
@@ -97,7 +99,7 @@ class Ingest:
             self._take_notice(notice, self.audit.answer(notice))
         for notice, entry in self.commands.take_refusals():
             self._take_notice(notice, entry)
-        snapshot = self.source.snapshot()
+        snapshot = self.source.snapshot() or self._last_known()
         if snapshot is not None:
             self._take_snapshot(snapshot, now_s)
         self._seen = None
@@ -170,6 +172,12 @@ class Ingest:
         tracked = self._track(snapshot, now_s) if silent_s is None else self._track_silence(snapshot, silent_s, now_s)
         for tracker, changed in tracked:
             self._report_starvation(tracker, now_s, changed=changed)
+
+    def _last_known(self) -> ConnectionState | None:
+        """Return what was known last of a source that tells nothing any more; None while it may be about to."""
+        if self.connection is None or self.source.connecting or self.source.silent_s is not None:
+            return None
+        return msgspec.structs.replace(self.connection, connected=False)
 
     def _track(self, snapshot: ConnectionState, now_s: float) -> list[tuple[ChannelTracker, bool]]:
         """Keep what a snapshot says; return each channel's tracker, and whether its state is another than before."""

@@ -239,6 +239,21 @@ def test_a_source_that_is_looked_at_late_tells_since_when_a_channel_stands(sourc
     assert "granted nothing since the handshake" not in evidence_of(view)
 
 
+def test_a_source_that_tells_nothing_any_more_is_offline(source: Any, clock: Any) -> None:
+    """A program that ended before it was heard again is not silent for ever: what is shown was known last."""
+    ingest = Ingest(source, clock)
+    ingest.tick()
+    source.state, source.silent_s = None, 2.0
+    clock.time_s += 2.0
+    ingest.tick()
+    source.silent_s = None
+    ingest.tick()
+    view = ingest.channel("USER")
+    assert view is not None
+    assert view.status is Status.OFFLINE
+    assert ingest.connection is not None and not ingest.connection.connected  # noqa: PT018 - one state
+
+
 def test_what_no_source_of_ours_can_mend_is_said_on_top_in_its_own_words(window: Any, source: Any) -> None:
     """A program that is silent is not called unconnected; there is no second notice with the same words."""
     source.can_reconnect = False
