@@ -21,6 +21,8 @@ from monitor_app.model.program_rows import ProgramRow
 from monitor_app.views.parts import as_tip, button, label, wrapping_label
 
 _HEADINGS: Final = ("Script", "Pid", "Since", "Client", "State", "Worst channel", "Steering")
+_SHORT: Final = (1, 2, 4, 6)
+"""Columns whose words are short."""
 _EMPTY: Final = (
     "No script can be seen. Start one with HAIP_SYNC_MONITOR=1 in its environment, or HAIP_SYNC_MONITOR=steer to steer it "
     "from here; it shows up within a second."
@@ -77,6 +79,8 @@ class AttachDialog(QDialog):
         table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         table.horizontalHeader().setHighlightSections(False)
         table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        for column in _SHORT:  # so that the others have room for what they say
+            table.horizontalHeader().setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(22)
         table.setShowGrid(False)
