@@ -59,6 +59,7 @@ class MainWindow(QMainWindow):
         self._news_shown = 0
         theme.setParent(self)
         self.setWindowTitle(title)
+        self.setAnimated(False)  # else every new width of a word on top has all docks animated to where they are
         self._make_parts()
         self.actions_ = Actions(self.menuBar(), theme)
         self._pulse = Pulse(self)

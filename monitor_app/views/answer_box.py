@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
+from PySide6.QtCore import QMargins, Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout
 
 from monitor_app.model.channel_view import ChannelView, worst_off
 from monitor_app.model.explanations import explain, headline
@@ -13,10 +13,11 @@ from monitor_app.model.status import Status
 from monitor_app.model.units import short_name
 from monitor_app.theme import Colours, Theme
 from monitor_app.views import signs
+from monitor_app.views.ground import Ground
 from monitor_app.views.parts import button, set_sheet, wrapping_label
 
 
-class AnswerBox(QFrame):
+class AnswerBox(Ground):
     """What holds the chosen channel.
 
     Signals:
@@ -53,7 +54,7 @@ class AnswerBox(QFrame):
         head.addWidget(self._sign)
         head.addWidget(self._title, 1)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 8, 10, 10)
+        layout.setContentsMargins(self.beside_edge(QMargins(10, 8, 10, 10)))
         layout.setSpacing(6)
         layout.addLayout(head)
         layout.addWidget(self._text)
@@ -87,8 +88,7 @@ class AnswerBox(QFrame):
         colours = self._theme.colours
         colour = signs.status_colour(view.status, colours).name()
         ground, edge = ground_of(view.status, colours)
-        sheet = f"QFrame#answer {{ background: {ground}; border: none; border-left: 4px solid {edge}; }}"
-        set_sheet(self, sheet)
+        self.show_colours(ground, edge)
         set_sheet(self._title, f"color: {colour}")
         icon = signs.icon(signs.STATUS_SIGNS[view.status], colour, ground)
         self._sign.setPixmap(icon.pixmap(signs.SIZE, signs.SIZE))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolBar, QVBoxLayout
+from PySide6.QtCore import QMargins, Qt, Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolBar, QVBoxLayout
 
 from monitor_app.model.answer import Answer, answer_of, evidence_age_s
 from monitor_app.model.ingest import Ingest
@@ -13,6 +13,7 @@ from monitor_app.model.units import short_name
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.answer_box import ground_of
+from monitor_app.views.ground import Ground
 from monitor_app.views.parts import ElidedLabel, as_tip, button, set_sheet
 
 _BAR_HEIGHT = 46
@@ -45,7 +46,7 @@ class AnswerStrip(QToolBar):
         self._answer = Answer("", "")
         self.setObjectName("answer-bar")
         self.setMovable(False)
-        self._frame = QFrame()
+        self._frame = Ground()
         self._frame.setObjectName("answer-strip")
         self._frame.setFixedHeight(_BAR_HEIGHT)
         self._sign = QLabel()
@@ -68,7 +69,7 @@ class AnswerStrip(QToolBar):
             line.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             words.addWidget(line)
         row = self._row = QHBoxLayout(self._frame)
-        row.setContentsMargins(10, 3, 8, 3)
+        row.setContentsMargins(self._frame.beside_edge(QMargins(10, 4, 9, 4)))
         row.setSpacing(8)
         row.addWidget(self._sign)
         row.addLayout(words, 1)
@@ -113,10 +114,7 @@ class AnswerStrip(QToolBar):
         colour = signs.status_colour(status, colours).name() if answer.status is not None else colours.text
         if status in STALE:
             colour = colours.low
-        sheet = (
-            f"QFrame#answer-strip {{ background: {ground}; border: 1px solid {colours.border}; border-left: 4px solid {edge}; }}"
-        )
-        set_sheet(self._frame, sheet)
+        self._frame.show_colours(ground, edge, colours.border)
         set_sheet(self.title, f"color: {colour}")
         sign = signs.CHECK if answer.status is None else signs.STATUS_SIGNS[status]
         self._sign.setPixmap(signs.icon(sign, colour, ground).pixmap(signs.SIZE, signs.SIZE))

@@ -160,7 +160,9 @@ class ElidedLabel(QLabel):
         room = self.contentsRect()
         shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room.width())
         is_whole = shown == self.text()
-        self.setToolTip("" if is_whole else as_tip(self.text()))
+        tip = "" if is_whole else as_tip(self.text())
+        if tip != self.toolTip():
+            self.setToolTip(tip)
         if is_whole:  # only then can it be selected
             super().paintEvent(event)
             return
