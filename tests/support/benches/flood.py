@@ -16,6 +16,8 @@ CHANNELS: Final = ("USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT")
 _BURST_S: Final = 0.002
 _CHANGE_EVERY: Final = 1_000
 _SAMPLE_EVERY: Final = 7
+_MOST_SAMPLES: Final = 20_000
+"""Costs that a thread keeps: of a long flood fewer are taken, or they would be what grows."""
 
 
 class Flood:
@@ -24,7 +26,7 @@ class Flood:
     Attributes:
         sent: How many events were put in, of all threads together.
         last: The last pause or resume of each channel.
-        costs_s: What single puts took the threads, of every seventh.
+        costs_s: What single puts took the threads, of every seventh; of a long flood of fewer, as far apart as each other.
     """
 
     def __init__(self, dispatcher: Dispatcher, per_second: int) -> None:
@@ -53,6 +55,7 @@ class Flood:
         channel = CHANNELS[number]
         make = _maker(channel)
         costs_s: list[float] = []
+        sample_every = _SAMPLE_EVERY
         sent = 0
         begun_s = time.perf_counter()
         while not self._stopping.is_set():
@@ -61,10 +64,13 @@ class Flood:
                 event = make()
                 if not isinstance(event, CreditGranted):
                     self.last[channel] = event
-                if sent % _SAMPLE_EVERY == 0:
+                if sent % sample_every == 0:
                     before_s = time.perf_counter()
                     self._dispatcher.put(event)
                     costs_s.append(time.perf_counter() - before_s)
+                    if len(costs_s) >= _MOST_SAMPLES:
+                        del costs_s[::2]
+                        sample_every *= 2
                 else:
                     self._dispatcher.put(event)
                 sent += 1
