@@ -32,7 +32,7 @@ class QueueGroup(Group):
         self.export = button("E&xport…", "Export what is known of the queue")
         self.clear = button("Cl&ear…", "Clear the queue", look="danger")
         self._count = label("", "title")
-        self._waiting = label("", "small")
+        self._waiting = wrapping_label("small")
         self._result = wrapping_label("small")
         buttons = QHBoxLayout()
         buttons.setSpacing(6)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QPushButton
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from monitor_app.main_window import MainWindow
@@ -280,3 +280,15 @@ def test_a_key_brings_the_hands_to_the_field_even_if_it_is_folded_away(window: M
     assert focus is not None
     assert group.isAncestorOf(focus)
     assert focus.isVisible()
+
+
+def test_controls_are_not_cut_off_beside_their_scroll_bar(window: MainWindow, source: Any) -> None:
+    """With every group open and senders in line the controls still fit beside the bar that they then need."""
+    source.change("USER", backlog=12, waiting=12, waiting_for="messages", missing=3, credits=0, oldest_wait=12.0)
+    window.control.strategy.fold.setChecked(True)
+    window.control.strategy.chooser.setCurrentIndex(1)
+    for _ in range(2):
+        window.refresh()
+        QApplication.processEvents()
+    assert window.control.verticalScrollBar().isVisible()
+    assert window.control.widget().minimumSizeHint().width() <= window.control.viewport().width()
