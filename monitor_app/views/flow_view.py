@@ -10,6 +10,7 @@ from PySide6.QtCore import QPoint, QSaveFile, QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout
 
 from monitor_app.model.event_log import LogRow
+from monitor_app.model.frame_looks import FrameLooks
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.liveness import is_connected, title_of_plots, values_of
 from monitor_app.model.marks import Mark
@@ -30,8 +31,6 @@ from monitor_app.views.time_strip import ROW_HEIGHT, TimeStrip
 
 _NEAR_PX: Final = 5
 _LEAST_ROWS: Final = 5
-_ANYWAY_S: Final = 0.25
-"""After so long a frame is drawn even where nothing seems to have changed."""
 
 
 class FlowView(QFrame):
@@ -68,7 +67,7 @@ class FlowView(QFrame):
         self._times = TimeStrip(theme, READOUT_WIDTH + EDGE_WIDTH)
         self._hands = FlowHands(ingest, self.picture, self._plots.hands)
         self._tip = MarkTip(self._plots, ingest.clock)
-        self._drawn_looks: tuple[object, ...] = ()
+        self._looks = FrameLooks(ingest)
         self._lay_out()
         self._connect_hands()
         self._plots.arranged.connect(self._on_arranged)
@@ -192,22 +191,11 @@ class FlowView(QFrame):
 
     def draw_news(self) -> None:
         """Draw a frame if it looks other than the last one, or that is a while ago. Called at the rate of curves."""
-        frame = self.picture.frame()
-        looks = self._looks(frame)
-        if looks != self._drawn_looks:
-            self._drawn_looks = looks
-            self._draw(frame)
-
-    def _looks(self, frame: Frame) -> tuple[object, ...]:
-        """Return everything that a frame differs by in the plots: between two pixels nothing moves that did not change."""
-        width_px = max(1.0, self._plots.width() * self.devicePixelRatioF())
-        span_s = frame.right_s - frame.left_s
-        places = (span_s, frame.right_s * width_px // span_s, self._ingest.clock.now_s() // _ANYWAY_S)
+        frame, plots = self.picture.frame(), self._plots
         cursor = self._hands.crosshair.share(frame.left_s, frame.right_s)
-        trackers = (self._ingest.tracker(name) for name in frame.shown)
-        runs = [tracker.activity.runs.last.start_s for tracker in trackers if tracker is not None]
-        parts = (frame.shown, frame.folded, frame.marks, len(frame.gaps), frame.selection, cursor, runs)
-        return (*places, *parts, self._ingest.history.newest, self._plots.size(), self.picture.chosen)
+        width_px = plots.width() * self.devicePixelRatioF()
+        if self._looks.are_new(frame, width_px, cursor, plots.size(), self.picture.chosen):
+            self._draw(frame)
 
     def draw(self) -> None:
         """Draw one frame, whatever was drawn last."""
