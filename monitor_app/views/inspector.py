@@ -11,9 +11,10 @@ from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
 from monitor_app.model.clock import Clock
 from monitor_app.model.event_log import LogRow
 from monitor_app.model.inspection import Node, as_text, plain_row, tree_of
+from monitor_app.views.empty_hint import EmptyHint
 from monitor_app.views.parts import as_tip, button, label
 
-_EMPTY: Final = "Choose a row of the log."
+_EMPTY: Final = "Choose a row of the log: all that is known of it stands here."
 
 
 class Inspector(QTreeWidget):
@@ -22,6 +23,7 @@ class Inspector(QTreeWidget):
     Attributes:
         detail: What is shown, in a few words, for the title bar of the dock.
         copy: Copies the row as JSON, for the title bar of the dock.
+        hint: What stands there before a row is chosen.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -36,6 +38,7 @@ class Inspector(QTreeWidget):
         self.setUniformRowHeights(True)
         self.setIndentation(14)
         self.detail = label("", "muted")
+        self.hint = EmptyHint(self)
         self.copy = button("Copy", "Copy the chosen row as JSON")
         self.copy.setToolTip("Copy the whole row as JSON")
         self.copy.clicked.connect(self.copy_row)
@@ -49,10 +52,9 @@ class Inspector(QTreeWidget):
         if row is None:
             self._shown = {}
             self.detail.setText("")
-            hint = QTreeWidgetItem([_EMPTY])
-            self.addTopLevelItem(hint)
-            hint.setFirstColumnSpanned(True)
+            self.hint.tell(_EMPTY)
             return
+        self.hint.tell("")
         self._shown = plain_row(row, self._clock)
         self.detail.setText(f"{row.kind} {self._clock.time_of_day(row.time_s, milliseconds=True)}")
         for node in tree_of("row", self._shown).children:

@@ -199,3 +199,16 @@ def test_a_long_export_shows_how_far_it_is_and_leaves_nothing_when_it_is_given_u
 
 def _full(_handle: int) -> None:
     raise OSError(28, "No space left on device")
+
+
+def test_the_inspector_says_what_to_do_until_a_row_is_chosen(window: MainWindow) -> None:
+    """The hint is there without a row, gone with one, and back when none is chosen any more."""
+    inspector = window.inspector
+    assert "Choose a row of the log" in inspector.hint.text
+    assert inspector.topLevelItemCount() == 0
+    window.ingest.log.add(LogRow(1.0, None, "X", "words", Tone.PLAIN))
+    inspector.show_row(window.ingest.log.rows[-1])
+    assert not inspector.hint.text
+    assert inspector.topLevelItemCount() > 0
+    inspector.show_row(None)
+    assert inspector.hint.text
