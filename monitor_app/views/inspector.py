@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
 
 from monitor_app.model.clock import Clock
@@ -15,6 +15,7 @@ from monitor_app.views.empty_hint import EmptyHint
 from monitor_app.views.parts import as_tip, button, label
 
 _EMPTY: Final = "Choose a row of the log: all that is known of it stands here."
+_ARROWS: Final = frozenset({Qt.Key.Key_Up, Qt.Key.Key_Down})
 
 
 class Inspector(QTreeWidget):
@@ -66,6 +67,12 @@ class Inspector(QTreeWidget):
         """Put the row into the clipboard as JSON."""
         if self._shown:
             QGuiApplication.clipboard().setText(as_text(self._shown))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Keep the arrows, though there be no row to go to: the window would take them and choose another channel."""
+        super().keyPressEvent(event)
+        if event.key() in _ARROWS:
+            event.accept()
 
 
 def _item(node: Node) -> QTreeWidgetItem:
