@@ -24,7 +24,7 @@ _SETTLED_S: Final = 2.0
 """How long a run may still be corrected by an event that comes late."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Run(Generic[S]):
     """A stretch of time in one state."""
 

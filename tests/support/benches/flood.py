@@ -53,7 +53,7 @@ class Flood:
 
     def _run(self, number: int) -> None:
         channel = CHANNELS[number]
-        make = _maker(channel)
+        make = maker(channel)
         costs_s: list[float] = []
         sample_every = _SAMPLE_EVERY
         sent = 0
@@ -80,7 +80,7 @@ class Flood:
             self.costs_s += costs_s
 
 
-def _maker(channel: str) -> Callable[[], Event]:
+def maker(channel: str) -> Callable[[], Event]:
     """Return a maker of grants among which every thousandth event pauses the channel, and the next such one resumes it."""
     numbers = count(1)
 
