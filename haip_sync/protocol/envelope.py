@@ -17,6 +17,7 @@ import msgspec
 from haip_sync.config import DEFAULT_MAX_NESTING, check_channel
 from haip_sync.errors import ConfigError, ProtocolError
 from haip_sync.protocol.identifiers import shown
+from haip_sync.protocol.long_strings import LONG, with_written_strings
 from haip_sync.protocol.names import MAJOR, MEDIA_TYPES
 from haip_sync.protocol.nesting import check_nesting
 from haip_sync.protocol.unread import check_readable, is_sparse, text_member
@@ -74,6 +75,8 @@ _NULL: Final = msgspec.Raw(b"null")
 _unread_decoder = msgspec.json.Decoder(_Unread)
 _critical_decoder = msgspec.json.Decoder(_Critical)
 _encoder = msgspec.json.Encoder()
+_was_long: Final = [False]
+"""Whether what was encoded last was long: only then the next is searched for long strings, so that short ones pay nothing."""
 
 
 def decode_envelope(data: bytes, *, max_nesting: int = DEFAULT_MAX_NESTING) -> Envelope:
@@ -117,9 +120,11 @@ def _critical(data: bytes, envelope: Envelope) -> Envelope:
 def encode_json(value: object) -> bytes:
     """Return `value` as JSON in UTF-8. Raises `ConfigError` for what JSON cannot carry."""
     try:
-        return _encoder.encode(value)
+        encoded = _encoder.encode(with_written_strings(value) if _was_long[0] else value)
     except (TypeError, ValueError, RecursionError) as exc:
         raise ConfigError(f"{value!r:.100} cannot be written as JSON: {exc}. Nothing was sent") from exc
+    _was_long[0] = len(encoded) >= LONG
+    return encoded
 
 
 def decode_json(data: bytes) -> Any:

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Final
 
 from haip_sync.errors import HAIPError
+from haip_sync.protocol.long_strings import fast_writer
 from haip_sync.protocol.websocket_frames import BINARY, CLOSE, PONG, TEXT, masked_frame
 from haip_sync.runtime.dial import Opening
 from haip_sync.runtime.discretion import Confide, Discretion
@@ -44,6 +45,7 @@ class Line:
         """Open it. Raises `ConnectError`, `AuthError`, `HAIPTimeout`, `ConfigError`; none of them carries a secret along."""
         # By the thread that connects: one that imports while another forks leaves the child a lock that is held for ever.
         fastest_mask()
+        fast_writer()
         deadline = Deadline(timeout_s)
         credentials = route.credentials()
         request = route.request(credentials)
