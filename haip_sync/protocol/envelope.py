@@ -103,7 +103,7 @@ def decode_envelope(data: bytes, *, max_nesting: int = DEFAULT_MAX_NESTING) -> E
 
 
 def _decode_long_string(data: bytes, max_nesting: int) -> Envelope | None:
-    """Return an envelope most of which is one string of its payload, in ASCII; None: it is not so plain. Raises as the decoder does.
+    """Return an envelope most of which is one ASCII string of its payload; None: it is not so plain. Raises as the decoder does.
 
     What is asked of every frame is asked of what stands around the string: to look through that four times more takes as long as
     a third of decoding it.

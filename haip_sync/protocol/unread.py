@@ -50,10 +50,11 @@ def one_long_string(data: bytes) -> tuple[int, int] | None:
 
 
 def is_read_as_ascii(payload: Any, length: int) -> bool:
-    """Return whether a member of a payload is a string of so many characters, all of them ASCII."""
-    if type(payload) is not dict:
-        return False
-    return any(type(member) is str and len(member) == length and member.isascii() for member in payload.values())
+    """Return whether a payload, or a member of it, is a string of so many characters, all of them ASCII."""
+    for member in payload.values() if type(payload) is dict else (payload,):
+        if type(member) is str and len(member) == length:
+            return member.isascii()
+    return False
 
 
 def opens_more_than(data: bytes, most: int) -> bool:

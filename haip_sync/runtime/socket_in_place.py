@@ -8,7 +8,6 @@ from typing import Final
 from haip_sync.protocol.websocket_frames import whole_message
 from haip_sync.runtime.stream import Stream
 
-
 _LONG: Final = 16 << 10
 """Bytes of a message from which on it matters how often it is copied."""
 
