@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
+import msgspec
+
 from haip_sync.errors import WaitCause
 from haip_sync.flow.gates import Shortage
 from haip_sync.flow.ledger import NOTHING, Ledger
@@ -74,7 +76,7 @@ class Offline(NamedTuple):
         return f"{said}; attempt {self.attempt} to connect again {when}{last}"
 
 
-class Standing(NamedTuple):
+class Standing(msgspec.Struct, frozen=True):
     """One place in a channel's queue at one moment."""
 
     channel: str
