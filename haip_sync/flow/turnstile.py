@@ -65,7 +65,8 @@ class Turnstile(Admission[C]):
                     self._pass_now(gate, ticket)
                 else:
                     gate.add(ticket)
-                    self.serve((gate,))
+                    if gate.head() is ticket:  # else the first in line was looked at when anything last changed for it
+                        self.serve((gate,))
                     self._wait_in_turn(gate, ticket, timeout_s)
         except BaseException as exc:
             ticket.abandoned = True
@@ -215,7 +216,8 @@ class Turnstile(Admission[C]):
         if not ticket.is_over:
             gate.note_busy(ticket)
             ticket.condition = self._parking.new_condition()
-            self.report.blocked(gate, ticket, self._why)
+            if self._sink.wanted:
+                self.report.blocked(gate, ticket, self._why)
             self._watcher.blocked(gate)
         first = gate.head() is ticket
         cause = gate.shortage.cause if first and gate.shortage is not None else WaitCause.BEHIND_OTHERS
