@@ -50,10 +50,8 @@ class Credit(NamedTuple):
         """Add `amount` >= 0: up to the cap it may be spent, the rest is set aside."""
         cap, granted, spent, spendable, set_aside, forfeited, peak = self
         whole = spendable + set_aside + amount
-        spendable = whole if whole < cap else cap
-        if spendable > peak:
-            peak = spendable
-        return _make(Credit, (cap, granted + amount, spent, spendable, whole - spendable, forfeited, peak))
+        spendable = min(whole, cap)
+        return _make(Credit, (cap, granted + amount, spent, spendable, whole - spendable, forfeited, max(peak, spendable)))
 
     def spend(self, amount: int) -> Credit:
         """Take `amount`, which must be spendable; what was set aside enters in its place."""

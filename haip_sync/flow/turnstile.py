@@ -65,7 +65,7 @@ class Turnstile(Admission[C]):
                     self._pass_now(gate, ticket)
                 else:
                     gate.add(ticket)
-                    if gate.head() is ticket:  # else the first in line was looked at when anything last changed for it
+                    if len(gate.queue) == 1:  # else the first in line was looked at when anything last changed for it
                         self.serve((gate,))
                     self._wait_in_turn(gate, ticket, timeout_s)
         except BaseException as exc:
@@ -171,8 +171,10 @@ class Turnstile(Admission[C]):
         refusal = parcel.refusal()
         if refusal is not None:
             raise refusal
-        self.check_place_for(channel)
-        gate = self.gate(channel)
+        gate = self._gates.get(channel)
+        if gate is None:
+            self.check_place_for(channel)
+            gate = self.gate(channel)
         frame_bytes, cap = parcel.indivisible_bytes(), gate.ledger.byte_credits.cap
         if frame_bytes > cap:
             raise MessageTooLargeError(channel, frame_bytes=frame_bytes, max_credit_bytes=cap)
@@ -219,7 +221,7 @@ class Turnstile(Admission[C]):
             if self._sink.wanted:
                 self.report.blocked(gate, ticket, self._why)
             self._watcher.blocked(gate)
-        first = gate.head() is ticket
+        first = len(gate.queue) == 1  # it came last
         cause = gate.shortage.cause if first and gate.shortage is not None else WaitCause.BEHIND_OTHERS
         try:
             self._wait_for_turn(gate, ticket, timeout_s)
@@ -269,7 +271,7 @@ class Turnstile(Admission[C]):
 
     def grant(self, channel: str, amount: Cost) -> None:
         """Enter a grant of the peer's and admit who can go. Requires the lock."""
-        gate = self.gate(channel)
+        gate = self._gates.get(channel) or self.gate(channel)
         self._unserved.add(gate)
         before = gate.ledger
         gate.ledger = before.grant(amount)
