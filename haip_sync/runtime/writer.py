@@ -63,8 +63,8 @@ class Writer:
         self.is_writing_here = ownership(threading.Condition(self._pen))
         self._in_hand: _Batch | None = None
         self._gathering = Gathering()
-        # Whether the service thread looks now and then (`LOOK_S`) for what has gathered. Each store is one thread's: who leaves a frame
-        # looks here afterwards, and the service thread looks for frames after it has taken this back.
+        # Whether the service thread looks now and then (`LOOK_S`) for what has gathered. Each store is one thread's: who leaves a
+        # frame looks here afterwards, and the service thread looks for frames after it has taken this back.
         self.is_watched = False
         # Whether somebody who wanted to write found the pen taken since a batch was taken in hand.
         self._is_urgent = False
