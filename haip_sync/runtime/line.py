@@ -46,16 +46,16 @@ class Line:
         # By the thread that connects: one that imports while another forks leaves the child a lock that is held for ever.
         fastest_mask()
         fast_writer()
+        # What it takes to get there is imported when the first line opens: TLS is a tenth of what importing us would cost.
+        way, asking = import_module("haip_sync.runtime.opening"), import_module("haip_sync.runtime.upgrade")
         deadline = Deadline(timeout_s)
         credentials = route.credentials()
         request = route.request(credentials)
         self.hello_auth = credentials.hello
         self.discretion: Discretion = confide((*request.secrets, *route.secrets_on_the_way()))
-        # What it takes to get there is imported when the first line opens: TLS and websocket-client are half of what importing us
-        # would cost.
-        self._stream: Stream = import_module("haip_sync.runtime.opening").open_stream(route, deadline, opening)
+        self._stream: Stream = way.open_stream(route, deadline, opening)
         try:
-            answer = import_module("haip_sync.runtime.upgrade").upgrade(self._stream, request, deadline)
+            answer = asking.upgrade(self._stream, request, deadline)
             if isinstance(answer, HAIPError):
                 raise answer
         except BaseException:
@@ -63,6 +63,7 @@ class Line:
             raise
         self.send_some = self._stream.send_some
         self._in_place = SocketInPlace(self._stream, answer)
+        # And websocket-client once it is open: it is a third of that.
         self._rules = import_module("haip_sync.runtime.frame_limit")
         self._websocket = self._rules.dialogue(self._in_place)
         self._max_frame_bytes = -1  # no limit is known yet: websocket-client reads everything
