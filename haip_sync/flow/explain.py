@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 import msgspec
 
@@ -53,7 +53,7 @@ _HOLDS: Final = {
 }
 
 
-class Offline(NamedTuple):
+class Offline(msgspec.Struct, frozen=True):
     """A broken line, and what is done about it."""
 
     since_s: float

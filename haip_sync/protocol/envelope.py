@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from functools import cache
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -70,10 +71,9 @@ class _Critical(Envelope, frozen=True, forbid_unknown_fields=True):
     """What an envelope with `crit` must fit: no member that we do not know."""
 
 
+_E = TypeVar("_E", bound=Envelope)
 _decoder = msgspec.json.Decoder(Envelope)
 _NULL: Final = msgspec.Raw(b"null")
-_unread_decoder = msgspec.json.Decoder(_Unread)
-_critical_decoder = msgspec.json.Decoder(_Critical)
 _encoder = msgspec.json.Encoder()
 _was_long: Final = [False]
 """Whether what was encoded last was long: only then the next is searched for long strings, so that short ones pay nothing."""
@@ -123,15 +123,21 @@ def _decode_long_string(data: bytes, max_nesting: int) -> Envelope | None:
 def _decode_dense(data: bytes, max_nesting: int) -> Envelope:
     """Return an envelope whose payload is checked and left unread. Raises as the decoder does."""
     check_nesting(data, max_nesting)  # first: it is cheaper than what it refuses
-    envelope = _unread_decoder.decode(data)
+    envelope: _Unread = _seldom_used(_Unread).decode(data)
     check_readable(envelope.payload)
     return msgspec.structs.replace(envelope, payload=None) if envelope.payload == _NULL else envelope
+
+
+@cache
+def _seldom_used(kind: type[_E]) -> msgspec.json.Decoder[_E]:
+    """Return the decoder of such envelopes: to make one takes as long as to import a module."""
+    return msgspec.json.Decoder(kind)
 
 
 def _critical(data: bytes, envelope: Envelope) -> Envelope:
     """Return the envelope, flawed where it has a member that we do not know."""
     try:
-        _critical_decoder.decode(data)
+        _seldom_used(_Critical).decode(data)
     except msgspec.ValidationError as exc:
         return FlawedEnvelope(**msgspec.structs.asdict(envelope), flaw=f"{shown(str(exc), 200)}")
     return envelope
