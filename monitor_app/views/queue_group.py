@@ -53,7 +53,7 @@ class QueueGroup(Group):
         self._count.setText(f"{format_messages(state.queued)}, {format_bytes(state.queued_bytes)}")
         self._waiting.setVisible(state.waiting > 0)
         threads = "1 sender waits" if state.waiting == 1 else f"{state.waiting} senders wait"
-        self._waiting.setText(f"and {threads} in line; clearing leaves them")
+        self._waiting.setText(f"and {threads}; clearing leaves them")
         empty = "" if state.queued else "The queue is empty."
         allow(self.export, empty)
         allow(self.clear, why_not or empty)
