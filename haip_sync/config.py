@@ -1,7 +1,6 @@
 """Frozen settings that check themselves: what does not raise `ConfigError` here is usable everywhere.
 
-Times are seconds, credits are messages and bytes. Every object here is immutable and may be shared by threads and clients;
-`msgspec.structs.replace` makes another one of it. (A dataclass takes a millisecond to define, a struct a hundredth of that.)
+Times are seconds, credits are messages and bytes. Every object here is immutable and may be shared by threads and clients.
 """
 
 from __future__ import annotations
@@ -9,11 +8,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Literal, get_args
-
-import msgspec
 
 from haip_sync.errors import ConfigError
 
@@ -114,7 +112,8 @@ def amount_for(amounts: Amounts, channel: str, default: int) -> int:
     return amounts.get(channel, default) if isinstance(amounts, Mapping) else amounts
 
 
-class FlowControlConfig(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class FlowControlConfig:
     """How much credit we give, hold and count.
 
     Each of the first four is one number for every channel, or a mapping of channel to number; a channel that a mapping
@@ -151,7 +150,7 @@ class FlowControlConfig(msgspec.Struct, frozen=True):
             ("max_credits", 1),
             ("max_credit_bytes", 1),
         ):
-            msgspec.structs.force_setattr(self, name, check_amounts(name, getattr(self, name), minimum=minimum))
+            object.__setattr__(self, name, check_amounts(name, getattr(self, name), minimum=minimum))
         check_choice("credit_unit", self.credit_unit, get_args(CreditUnit))
         check_flag("count_control_frames", self.count_control_frames)
 
@@ -178,7 +177,8 @@ class FlowControlConfig(msgspec.Struct, frozen=True):
         return frozenset(names)
 
 
-class ReconnectPolicy(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class ReconnectPolicy:
     """What to do when a line breaks that has stood; `connect` itself tries once. Which ends count: WIRE.md, "Reconnecting"."""
 
     enabled: bool = True
@@ -202,12 +202,13 @@ class ReconnectPolicy(msgspec.Struct, frozen=True):
             raise ConfigError(f"reconnect.jitter must be at most 1, not {self.jitter}")
 
 
-class HeartbeatPolicy(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class HeartbeatPolicy:
     """When to look whether the peer is still there: a PING every `interval` seconds, its PONG within `timeout`."""
 
-    interval: float = 30.0
+    interval: float = field(default=30.0)
     """Seconds between PINGs."""
-    timeout: float = 10.0
+    timeout: float = field(default=10.0)
     """Seconds to wait for a PONG before the connection counts as lost."""
 
     def __post_init__(self) -> None:
@@ -215,7 +216,8 @@ class HeartbeatPolicy(msgspec.Struct, frozen=True):
         check_seconds("heartbeat.timeout", self.timeout, positive=True)
 
 
-class Limits(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Limits:
     """What a peer may cost us at most, whatever it does. Raises `ConfigError` naming the field for any wrong value."""
 
     max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES

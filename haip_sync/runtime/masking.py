@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import Final, cast
 
 from haip_sync.protocol.websocket_frames import Mask
-from haip_sync.runtime.openssl_mask import openssl_mask
 
 KEY_BYTES: Final = 4
 _LONG: Final = 4_096
@@ -22,14 +21,13 @@ def fastest_mask() -> Mask:
 
     That is the C function of `websockets`, which is made for it (the extra `fast`): a seventh of the cost at 250 bytes, an
     eightieth at 64 KB. wsaccel, which websocket-client would use, is 27 times slower at 64 KB, numpy three times, and 14 times at
-    250 bytes. Without it OpenSSL masks what is long, and where that cannot be everything works all the same: long frames cost
-    what they cost in Python, 100 µs for 64 KB.
+    250 bytes. Without it everything works, and long frames cost what they cost in Python: 100 µs for 64 KB.
     """
     try:
         # Its C module only: nothing here speaks for a server. By name, because it need not be there.
         return cast(Mask, import_module("websockets.speedups").apply_mask)
     except (ImportError, AttributeError):
-        return openssl_mask(mask_in_python)
+        return mask_in_python
 
 
 def mask_in_python(data: bytes, key: bytes) -> bytes:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import _struct
-from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,14 +12,11 @@ from websocket import ABNF, WebSocket
 
 from haip_sync.protocol.websocket_frames import masked_frame
 from haip_sync.runtime import masking
-from haip_sync.runtime import openssl_mask as openssl_masking
 from haip_sync.runtime.frame_limit import guard
 from haip_sync.runtime.masking import fastest_mask, mask_in_python, new_key
-from haip_sync.runtime.openssl_mask import openssl_mask
 from haip_sync.runtime.socket_in_place import SocketInPlace
 
 LIMIT = 70_000
-OPENSSL: Final = openssl_mask(mask_in_python)
 SIZES = st.sampled_from([0, 1, 3, 4, 125, 126, 127, 4_095, 4_096, 4_097, 65_535, 65_536, LIMIT]) | st.integers(0, 300)
 OPCODES = st.sampled_from([ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY])
 
@@ -119,51 +114,22 @@ def test_what_we_write_websocket_client_reads(opcode: int, payload: bytes) -> No
     assert masked_frame(opcode, payload, key, mask_in_python) == bytes(theirs.format())
 
 
-@given(
-    st.binary(min_size=4, max_size=4),
-    st.integers(0, 5_000) | st.sampled_from([511, 512, 513, 4_095, 4_096, 4_097, 65_536, 100_003]),
-)
+@given(st.binary(min_size=4, max_size=4), st.integers(0, 5_000) | st.sampled_from([4_095, 4_096, 4_097, 65_536, 100_003]))
 def test_masks_agree(key: bytes, size: int) -> None:
-    """Python, OpenSSL and the accelerator mask alike, and masking twice is the data again."""
+    """Python and C mask alike, and masking twice is the data again."""
     data = bytes(i * 7 & 0xFF for i in range(size))
-    masked = mask_in_python(data, key)
-    assert masked == bytes(fastest_mask()(data, key)) == bytes(OPENSSL(data, key)) == bytes(ABNF.mask(key, data))
-    assert mask_in_python(masked, key) == data
+    assert mask_in_python(data, key) == bytes(fastest_mask()(data, key)) == bytes(ABNF.mask(key, data))
+    assert mask_in_python(mask_in_python(data, key), key) == data
 
 
-def _missing(_name: str) -> None:
-    raise ImportError
+def test_without_the_accelerator_python_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where websockets is not installed, or has no C, nothing is missing."""
 
+    def missing(_name: str) -> None:
+        raise ImportError
 
-def test_without_the_accelerator_openssl_masks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where websockets is not installed, or has no C, OpenSSL masks what is long, and without that Python does."""
-    assert OPENSSL is not mask_in_python
-    monkeypatch.setattr(masking, "import_module", _missing)
-    monkeypatch.setattr(masking, "openssl_mask", lambda otherwise: (otherwise, "openssl"))
-    assert masking.fastest_mask.__wrapped__() == (mask_in_python, "openssl")
-
-
-@pytest.mark.parametrize("lacking", ["ctypes", "_ssl", "the function"])
-def test_without_openssl_python_masks(monkeypatch: pytest.MonkeyPatch, lacking: str) -> None:
-    """Where OpenSSL is not to be had, or hides the function, nothing is missing."""
-
-    def find(name: str) -> object:
-        if name == lacking:
-            raise ImportError
-        # A module that is linked to no OpenSSL.
-        return _struct if name == "_ssl" and lacking == "the function" else import_module(name)
-
-    monkeypatch.setattr(openssl_masking, "import_module", find)
-    assert openssl_mask(mask_in_python) is mask_in_python
-
-
-def test_an_openssl_that_masks_otherwise_is_not_used() -> None:
-    """What it makes of a sample is compared, before any frame is entrusted to it."""
-
-    def other(data: bytes, key: bytes) -> bytes:
-        return bytes(len(data))
-
-    assert openssl_mask(other) is other
+    monkeypatch.setattr(masking, "import_module", missing)
+    assert masking.fastest_mask.__wrapped__() is mask_in_python
 
 
 def test_keys_are_drawn_once() -> None:
