@@ -25,6 +25,7 @@ from haip_sync.observe.messages import (
     Sample,
 )
 from haip_sync.observe.rendezvous import why_not_here
+from haip_sync.observe.waits import WaitsBegan, WaitsEnded
 from haip_sync.observe.watched import Taken
 from haip_sync.one_line import on_one_line
 
@@ -47,6 +48,8 @@ __all__ = [
     "SendTestMessage",
     "Taken",
     "UseStrategy",
+    "WaitsBegan",
+    "WaitsEnded",
     "list_programs",
     "on_one_line",
     "why_not_here",
