@@ -60,8 +60,8 @@ _EVERYDAY: Final = (
     PongReceived,
 )
 MARKS: Final[frozenset[type[Event]]] = frozenset(ALL_EVENTS) - frozenset(_EVERYDAY)
-"""The events that a monitor gets unless it asks for every one: single sends and gauges would cost the senders, and the snapshots
-have their sums."""
+"""The events that a monitor gets unless it asks for every one: single sends, waits and gauges would cost the senders, and the
+snapshots have their sums (`haip_sync.observe.waits`)."""
 
 
 class Beat(Said, frozen=True, kw_only=True):
