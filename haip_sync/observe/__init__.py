@@ -17,7 +17,7 @@ from haip_sync.observe.command_messages import (
     UseStrategy,
 )
 from haip_sync.observe.link import ProgramLink
-from haip_sync.observe.listing import ProgramInfo, list_programs
+from haip_sync.observe.listing import ProgramInfo, list_programs, places_passed_over
 from haip_sync.observe.messages import (
     Answer,
     ChannelSample,
@@ -52,5 +52,6 @@ __all__ = [
     "WaitsEnded",
     "list_programs",
     "on_one_line",
+    "places_passed_over",
     "why_not_here",
 ]
