@@ -57,6 +57,7 @@ class Admission(Generic[C]):
         clock: Callable[[], float],
         sink: EventSink,
         poke: Callable[[], None],
+        let_out: Callable[[], None],
         watcher: Watcher | None = None,
         is_audited: bool = False,
         max_channels: int = DEFAULT_MAX_CHANNELS,
@@ -72,6 +73,8 @@ class Admission(Generic[C]):
         self.report = Reporter(sink, clock)
         # Tells the connection's own thread to take the lock and write what is there. One C call: an interrupt cannot split it.
         self._poke = poke
+        # Writes what gathers, as far as it goes without waiting; without the lock.
+        self._let_out = let_out
         self._watcher: Watcher = watcher or Unwatched()
         self._is_audited = is_audited
         # All guarded by the connection's lock.

@@ -92,6 +92,10 @@ class Parcel(Protocol[C]):
 class Outlet(Protocol[C_contra]):
     """Where admitted cargo goes. Called under the connection's lock; does no I/O."""
 
+    @property
+    def is_gathering(self) -> bool:
+        """Whether something stands there that nobody is about to write: it waits for company."""
+
     def has_room(self, wire_bytes: int) -> bool:
         """Return whether so much more may stand between admission and the operating system."""
 

@@ -38,6 +38,7 @@ class Parking:
         lock: Guards all of the connection's state: ledgers, queues, seq, the write order, the inbox. Held for arithmetic only.
         is_held_here: Returns whether the calling thread holds the lock: then it was interrupted in mid-work by a signal handler.
         home: The process that it works in; in a forked child the lock must not be touched.
+        before_sleep: Called with the lock held before a thread sleeps; neither blocks nor raises.
     """
 
     def __init__(self) -> None:
@@ -46,6 +47,7 @@ class Parking:
         # Nobody waits on it: it only tells who holds the lock.
         self._probe = threading.Condition(self.lock)
         self.is_held_here = ownership(self._probe)
+        self.before_sleep: Callable[[], None] = _nothing
 
     def new_condition(self) -> Condition:
         """Return a condition over the lock."""
@@ -62,6 +64,7 @@ class Parking:
     def wait(self, condition: Condition, timeout_s: float | None) -> None:
         """Wait on `condition`. Requires the lock, and holds it on every way out, an interrupt's included."""
         try:
+            self.before_sleep()
             condition.wait(None if timeout_s is None else min(timeout_s, threading.TIMEOUT_MAX))
         except BaseException:
             # A second interrupt may come while the first is on its way. CPython looks for signals at calls and on entering a
@@ -73,6 +76,10 @@ class Parking:
                 except BaseException:  # noqa: BLE001 - the first interrupt is raised in its place
                     is_back = False
             raise
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def ownership(probe: threading.Condition) -> Callable[[], bool]:

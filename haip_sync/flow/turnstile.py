@@ -54,19 +54,18 @@ class Turnstile(Admission[C]):
                 lacks = self._pass_at_once(channel, ticket)
                 if ticket.settled:
                     return ticket
-                if lacks is not None and timeout_s != 0:
-                    gate = self._gates[channel]
-                    gate.add(ticket)
-                    gate.shortage = lacks
+                if timeout_s == 0:
+                    self._pass_now(self.entrance(channel, parcel), ticket)
+                    return ticket
+                gate = self._join(channel, ticket, lacks)
+                if not self._outlet.is_gathering:
                     self._wait_in_turn(gate, ticket, timeout_s)
                     return ticket
-                gate = self.entrance(channel, parcel)
-                if timeout_s == 0:
-                    self._pass_now(gate, ticket)
-                else:
-                    gate.add(ticket)
-                    self.serve((gate,))
-                    self._wait_in_turn(gate, ticket, timeout_s)
+            # It has its place in line; what gathers must leave before it sleeps, or the peer has nothing to give credit back for.
+            self._let_out()
+            with self._lock:
+                self.mend()
+                self._wait_in_turn(gate, ticket, timeout_s)
         except BaseException as exc:
             ticket.abandoned = True
             self._poke()
@@ -210,10 +209,21 @@ class Turnstile(Admission[C]):
             raise refused(ticket.parcel, self._standing(gate, ticket, step))
         self._commit(gate, ticket, step)
 
+    def _join(self, channel: str, ticket: Ticket[C], lacks: Shortage | None) -> Gate[C]:
+        """Have a ticket stand in line, which lacks credit or else must be looked at again. Requires the lock."""
+        gate = self._gates[channel] if lacks is not None else self.entrance(channel, ticket.parcel)
+        gate.add(ticket)
+        if lacks is not None:
+            gate.shortage = lacks
+        else:
+            self.serve((gate,))
+        if not ticket.is_over:
+            gate.note_busy(ticket)
+        return gate
+
     def _wait_in_turn(self, gate: Gate[C], ticket: Ticket[C], timeout_s: float | None) -> None:
         """Wait until a ticket was served that has joined the queue. Requires the lock."""
         if not ticket.is_over:
-            gate.note_busy(ticket)
             ticket.condition = self._parking.new_condition()
             self.report.blocked(gate, ticket, self._why)
             self._watcher.blocked(gate)

@@ -32,7 +32,8 @@ class Commands(Life):
     def carry(self, channel: str, parcel: TextParcel | FrameParcel, timeout_s: float | None) -> Entry:
         """Let `parcel` through the turnstile and write it; return its last entry. Blocks; raises as `Turnstile.pass_through`.
 
-        Interrupted after admission it is written all the same, by the service thread.
+        Where messages come thick and fast it may gather with those that follow (`Writer.hand_over`). Interrupted after admission
+        it is written all the same, by the service thread.
         """
         self.check_not_reentered()
         is_admitted = False
@@ -40,13 +41,14 @@ class Commands(Life):
             self.rooms.turnstile.pass_through(channel, parcel, timeout_s)
             is_admitted = True
             entry = parcel.last_entry
-            self.writer.write_through(entry)
+            self.writer.hand_over(entry)
             if not entry.is_written:
                 self._check_written(channel, entry, parcel.event_type)
             return entry
         except BaseException as exc:
             self.poke()
             if is_admitted and not isinstance(exc, HAIPError):
+                parcel.last_entry.is_left = True
                 exc.add_note(f"haip_sync: {parcel.event_type} on {channel} was admitted before the interrupt: it is sent.")
             raise
 
@@ -54,7 +56,7 @@ class Commands(Life):
         """Send START of a text that is written piece by piece. Blocks; raises as `Turnstile.open_place`."""
         self.check_not_reentered()
         ticket = self.rooms.turnstile.open_place(channel, parcel, timeout_s)
-        self._write_through(channel, parcel.last_entry, parcel.event_type)
+        self._hand_over(channel, parcel.last_entry, parcel.event_type)
         return ticket
 
     def go_on_with_stream(
@@ -70,7 +72,12 @@ class Commands(Life):
         """Send the next piece of a text, or its END. Blocks; raises as `Turnstile.go_on`."""
         self.check_not_reentered()
         self.rooms.turnstile.go_on(channel, ticket, begin=begin, is_done=is_done, give_up=parcel.take_back, timeout_s=timeout_s)
-        self._write_through(channel, parcel.last_entry, f"a piece of {parcel.event_type}")
+        self._hand_over(channel, parcel.last_entry, f"a piece of {parcel.event_type}")
+
+    def _hand_over(self, channel: str, entry: Entry, what: str) -> None:
+        """Have `entry` written, alone or in company. Raises `ConnectionClosedError`, which says what was sent."""
+        self.writer.hand_over(entry)
+        self._check_written(channel, entry, what)
 
     def _write_through(self, channel: str, entry: Entry, what: str, deadline_s: float | None = None) -> None:
         """Return once `entry` has left, on this line or a later one. Raises `ConnectionClosedError`, which says what was sent."""
@@ -192,6 +199,8 @@ class Commands(Life):
         """
         self.check_not_reentered()
         box = self.rooms.inbox if box is None else box
+        if self.rooms.outgoing.is_gathering and box.first() is None:
+            self.writer.let_out()  # it may be what the peer answers
         try:
             with self._lock:
                 self.rooms.turnstile.mend()
@@ -221,6 +230,7 @@ class Commands(Life):
         """Wait until everything queued and admitted is written; return whether it is. Raises nothing when the line ends."""
         self.check_not_reentered()
         deadline_s = float("inf") if timeout_s is None else self._clock() + timeout_s
+        self.writer.let_out()
         with self._lock:
             self.rooms.turnstile.mend()
             self.wait_while(lambda: not self._has_nothing_to_send(), deadline_s)

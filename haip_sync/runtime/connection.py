@@ -76,6 +76,7 @@ class Connection(Crossing):
             clock=clock,
             sink=dispatcher,
             poke=self.poke,
+            let_out=self._let_out,
             watcher=self.watch,
             is_audited=is_audited,
             max_channels=settings.limits.max_channels,
@@ -94,6 +95,7 @@ class Connection(Crossing):
         self.writer = Writer(
             parking, outgoing, after_write=self._after_write, mend=turnstile.mend, poke=self.poke, on_loss=self.lost_while_writing
         )
+        parking.before_sleep = self._before_sleep
         self.control = Control(
             self.rooms, settings, clock=clock, poke=self._have_written, overflow=self._on_overflow, metrics=self.watch.metrics
         )
@@ -200,6 +202,15 @@ class Connection(Crossing):
     def _have_written(self) -> None:
         """Have what was committed written soon: by this thread, where that is what it does next, else by the service thread."""
         if not self.rooms.turnstile.is_written_next:
+            self.poke()
+
+    def _let_out(self) -> None:
+        """Write what gathers, as far as it goes without waiting. Without the lock."""
+        self.writer.let_out()
+
+    def _before_sleep(self) -> None:
+        """Have what gathers written: who is about to sleep may wait for an answer to it."""
+        if self.rooms.outgoing.is_gathering:
             self.poke()
 
     def write_at_once(self) -> None:

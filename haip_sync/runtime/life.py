@@ -219,10 +219,13 @@ class Life:
         self._failure = None if in_good_order else failure
         self._ended = True
         self.rooms.turnstile.close(failure)
+        # First: who hands a frame over now sees that it will not be written, or we see that its sender has gone.
+        self.rooms.outgoing.abandon(failure)
         # Closed between two lines: what was sent on the last one may never have arrived, in however good order we go.
         if not in_good_order or self.rooms.turnstile.offline is not None:
             self._resumption.report(self.rooms.outgoing.lose(), self.rooms.outgoing.fates.unknown())
-        self.rooms.outgoing.abandon(failure)
+        else:
+            self._resumption.report_unwritten(self.rooms.outgoing.left_unwritten())
         self.writer.wake_over()
         self.rooms.inbox.end()
         self.rooms.routes.end(failure, in_good_order=in_good_order)
@@ -275,6 +278,7 @@ class Life:
 
     def _say_goodbye(self, deadline_s: float) -> None:
         """Let what was admitted leave, then exchange close frames; as far as the time goes."""
+        self.writer.let_out()  # here: there may be no time for another thread to do it
         self.poke()
         with self._lock:
             self.wait_while(lambda: not self.rooms.outgoing.is_empty, deadline_s)
@@ -294,7 +298,7 @@ class Life:
                 return None
             self._closing = self._is_leaving = True
             left = self.rooms.turnstile.leave(ConnectionClosedError("the program ended"))
-            unknown = self.rooms.outgoing.queued_messages()
+            unknown = self.rooms.outgoing.accepted_messages()
             if not self.link.stands and self.rooms.session.peer_sequences:  # what was written may have been lost on the way
                 unknown = self.rooms.outgoing.fates.unknown()
         return unsent_text(self._settings.name, left, unknown)

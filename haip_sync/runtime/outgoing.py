@@ -51,6 +51,7 @@ class Entry(msgspec.Struct, eq=False):
         is_written: Whether all of it was.
         failure: Why it never will be.
         waiter: Who sleeps until it is over, having been admitted by a thread that writes by itself; None: nobody.
+        is_left: Whether its sender has returned before it was written: it gathers with those that follow it.
     """
 
     # A struct is made in C, a fifth of what __init__ costs: every send makes an entry, and few set most of it.
@@ -75,6 +76,7 @@ class Entry(msgspec.Struct, eq=False):
     is_written: bool = False
     failure: HAIPError | None = None
     waiter: Ticket[Any] | None = None
+    is_left: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -102,7 +104,7 @@ class Entry(msgspec.Struct, eq=False):
     def give_up(self, what: str, failure: HAIPError) -> None:
         """Note that it never will be, because of `what` and `failure`, and tell the handle, or who sleeps. Twice is once."""
         is_known = self.is_unsent
-        if self.fate is not None and not is_known:
+        if self.fate is not None and (self.is_left or not is_known):
             self.fate.outcome = "indeterminate"
         if self.pending is not None:
             named = f"the message {self.pending.message_id}"
@@ -141,6 +143,7 @@ class Outgoing:
         committed_end: How many bytes were ever committed.
         fates: What became of the latest sends.
         entries: What stands here that this line can write, in order. Whether anything does may be asked without the lock.
+        is_gathering: Whether a frame of it may wait for others, and nobody is about to write it. Needs no lock.
     """
 
     def __init__(
@@ -162,6 +165,7 @@ class Outgoing:
         self._resumed_ack = 0
         self.committed_end = 0
         self.written_end = 0
+        self.is_gathering = False
         self.fates = Fates(session.sent)
         # The same of control frames alone: the peer makes us say them, and nothing else bounds how many.
         self._answers_end = 0
@@ -252,12 +256,24 @@ class Outgoing:
             if entry.answers_end:
                 self._written_answers_end = entry.answers_end
             entries.popleft()
+        if not entries:
+            self.is_gathering = False
         self.written_end = end
 
     def lose(self) -> Iterator[tuple[int, Fate]]:
-        """Give up what has left and was not acknowledged: there is no other line; yield as `Fates.lose`."""
+        """Give up what has left and was not acknowledged: there is no other line; yield as `Fates.lose`.
+
+        Whose sender waits for it is told itself, where nothing of it has left.
+        """
         left = [entry.origin for entry in (*self._suspended, *self.entries)]
-        return self.fates.lose([entry.fate for entry in left if entry.fate is not None and entry.is_unsent])
+        return self.fates.lose([entry.fate for entry in left if entry.fate is not None and entry.is_unsent and not entry.is_left])
+
+    def left_unwritten(self) -> list[tuple[int, Fate]]:
+        """Return the sends that have returned and were never written, by their last seq: after `abandon`, in good order."""
+        left = [entry.origin for entry in (*self._suspended, *self.entries)]
+        return [
+            (entry.last_seq, entry.fate) for entry in left if entry.fate is not None and entry.is_left and not entry.is_written
+        ]
 
     def abandon(self, failure: HAIPError) -> None:
         """Settle the handles of what was admitted and will not be written. Twice is once."""
@@ -275,6 +291,7 @@ class Outgoing:
             elif origin not in self._suspended:
                 self._suspended.append(origin)
         self.entries.clear()
+        self.is_gathering = False
         self.written_end = self.committed_end
         self._written_answers_end = self._answers_end
 
@@ -334,9 +351,10 @@ class Outgoing:
         entry.fate, entry.repeats = unsent.fate, unsent
         return entry
 
-    def queued_messages(self) -> int:
-        """Return how many messages that were queued are admitted and not written."""
-        return sum(entry.origin.pending is not None for entry in (*self._suspended, *self.entries))
+    def accepted_messages(self) -> int:
+        """Return how many messages are admitted and not written for which nobody waits: queued ones, and those that gather."""
+        left = [entry.origin for entry in (*self._suspended, *self.entries)]
+        return sum(entry.pending is not None or entry.is_left for entry in left)
 
     @property
     def is_empty(self) -> bool:

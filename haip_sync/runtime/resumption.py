@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from haip_sync.errors import ConnectionClosedError, HAIPError
 from haip_sync.events import SendUnconfirmed
+from haip_sync.flow.explain import amount
 from haip_sync.flow.ledger import Cost
 from haip_sync.protocol.replay import Resend
 from haip_sync.runtime.outgoing import Entry
@@ -68,6 +69,8 @@ class Resumption:
                 anew.update(frame.id for frame in entry.frames)
             else:
                 entry.give_up("the line broke", failure)
+                if entry.is_left and entry.fate is not None:
+                    lost.append((entry.last_seq, entry.fate))
         self.report(lost, len(lost))
         return anew
 
@@ -86,8 +89,18 @@ class Resumption:
             if not is_told:
                 named = f"{fate.message_id or 'a message'} on {fate.channel}"
                 self._log(f"{named} was sent before the line broke, and whether the peer has it is not known")
-            event = SendUnconfirmed(time_s=time.monotonic(), channel=fate.channel, message_id=fate.message_id, seq=seq)
-            self._rooms.put(event)
+            self._tell(seq, fate)
+
+    def report_unwritten(self, left: Sequence[tuple[int, Fate]]) -> None:
+        """Say of sends that have returned that their last frames did not leave before the client was closed."""
+        if left:
+            self._log(f"{amount(len(left), 'message')} could not be written before the client was closed: the peer does not read")
+        for seq, fate in left:
+            self._tell(seq, fate)
+
+    def _tell(self, seq: int, fate: Fate) -> None:
+        event = SendUnconfirmed(time_s=time.monotonic(), channel=fate.channel, message_id=fate.message_id, seq=seq)
+        self._rooms.put(event)
 
     def _send_anew(self, unsent: Entry) -> bool:
         """Commit a send of which nothing has left under new numbers, where it could go at once; return whether it could."""

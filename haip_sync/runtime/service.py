@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
@@ -13,6 +15,7 @@ from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import PING
 from haip_sync.runtime.asking import Asking
+from haip_sync.runtime.gathering import LOOK_S
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.link import Link
 from haip_sync.runtime.outgoing import Entry
@@ -127,8 +130,16 @@ class Service:
         return max(_SHORTEST_TICK_S, until_beat_s if stall_s is None else min(until_beat_s, stall_s / 2))
 
     def _wait_for_poke(self) -> None:
+        """Sleep until somebody pokes, or the time has come; meanwhile look after what gathers."""
+        until_s = time.monotonic() + self._tick_s()
         try:
-            self._pokes.get(timeout=self._tick_s())
+            while self._writer.is_watched and time.monotonic() < until_s:
+                with suppress(Empty):
+                    self._pokes.get(timeout=LOOK_S)
+                    break
+                self._writer.look()
+            else:
+                self._pokes.get(timeout=max(0.0, until_s - time.monotonic()))
             while True:  # one look serves all pokes so far
                 self._pokes.get_nowait()
         except Empty:

@@ -12,13 +12,14 @@ from typing import Final
 import msgspec
 
 from haip_sync.flow.parking import Parking, ownership
+from haip_sync.runtime.gathering import MOST_BYTES, Gathering
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_TEXT, Line, encode
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.runtime.peer_log import WireLog
 from haip_sync.runtime.stream import CAN_TRY_TO_SEND
 
 _NOW: Final = 0.0
-_BATCH_BYTES: Final = 64 << 10
+_BATCH_BYTES: Final = MOST_BYTES
 """Frames that wait together leave in one write of about this size."""
 
 
@@ -61,6 +62,13 @@ class Writer:
         # Whether the calling thread is in the middle of a write: it was interrupted there by a signal handler.
         self.is_writing_here = ownership(threading.Condition(self._pen))
         self._in_hand: _Batch | None = None
+        self._gathering = Gathering()
+        # Whether the service thread looks every millisecond for what has gathered. Each store is one thread's: who leaves a frame
+        # looks here afterwards, and the service thread looks for frames after it has taken this back.
+        self.is_watched = False
+        # Whether somebody who wanted to write found the pen taken since a batch was taken in hand.
+        self._is_urgent = False
+        self._seen_end = 0  # the service thread's: how far the writing had come when it looked last
         # Guarded by the connection's lock: senders whose frames somebody else writes, about in write order. Each waits at a queue
         # of its own for the frames to be written, or for the pen: what is put there twice harms nobody, and who is woken need not
         # take the lock again, as from a condition.
@@ -78,6 +86,40 @@ class Writer:
             if deadline_s is not None and time.monotonic() >= deadline_s:
                 self._poke()  # it may have been this thread's turn to take the pen: those behind would wait for it
                 return
+
+    def hand_over(self, entry: Entry) -> None:
+        """Have `entry` written: before this returns, or with what follows it where messages come thick and fast.
+
+        It gathers for about a millisecond at most, and no more than a batch. Who finds that full writes it, and blocks as in
+        `write_through`. Without the lock.
+        """
+        outgoing = self._outgoing
+        if entry.is_written:  # by the thread that admitted it
+            return
+        pending_bytes = outgoing.committed_end - outgoing.written_end  # `pending_bytes`, without a call
+        may_wait = self._gathering.may_wait(pending_bytes, is_writing=self._in_hand is not None)
+        if not may_wait or self.line is None or self._standing_by:
+            self.write_through(entry)
+            return
+        entry.is_left = True
+        outgoing.is_gathering = True
+        if not self.is_watched:
+            self.is_watched = True
+            self._poke()
+
+    def let_out(self) -> None:
+        """Write what has gathered, as far as it goes without waiting: who is about to sleep may wait for an answer to it."""
+        if self._outgoing.is_gathering:
+            self.write_at_once()
+
+    def look(self) -> None:
+        """See to what has gathered: where nothing was written since the last look, the service thread writes. Only it looks."""
+        end = self._outgoing.written_end
+        has_stood, self._seen_end = end == self._seen_end, end
+        if has_stood:
+            self.is_watched = False
+            if self._outgoing.entries:
+                self._poke()
 
     def write_pending(self, deadline_s: float) -> bool:
         """Write all that stands here now, until `deadline_s` on the monotonic clock at the latest. Without the lock.
@@ -131,11 +173,12 @@ class Writer:
 
     def _write_if_free(self, deadline_s: float | None) -> bool:
         """Take the pen and write one batch; return False, nothing written, where somebody else has the pen."""
+        self._is_urgent = True  # before the pen is tried: who has it looks here once it is put down
         try:
             if not self._pen.acquire(blocking=False):
                 return False
             self._write_batch(deadline_s)
-            if self._outgoing.entries and (self._standing_by or CAN_TRY_TO_SEND):
+            if self._outgoing.entries and (self._standing_by or (CAN_TRY_TO_SEND and self._must_go_on())):
                 # One batch more for those who came meanwhile, as far as it goes without waiting: cheaper than to wake one for it.
                 self._write_batch(_NOW)
             return True
@@ -146,8 +189,12 @@ class Writer:
             except RuntimeError:
                 pass  # it was never ours
             else:
-                if self._standing_by or self._outgoing.entries:
+                if self._standing_by or (self._outgoing.entries and self._must_go_on()):
                     self._hand_on_pen()
+
+    def _must_go_on(self) -> bool:
+        """Return whether what came meanwhile may not wait: nobody looks after it, or somebody wanted it written."""
+        return self._is_urgent or not self.is_watched
 
     def _hand_on_pen(self) -> None:
         """Wake the next who needs the pen, which was put down.
@@ -233,9 +280,11 @@ class Writer:
             if self._standing_by:
                 self.wake_over()
         self._in_hand = None
+        self._gathering.wrote()
 
     def _take_batch(self) -> _Batch | None:
         """Take what is to be written next in hand; None: nothing is."""
+        self._is_urgent = False
         waiting = self._outgoing.entries
         if len(waiting) == 1:  # most often; who has the pen takes out, and others only add
             entries = [waiting[0]]

@@ -12,7 +12,7 @@ import pytest
 from support.benches.drivers import pass_with
 from support.benches.entrances import Entrance, FifoOfConditions, OurTurnstile
 from support.benches.rows import COST, PLAIN, Curve
-from support.benches.sending import CHANNEL, MANY, PATIENCE_S, PAYLOAD, TYPE, our_client, rate_and_cpu
+from support.benches.sending import CHANNEL, MANY, PATIENCE_S, PAYLOAD, TYPE, our_client, rate_and_cpu, sends
 from support.benches.server_process import run_module
 from support.benches.table import Table
 from support.turnstiles import until
@@ -44,11 +44,11 @@ def test_channels(benchmark: Any, table: Table, server: str) -> None:
             client.send(CHANNEL, TYPE, PAYLOAD | {"partial": f"grant {channels - 1} channels"}, timeout=PATIENCE_S)
             until(lambda client=client, channels=channels: len(client.connection_state().channels) >= channels)
             # Half a window in all: what is renewed is renewed.
-            rate_and_cpu(lambda client=client: client.send(CHANNEL, TYPE, PAYLOAD, timeout=PATIENCE_S), 499)
+            rate_and_cpu(sends(client), 499)
 
         def ours(channels: int) -> dict[str, float]:
             client = clients[channels]
-            return {CHANNELS.name: rate_and_cpu(lambda: client.send(CHANNEL, TYPE, PAYLOAD, timeout=PATIENCE_S), 1_000)[1]}
+            return {CHANNELS.name: rate_and_cpu(sends(client), 1_000, client.flush)[1]}
 
         table.measure_curves(benchmark, (CHANNELS,), None, ours, rounds=11)
 

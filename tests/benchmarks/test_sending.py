@@ -18,6 +18,7 @@ from support.benches.sending import (
     payload_of,
     rate_and_cpu,
     rate_of_threads,
+    sends,
 )
 from support.benches.table import Table
 
@@ -65,7 +66,7 @@ def test_messages_on_a_socket(benchmark: Any, table: Table, server: str, window:
 
     def ours() -> dict[str, float]:
         client.wait_for_credits(CHANNEL, messages=window, timeout=PATIENCE_S)
-        return figures(*rate_and_cpu(lambda: client.send(CHANNEL, TYPE, PAYLOAD, timeout=PATIENCE_S), messages))
+        return figures(*rate_and_cpu(sends(client), messages, client.flush))
 
     with minimal_client(url) as minimal, our_client(url, window=window) as client:
         table.measure(benchmark, floor, ours, rounds=61)
@@ -84,7 +85,7 @@ def test_against_ready_made_frames(benchmark: Any, table: Table, server: str, *,
 
     def ours() -> dict[str, float]:
         client.wait_for_credits(CHANNEL, messages=1_000, timeout=PATIENCE_S)
-        return {name: rate_and_cpu(lambda: client.send(CHANNEL, TYPE, PAYLOAD, timeout=PATIENCE_S), messages)[0]}
+        return {name: rate_and_cpu(sends(client), messages, client.flush)[0]}
 
     with minimal_client(url) as minimal, our_client(url, window=1_000) as client:
         ready = minimal.ready(TYPE, PAYLOAD)
@@ -103,7 +104,7 @@ def test_threads_on_one_channel(benchmark: Any, table: Table, server: str, threa
         return {f"{name}: rate": rate, f"{name}: CPU": cpu_s}
 
     def ours() -> dict[str, float]:
-        rate, cpu_s, _ = rate_of_threads(lambda: client.send(CHANNEL, TYPE, PAYLOAD, timeout=PATIENCE_S), messages, threads)
+        rate, cpu_s, _ = rate_of_threads(sends(client), messages, threads, client.flush)
         return {f"{name}: rate": rate, f"{name}: CPU": cpu_s}
 
     with minimal_client(url) as minimal, our_client(url, window=1_000) as client:
@@ -121,7 +122,7 @@ def test_fairness(benchmark: Any, table: Table, server: str, window: int) -> Non
     done_s: list[float] = []
 
     def floor() -> dict[str, float]:
-        done_s[:] = rate_of_threads(lambda: client.send(CHANNEL, TYPE, PAYLOAD, timeout=PATIENCE_S), 3_200, 64)[2]
+        done_s[:] = rate_of_threads(sends(client), 3_200, 64)[2]
         return {name: max(done_s)}
 
     with our_client(f"{server}/{window}/{window // 2}", window=window) as client:
@@ -158,6 +159,7 @@ def test_sizes(benchmark: Any, table: Table, server: str) -> None:
         begin_s = time.process_time()
         for _ in range(messages):
             send(payload)
+        client.flush()
         return {SIZES.name: (time.process_time() - begin_s) / messages}
 
     with minimal_client(f"{server}/1000/500") as minimal, our_client(f"{server}/1000/500", window=1_000) as client:

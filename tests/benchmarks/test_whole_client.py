@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 from support.benches.rows import RATE, TIME, Row
-from support.benches.sending import CHANNEL, PATIENCE_S, PAYLOAD, TYPE, our_client, rate_and_cpu
+from support.benches.sending import CHANNEL, PATIENCE_S, our_client, rate_and_cpu, sends
 from support.benches.server_process import run_python
 from support.benches.table import Table
 from support.certificates import client_context
@@ -35,7 +35,7 @@ _CPU_OF: Final = "import time; begin_s = time.process_time(); {}; print(time.pro
 
 def _rate(client: HAIPClient) -> float:
     client.wait_for_credits(CHANNEL, messages=1_000, timeout=PATIENCE_S)
-    return rate_and_cpu(lambda: client.send(CHANNEL, TYPE, PAYLOAD, timeout=PATIENCE_S), _MESSAGES)[0]
+    return rate_and_cpu(sends(client), _MESSAGES, client.flush)[0]
 
 
 def test_tls(benchmark: Any, table: Table, server: str, tls_server: str) -> None:

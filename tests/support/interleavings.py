@@ -78,7 +78,13 @@ class Rig:
         self.outlet = RecordingOutlet(self)
         self.pokes = 0
         self.turnstile: Turnstile[Cargo] = parts.turnstile(
-            self.parking, self.outlet, scenario.settings, clock=lambda: scheduler.clock.now_s, sink=Silent(), poke=self._poke
+            self.parking,
+            self.outlet,
+            scenario.settings,
+            clock=lambda: scheduler.clock.now_s,
+            sink=Silent(),
+            poke=self._poke,
+            let_out=scheduler.point,
         )
         self.outbox = parts.outbox(
             self.parking,
@@ -342,6 +348,7 @@ class RecordingOutlet(Ledgerless):
 
     def __init__(self, rig: Rig) -> None:
         super().__init__()
+        self.is_gathering = rig.scenario.gathers
         self._rig = rig
         self._epochs: list[int] = []
 
@@ -386,6 +393,8 @@ class Scenario:
     peer: Callable[[Rig], bool] | None = None
     most_wakes: int = 1
     """How often one call may be woken."""
+    gathers: bool = False
+    """Whether frames stand before the socket that must leave before a sender sleeps: it lets go of the lock to write them."""
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -39,6 +40,8 @@ class Cargo:
 
 class Ledgerless:
     """An outlet that writes down what was committed, in order, with numbers as a session gives them."""
+
+    is_gathering = False
 
     def __init__(self) -> None:
         self.committed: list[Cargo] = []
@@ -195,6 +198,7 @@ class Bench:
             clock=self.clock,
             sink=self.sink,
             poke=self._poke,
+            let_out=lambda: None,
             watcher=self.watched,
             is_audited=True,
         )
@@ -286,3 +290,11 @@ def until(condition: Callable[[], bool]) -> None:
             return
         tick.wait(0.001)
     raise AssertionError("what the test waits for never came")
+
+
+def in_thread(call: Callable[[], Any]) -> Future[Any]:
+    """Run `call` on a thread of its own and return what will come of it."""
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(call)
+    pool.shutdown(wait=False)
+    return future

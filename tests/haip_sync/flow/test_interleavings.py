@@ -171,13 +171,17 @@ def test_a_wait_can_be_notified_time_out_or_lose_its_wake_up(scheduler: Schedule
 # ---- Two threads, every interleaving -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("gathers", [False, True], ids=["", "gathers"])
 @pytest.mark.parametrize("waiter", WAITERS, ids=lambda program: program.name)
-def test_two_threads_in_every_order(scheduler: Scheduler, waiter: Program) -> None:
-    """One who waits and one other, with no credit and with one message's: every interleaving keeps every rule."""
+def test_two_threads_in_every_order(scheduler: Scheduler, waiter: Program, *, gathers: bool) -> None:
+    """One who waits and one other, with no credit and with one message's: every interleaving keeps every rule.
+
+    The same where a sender lets go of the lock before it sleeps, because it has something to write first.
+    """
     total = 0
     for other in OTHERS:
         for messages in (0, 1):
-            scenario = Scenario((waiter, other), messages=messages)
+            scenario = Scenario((waiter, other), messages=messages, gathers=gathers)
             schedules = explore(scheduler, scenario).schedules
             _tell(scenario.name, schedules)
             assert schedules >= 3, scenario.name

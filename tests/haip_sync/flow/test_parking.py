@@ -26,6 +26,14 @@ class _StruckBeforeSleep:
         raise KeyboardInterrupt("first")
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
+_BEFORE = (_StruckBeforeSleep.wait.__code__, _nothing.__code__)
+"""What is entered before the first interrupt."""
+
+
 class _Second:
     """Interrupts once more, on entering the n-th function that `Parking.wait` calls, itself or by others."""
 
@@ -34,7 +42,7 @@ class _Second:
         self.fired = False
 
     def trace(self, frame: FrameType, event: str, _arg: Any) -> None:
-        if event == "call" and not self.fired and frame.f_code is not _StruckBeforeSleep.wait.__code__ and _is_in_wait(frame):
+        if event == "call" and not self.fired and frame.f_code not in _BEFORE and _is_in_wait(frame):
             self._left -= 1
             if self._left < 0:
                 self.fired = True
@@ -66,6 +74,7 @@ def test_a_second_interrupt_on_the_way_out_of_a_wait() -> None:
     """A waiter struck in the gap before sleep holds the lock on its way out, wherever a second interrupt strikes it there."""
     for place in count():
         parking = Parking()
+        parking.before_sleep = _nothing
         second = _Second(place)
         parking.lock.acquire()
         assert str(_interrupt_of_a_wait(parking, second)) == "first"

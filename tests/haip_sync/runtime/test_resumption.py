@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from support.lines import AT_ONCE
 from support.peers_in_turn import Script, Told, cut, greets_and_cuts, greets_and_stays, peers_in_turn
 from support.scripted_peer import TYPES, Peer
-from support.turnstiles import PATIENCE_S, until
+from support.turnstiles import PATIENCE_S, in_thread, until
 
 from haip_sync import (
     Connected,
@@ -57,14 +57,6 @@ def greets_many(talk: Peer) -> None:
     """Greet with a HAI that accepts calls and runs too, and hear the client's."""
     talk.greets(accept_events=MANY)
     talk.hears("HAI")
-
-
-def in_thread(call: Callable[[], Any]) -> Future[Any]:
-    """Run `call` on a thread of its own and return what will come of it."""
-    pool = ThreadPoolExecutor(1)
-    future = pool.submit(call)
-    pool.shutdown(wait=False)
-    return future
 
 
 # ---- A peer that goes on with the session ------------------------------------------------------------------------------------

@@ -110,6 +110,8 @@ class FifoOfConditions:
 class _Drain:
     """An outlet with room for everything, that keeps nothing."""
 
+    is_gathering = False
+
     def has_room(self, wire_bytes: int) -> bool:
         return True
 
@@ -170,7 +172,7 @@ class OurTurnstile:
         self._parking = Parking()
         config = FlowControlConfig(max_credits=10**9, max_credit_bytes=10**12)
         self._turnstile: Turnstile[None] = Turnstile(
-            self._parking, _Drain(), config, clock=time.monotonic, sink=_Silence(), poke=lambda: None
+            self._parking, _Drain(), config, clock=time.monotonic, sink=_Silence(), poke=lambda: None, let_out=lambda: None
         )
         with self._parking.lock:
             self._turnstile.open_epoch(*NOTHING)

@@ -49,16 +49,30 @@ def minimal_client(url: str) -> Iterator[MinimalClient]:
     assert not client.errors, f"it is no measurement: {client.errors[0]}"
 
 
-def rate_and_cpu(send: Callable[[], object], messages: int) -> tuple[float, float]:
-    """Send so many; return messages/s, and the CPU of one, of all threads of the process together."""
+def sends(client: HAIPClient) -> Callable[[], object]:
+    """Return what sends one frame of about 250 bytes."""
+    return lambda: client.send(CHANNEL, TYPE, PAYLOAD, timeout=PATIENCE_S)
+
+
+def nothing_is_left() -> None:
+    """Wait for nothing: a send of the minimal client's has left once it returns."""
+
+
+def rate_and_cpu(
+    send: Callable[[], object], messages: int, until_sent: Callable[[], object] = nothing_is_left
+) -> tuple[float, float]:
+    """Send so many; return messages/s, and the CPU of one, of all threads of the process together, until the last has left."""
     begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
     for _ in range(messages):
         send()
+    until_sent()
     wall_s, cpu_s = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
     return messages / wall_s, cpu_s / messages
 
 
-def rate_of_threads(send: Callable[[], object], messages: int, threads: int) -> tuple[float, float, list[float]]:
+def rate_of_threads(
+    send: Callable[[], object], messages: int, threads: int, until_sent: Callable[[], object] = nothing_is_left
+) -> tuple[float, float, list[float]]:
     """Send `messages` from so many threads, each as many; return as `rate_and_cpu`, and when each was done, in seconds."""
     start = threading.Barrier(threads + 1)
     done_s: list[float] = []
@@ -80,6 +94,7 @@ def rate_of_threads(send: Callable[[], object], messages: int, threads: int) -> 
     start.wait(PATIENCE_S)
     for thread in crew:
         thread.join(PATIENCE_S)
+    until_sent()
     wall_s, cpu_s = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
     if failures:
         raise failures[0]
