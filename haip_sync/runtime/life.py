@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, NamedTuple
 
 from haip_sync.errors import ConnectionClosedError, DeadlockError, HAIPError
@@ -78,6 +79,8 @@ class Life:
         self._is_all_told = False
         self._failure: HAIPError | None = None
         self._told: HAIPError | None = None
+        # Says the last words, the first time that it is asked for the next; set before that.
+        self._farewell: Iterator[None] | None = None
 
     # ---- How it stands ---------------------------------------------------------------------------------------------------------
 
@@ -233,9 +236,17 @@ class Life:
         self._changed.notify_all()
         if self._has_had_line:
             self._peer_log.flush()
-            self.rooms.dispatcher.log(log, logging.INFO if in_good_order else logging.WARNING, str(failure))
-            self.rooms.put(Disconnected(time_s=self._clock(), reason=str(failure), in_good_order=in_good_order, code=code))
+            if self._farewell is None:
+                event = Disconnected(time_s=self._clock(), reason=str(failure), in_good_order=in_good_order, code=code)
+                self._farewell = map(self._say_farewell, (event,))
+            # Asked for once more after an interrupt, and said once: the second time nothing is left of it.
+            self.rooms.dispatcher.call_soon(partial(next, self._farewell, None))
         self._is_all_told = True
+
+    def _say_farewell(self, event: Disconnected) -> None:
+        """Tell the log and the listeners of the end. Runs on the dispatch thread, which no interrupt strikes."""
+        log.log(logging.INFO if event.in_good_order else logging.WARNING, "%s", event.reason)
+        self.rooms.dispatcher.tell_here(event)
 
     def close(self, timeout_s: float) -> None:
         """End the connection, in good order if there is time for it. Back within `timeout_s` + 0.2 s; idempotent; any thread."""
