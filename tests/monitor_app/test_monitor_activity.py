@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.states import make_grant
 
 from haip_sync import ChannelPaused, ChannelResumed, ChannelState, Connected, CreditGranted, Disconnected, SendBlocked
 from haip_sync.observe import WaitsBegan, WaitsEnded
@@ -164,13 +165,4 @@ def blocked(time_s: float, cause: str) -> SendBlocked:
 
 def grant(time_s: float) -> CreditGranted:
     """Return a grant of one message."""
-    return CreditGranted(
-        time_s=time_s,
-        channel="USER",
-        add_messages=1,
-        add_bytes=0,
-        set_aside_messages=0,
-        set_aside_bytes=0,
-        credits=1,
-        byte_credits=0,
-    )
+    return make_grant(time_s, 1)

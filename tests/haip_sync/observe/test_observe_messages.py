@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.observed import CONNECTED
+from support.states import make_grant
 
 from haip_sync import Explanation
-from haip_sync.events import ALL_EVENTS, ChannelPaused, CreditGranted, ErrorReported, Event, Message, WarningRaised
+from haip_sync.events import ALL_EVENTS, ChannelPaused, ErrorReported, Event, Message, WarningRaised
 from haip_sync.observe.carried import LONGEST_TEXT, carried, encoded_answer, encoded_events, encoded_snapshot
 from haip_sync.observe.command_messages import (
     RequestCredits,
@@ -111,16 +112,7 @@ def test_long_texts_are_cut(event: Event, field: str) -> None:
 
 def test_what_cannot_be_written_down_is_counted() -> None:
     """A name that UTF-8 cannot hold, or a number beyond 64 bits, costs that event only."""
-    good = CreditGranted(
-        time_s=0.0,
-        channel="USER",
-        add_messages=1,
-        add_bytes=0,
-        set_aside_messages=0,
-        set_aside_bytes=0,
-        credits=1,
-        byte_credits=0,
-    )
+    good = make_grant(0.0, 1)
     bad = WarningRaised(time_s=0.0, text="\udc80", missed=7)
     huge = msgspec.structs.replace(good, credits=10**30)
     said = happened(bad, good, huge, dropped=4)
