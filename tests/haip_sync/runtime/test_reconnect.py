@@ -15,6 +15,7 @@ import pytest
 from support.certificates import client_context, server_context
 from support.closing import timed
 from support.lines import AT_ONCE, ONE_LINE
+from support.live import listen
 from support.peers_in_turn import Told, cut, greets_and_cuts, greets_and_stays, peers_in_turn
 from support.programs import Program
 from support.scripted_peer import Peer
@@ -27,7 +28,6 @@ from haip_sync import (
     ConnectionClosedError,
     CreditRequest,
     Disconnected,
-    Event,
     FlowControlError,
     FlowControlTimeout,
     HAIPClient,
@@ -48,13 +48,6 @@ from haip_sync.runtime.link import LineEnd
 from haip_sync.testing import DevServer, FaultProxy, Generous, Never
 
 SLOW = ReconnectPolicy(initial_delay=60.0, max_delay=60.0)
-
-
-def listen(client: HAIPClient, *kinds: type[Event]) -> list[Any]:
-    """Return a list that fills with the client's events of these kinds."""
-    seen: list[Any] = []
-    client.subscribe(seen.append, *kinds)
-    return seen
 
 
 def phase(client: HAIPClient) -> str:
