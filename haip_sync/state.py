@@ -42,7 +42,7 @@ class SendReceipt(msgspec.Struct, eq=False, gc=False):
     def outcome(self) -> Outcome:
         """What is known of it now: it goes on changing after the send has returned.
 
-        `"sent"`: its last frame was handed to the operating system, or is within a millisecond or two where messages come so fast
+        `"sent"`: its last frame was handed to the operating system, or is within a few milliseconds where messages come so fast
         that they leave together (WIRE.md, point 10). `"acknowledged"`: the peer's `ack` has reached it.
         `"refused"`: the peer answered a frame of it with `INSUFFICIENT_CREDITS` or `FLOW_CONTROL_VIOLATION` (WIRE.md, point 17).
         `"indeterminate"`: the line was lost or closed before either, and the peer did not go on with the session; nobody knows

@@ -237,6 +237,8 @@ class Outgoing:
 
     def first(self, most_bytes: int) -> list[Entry]:
         """Return the entries to write next, at least one if there are any; they stay here until they are written."""
+        if self.committed_end - self.written_end <= most_bytes:
+            return list(self.entries)
         batch: list[Entry] = []
         total = 0
         for entry in self.entries:

@@ -12,14 +12,14 @@ from typing import Final
 import msgspec
 
 from haip_sync.flow.parking import Parking, ownership
-from haip_sync.runtime.gathering import MOST_BYTES, Gathering
+from haip_sync.runtime.gathering import Gathering
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_TEXT, Line, encode
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.runtime.peer_log import WireLog
 from haip_sync.runtime.stream import CAN_TRY_TO_SEND
 
 _NOW: Final = 0.0
-_BATCH_BYTES: Final = MOST_BYTES
+_BATCH_BYTES: Final = 64 << 10
 """Frames that wait together leave in one write of about this size."""
 
 
@@ -63,8 +63,8 @@ class Writer:
         self.is_writing_here = ownership(threading.Condition(self._pen))
         self._in_hand: _Batch | None = None
         self._gathering = Gathering()
-        # Whether the service thread looks every millisecond for what has gathered. Each store is one thread's: who leaves a frame
-        # looks here afterwards, and the service thread looks for frames after it has taken this back.
+        # Whether the service thread looks now and then (`LOOK_S`) for what has gathered. Each store is one thread's: who leaves a
+        # frame looks here afterwards, and the service thread looks for frames after it has taken this back.
         self.is_watched = False
         # Whether somebody who wanted to write found the pen taken since a batch was taken in hand.
         self._is_urgent = False
@@ -90,7 +90,7 @@ class Writer:
     def hand_over(self, entry: Entry) -> None:
         """Have `entry` written: before this returns, or with what follows it where messages come thick and fast.
 
-        It gathers for about a millisecond at most, and no more than a batch. Who finds that full writes it, and blocks as in
+        It gathers for a few milliseconds at most, and not much (`Gathering`). Who finds that full writes it, and blocks as in
         `write_through`. Without the lock.
         """
         outgoing = self._outgoing

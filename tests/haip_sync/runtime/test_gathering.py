@@ -29,13 +29,13 @@ def _fast(clock: Clock, gap_s: float = 0.00002) -> Gathering:
 
 
 def test_who_sends_now_and_then_never_waits() -> None:
-    """At 5,000 messages a second each is written at once."""
-    gathering = _fast(Clock(), 1 / 5_000)
+    """At 2,500 messages a second each is written at once."""
+    gathering = _fast(Clock(), 1 / 2_500)
     assert not gathering.may_wait(300, is_writing=False)
 
 
 def test_a_fast_sender_waits_for_company_but_not_long_and_not_for_much() -> None:
-    """A frame may wait until half a millisecond after the latest write, and until 16 KB stand there; 64 KB while one writes."""
+    """A frame may wait until half a millisecond after the latest write, and until 16 KB stand there; 128 KB while one writes."""
     clock = Clock()
     gathering = _fast(clock)
     assert gathering.may_wait(GATHER_BYTES, is_writing=False)
@@ -141,7 +141,7 @@ def test_who_writes_goes_on_for_who_wants_it_written(line: Writes) -> None:
 
 
 def test_who_finds_much_gathered_behind_a_write_stands_by(line: Writes) -> None:
-    """More than a batch does not gather: whoever comes then returns once its frame is written."""
+    """More than so much does not gather: whoever comes then returns once its frame is written."""
     desk = Desk(line)
     line.go.clear()
     writing = threading.Thread(target=desk.writer.write_through, args=(desk.commit(b"a"),))
