@@ -6,6 +6,7 @@ each snapshot has those counts, and what has come since the last one is told in 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from haip_sync.events import ChannelEvent, SendBlocked
@@ -83,8 +84,9 @@ class _Line:
         self._over = over
         # Counted before the snapshot was taken: who stopped in between is missing for once, and is nobody new the next time.
         began, self._told = max(0, _count(over) + state.waiting - self._told), max(self._told, _count(over) + state.waiting)
-        start_s = now_s - (state.oldest_wait if state.waiting else sum(waited.total_s for waited in ended.values()))
-        start_s = start_s if since_s is None else max(since_s, start_s)
+        ago_s = state.oldest_wait if state.waiting else sum(waited.total_s for waited in ended.values())
+        ago_s = ago_s if math.isfinite(ago_s) else 0.0  # a program may claim anything
+        start_s = now_s - ago_s if since_s is None else max(since_s, now_s - ago_s)
         if began:
             yield self._began(state, ended, began, start_s)
         for cause, waited in ended.items():

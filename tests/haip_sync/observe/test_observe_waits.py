@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass
+from math import inf, nan
 
 import pytest
 from hypothesis import given
@@ -103,6 +104,19 @@ def test_a_wait_between_two_snapshots_is_told_with_its_length() -> None:
     assert isinstance(began, WaitsBegan)
     assert (began.cause, began.times, began.waiting, began.time_s) == ("bytes", 3, 0, pytest.approx(10.03))
     assert ended == WaitsEnded(time_s=pytest.approx(10.05), channel="USER", cause="bytes", times=3, total_s=0.02)
+
+
+@pytest.mark.parametrize("claimed", [inf, nan])
+def test_a_claim_that_is_no_number_makes_no_time_that_is_none(claimed: float) -> None:
+    """A hostile program: every event has a time that can be shown."""
+    book = WaitBook()
+    events = [
+        *book.catch_up(standing(1, oldest_wait=claimed), {}, 1.0),
+        *book.catch_up(standing(2, oldest_wait=claimed), over(1, claimed), 2.0),
+        *book.catch_up(standing(), over(9, claimed), 3.0),
+    ]
+    assert len(events) == 5
+    assert all(1.0 <= event.time_s <= 3.0 for event in events)
 
 
 def test_metrics_that_begin_anew_lose_nothing() -> None:
