@@ -19,6 +19,8 @@ from haip_sync.observe.offering import Offering
 from haip_sync.testing import DevServer, Generous
 
 PLENTY = 10_000
+LOOK = 40
+"""Bytecodes of a look whether somebody listens for waits; to tell of one takes several times as many."""
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +72,7 @@ def steps_of_a_wait(client: HAIPClient) -> int:
 def test_a_send_takes_the_same_steps_whoever_watches() -> None:
     """Not offered, offered, with one and with eight monitors attached: the sending thread does the same, to the bytecode.
 
-    So does one that has to wait: who is attached is told of that in sums.
+    So does one that has to wait, but for a look whether its wait is listened for: who is attached is told of that in sums.
     """
     credit = FlowControlConfig(max_credits=PLENTY, max_credit_bytes=PLENTY * 1_000)
     with (
@@ -85,7 +87,7 @@ def test_a_send_takes_the_same_steps_whoever_watches() -> None:
         leaving.callback(offering.close)
         offering.begin()
         until(lambda: [info.clients for info in list_programs()] not in ([], [()]))
-        assert least_steps(client) == expected
+        assert (least_steps(client), steps_of_a_wait(client)) == (expected, expected_of_a_wait)
         (info,) = list_programs()
         for count in range(1, 9):
             link = leaving.enter_context(ProgramLink(info))
@@ -93,4 +95,4 @@ def test_a_send_takes_the_same_steps_whoever_watches() -> None:
             until(lambda link=link: link.snapshot("sender"))
             if count in {1, 8}:
                 assert least_steps(client) == expected
-                assert steps_of_a_wait(client) == expected_of_a_wait
+                assert 0 <= steps_of_a_wait(client) - expected_of_a_wait <= LOOK
