@@ -110,7 +110,11 @@ class Writer:
     def let_out(self) -> None:
         """Write what has gathered, as far as it goes without waiting: who is about to sleep may wait for an answer to it."""
         if self._outgoing.is_gathering:
-            self.write_at_once()
+            try:
+                self.write_at_once()
+            except BaseException:
+                self._poke()  # interrupted once the pen was put down: whoever stands by was not told yet
+                raise
 
     def look(self) -> None:
         """See to what has gathered: where nothing was written since the last look, the service thread writes. Only it looks."""

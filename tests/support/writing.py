@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import Any
 
 from haip_sync.flow.parking import Parking
 from haip_sync.protocol.session import Session
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.runtime.writer import Writer
+from support.turnstiles import in_thread, until
 
 
 class Desk:
@@ -41,3 +43,31 @@ class Desk:
             entry = self.outgoing.plan_raw(data)
             self.outgoing.commit(entry)
         return entry
+
+
+class Busy:
+    """A line that another sender comes to during its first write, with `late`: it stands by before that goes on.
+
+    Attributes:
+        is_full: It takes no more of who does not wait; the first write is taken in any case.
+    """
+
+    def __init__(self, late: bytes) -> None:
+        self.taken = bytearray()
+        self.sender: Future[None] | None = None
+        self.desk = Desk(self)
+        self.is_full = True
+        self._late = late
+
+    def send_some(self, piece: memoryview, sent: list[int], *, blocking: bool) -> None:
+        if self.sender is None:
+            writer = self.desk.writer
+            self.sender = in_thread(lambda: writer.write_through(self.desk.commit(self._late)))
+            until(lambda: bool(writer._standing_by))
+        elif self.is_full and not blocking:
+            raise BlockingIOError
+        sent.extend(map(self._take, (piece,)))
+
+    def _take(self, piece: memoryview) -> int:
+        self.taken += piece
+        return len(piece)
