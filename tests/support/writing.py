@@ -45,7 +45,34 @@ class Desk:
         return entry
 
 
-class Busy:
+class Taking:
+    """A line that takes all it is given."""
+
+    def __init__(self) -> None:
+        self.taken = bytearray()
+
+    def send_some(self, piece: memoryview, sent: list[int], *, blocking: bool) -> None:
+        del blocking
+        sent.extend(map(self._take, (piece,)))
+
+    def _take(self, piece: memoryview) -> int:
+        self.taken += piece
+        return len(piece)
+
+
+class Full(Taking):
+    """A line that takes nothing of who does not wait."""
+
+    def send_some(self, piece: memoryview, sent: list[int], *, blocking: bool) -> None:
+        if not blocking:
+            raise BlockingIOError
+        super().send_some(piece, sent, blocking=blocking)
+
+    def wait_until_writable(self, timeout_s: float) -> None:
+        """Return at once: who waits tries until his time is over."""
+
+
+class Busy(Full):
     """A line that another sender comes to during its first write, with `late`: it stands by before that goes on.
 
     Attributes:
@@ -53,21 +80,16 @@ class Busy:
     """
 
     def __init__(self, late: bytes) -> None:
-        self.taken = bytearray()
+        super().__init__()
         self.sender: Future[None] | None = None
         self.desk = Desk(self)
         self.is_full = True
         self._late = late
 
     def send_some(self, piece: memoryview, sent: list[int], *, blocking: bool) -> None:
-        if self.sender is None:
+        is_first = self.sender is None
+        if is_first:
             writer = self.desk.writer
             self.sender = in_thread(lambda: writer.write_through(self.desk.commit(self._late)))
             until(lambda: bool(writer._standing_by))
-        elif self.is_full and not blocking:
-            raise BlockingIOError
-        sent.extend(map(self._take, (piece,)))
-
-    def _take(self, piece: memoryview) -> int:
-        self.taken += piece
-        return len(piece)
+        super().send_some(piece, sent, blocking=blocking or is_first or not self.is_full)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from support.gathered import gathering_client, let_gather
+from support.gathered import let_gather
 from support.interrupts import every_interrupt, interrupted_at
-from support.scripted_peer import Peer, peer
 from support.turnstiles import PATIENCE_S, until
 from support.writing import Busy
-
-from haip_sync import HAIPClient
 
 
 def test_an_interrupt_while_what_gathers_is_let_out_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
