@@ -89,7 +89,9 @@ class Commands(Life):
         cause = entry.failure
         if cause is None or entry.is_written:
             return
-        if entry.is_unsent:
+        with self._lock:  # whoever has given it up is done: it was told of, or it was not
+            is_told = entry.fate is not None and entry.fate.outcome == "indeterminate"
+        if entry.is_unsent and not is_told:
             text = f"{what} on {channel}: its turn had come, then the line broke. Nothing of it was sent. {cause}"
         else:
             text = f"{what} on {channel} was admitted, then the line broke: whether the peer has it is not known. {cause}"

@@ -225,7 +225,7 @@ class Life:
         if not in_good_order or self.rooms.turnstile.offline is not None:
             self._resumption.report(self.rooms.outgoing.lose(), self.rooms.outgoing.fates.unknown())
         else:
-            self._resumption.report_unwritten(self.rooms.outgoing.left_unwritten())
+            self._resumption.report_unwritten()
         self.writer.wake_over()
         self.rooms.inbox.end()
         self.rooms.routes.end(failure, in_good_order=in_good_order)
