@@ -14,6 +14,7 @@ from support.turnstiles import PATIENCE_S, in_thread, until
 from support.writing import Desk
 
 from haip_sync import ConnectionClosedError, HAIPClient, ReconnectPolicy, SendUnconfirmed
+from haip_sync.runtime import life
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.runtime.resumption import Resumption
 from haip_sync.runtime.writer import Writer
@@ -52,6 +53,22 @@ def test_a_text_whose_pieces_gather_is_one_message(monkeypatch: pytest.MonkeyPat
                 assert client._connection.rooms.outgoing.accepted_messages() == 1
             _closed(client)
         assert [event.message_id for event in unconfirmed] == [message_id]
+
+
+def test_what_gathers_behind_a_write_leaves_before_a_client_is_closed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed with no time while another thread writes: what a send has returned for has a moment to leave all the same."""
+    monkeypatch.setattr(life, "_LEFT_S", PATIENCE_S)
+    unconfirmed: list[SendUnconfirmed] = []
+    with peer(_stays) as url, gathering_client(monkeypatch, url) as client:
+        client.subscribe(unconfirmed.append, SendUnconfirmed)
+        connection = client._connection
+        with connection.writer._pen:
+            receipt = in_thread(lambda: client.send_text_message("USER", "second", timeout=PATIENCE_S)).result(PATIENCE_S)
+            closing = in_thread(lambda: client.close(0.0))
+            until(lambda: connection._waiting == 1)
+        connection.writer._hand_on_pen()
+        closing.result(PATIENCE_S)
+        assert (receipt.outcome, unconfirmed) == ("sent", [])
 
 
 def _committed(desk: Desk, message_id: str) -> Entry:
