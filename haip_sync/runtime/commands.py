@@ -152,7 +152,11 @@ class Commands(Life):
         with self._lock:
             self.enter()
             entry = self.control.post(frame)
-        self._write_through(frame.channel, entry, frame.type, deadline_s)
+        try:
+            self._write_through(frame.channel, entry, frame.type, deadline_s)
+        except BaseException:
+            self.poke()  # interrupted once the pen was put down: whoever stands by was not told yet
+            raise
         return entry
 
     def request(self, channel: str, amount: Cost, *, within: Exchange | None = None) -> None:
