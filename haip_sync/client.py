@@ -283,7 +283,8 @@ class HAIPClient:
         """Send `text` as START, PART and END, waiting for credit.
 
         They go together where they fit the largest balance that the channel has held in this epoch; a longer text streams in
-        parts cut to the credit (never with timeout 0). No other text of the channel comes between. HAIP 1.1.2.
+        parts cut to the credit (never with timeout 0). No other text of the channel comes between. HAIP 1.1.2. It returns once the
+        last frame was handed to the operating system, or gathers with those that follow: see `SendReceipt.outcome`.
 
         Raises:
             FlowControlError: With timeout 0: it cannot go now. Nothing was sent.
