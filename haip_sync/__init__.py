@@ -206,9 +206,9 @@ if not TYPE_CHECKING:  # to a type checker every name would be there
         """Import a public name from where it is at home."""
         if name in __all__:
             for room in _ROOMS:
-                found = vars(import_module(room))
-                if name in found:
-                    return globals().setdefault(name, found[name])
+                module = import_module(room)
+                if hasattr(module, name):
+                    return globals().setdefault(name, getattr(module, name))
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -28,8 +27,7 @@ _HTTP_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """What RFC 6455 (by way of RFC 9110) allows as a subprotocol."""
 
 
-@dataclass(frozen=True, repr=False)
-class Credentials:
+class Credentials(msgspec.Struct, frozen=True):
     """What an `Auth` puts where. Immutable; its repr shows nothing of it.
 
     Attributes:
@@ -53,6 +51,8 @@ class Credentials:
 class Auth:
     """How a connection says who it is: one of the kinds below. Immutable, may be shared; its repr shows no secret."""
 
+    __slots__ = ()
+
     def credentials(self) -> Credentials:
         """Return what goes where."""
         raise NotImplementedError
@@ -67,8 +67,7 @@ AuthSource = Auth | Mapping[str, Any] | AuthCall
 which is called for each connection."""
 
 
-@dataclass(frozen=True, repr=False)
-class QueryToken(Auth):
+class QueryToken(Auth, msgspec.Struct, frozen=True):
     """A token in the URL's query: `?token=...` (HAIP 1.1.2). Servers and proxies often log URLs: prefer another kind."""
 
     token: str
@@ -84,8 +83,7 @@ class QueryToken(Auth):
         return Credentials(query=((self.name, self.token),), secrets=(self.token,))
 
 
-@dataclass(frozen=True, repr=False)
-class BearerToken(Auth):
+class BearerToken(Auth, msgspec.Struct, frozen=True):
     """A token in the header `Authorization: Bearer ...` (RFC 6750)."""
 
     token: str
@@ -98,15 +96,14 @@ class BearerToken(Auth):
         return Credentials(headers=(("Authorization", f"Bearer {self.token}"),), secrets=(self.token,))
 
 
-@dataclass(frozen=True, repr=False)
-class SubprotocolToken(Auth):
+class SubprotocolToken(Auth, msgspec.Struct, frozen=True):
     """A token as an entry of `Sec-WebSocket-Protocol`, which is all that a browser can send besides the URL.
 
     A server chooses one of the entries. Most want to choose one that is no secret: `protocol` goes before the token.
     """
 
     token: str
-    protocol: str | None = field(default="haip")
+    protocol: str | None = "haip"
     """The entry before the token; None: the token stands alone."""
 
     def __post_init__(self) -> None:

@@ -6,9 +6,8 @@ import base64
 import importlib
 import time
 from collections.abc import Iterator, Mapping
-from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Final, Literal, Protocol, Self, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, get_args
 
 from haip_sync import roster
 from haip_sync.auth import AuthSource
@@ -30,7 +29,7 @@ from haip_sync.events import Event, Listener, Message, Subscription
 from haip_sync.flow.ledger import Cost
 from haip_sync.flow.metrics import FlowControlMetrics
 from haip_sync.flow.pending import PendingSend
-from haip_sync.flow.strategies import Strategy
+from haip_sync.flow.strategies.base import Strategy
 from haip_sync.protocol.dialects import TextDialect
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import (
@@ -65,6 +64,9 @@ from haip_sync.runtime.timeouts import SEND_TIMEOUT as _SEND_TIMEOUT
 from haip_sync.runtime.timeouts import Timeout as _Timeout
 from haip_sync.runtime.transaction import Transaction, joining_transaction, new_transaction
 from haip_sync.state import ConnectionState, Explanation, SendReceipt
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 _CLOSE_TIMEOUT_S: Final = 5.0
 _OPEN_TIMEOUT_S: Final = 10.0
@@ -283,8 +285,8 @@ class HAIPClient:
         """Send `text` as START, PART and END, waiting for credit.
 
         They go together where they fit the largest balance that the channel has held in this epoch; a longer text streams in
-        parts cut to the credit (never with timeout 0). No other text of the channel comes between. HAIP 1.1.2. It returns once the
-        last frame was handed to the operating system, or gathers with those that follow: see `SendReceipt.outcome`.
+        parts cut to the credit (never with timeout 0). No other text of the channel comes between. HAIP 1.1.2. The call returns
+        once the last frame was handed to the operating system, or gathers with those that follow: see `SendReceipt.outcome`.
 
         Raises:
             FlowControlError: With timeout 0: it cannot go now. Nothing was sent.

@@ -182,15 +182,18 @@ class Admission(Generic[C]):
         self.mend()
 
     def _serve_queue(self, gate: Gate[C]) -> None:
-        changed = False
-        while (ticket := gate.head()) is not None:
-            if not ticket.is_over and not self._advance(gate, ticket):
+        changed, queue = False, gate.queue
+        while queue:
+            ticket = next(iter(queue))
+            # `is_over`, here and below, without a call: whoever is granted credit comes here.
+            is_over = ticket.settled or ticket.abandoned or ticket.failure is not None
+            if not is_over and not self._advance(gate, ticket):
                 break
             # Woken before it leaves: interrupted between, the next to mend wakes it once more, which harms nobody.
             if ticket.admitted_s is None:
                 ticket.wake()
             gate.leave(ticket)
-            changed = changed or ticket.has_stood
+            changed = changed or ticket.condition is not None or ticket.pending is not None
             if ticket.pending is not None and ticket.settled:
                 self.report.dequeued(gate, ticket, ticket.pending)
         if changed and self._sink.wanted:
@@ -210,13 +213,13 @@ class Admission(Generic[C]):
         return gate.queued < self._config.queue_max_messages and gate.queued_bytes + size <= self._config.queue_max_bytes
 
     def _advance(self, gate: Gate[C], ticket: Ticket[C]) -> bool:
-        """Let through of the first ticket what may go. Return whether it is over."""
-        while not ticket.is_over:
+        """Let through of the first ticket, which is not over, what may go. Return whether it is over."""
+        while not (ticket.settled or ticket.abandoned):
             step = self._next_step(gate, ticket)
-            if isinstance(step, Shortage) and ticket.parcel.may_stream_early and self._is_patience_over(gate, ticket, step):
-                ticket.parcel.stream_early()
-                continue
             if isinstance(step, Shortage):
+                if ticket.parcel.may_stream_early and self._is_patience_over(gate, ticket, step):
+                    ticket.parcel.stream_early()
+                    continue
                 gate.shortage = step
                 if step.cause is WaitCause.WRITER:
                     ticket.wake()  # all that was written has left, and its writer may wait for that
@@ -263,7 +266,7 @@ class Admission(Generic[C]):
         if self._offline is not None or gate.paused_by_us or gate.paused_by_peer:
             return Shortage(self.hold_of(gate) or WaitCause.OFFLINE, NOTHING)
         step = ticket.parcel.next_step(gate.ledger)
-        if isinstance(step, Step) and step.cargo is not None and not self._outlet.has_room(step.wire_bytes):
+        if not isinstance(step, Shortage) and step.cargo is not None and not self._outlet.has_room(step.wire_bytes):
             self.short_of_room.add(gate)
             return Shortage(WaitCause.SOCKET, step.cost)
         return step

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+import msgspec
 
 from haip_sync.errors import WaitCause
 from haip_sync.flow.gates import Shortage
@@ -51,7 +53,7 @@ _HOLDS: Final = {
 }
 
 
-class Offline(NamedTuple):
+class Offline(msgspec.Struct, frozen=True):
     """A broken line, and what is done about it."""
 
     since_s: float
@@ -74,7 +76,7 @@ class Offline(NamedTuple):
         return f"{said}; attempt {self.attempt} to connect again {when}{last}"
 
 
-class Standing(NamedTuple):
+class Standing(msgspec.Struct, frozen=True):
     """One place in a channel's queue at one moment."""
 
     channel: str

@@ -123,9 +123,16 @@ class Ledger(NamedTuple):
     def grant(self, amount: Cost) -> Ledger:
         """Return the ledger after a grant."""
         messages, byte_credits = self
+        number, size = amount
         # Most peers grant messages only.
-        grown = byte_credits.grant(amount[1]) if amount[1] else byte_credits
-        return _make(Ledger, (messages.grant(amount[0]), grown))
+        grown = byte_credits.grant(size) if size else byte_credits
+        cap, granted, spent, spendable, aside, forfeited, peak = messages
+        if aside or spendable + number > cap:
+            return _make(Ledger, (messages.grant(number), grown))
+        # Nearly always: all of it may be spent. In one place, because every grant comes here.
+        spendable += number
+        ours = (cap, granted + number, spent, spendable, aside, forfeited, spendable if spendable > peak else peak)
+        return _make(Ledger, (_make(Credit, ours), grown))
 
     def spend(self, cost: Cost) -> Ledger:
         """Return the ledger after `cost` was spent. Raises `ValueError`, nothing changed, where it does not cover it."""

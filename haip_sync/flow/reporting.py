@@ -35,42 +35,56 @@ class Reporter:
         self._clock = clock
 
     def stepped(self, gate: Gate[Any], ticket: Ticket[Any], step: Step[Any], *, frames: int) -> None:
-        """Report a step that was done, and the balance after it."""
-        wanted = self._sink.wanted
-        if SendAdmitted in wanted:
-            self.admitted(gate, ticket, step, frames=frames)
-        if CreditChanged in wanted:
+        """Report a step that was just done, and the balance after it. One that sent nothing (a wait for credit) is no news."""
+        sink, cost, parcel = self._sink, step.cost, ticket.parcel
+        if SendAdmitted in sink.wanted and step.cargo is not None:
+            now_s = gate.last_admitted_s
+            has_stood = ticket.condition is not None or ticket.pending is not None  # without a call, as every send comes here
+            sink.put(
+                SendAdmitted(
+                    time_s=now_s,
+                    channel=gate.channel,
+                    event_type=parcel.event_type,
+                    message_id=parcel.message_id,
+                    frames=frames,
+                    messages=cost.messages,
+                    byte_credits=cost.byte_credits,
+                    wait_s=now_s - ticket.since_s if has_stood else 0.0,
+                    last=step.last,
+                )
+            )
+        if CreditChanged in sink.wanted:
             self.credit(gate)
 
     def credit(self, gate: Gate[Any]) -> None:
         """Report the balance."""
         if CreditChanged in self._sink.wanted:
-            spendable, aside = gate.ledger.spendable, gate.ledger.set_aside
+            messages, byte_credits = gate.ledger
             self._sink.put(
                 CreditChanged(
                     time_s=self._clock(),
                     channel=gate.channel,
-                    credits=spendable.messages,
-                    byte_credits=spendable.byte_credits,
-                    set_aside=aside.messages,
-                    set_aside_bytes=aside.byte_credits,
+                    credits=messages.spendable,
+                    byte_credits=byte_credits.spendable,
+                    set_aside=messages.set_aside,
+                    set_aside_bytes=byte_credits.set_aside,
                 )
             )
 
     def granted(self, gate: Gate[Any], granted: Cost, before: Ledger) -> None:
         """Report a grant of the peer's; `before` is the ledger without it."""
         if CreditGranted in self._sink.wanted:
-            spendable, aside = gate.ledger.spendable, gate.ledger.set_aside
+            messages, byte_credits = gate.ledger
             self._sink.put(
                 CreditGranted(
                     time_s=self._clock(),
                     channel=gate.channel,
                     add_messages=granted.messages,
                     add_bytes=granted.byte_credits,
-                    set_aside_messages=aside.messages - before.set_aside.messages,
-                    set_aside_bytes=aside.byte_credits - before.set_aside.byte_credits,
-                    credits=spendable.messages,
-                    byte_credits=spendable.byte_credits,
+                    set_aside_messages=messages.set_aside - before.messages.set_aside,
+                    set_aside_bytes=byte_credits.set_aside - before.byte_credits.set_aside,
+                    credits=messages.spendable,
+                    byte_credits=byte_credits.spendable,
                 )
             )
 
@@ -102,24 +116,6 @@ class Reporter:
                     credits=spendable.messages,
                     byte_credits=spendable.byte_credits,
                     waiting=gate.in_line(),
-                )
-            )
-
-    def admitted(self, gate: Gate[Any], ticket: Ticket[Any], step: Step[Any], *, frames: int) -> None:
-        """Report a step that was done; one that sent nothing (a wait for credit) is no news."""
-        if step.cargo is not None:
-            now_s = self._clock()
-            self._sink.put(
-                SendAdmitted(
-                    time_s=now_s,
-                    channel=gate.channel,
-                    event_type=ticket.parcel.event_type,
-                    message_id=ticket.parcel.message_id,
-                    frames=frames,
-                    messages=step.cost.messages,
-                    byte_credits=step.cost.byte_credits,
-                    wait_s=now_s - ticket.since_s if ticket.has_stood else 0.0,
-                    last=step.last,
                 )
             )
 

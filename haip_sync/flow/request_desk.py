@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+import msgspec
+
 from haip_sync.config import check_channel, check_count, check_seconds
 from haip_sync.errors import ConfigError
 from haip_sync.flow.ledger import NOTHING, Cost
@@ -21,7 +23,7 @@ MAX_CHANNELS: Final = 1_024
 """The most channels of one connection; what is asked beyond them is dropped."""
 
 
-class ExpiredRequest(NamedTuple):
+class ExpiredRequest(msgspec.Struct, frozen=True):
     """A request, or what of it no grant has come for, that counts as unanswered."""
 
     channel: str
@@ -31,7 +33,7 @@ class ExpiredRequest(NamedTuple):
     """Seconds since it was made."""
 
 
-class OutstandingRequest(NamedTuple):
+class OutstandingRequest(msgspec.Struct, frozen=True):
     """A request, or what of it no grant has come for yet."""
 
     channel: str

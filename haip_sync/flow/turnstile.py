@@ -169,8 +169,10 @@ class Turnstile(Admission[C]):
         refusal = parcel.refusal()
         if refusal is not None:
             raise refusal
-        self.check_place_for(channel)
-        gate = self.gate(channel)
+        gate = self._gates.get(channel)
+        if gate is None:
+            self.check_place_for(channel)
+            gate = self.gate(channel)
         frame_bytes, cap = parcel.indivisible_bytes(), gate.ledger.byte_credits.cap
         if frame_bytes > cap:
             raise MessageTooLargeError(channel, frame_bytes=frame_bytes, max_credit_bytes=cap)
@@ -215,7 +217,7 @@ class Turnstile(Admission[C]):
         gate.add(ticket)
         if lacks is not None:
             gate.shortage = lacks
-        else:
+        elif len(gate.queue) == 1:  # else the first in line was looked at when anything last changed for it
             self.serve((gate,))
         if not ticket.is_over:
             gate.note_busy(ticket)
@@ -225,7 +227,8 @@ class Turnstile(Admission[C]):
         """Wait until a ticket was served that has joined the queue. Requires the lock."""
         if not ticket.is_over:
             ticket.condition = self._parking.new_condition()
-            self.report.blocked(gate, ticket, self._why)
+            if self._sink.wanted:
+                self.report.blocked(gate, ticket, self._why)
             self._watcher.blocked(gate)
         first = gate.head() is ticket
         cause = gate.shortage.cause if first and gate.shortage is not None else WaitCause.BEHIND_OTHERS
@@ -277,7 +280,7 @@ class Turnstile(Admission[C]):
 
     def grant(self, channel: str, amount: Cost) -> None:
         """Enter a grant of the peer's and admit who can go. Requires the lock."""
-        gate = self.gate(channel)
+        gate = self._gates.get(channel) or self.gate(channel)
         self._unserved.add(gate)
         before = gate.ledger
         gate.ledger = before.grant(amount)

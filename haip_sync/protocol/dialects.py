@@ -6,12 +6,14 @@ In the transaction dialect it travels as one MESSAGE inside a transaction; `tran
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from haip_sync.protocol.names import MESSAGE, TRANSACTION_END, TRANSACTION_START
 
 
-class TextDialect(NamedTuple):
+class TextDialect(msgspec.Struct, frozen=True):
     """The three event types of a streamed text."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+import msgspec
 
 GAP_PATIENCE_S: Final = 0.5
 """How long a gap waits before it is asked for, and once more before it is given up (HAIP 1.1.2)."""
@@ -22,8 +23,7 @@ class Numbers(NamedTuple):
         return self.last - self.first + 1
 
 
-@dataclass
-class Gap:
+class Gap(msgspec.Struct):
     """Numbers that are missing while a higher one has come.
 
     Attributes:

@@ -1,35 +1,40 @@
-"""What a frame of the peer's can mean: said by the session, carried out by the runtime."""
+"""What a frame of the peer's can mean: said by the session, carried out by the runtime.
+
+Structs: a named tuple takes ten times as long to define, and whoever imports the client pays for all of them.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+import msgspec
 
 from haip_sync.errors import ProtocolError
 from haip_sync.protocol.payloads import Hello, PeerError
 from haip_sync.protocol.transactions import TransactionHappening
 
 
-class Greeted(NamedTuple):
+class Greeted(msgspec.Struct, frozen=True):
     """The peer's HAI: credit of a new epoch begins."""
 
     hello: Hello
     peer_session_id: str
 
 
-class Resumed(NamedTuple):
+class Resumed(msgspec.Struct, frozen=True):
     """The peer's HAI resumes our session: it has everything of ours up to this number. Follows `Greeted`; not on a first line."""
 
     last_rx_seq: int
 
 
-class NotResumed(NamedTuple):
+class NotResumed(msgspec.Struct, frozen=True):
     """The peer's HAI does not say what it has of ours: what it has not acknowledged is lost.
 
     Follows `Greeted`; not on a first line.
     """
 
 
-class ResumeRefused(NamedTuple):
+class ResumeRefused(msgspec.Struct, frozen=True):
     """ERROR RESUME_FAILED or REPLAY_TOO_OLD for our HAI: the peer will not send again what we lack.
 
     Comes at most once a line, before or after the peer's HAI, which says with `Resumed` or `NotResumed` what it has of ours.
@@ -39,7 +44,7 @@ class ResumeRefused(NamedTuple):
     message: str
 
 
-class VersionRefused(NamedTuple):
+class VersionRefused(msgspec.Struct, frozen=True):
     """No MAJOR in common; the connection cannot go on."""
 
     accept_major: tuple[int, ...]
@@ -53,31 +58,31 @@ class Granted(NamedTuple):
     byte_credits: int
 
 
-class PauseAsked(NamedTuple):
+class PauseAsked(msgspec.Struct, frozen=True):
     """PAUSE_CHANNEL."""
 
     channel: str
 
 
-class ResumeAsked(NamedTuple):
+class ResumeAsked(msgspec.Struct, frozen=True):
     """RESUME_CHANNEL."""
 
     channel: str
 
 
-class Ponged(NamedTuple):
+class Ponged(msgspec.Struct, frozen=True):
     """PONG with the nonce of a PING of ours."""
 
     nonce: str | int | None
 
 
-class PeerReported(NamedTuple):
+class PeerReported(msgspec.Struct, frozen=True):
     """ERROR from the peer."""
 
     error: PeerError
 
 
-class SendRefusedByPeer(NamedTuple):
+class SendRefusedByPeer(msgspec.Struct, frozen=True):
     """ERROR from the peer: by its books we had no credit for what we sent (WIRE.md, point 17)."""
 
     error: PeerError
@@ -85,11 +90,11 @@ class SendRefusedByPeer(NamedTuple):
     """It was said on an earlier line, of whose books nothing is left: nothing is to be forfeited."""
 
 
-class AskingRefused(NamedTuple):
+class AskingRefused(msgspec.Struct, frozen=True):
     """ERROR from the peer: it takes no FLOW_UPDATE, whatever its HAI said. Comes once."""
 
 
-class UpdateLost(NamedTuple):
+class UpdateLost(msgspec.Struct, frozen=True):
     """ERROR from the peer: the transaction that this FLOW_UPDATE of ours travelled in was over when it came."""
 
     channel: str
@@ -99,28 +104,28 @@ class UpdateLost(NamedTuple):
     transaction: str | None
 
 
-class Violated(NamedTuple):
+class Violated(msgspec.Struct, frozen=True):
     """The peer broke a rule; the frame changes nothing, the connection goes on."""
 
     error: ProtocolError
     related_id: str | None
 
 
-class SequencingStopped(NamedTuple):
+class SequencingStopped(msgspec.Struct, frozen=True):
     """The peer's `seq` cannot be believed."""
 
     seq: str | None
     """The one that says so; None: they leap, again and again, and nothing ever fills the gaps."""
 
 
-class FramesMissing(NamedTuple):
+class FramesMissing(msgspec.Struct, frozen=True):
     """These numbers of the peer's were waited for and asked for in vain: they are given up. Comes once for each gap."""
 
     first_seq: int
     last_seq: int
 
 
-class ReplayAsked(NamedTuple):
+class ReplayAsked(msgspec.Struct, frozen=True):
     """REPLAY_REQUEST for numbers of ours that we have used."""
 
     first_seq: int
@@ -128,13 +133,13 @@ class ReplayAsked(NamedTuple):
     request_id: str
 
 
-class MajorChanged(NamedTuple):
+class MajorChanged(msgspec.Struct, frozen=True):
     """A frame of the peer's carries another MAJOR than ours. It is read as ours; told once per connection."""
 
     pv: int
 
 
-class HelloEchoed(NamedTuple):
+class HelloEchoed(msgspec.Struct, frozen=True):
     """Our own frame came back before the peer's HAI: perhaps nobody is there but an echo."""
 
 

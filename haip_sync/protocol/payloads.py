@@ -139,8 +139,6 @@ FREE_TYPES: Final = frozenset(
 )
 """Event types that we know and whose payload is taken as it is: those of the transaction dialect."""
 
-_MEMBERS: Final = {kind: frozenset(field.encode_name for field in msgspec.structs.fields(kind)) for kind in KINDS.values()}
-
 _P = TypeVar("_P", bound=Payload)
 
 
@@ -196,7 +194,13 @@ def unknown_member(frame_type: str, payload: Any) -> str | None:
         payload = _unread_members(payload)
     if kind is None or not isinstance(payload, Mapping):
         return None
-    return min(payload.keys() - _MEMBERS[kind], default=None)
+    return min(payload.keys() - _members(kind), default=None)
+
+
+@cache
+def _members(kind: type[Payload]) -> frozenset[str]:
+    """Return what members we know; asked of few types, and dear to find out."""
+    return frozenset(field.encode_name for field in msgspec.structs.fields(kind))
 
 
 def _unread_members(payload: msgspec.Raw) -> Any:

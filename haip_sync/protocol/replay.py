@@ -36,7 +36,7 @@ class Resend(NamedTuple):
     """What it acknowledged when it was first sent on this line: with the same it weighs the same, and was paid once."""
 
 
-class TooOld(NamedTuple):
+class TooOld(msgspec.Struct, frozen=True):
     """What was asked for is not kept any more."""
 
     oldest_seq: int

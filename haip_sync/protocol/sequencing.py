@@ -13,7 +13,9 @@ import re
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from enum import Enum
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
 
 from haip_sync.protocol.gaps import Gap, Gaps, Numbers
 
@@ -50,7 +52,7 @@ class Verdict(Enum):
     """Deliver it after what is released, and report that the peer does not sequence; said once a line."""
 
 
-class Arrival(NamedTuple, Generic[T]):
+class Arrival(msgspec.Struct, Generic[T], frozen=True):
     """A frame, as far as its number goes."""
 
     seq: str
@@ -65,7 +67,7 @@ class Arrival(NamedTuple, Generic[T]):
     """How many bytes `item` takes."""
 
 
-class Seen(NamedTuple, Generic[T]):
+class Seen(msgspec.Struct, Generic[T], frozen=True):
     """What a frame comes to."""
 
     verdict: Verdict
@@ -75,7 +77,7 @@ class Seen(NamedTuple, Generic[T]):
     """What was held and is to be delivered now, in order: after the frame, or before one with `STOPPED`."""
 
 
-class Due(NamedTuple, Generic[T]):
+class Due(msgspec.Struct, Generic[T], frozen=True):
     """What the time comes to."""
 
     to_request: tuple[Numbers, ...] = ()
@@ -244,7 +246,7 @@ class InboundSequence(Generic[T]):
         for gap in to_request:
             self._gaps.requested(gap, now_s)
         found = self._give_up_all(gap for gap in due if gap not in to_request)
-        return found._replace(to_request=tuple(gap.numbers for gap in to_request))
+        return msgspec.structs.replace(found, to_request=tuple(gap.numbers for gap in to_request))
 
     def expire(self, numbers: Numbers) -> None:
         """Have `due` give these up at once: the peer does not have them any more."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from haip_sync.protocol.dialects import CONTINUATION_TYPES, TRANSACTION_DIALECT, TextDialect
 from haip_sync.protocol.envelope import Frame, FrameMaker, encode_json
@@ -24,7 +26,7 @@ _REQUESTS_REMEMBERED = 64
 _LONGEST_ID = 128
 
 
-class PeerView(NamedTuple):
+class PeerView(msgspec.Struct, frozen=True):
     """What the latest peer's HAI says of sending: kept while a line is broken, for what is made meanwhile."""
 
     hello: Hello

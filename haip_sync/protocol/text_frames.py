@@ -6,6 +6,7 @@ from typing import Final
 
 from haip_sync.errors import ConfigError
 from haip_sync.protocol.envelope import encode_json
+from haip_sync.protocol.long_strings import LONG, with_written_strings
 
 _BACKSLASH: Final = 0x5C
 _LOWER_U: Final = 0x75
@@ -19,7 +20,7 @@ _UTF8_CONTINUATION: Final = 0x80
 def escape_text(text: str) -> bytes:
     """Return `text` as the inside of a JSON string, in UTF-8. Raises `ConfigError` for a lone surrogate."""
     try:
-        return encode_json(text)[1:-1]
+        return encode_json(text if len(text) < LONG else with_written_strings(text))[1:-1]
     except UnicodeEncodeError as exc:
         raise ConfigError(f"the text is not valid Unicode: {exc}. Nothing was sent") from exc
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from enum import Enum
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -75,19 +75,19 @@ class TransactionState:
         return f"the transaction {self.id or self.reference}" + (f" with {self.tool}" if self.tool else "")
 
 
-class TransactionOpened(NamedTuple):
+class TransactionOpened(msgspec.Struct, frozen=True):
     """The peer has answered: frames may travel in it."""
 
     state: TransactionState
 
 
-class TransactionEnded(NamedTuple):
+class TransactionEnded(msgspec.Struct, frozen=True):
     """The peer has ended it."""
 
     state: TransactionState
 
 
-class TransactionRefused(NamedTuple):
+class TransactionRefused(msgspec.Struct, frozen=True):
     """The peer has answered, and there is no transaction."""
 
     state: TransactionState
@@ -95,7 +95,7 @@ class TransactionRefused(NamedTuple):
     why: str
 
 
-class TransactionUnasked(NamedTuple):
+class TransactionUnasked(msgspec.Struct, frozen=True):
     """The peer opened a transaction that nobody here has asked for, or has asked for twice."""
 
     text: str
@@ -104,7 +104,7 @@ class TransactionUnasked(NamedTuple):
 TransactionHappening = TransactionOpened | TransactionEnded | TransactionRefused | TransactionUnasked
 
 
-class Heard(NamedTuple):
+class Heard(msgspec.Struct, frozen=True):
     """What a frame of the peer's comes to."""
 
     happenings: tuple[TransactionHappening, ...] = ()

@@ -24,12 +24,37 @@ _LONG_NUMBER: Final = b"9" * 200
 """With fewer digits and a shorter exponent no number comes near the most that can be held, 1.8e308."""
 
 
-def is_sparse(data: bytes, most_brackets: int) -> bool:
-    """Return whether a frame has few values for its size, and no more than so many arrays and objects."""
-    most = _ALWAYS_FEW + len(data) // _BYTES_EACH
+def is_sparse(data: bytes, most_brackets: int, size: int = 0) -> bool:
+    """Return whether a frame has few values for its size, and no more than so many arrays and objects.
+
+    `size`: of the frame, where `data` is what is left of it without a long string.
+    """
+    most = _ALWAYS_FEW + (size or len(data)) // _BYTES_EACH
     if len(data) < _SHORT:  # most frames, grants above all
         return data.count(b",") <= most and data.count(b"[") + data.count(b"{") <= min(most, most_brackets)
     return not has_more_than(data, b",", most=most) and not opens_more_than(data, most if most < most_brackets else most_brackets)
+
+
+def one_long_string(data: bytes) -> tuple[int, int] | None:
+    """Return where the string begins and ends that takes more than half of a long frame; None: there is none, or it is not plain.
+
+    What is between is inside of that string for certain, in JSON: no quote stands there, before it an odd number, and none of
+    those is escaped. So nothing between opens or separates anything.
+    """
+    middle = len(data) // 2
+    start, end = data.rfind(b'"', 0, middle) + 1, data.find(b'"', middle)
+    if len(data) < _SHORT or 2 * (end - start) <= len(data):
+        return None
+    before = data[:start]
+    return None if b"\\" in before or before.count(b'"') % 2 == 0 else (start, end)
+
+
+def is_read_as_ascii(payload: Any, length: int) -> bool:
+    """Return whether a payload, or a member of it, is a string of so many characters, all of them ASCII."""
+    for member in payload.values() if type(payload) is dict else (payload,):
+        if type(member) is str and len(member) == length:
+            return member.isascii()
+    return False
 
 
 def opens_more_than(data: bytes, most: int) -> bool:

@@ -15,6 +15,9 @@ BINARY: Final = 0x2
 CLOSE: Final = 0x8
 PONG: Final = 0xA
 
+Mask = Callable[[bytes, bytes], bytes | bytearray]
+"""Takes data and a key's four bytes, and returns the data masked."""
+
 _middle_head: Final = Struct(">BBH").pack
 _SHORTEST_HEAD: Final = 2
 _FIN: Final = 0x80
@@ -25,7 +28,7 @@ _WHOLE: Final = (_FIN | TEXT, _FIN | BINARY)
 """First bytes of frames that are whole messages of an application: the last fragment, no reserved bit, text or binary."""
 
 
-def masked_frame(opcode: int, payload: bytes, key: bytes, mask: Callable[[bytes, bytes], bytes]) -> bytes:
+def masked_frame(opcode: int, payload: bytes, key: bytes, mask: Mask) -> bytes:
     """Return a client's frame: the only one of its message, masked with `key`."""
     size = len(payload)
     if size < _TWO_BYTES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from importlib import import_module
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
@@ -49,7 +49,8 @@ class Address:
         """Whether it can only be this machine."""
         name = self.host.rstrip(".")
         try:
-            return ip_address(name).is_loopback
+            # Imported where an address is asked: who only has the module pays nothing for it.
+            return bool(import_module("ipaddress").ip_address(name).is_loopback)
         except ValueError:
             return name == "localhost" or name.endswith(".localhost")
 

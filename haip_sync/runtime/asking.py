@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from haip_sync.errors import WaitCause
 from haip_sync.events import RequestExpired, WarningRaised
@@ -16,7 +18,7 @@ from haip_sync.flow.gates import Gate
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
 from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.flow.request_desk import RequestDesk
-from haip_sync.flow.strategies import ChannelView, CreditRequest, Strategy
+from haip_sync.flow.strategies.base import ChannelView, CreditRequest, Strategy
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.writer import Writer
@@ -90,7 +92,7 @@ class Watch:
         self.metrics.waited(gate.channel, cause, wait_s)
 
 
-class _Turn(NamedTuple):
+class _Turn(msgspec.Struct, frozen=True):
     """What the strategy is told in one turn."""
 
     now_s: float

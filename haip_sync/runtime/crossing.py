@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from haip_sync.errors import ConnectionClosedError
 from haip_sync.events import Connected, Disconnected, Reconnecting
 from haip_sync.flow.explain import Offline
@@ -140,7 +142,7 @@ class Crossing(Commands):
         with self._lock:
             offline = self.rooms.turnstile.offline
             if offline is not None:
-                self.rooms.turnstile.go_offline(offline._replace(next_try_s=None))
+                self.rooms.turnstile.go_offline(msgspec.structs.replace(offline, next_try_s=None))
             return not self.is_closing
 
     # ---- On the other side: the reader thread too, with the lock ---------------------------------------------------------------

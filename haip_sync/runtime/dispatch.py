@@ -39,8 +39,10 @@ MOST_WAITING: Final = 10_000
 
 _MANY: Final = 32
 _FAST_PER_S: Final = 10_000
-_GATHER_S: Final = 0.001
+_GATHER_S: Final = 0.005
 """So many events, at more than so many a second, and they gather for so long: see `Pace`."""
+_GATHER_CREDIT_S: Final = 0.001
+"""The same where the peer waits for credit until listeners have its frames."""
 MOST_WAITING_BYTES: Final = 64 << 20
 """What frames that wait for slow listeners may have taken on the wire: those that cost no credit are bounded by nothing else."""
 
@@ -75,8 +77,8 @@ class Pace:
     """How fast events come. The dispatch thread's own.
 
     To wake a thread costs who puts an event nearly as much as to send a message, and both then want the interpreter. So while
-    events come thick and fast they gather for a millisecond, and are delivered together; what comes now and then, or in answer
-    to a listener, is delivered at once.
+    events come thick and fast they gather for a few milliseconds, and are delivered together; what comes now and then, or in
+    answer to a listener, is delivered at once.
 
     Attributes:
         delivered: How many since the pace was last taken.
@@ -117,6 +119,8 @@ class Dispatcher:
         self._lock = threading.RLock()
         self._home = Home()
         self._subscriptions: tuple[_Subscription, ...] = ()
+        # The same by kind. Replaced, never changed.
+        self._listeners: dict[type[Event], tuple[_Subscription, ...]] = {}
         self.wanted: frozenset[type[Event]] = frozenset()
         self.heeds_sends = False
         self._missed = 0
@@ -126,6 +130,7 @@ class Dispatcher:
         self._delivered_bytes = 0
         self._queue: SimpleQueue[Event | Callable[[], object] | None] = SimpleQueue()
         self._pace = Pace(time.monotonic)
+        self._gather_s = _GATHER_CREDIT_S if keeps_messages else _GATHER_S
         self.ident = 0  # the thread's own store; no thread has this number
         self._is_over = False  # the thread's too: it takes nothing more that is put from now on
         self._thread = threading.Thread(target=self._run, name=f"{name}-dispatch", daemon=True)
@@ -178,6 +183,7 @@ class Dispatcher:
     def _replace(self, subscriptions: tuple[_Subscription, ...]) -> None:
         self._subscriptions = subscriptions
         self.wanted = frozenset().union(*(s.kinds for s in subscriptions))
+        self._listeners = {kind: tuple(s for s in subscriptions if kind in s.kinds) for kind in self.wanted}
         self.heeds_sends = not self.wanted.isdisjoint(OF_EACH_SEND)
 
     # ---- Handing over ---------------------------------------------------------------------------------------------------------
@@ -236,17 +242,18 @@ class Dispatcher:
 
     def _run(self) -> None:
         self.ident = threading.get_ident()
-        while (event := self._queue.get()) is not None:
-            self._pace.delivered += 1
+        queue, pace = self._queue, self._pace
+        while (event := queue.get()) is not None:
+            pace.delivered += 1
             if isinstance(event, Event):
                 self._deliver(event)
             else:
                 self._run_callback(event)
-            if self._queue.empty():
+            if queue.empty():
                 if self._missed or self._latest:
                     self._deliver_overflow()
-                if self._pace.is_fast():
-                    time.sleep(_GATHER_S)
+                if pace.is_fast():
+                    time.sleep(self._gather_s)
         self._deliver_overflow()
         # In this order: what is put before the store is taken here, and who puts later sees it and takes it himself.
         self._is_over = True
@@ -275,10 +282,12 @@ class Dispatcher:
             self._warn(f"listeners were too slow and missed {missed} events", missed=missed)
 
     def _deliver(self, event: Event) -> None:
-        kind = type(event)
-        for subscription in self._subscriptions:
-            if kind in subscription.kinds:
-                self._call(subscription, event)
+        for subscription in self._listeners.get(type(event), ()):
+            # Whatever a listener raises must harm nobody else.
+            try:
+                subscription.listener(event)
+            except BaseException:  # noqa: BLE001 - SystemExit too: it would end this thread, and with it every other listener
+                self._tell_of_failure(subscription, event)
         if isinstance(event, Message):
             self._delivered_bytes += event.wire_bytes
             self._after_message(event)
@@ -292,15 +301,12 @@ class Dispatcher:
             logger.exception("a callback raised")
             self._warn("a callback raised; the log has the traceback")
 
-    def _call(self, subscription: _Subscription, event: Event) -> None:
-        # Whatever a listener raises must harm nobody else.
-        try:
-            subscription.listener(event)
-        except BaseException:  # SystemExit too: it would end this thread, and with it every other listener
-            logger.exception("a listener raised on %s; it stays subscribed", type(event).__name__)
-            if not isinstance(event, WarningRaised):
-                what = _name_of(subscription.listener)
-                self._warn(f"the listener {what} raised on {type(event).__name__}; the log has the traceback")
+    def _tell_of_failure(self, subscription: _Subscription, event: Event) -> None:
+        """Log what a listener raised. Called while it is handled."""
+        logger.exception("a listener raised on %s; it stays subscribed", type(event).__name__)
+        if not isinstance(event, WarningRaised):
+            what = _name_of(subscription.listener)
+            self._warn(f"the listener {what} raised on {type(event).__name__}; the log has the traceback")
 
     def _warn(self, text: str, *, missed: int = 0) -> None:
         logger.warning("%s", text)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 from haip_sync.events import ChannelStalled, Message
 from haip_sync.flow.explain import amount
@@ -13,7 +14,7 @@ from haip_sync.flow.receive_window import ReceiveWindow
 from haip_sync.runtime.mailbox import Mailbox, Taker
 
 
-class _Look(NamedTuple):
+class _Look(msgspec.Struct, frozen=True):
     """What a look at a window saw: how much was ever taken, when that last changed, and whether somebody was told."""
 
     taken: Cost
@@ -98,7 +99,7 @@ class Inbox(Mailbox):
             if look is None or look.taken != taken or not window.frames_waiting:
                 self._looks[channel] = _Look(taken, now_s, is_told=False)
             elif not look.is_told and now_s - look.since_s >= after_s:
-                self._looks[channel] = look._replace(is_told=True)
+                self._looks[channel] = msgspec.structs.replace(look, is_told=True)
                 found.append(_not_taken(channel, window, now_s, now_s - look.since_s))
         return found
 

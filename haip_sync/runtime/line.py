@@ -10,18 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from haip_sync.errors import HAIPError
+from haip_sync.protocol.long_strings import fast_writer
 from haip_sync.protocol.websocket_frames import BINARY, CLOSE, PONG, TEXT, masked_frame
-from haip_sync.runtime.dial import Opening
 from haip_sync.runtime.discretion import Confide, Discretion
 from haip_sync.runtime.masking import fastest_mask, new_key
-from haip_sync.runtime.opening import open_stream
 from haip_sync.runtime.route import Route
 from haip_sync.runtime.socket_in_place import SocketInPlace
-from haip_sync.runtime.stream import Deadline
-from haip_sync.runtime.upgrade import upgrade
+from haip_sync.runtime.stream import Deadline, Stream
+
+if TYPE_CHECKING:
+    from haip_sync.runtime.dial import Opening
 
 OPCODE_TEXT: Final = TEXT
 OPCODE_BINARY: Final = BINARY
@@ -44,14 +45,17 @@ class Line:
         """Open it. Raises `ConnectError`, `AuthError`, `HAIPTimeout`, `ConfigError`; none of them carries a secret along."""
         # By the thread that connects: one that imports while another forks leaves the child a lock that is held for ever.
         fastest_mask()
+        fast_writer()
+        # What it takes to get there is imported when the first line opens: TLS is a tenth of what importing us would cost.
+        way, asking = import_module("haip_sync.runtime.opening"), import_module("haip_sync.runtime.upgrade")
         deadline = Deadline(timeout_s)
         credentials = route.credentials()
         request = route.request(credentials)
         self.hello_auth = credentials.hello
         self.discretion: Discretion = confide((*request.secrets, *route.secrets_on_the_way()))
-        self._stream = open_stream(route, deadline, opening)
+        self._stream: Stream = way.open_stream(route, deadline, opening)
         try:
-            answer = upgrade(self._stream, request, deadline)
+            answer = asking.upgrade(self._stream, request, deadline)
             if isinstance(answer, HAIPError):
                 raise answer
         except BaseException:
@@ -59,7 +63,7 @@ class Line:
             raise
         self.send_some = self._stream.send_some
         self._in_place = SocketInPlace(self._stream, answer)
-        # websocket-client is imported when the first line opens: it is a third of what importing us would cost.
+        # And websocket-client once it is open: it is a third of that.
         self._rules = import_module("haip_sync.runtime.frame_limit")
         self._websocket = self._rules.dialogue(self._in_place)
         self._max_frame_bytes = -1  # no limit is known yet: websocket-client reads everything

@@ -6,7 +6,9 @@ import logging
 import math
 import socket
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
 
 from haip_sync.errors import AuthError, ConnectionClosedError, HAIPError, HAIPTimeout, HandshakeError
 from haip_sync.flow.parking import Condition
@@ -14,7 +16,6 @@ from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.names import ERROR
 from haip_sync.runtime.broken_stream import BrokenStreamError
 from haip_sync.runtime.control import Control
-from haip_sync.runtime.dial import Attempt
 from haip_sync.runtime.discretion import Discretion
 from haip_sync.runtime.line import OPCODE_CLOSE, Line, encode, is_close
 from haip_sync.runtime.outgoing import Entry
@@ -22,6 +23,9 @@ from haip_sync.runtime.reading import POLICY_VIOLATION, is_loss, loss, read_unti
 from haip_sync.runtime.reception import Reception
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from haip_sync.runtime.dial import Attempt
 
 log = logging.getLogger("haip_sync.connection")
 
@@ -36,7 +40,7 @@ LASTING_CODES: Final = frozenset({1000, 1002, 1003, 1007, 1008, 1009, 1010, 3000
 """Close codes after which nobody connects again: the peer is done in good order, or would refuse the same once more."""
 
 
-class LineEnd(NamedTuple):
+class LineEnd(msgspec.Struct, frozen=True):
     """How a line ended."""
 
     failure: HAIPError

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from typing import Final, cast
 
-Mask = Callable[[bytes, bytes], bytes]
-"""Takes data and the key's four bytes, and returns the data masked."""
+from haip_sync.protocol.websocket_frames import Mask
 
 KEY_BYTES: Final = 4
 _LONG: Final = 4_096

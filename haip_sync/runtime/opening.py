@@ -7,11 +7,12 @@ import ssl
 
 from haip_sync.errors import ConnectError, HAIPTimeout
 from haip_sync.runtime.dial import LookupTimeoutError, Opening, dial
-from haip_sync.runtime.proxy import Proxy, proxy_for, refused
+from haip_sync.runtime.proxy import Proxy, proxy_for
 from haip_sync.runtime.route import Route
 from haip_sync.runtime.stream import Deadline, PlainStream, Stream
 from haip_sync.runtime.tls import TlsStream
 from haip_sync.runtime.trust import default_context, explained
+from haip_sync.runtime.tunnel import refused
 
 log = logging.getLogger("haip_sync.connection")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from importlib import import_module
-from typing import NamedTuple
+
+import msgspec
 
 from haip_sync.errors import AuthError, ConnectionClosedError, HAIPError, HandshakeError, ProtocolError
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_CLOSE, OPCODE_TEXT, Line, close_code, close_reason
@@ -16,7 +17,7 @@ POLICY_VIOLATION = 1008
 """The close code of a refused token."""
 
 
-class Goodbye(NamedTuple):
+class Goodbye(msgspec.Struct, frozen=True):
     """The peer's close frame."""
 
     code: int | None

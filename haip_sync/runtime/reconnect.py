@@ -7,8 +7,8 @@ heartbeat) notes why and shuts it, which ends the reading here.
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable
+from importlib import import_module
 from typing import Final, Protocol
 
 from haip_sync.errors import AuthError, ConfigError, ConnectionClosedError, HAIPError, VersionError
@@ -64,13 +64,13 @@ class Lines:
         settings: Settings,
         clock: Callable[[], float],
         *,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] | None = None,
     ) -> None:
         self._host = host
         self._reception = reception
         self._settings = settings
         self._clock = clock
-        self._chance = chance
+        self._chance: Callable[[], float] = chance or import_module("random").random
 
     def run(self, link: Link, line: Line, timeout_s: float) -> None:
         """Read `line`, and those that follow it, to the last one's end. `timeout_s`: what each attempt to connect may take."""

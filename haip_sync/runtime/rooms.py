@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from haip_sync.events import Event
 from haip_sync.flow.audit import audit_windows
@@ -15,8 +15,7 @@ from haip_sync.runtime.inbox import Inbox
 from haip_sync.runtime.outgoing import Entry, Outgoing
 
 
-@dataclass(frozen=True)
-class Rooms:
+class Rooms(msgspec.Struct, frozen=True, eq=False):
     """Session, credit, inbox, live handles, write order, listeners; all but the dispatcher is guarded by `parking.lock`."""
 
     parking: Parking

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import ssl
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from importlib import import_module
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from haip_sync.auth import Auth, AuthCall, BothAuths, Credentials, HelloAuth, QueryToken
 from haip_sync.errors import ConfigError, ConnectError
 from haip_sync.runtime.address import Address
 from haip_sync.runtime.proxy import Proxy, check_proxy, proxy_for
-from haip_sync.runtime.trust import check_context
-from haip_sync.runtime.upgrade import Request, check_headers
+from haip_sync.runtime.request import Request, check_headers
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 
-@dataclass(frozen=True, repr=False)
-class Route:
+class Route(msgspec.Struct, frozen=True, eq=False):
     """Immutable. Its repr shows no secret.
 
     Attributes:
@@ -30,7 +33,7 @@ class Route:
 
     address: Address
     auth: Auth | AuthCall | None
-    context: ssl.SSLContext | None
+    context: SSLContext | None
     proxy: Proxy | str | None
     headers: Mapping[str, str]
 
@@ -70,13 +73,32 @@ def make_route(url: object, *, token: object, auth: object, context: object, pro
     route = Route(
         address=address,
         auth=_check_auth(token, auth),
-        context=check_context(context, is_secure=address.is_secure),
+        context=_check_context(context, is_secure=address.is_secure),
         proxy=check_proxy(proxy),
         headers=MappingProxyType(check_headers(headers)),
     )
     if route.auth is None or isinstance(route.auth, Auth):
         route.request(route.credentials())
     return route
+
+
+def _check_context(value: object, *, is_secure: bool) -> SSLContext | None:
+    """Return `value` if it is None or a client's context for a wss:// address, else raise `ConfigError`."""
+    if value is None:
+        return None
+    # Imported here: who speaks ws:// only does without it until the line opens, and who has a context has imported it.
+    ssl = import_module("ssl")
+    if not isinstance(value, ssl.SSLContext):
+        raise ConfigError(
+            "ssl must be an ssl.SSLContext, or None for what the system trusts, not "
+            f"{type(value).__name__}; for an authority of your own: ssl.create_default_context(cafile='authority.pem')"
+        )
+    if value.protocol == ssl.PROTOCOL_TLS_SERVER:
+        raise ConfigError("ssl is a context for servers; a client's comes from ssl.create_default_context()")
+    if not is_secure:
+        raise ConfigError("ssl is given, but a ws:// address has no TLS: use wss://, or leave ssl out")
+    checked: SSLContext = value
+    return checked
 
 
 def _check_auth(token: object, auth: object) -> Auth | AuthCall | None:

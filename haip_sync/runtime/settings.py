@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from haip_sync.config import DEFAULT_MAX_FRAME_BYTES, FlowControlConfig, HeartbeatPolicy, Limits, ReconnectPolicy
 from haip_sync.runtime.address import Address
 from haip_sync.runtime.route import Route
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True, eq=False):
     """Immutable. What may be secret is in `route`, which keeps it out of `repr`, as it is out of every log, error and event."""
 
     route: Route

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from haip_sync.protocol.websocket_frames import whole_message
 from haip_sync.runtime.stream import Stream
+
+_LONG: Final = 16 << 10
+"""Bytes of a message from which on it matters how often it is copied."""
 
 
 class SocketInPlace:
@@ -36,10 +40,31 @@ class SocketInPlace:
             if end <= len(buffer):
                 self._at = end
                 return buffer[at] & 0xF, buffer[start:end]
+            if end - start >= _LONG:
+                return self._long_message(start, end - len(buffer))
             if not self._read_up_to(end - at):
                 return None
             buffer, at = self._buffer, self._at
         return None
+
+    def _long_message(self, start: int, missing: int) -> tuple[int, bytes] | None:
+        """Return the next message, whose payload begins at `start`, of which so many bytes are missing; see `next_message`.
+
+        It is put together by itself: what has come of those behind it is copied once, when it is their turn.
+        """
+        buffer, at = self._buffer, self._at
+        pieces: list[bytes | memoryview] = [memoryview(buffer)[start:]]
+        self.before_reading()
+        while missing > 0:
+            piece = self.stream.recv()
+            if not piece:
+                self._buffer, self._at = b"".join((buffer[at:start], *pieces)), 0
+                return None
+            pieces.append(piece)
+            missing -= len(piece)
+        self._buffer, self._at = piece, len(piece) + missing
+        pieces[-1] = memoryview(piece)[: self._at]
+        return buffer[at] & 0xF, b"".join(pieces)
 
     def _read_up_to(self, size: int) -> bool:
         """Read until `size` bytes stand here; return False where the peer has ended before."""

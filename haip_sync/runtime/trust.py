@@ -5,8 +5,6 @@ from __future__ import annotations
 import ssl
 from typing import Final
 
-from haip_sync.errors import ConfigError
-
 _UNKNOWN_AUTHORITY: Final = (
     "If you trust it, name the authority that signed it: ssl=ssl.create_default_context(cafile='authority.pem')"
 )
@@ -49,22 +47,6 @@ def default_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
-
-
-def check_context(value: object, *, is_secure: bool) -> ssl.SSLContext | None:
-    """Return `value` if it is None or a client's context for a wss:// address, else raise `ConfigError`."""
-    if value is None:
-        return None
-    if not isinstance(value, ssl.SSLContext):
-        raise ConfigError(
-            "ssl must be an ssl.SSLContext, or None for what the system trusts, not "
-            f"{type(value).__name__}; for an authority of your own: ssl.create_default_context(cafile='authority.pem')"
-        )
-    if value.protocol == ssl.PROTOCOL_TLS_SERVER:
-        raise ConfigError("ssl is a context for servers; a client's comes from ssl.create_default_context()")
-    if not is_secure:
-        raise ConfigError("ssl is given, but a ws:// address has no TLS: use wss://, or leave ssl out")
-    return value
 
 
 def explained(where: str, exc: OSError, reason: str) -> str:

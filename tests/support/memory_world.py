@@ -19,7 +19,6 @@ import pytest
 from haip_sync import HAIPClient
 from haip_sync.flow.parking import Condition, Parking
 from haip_sync.runtime import connection as connection_module
-from haip_sync.runtime import line as line_module
 from haip_sync.runtime import writer as writer_module
 from haip_sync.runtime.connection import Connection
 from haip_sync.runtime.link import LineEnd, Link
@@ -97,8 +96,8 @@ class World:
             patch.setattr(connection_module, "Parking", partial(_SteppingParking, self.step))
             patch.setattr("haip_sync.client.Connection", partial(Connection, clock=lambda: self.now_s))
             patch.setattr(writer_module, "SimpleQueue", partial(_SteppingQueue, self.step))
-            patch.setattr(line_module, "open_stream", self._open_stream)
-            patch.setattr(line_module, "upgrade", lambda *_: b"")
+            patch.setattr("haip_sync.runtime.opening.open_stream", self._open_stream)
+            patch.setattr("haip_sync.runtime.upgrade.upgrade", lambda *_: b"")
             patch.setattr(Writer, "_write_if_free", _counted(Writer._write_if_free))
             # Short ids: there are fewer bytes to cut after.
             ours, theirs = count(), count()

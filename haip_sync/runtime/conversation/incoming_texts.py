@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
+
+import msgspec
 
 from haip_sync.config import check_timeout
 from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout
@@ -26,7 +28,7 @@ MOST_OPEN_TEXTS: Final = 1_000
 _Key = tuple[str, str]
 
 
-class _Ending(NamedTuple):
+class _Ending(msgspec.Struct, frozen=True):
     """How the connection ended."""
 
     failure: HAIPError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 
 from haip_sync.protocol.gaps import GAP_PATIENCE_S, Numbers
@@ -212,7 +213,7 @@ def test_the_filling_of_a_hole_contradicts_nothing(peer: Peer) -> None:
     filler = Arrival[int]("3", "other", is_filler=True)
     assert peer.sequence.observe(filler, 0.0).verdict is Verdict.DUPLICATE
     peer.sends(5)
-    assert peer.sequence.observe(filler._replace(seq="4"), 0.0).released == (5,)
+    assert peer.sequence.observe(msgspec.structs.replace(filler, seq="4"), 0.0).released == (5,)
 
 
 @pytest.mark.parametrize(("count", "size"), [(MOST_HELD + 1, 0), (17, MOST_HELD_BYTES // 16)])

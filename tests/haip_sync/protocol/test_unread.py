@@ -18,7 +18,7 @@ from support.benches import frame_costs
 from haip_sync import Message, ProtocolError
 from haip_sync.protocol.envelope import Envelope, decode_envelope, media_bytes
 from haip_sync.protocol.payloads import check_incoming, unknown_member
-from haip_sync.protocol.unread import is_sparse, text_member
+from haip_sync.protocol.unread import is_sparse, one_long_string, text_member
 
 _FILLER = ",".join(["[]"] * 60)
 """Enough to leave a payload unread."""
@@ -213,3 +213,64 @@ def test_the_command_that_measures_it_works(capsys: pytest.CaptureFixture[str], 
     monkeypatch.setattr(frame_costs, "_ROUNDS", 1)
     frame_costs.main()
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["frame", "short", "dense"]
+
+
+LONG_TEXTS = st.sampled_from(["x", "x,", "[{", "é", "\\u0041", '\\"', "\\\\", "\n", "\ud800"])
+MEMBERS = st.sampled_from(
+    [
+        b'"q":1',
+        b'"\xff":1',
+        b'"note":"\xff"',
+        b'"a\\"b":2',
+        b'"list":[' + b"0," * 5_000 + b"0]",
+        b'"deep":' + b"[" * 200 + b"]" * 200,
+        b'"crit":true',
+        b'"run_id":"' + b"r" * 9_000 + b'"',
+        b'"payload":{"text":"second"}',
+    ]
+)
+
+
+@given(
+    LONG_TEXTS,
+    st.integers(4_000, 30_000),
+    st.sampled_from(
+        [b'"payload":{"text":"%b"}', b'"payload":["%b"]', b'"payload":"%b"', b'"unknown":"%b","payload":{"text":"y"}']
+    ),
+    st.lists(MEMBERS, max_size=2),
+    st.lists(MEMBERS, max_size=2),
+)
+def test_a_long_string_changes_nothing_of_what_is_read(
+    text: str, times: int, where: bytes, before: list[bytes], after: list[bytes]
+) -> None:
+    """A frame most of which is one string is read, or refused, as if each byte of it had been looked at."""
+    needed = [b'"id":"1"', b'"channel":"USER"', b'"type":"INFO"']
+    long = where % (text * times).encode("utf-8", "surrogatepass")
+    data = b"{" + b",".join((*needed, *before, long, *after)) + b"}"
+
+    def read() -> object:
+        try:
+            envelope = decode_envelope(data)
+        except ProtocolError:
+            return ProtocolError
+        members = msgspec.structs.asdict(envelope)
+        if isinstance(envelope.payload, msgspec.Raw):  # the commas of a text are no reason to leave it unread
+            members["payload"] = msgspec.json.decode(envelope.payload)
+        return members
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("haip_sync.protocol.envelope.one_long_string", lambda _data: None)
+        carefully = read()
+    assert read() == carefully
+
+
+def test_a_plain_long_string_is_found() -> None:
+    """Where it begins and ends is known; one that is not most of the frame, or follows an escape, is not looked for."""
+    text = b"x" * 9_000
+    data = b'{"a":"b","text":"%b","c":"d"}' % text
+    assert one_long_string(data) == (17, 17 + len(text))
+    assert one_long_string(b'{"a\\"":"b","text":"%b"}' % text) is None
+    assert one_long_string(b'{"text":"%b","more":"%b"}' % (text, text)) is None
+    assert one_long_string(b'{"text":"%b"%b}' % (text[:4_500], b" " * 4_400)) is not None
+    assert one_long_string(b'{"text":"y"%b,"more":"z"}' % (b" " * 9_000)) is None
+    assert one_long_string(b"[%b]" % text) is None

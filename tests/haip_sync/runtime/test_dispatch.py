@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -253,6 +254,24 @@ def test_only_events_that_come_thick_and_fast_gather() -> None:
     assert any(came(pace, clock, 64, within_s=0.0032, at_a_time=1))
     assert all(came(pace, clock, 200, within_s=0.01, at_a_time=20))
     assert came(pace, clock, 2, within_s=0.001, at_a_time=2) == [False]
+
+
+@pytest.mark.parametrize(("keeps_messages", "longest_s"), [(False, 0.005), (True, 0.001)])
+def test_events_gather_no_longer_where_credit_waits_for_them(
+    make: Make, monkeypatch: pytest.MonkeyPatch, *, keeps_messages: bool, longest_s: float
+) -> None:
+    """In a flood events gather for five milliseconds, and for one where the peer waits for what listeners have not taken."""
+    slept_s: list[float] = []
+    # A clock that stands still: all events come at once.
+    monkeypatch.setattr(dispatch, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=slept_s.append))
+    dispatcher, heard = make(keeps_messages=keeps_messages), []
+    dispatcher.subscribe(heard.append, (PongReceived,))
+    for number in range(100):
+        dispatcher.put(pong(number))
+    dispatcher.start()
+    until(lambda: bool(slept_s))
+    assert len(heard) == 100
+    assert slept_s == [longest_s]
 
 
 def test_what_is_called_late_runs_on_the_thread_or_once_that_has_ended_here(make: Make) -> None:

@@ -14,7 +14,9 @@ import haip_sync
 
 _ROOT: Final = str(Path(haip_sync.__file__).parents[1])
 _TESTS: Final = str(Path(__file__).parents[2])
-ENVIRONMENT: Final = os.environ | {"PYTHONPATH": os.pathsep.join((_ROOT, _TESTS))}
+_INHERITED: Final = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""What is installed is compiled: so may be what is measured against it."""
+ENVIRONMENT: Final = _INHERITED | {"PYTHONPATH": os.pathsep.join((_ROOT, _TESTS))}
 """With which a process finds haip_sync and `support`."""
 _PATIENCE_S: Final = 20.0
 
