@@ -31,6 +31,9 @@ _CLOSE_ANSWER_S: Final = 1.0
 """How long to wait for the peer's close frame after ours, within close's own timeout."""
 _LAST_JOIN_S: Final = 0.1
 """How long to wait for our threads when close's timeout is used up already: all that blocks them has been ended."""
+_LEFT_S: Final = 0.05
+"""How long what gathers may take to leave where close's timeout is over: somebody else writes just now, or this system cannot try
+to send, so that only the service thread does."""
 GOOD_CODES: Final = (1000, 1001)
 
 
@@ -228,7 +231,7 @@ class Life:
         if not in_good_order or self.rooms.turnstile.offline is not None:
             self._resumption.report(self.rooms.outgoing.lose(), self.rooms.outgoing.fates.unknown())
         else:
-            self._resumption.report_unwritten(self.rooms.outgoing.left_unwritten())
+            self._resumption.report_unwritten()
         self.writer.wake_over()
         self.rooms.inbox.end()
         self.rooms.routes.end(failure, in_good_order=in_good_order)
@@ -292,7 +295,8 @@ class Life:
         self.writer.let_out()  # here: there may be no time for another thread to do it
         self.poke()
         with self._lock:
-            self.wait_while(lambda: not self.rooms.outgoing.is_empty, deadline_s)
+            leave_by_s = max(deadline_s, self._clock() + _LEFT_S) if self.rooms.outgoing.is_gathering else deadline_s
+            self.wait_while(lambda: not self.rooms.outgoing.is_empty, leave_by_s)
             if self.rooms.outgoing.is_empty and not self._ended:
                 self.control.post_raw(close_frame(GOOD_CODES[0]))
                 self.wait_while(lambda: not self.is_over, min(deadline_s, self._clock() + _CLOSE_ANSWER_S))
