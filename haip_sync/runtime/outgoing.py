@@ -52,6 +52,7 @@ class Entry(msgspec.Struct, eq=False):
         failure: Why it never will be.
         waiter: Who sleeps until it is over, having been admitted by a thread that writes by itself; None: nobody.
         is_left: Whether its sender has returned before it was written: it gathers with those that follow it.
+        is_given_up: Whether it never will be written: what `end` gave up must not leave before the socket is shut.
     """
 
     # A struct is made in C, a fifth of what __init__ costs: every send makes an entry, and few set most of it.
@@ -77,6 +78,7 @@ class Entry(msgspec.Struct, eq=False):
     failure: HAIPError | None = None
     waiter: Ticket[Any] | None = None
     is_left: bool = False
+    is_given_up: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -103,6 +105,8 @@ class Entry(msgspec.Struct, eq=False):
 
     def give_up(self, what: str, failure: HAIPError) -> None:
         """Note that it never will be, because of `what` and `failure`, and tell the handle, or who sleeps. Twice is once."""
+        # First: who takes it in hand marks that and then looks here, so that one of us sees the other.
+        self.is_given_up = True
         is_known = self.is_unsent
         if self.fate is not None and (self.is_left or not is_known):
             self.fate.outcome = "indeterminate"

@@ -317,7 +317,12 @@ class Writer:
         if not entries:
             return None
         for entry in entries:
-            (entry.repeats or entry).is_taken = True  # `origin`, without a call
+            origin = entry.repeats or entry  # `origin`, without a call
+            origin.is_taken = True
+            if origin.is_given_up:  # by `end`, which is about to shut the socket; its sender goes by what it was then
+                origin.is_taken = False
+                self.line = None  # nothing more goes out on it
+                return None
         batch = self._in_hand = _Batch(_render(entries), entries[-1].end, [])
         if self.wire_log is not None:
             self.wire_log.sending(entries)
