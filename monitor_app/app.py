@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from haip_sync.observe import list_programs, why_not_here
+from haip_sync.observe import list_programs, places_passed_over, why_not_here
 from monitor_app.model.program_table import HOW_TO_BE_SEEN, render_programs
 from monitor_app.model.targets import NEAR_S, NotFoundError, find
 from monitor_app.options import parse
@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _print_programs() -> int:
     """Print what runs, for a person or a script."""
     programs = list_programs(timeout_s=NEAR_S)
+    for complaint in places_passed_over():
+        _say(f"haip-monitor: {complaint}")
     if not programs:
         _say(f"haip-monitor: {why_not_here() or f'no program of yours can be seen: {HOW_TO_BE_SEEN}'}")
         return _NONE_FOUND

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from itertools import accumulate
 from operator import add
 from typing import Final
@@ -118,11 +119,12 @@ class _Histogram:
         self.total_s += wait_s
         self.max_s = max(self.max_s, wait_s)
 
-    def add(self, other: _Histogram) -> None:
-        self.counts = array("Q", map(add, self.counts, other.counts))
-        self.count += other.count
-        self.total_s += other.total_s
-        self.max_s = max(self.max_s, other.max_s)
+    def plus(self, other: _Histogram) -> _Histogram:
+        both = _Histogram.__new__(_Histogram)
+        both.counts = array("Q", map(add, self.counts, other.counts))
+        both.count, both.total_s = self.count + other.count, self.total_s + other.total_s
+        both.max_s = max(self.max_s, other.max_s)
+        return both
 
     def copy(self) -> _Histogram:
         same = _Histogram.__new__(_Histogram)
@@ -166,10 +168,7 @@ class _Figures:
         self.received_bytes += other.received_bytes
         for cause, waits in other.waits.items():
             mine = self.waits.get(cause)
-            if mine is None:
-                self.waits[cause] = waits.copy()
-            else:
-                mine.add(waits)
+            self.waits[cause] = waits if mine is None else mine.plus(waits)
 
     def copy(self) -> _Figures:
         same = _Figures()
@@ -177,7 +176,7 @@ class _Figures:
         same.waits = {cause: waits.copy() for cause, waits in self.waits.items()}
         return same
 
-    def metrics(self) -> ChannelMetrics:
+    def metrics(self, statistics_of: Callable[[_Histogram], WaitStatistics]) -> ChannelMetrics:
         blocked = sum(waits.count for waits in self.waits.values())
         total_s = sum(waits.total_s for waits in self.waits.values())
         return ChannelMetrics(
@@ -188,7 +187,7 @@ class _Figures:
             total_wait_time=total_s,
             average_wait_time=total_s / blocked if blocked else 0.0,
             credit_utilization=self.requests / self.received * 100 if self.received else 0.0,
-            waits={cause.value: waits.statistics() for cause, waits in self.waits.items()},
+            waits={cause.value: statistics_of(waits) for cause, waits in self.waits.items()},
         )
 
 
@@ -225,8 +224,10 @@ class MetricsRecorder:
         total = _Figures()
         for figures in self._channels.values():
             total.add(figures)
-        channels = {channel: figures.metrics() for channel, figures in self._channels.items()}
-        together = total.metrics()
+        # What only one channel has waited for is the same over all of them: worked out once.
+        statistics_of = cache(_Histogram.statistics)
+        channels = {channel: figures.metrics(statistics_of) for channel, figures in self._channels.items()}
+        together = total.metrics(statistics_of)
         return FlowControlMetrics(
             **{name: getattr(together, name) for name in together.__struct_fields__},
             channels=channels,

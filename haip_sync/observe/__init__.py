@@ -17,7 +17,7 @@ from haip_sync.observe.command_messages import (
     UseStrategy,
 )
 from haip_sync.observe.link import ProgramLink
-from haip_sync.observe.listing import ProgramInfo, list_programs
+from haip_sync.observe.listing import ProgramInfo, list_programs, places_passed_over
 from haip_sync.observe.messages import (
     Answer,
     ChannelSample,
@@ -25,6 +25,7 @@ from haip_sync.observe.messages import (
     Sample,
 )
 from haip_sync.observe.rendezvous import why_not_here
+from haip_sync.observe.waits import WaitsBegan, WaitsEnded
 from haip_sync.observe.watched import Taken
 from haip_sync.one_line import on_one_line
 
@@ -47,7 +48,10 @@ __all__ = [
     "SendTestMessage",
     "Taken",
     "UseStrategy",
+    "WaitsBegan",
+    "WaitsEnded",
     "list_programs",
     "on_one_line",
+    "places_passed_over",
     "why_not_here",
 ]

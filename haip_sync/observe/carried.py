@@ -21,8 +21,9 @@ from haip_sync.events import (
     HandshakeCompleted,
     Message,
     Reconnecting,
+    WarningRaised,
 )
-from haip_sync.observe.messages import Answer, Happened, Snapshot, encoded
+from haip_sync.observe.messages import Answer, Happened, Snapshot, Waits, encoded
 from haip_sync.state import ConnectionState
 
 LONGEST_TEXT: Final = 2_000
@@ -50,6 +51,11 @@ def state_key(event: Event) -> StateKey | None:
     return None if state is None else (state, getattr(event, "channel", ""), getattr(event, "by", ""))
 
 
+def stands_for(event: Event) -> int:
+    """Return how many events are lost where this one is: a warning that tells of missed ones is lost with all of them."""
+    return 1 + event.missed if isinstance(event, WarningRaised) else 1
+
+
 def carried(event: Event) -> Any:
     """Return `event` as it may be seen outside of the script."""
     if isinstance(event, Message):
@@ -67,17 +73,20 @@ def encoded_events(client: str, events: Iterable[Event], dropped: int) -> bytes:
     try:
         return encoded(Happened(client=client, events=taken, dropped=dropped))
     except _CANNOT:
-        fitting = tuple(event for event in taken if _can_be_written(event))
-        return encoded(Happened(client=client, events=fitting, dropped=dropped + len(taken) - len(fitting)))
+        fits = [_can_be_written(event) for event in taken]
+        lost = sum(stands_for(event) for event, fit in zip(taken, fits, strict=True) if not fit)
+        fitting = tuple(event for event, fit in zip(taken, fits, strict=True) if fit)
+        return encoded(Happened(client=client, events=fitting, dropped=dropped + lost))
 
 
-def encoded_snapshot(client: str, now_s: float, state: ConnectionState) -> bytes:
+def encoded_snapshot(client: str, now_s: float, state: ConnectionState, waits: Waits) -> bytes:
     """Return a `Snapshot` as bytes."""
     try:
-        return encoded(Snapshot(client=client, now_s=now_s, state=state))
+        return encoded(Snapshot(client=client, now_s=now_s, state=state, waits=waits))
     except _CANNOT:
         channels = {name: _fitting(channel) for name, channel in state.channels.items()}
-        return encoded(Snapshot(client=client, now_s=now_s, state=_fitting(msgspec.structs.replace(state, channels=channels))))
+        fitting = _fitting(msgspec.structs.replace(state, channels=channels))
+        return encoded(Snapshot(client=client, now_s=now_s, state=fitting, waits=waits))
 
 
 def encoded_answer(answer: Answer) -> bytes:

@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final, NamedTuple
 
 from haip_sync.events import CreditGranted, Event, Subscription
-from haip_sync.observe.carried import StateKey, state_key
+from haip_sync.observe.carried import StateKey, stands_for, state_key
 from haip_sync.observe.messages import MARKS
 from haip_sync.observe.subject import Subject
 
@@ -102,7 +102,7 @@ class Feed:
         elif len(self._events) < self._room:
             self._events.append(event)
         elif type(event) in MARKS:
-            self._missed += 1
+            self._missed += stands_for(event)
         else:
             self._missed_others += 1
 

@@ -88,6 +88,14 @@ def list_programs(*paths: str | os.PathLike[str], timeout_s: float = DEADLINE_S,
     return [info for one in asked if (info := one.outcome(timeout_s)) is not None]
 
 
+def places_passed_over() -> list[str]:
+    """Return why directories where programs of this user could be are not looked into, one sentence each; mostly there is none.
+
+    A directory that is somebody else's, or open to others, is never used: whoever can write there could pass off a program.
+    """
+    return rendezvous.passed_over() if rendezvous.has_unix_sockets() else []
+
+
 def _sockets() -> list[Path]:
     return [path for directory in rendezvous.directories() for path in rendezvous.sockets(directory)]
 
@@ -176,7 +184,8 @@ def greet(path: Path, peer_of: PeerOf, monitor: str) -> socket.socket:
             why = stranger(peer_of(sock))
             if why is not None:
                 raise AttachError(f"{path} is not to be trusted: {why}")
-            sock.send(framed(encoded(Greeting(version=VERSION, monitor=monitor))))
+            with contextlib.suppress(ConnectionError):  # it has ended already: what it said before can still be read
+                sock.send(framed(encoded(Greeting(version=VERSION, monitor=monitor))))
         except OSError as exc:
             raise AttachError(f"{path}: the program ended as it was greeted: {exc.strerror or exc}") from exc
         stack.pop_all()

@@ -58,11 +58,31 @@ def directories(environment: Mapping[str, str] = os.environ) -> list[Path]:
 
 def _is_ours(place: Path) -> bool:
     """Return whether a directory is ours: `sudo -E` leaves the variable of somebody else, who could put another in its place."""
+    return _owner(place) == os.geteuid()
+
+
+def _owner(place: Path) -> int | None:
     try:
         found = place.stat()
     except OSError:
-        return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+        return None
+    return found.st_uid if stat.S_ISDIR(found.st_mode) else None
+
+
+def passed_over(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return why directories where programs could be are not looked into, a sentence each; one that is not there is no news."""
+    complaints: list[str] = []
+    runtime = environment.get("XDG_RUNTIME_DIR", "")
+    owner = _owner(Path(runtime)) if runtime and not environment.get(ENVIRONMENT) else None
+    if owner is not None and owner != os.geteuid():
+        complaints.append(f"{runtime}, which XDG_RUNTIME_DIR names, belongs to user {owner}, not to us: it is passed over")
+    for directory in directories(environment):
+        try:
+            check_private(directory)
+        except NoRendezvousError as exc:
+            if not isinstance(exc.__cause__, FileNotFoundError):
+                complaints.append(str(exc))
+    return complaints
 
 
 def check_private(directory: Path) -> None:

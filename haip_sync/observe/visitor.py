@@ -7,7 +7,7 @@ from collections import deque
 from typing import Final
 
 from haip_sync.events import Event
-from haip_sync.observe.carried import StateKey, encoded_events, state_key
+from haip_sync.observe.carried import StateKey, encoded_events, stands_for, state_key
 from haip_sync.observe.feed import Batch
 from haip_sync.observe.framing import Frames, framed
 from haip_sync.observe.messages import MARKS, MOST_FROM_MONITOR_BYTES
@@ -39,7 +39,7 @@ class Attachment:
                 continue
             key = state_key(event)
             if key is None:
-                self._missed += 1
+                self._missed += stands_for(event)
             else:
                 self._latest.pop(key, None)
                 self._latest[key] = event

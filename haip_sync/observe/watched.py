@@ -9,8 +9,10 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from haip_sync.events import CreditGranted, Event, Reconnecting
+from haip_sync.observe.carried import stands_for
 from haip_sync.observe.grants import Grants
 from haip_sync.observe.messages import Happened, Past, Sample, Snapshot
+from haip_sync.observe.waits import WaitBook
 from haip_sync.state import ConnectionState
 
 MOST_EVENTS: Final = 20_000
@@ -60,14 +62,18 @@ class Watched:
         self._events: deque[Event] = deque()
         self._dropped = 0
         self._grants = Grants()
+        self._waits = WaitBook()
         self._past: list[Sample] = []
 
     def take_in(self, said: Snapshot | Happened | Past, offset: Offset) -> None:
         """Keep what the program says of the client."""
         match said:
-            case Snapshot(now_s=now_s, state=state):
+            case Snapshot(now_s=now_s, state=state, waits=waits):
                 self.state, self.state_s = _moved_state(state, offset), offset.ours(now_s)
                 self._keep(self._grants.catch_up(state, now_s), offset)
+                in_sums = self._waits.catch_up(state, waits, now_s)
+                if not self.every_event:  # each single wait is told then
+                    self._keep(in_sums, offset)
             case Happened(events=events, dropped=dropped):
                 self._dropped += dropped
                 for event in events:
@@ -80,8 +86,7 @@ class Watched:
     def _keep(self, events: Sequence[Event], offset: Offset) -> None:
         self._events.extend(_moved(event, offset) for event in events)
         while len(self._events) > MOST_EVENTS:
-            self._events.popleft()
-            self._dropped += 1
+            self._dropped += stands_for(self._events.popleft())
 
     def drain(self, limit: int) -> Taken:
         """Take at most `limit` events."""

@@ -21,6 +21,7 @@ from haip_sync.flow.request_desk import RequestDesk
 from haip_sync.flow.strategies.base import ChannelView, CreditRequest, Strategy
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.rooms import Rooms
+from haip_sync.runtime.writer import Writer
 
 log = logging.getLogger("haip_sync.connection")
 
@@ -107,8 +108,9 @@ class _Turn(msgspec.Struct, frozen=True):
 class Asking:
     """Runs the strategy. `run` and `next_s` are the service thread's, without the lock."""
 
-    def __init__(self, rooms: Rooms, watch: Watch, control: Control, is_open: Callable[[], bool]) -> None:
+    def __init__(self, rooms: Rooms, watch: Watch, control: Control, writer: Writer, is_open: Callable[[], bool]) -> None:
         self._rooms = rooms
+        self._writer = writer
         self._watch = watch
         self._control = control
         self._is_open = is_open
@@ -131,7 +133,11 @@ class Asking:
             if self._strategy is None or not (watch.first or watch.grants or watch.looks or is_due):
                 return
             turn = self._turn(watch, now_s, is_due, round_trip_s)
-        self._propose(self._strategy, turn)
+        self._writer.leave()  # a strategy may take its time
+        try:
+            self._propose(self._strategy, turn)
+        finally:
+            self._writer.attend()
 
     def _turn(self, watch: Watch, now_s: float, is_due: bool, round_trip_s: float | None) -> _Turn:
         """Take over what has happened. Requires the lock."""

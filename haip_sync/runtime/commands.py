@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from weakref import ReferenceType, ref
 
@@ -47,17 +48,19 @@ class Commands(Life):
             return entry
         except BaseException as exc:
             self.poke()
-            if is_admitted and not isinstance(exc, HAIPError):
-                parcel.last_entry.is_left = True
-                exc.add_note(f"haip_sync: {parcel.event_type} on {channel} was admitted before the interrupt: it is sent.")
+            if not isinstance(exc, HAIPError):
+                self._leave(parcel)
+                if is_admitted:
+                    exc.add_note(f"haip_sync: {parcel.event_type} on {channel} was admitted before the interrupt: it is sent.")
             raise
 
     def open_stream(self, channel: str, parcel: StreamParcel, timeout_s: float | None) -> Ticket[Entry]:
         """Send START of a text that is written piece by piece. Blocks; raises as `Turnstile.open_place`."""
         self.check_not_reentered()
-        ticket = self.rooms.turnstile.open_place(channel, parcel, timeout_s)
-        self._hand_over(channel, parcel.last_entry, parcel.event_type)
-        return ticket
+        with self._seeing_to(parcel):
+            ticket = self.rooms.turnstile.open_place(channel, parcel, timeout_s)
+            self._hand_over(channel, parcel.last_entry, parcel.event_type)
+            return ticket
 
     def go_on_with_stream(
         self,
@@ -71,13 +74,32 @@ class Commands(Life):
     ) -> None:
         """Send the next piece of a text, or its END. Blocks; raises as `Turnstile.go_on`."""
         self.check_not_reentered()
-        self.rooms.turnstile.go_on(channel, ticket, begin=begin, is_done=is_done, give_up=parcel.take_back, timeout_s=timeout_s)
-        self._hand_over(channel, parcel.last_entry, f"a piece of {parcel.event_type}")
+        go_on = self.rooms.turnstile.go_on
+        with self._seeing_to(parcel):
+            go_on(channel, ticket, begin=begin, is_done=is_done, give_up=parcel.take_back, timeout_s=timeout_s)
+            self._hand_over(channel, parcel.last_entry, f"a piece of {parcel.event_type}")
 
     def _hand_over(self, channel: str, entry: Entry, what: str) -> None:
         """Have `entry` written, alone or in company. Raises `ConnectionClosedError`, which says what was sent."""
         self.writer.hand_over(entry)
         self._check_written(channel, entry, what)
+
+    @contextmanager
+    def _seeing_to(self, parcel: StreamParcel) -> Iterator[None]:
+        """Have what the block has admitted written by the service thread where an interrupt strikes it."""
+        try:
+            yield
+        except BaseException as exc:
+            self.poke()
+            if not isinstance(exc, HAIPError):
+                self._leave(parcel)
+            raise
+
+    def _leave(self, parcel: TextParcel | FrameParcel) -> None:
+        """Note that nobody is here any more to be told what becomes of what the parcel has admitted last: an interrupt struck."""
+        entry: Entry | None = getattr(parcel, "last_entry", None)
+        if entry is not None:
+            entry.is_left = True
 
     def _write_through(self, channel: str, entry: Entry, what: str, deadline_s: float | None = None) -> None:
         """Return once `entry` has left, on this line or a later one. Raises `ConnectionClosedError`, which says what was sent."""
@@ -89,7 +111,9 @@ class Commands(Life):
         cause = entry.failure
         if cause is None or entry.is_written:
             return
-        if entry.is_unsent:
+        with self._lock:  # whoever has given it up is done: it was told of, or it was not
+            is_told = entry.fate is not None and entry.fate.outcome == "indeterminate"
+        if entry.is_unsent and not is_told:
             text = f"{what} on {channel}: its turn had come, then the line broke. Nothing of it was sent. {cause}"
         else:
             text = f"{what} on {channel} was admitted, then the line broke: whether the peer has it is not known. {cause}"
@@ -128,7 +152,11 @@ class Commands(Life):
         with self._lock:
             self.enter()
             entry = self.control.post(frame)
-        self._write_through(frame.channel, entry, frame.type, deadline_s)
+        try:
+            self._write_through(frame.channel, entry, frame.type, deadline_s)
+        except BaseException:
+            self.poke()  # interrupted once the pen was put down: whoever stands by was not told yet
+            raise
         return entry
 
     def request(self, channel: str, amount: Cost, *, within: Exchange | None = None) -> None:
@@ -199,7 +227,7 @@ class Commands(Life):
         """
         self.check_not_reentered()
         box = self.rooms.inbox if box is None else box
-        if self.rooms.outgoing.is_gathering and box.first() is None:
+        if self.rooms.outgoing.is_gathering and box.is_empty:
             self.writer.let_out()  # it may be what the peer answers
         try:
             with self._lock:

@@ -101,7 +101,7 @@ class Connection(Crossing):
         )
         self.exchanges = Exchanges(self, self.rooms, self.control)
         self.replaying = Replaying(self.control, self.rooms)
-        asking = Asking(self.rooms, self.watch, self.control, lambda: self.is_open)
+        asking = Asking(self.rooms, self.watch, self.control, self.writer, lambda: self.is_open)
         self._service = Service(self, self.rooms, self.writer, asking, settings, clock)
         self._peer_log = PeerLog(dispatcher, clock, settings.limits.max_log_lines_per_s, without_secrets=self.without_secrets)
         meaning = Meaning(self, self.rooms, settings.flow_control, self._peer_log)

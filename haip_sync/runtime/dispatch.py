@@ -222,6 +222,11 @@ class Dispatcher:
         """Run a callback of the user's on this thread, in turn. Never dropped: there is one for each that was asked for."""
         self._queue.put(callback)
 
+    def tell_here(self, event: Event) -> None:
+        """Deliver an event now, behind those that overflowed. For a callback that `call_soon` runs."""
+        self._deliver_overflow()
+        self._deliver(event)
+
     def call_late(self, callback: Callable[[], object]) -> None:
         """Run a callback on this thread, in turn; here and now where the thread has ended. Without a lock."""
         self._queue.put(callback)

@@ -1,7 +1,7 @@
 """When a frame may wait a moment for those that follow it, so that one write takes them all.
 
 A system call costs a third of a send. Who sends now and then has each frame written before the send returns; a program that sends
-thousands a second gains most of those calls back where frames leave about every half millisecond instead.
+thousands a second gains most of those calls back where frames leave about every millisecond instead.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-GATHER_S: Final = 0.0005
+GATHER_S: Final = 0.001
 """A frame that comes so long after the latest write is written at once, with all that gathered."""
 LOOK_S: Final = 0.002
 """How often the service thread looks whether something has gathered that nobody writes."""
-GATHER_BYTES: Final = 16 << 10
+GATHER_BYTES: Final = 32 << 10
 """More than this does not gather: a write of it costs little more than its copy."""
 MOST_BYTES: Final = 128 << 10
 """What may gather while somebody writes: what a few threads make until the interpreter takes turns."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, NamedTuple
 
 from haip_sync.errors import ConnectionClosedError, DeadlockError, HAIPError
@@ -30,6 +31,9 @@ _CLOSE_ANSWER_S: Final = 1.0
 """How long to wait for the peer's close frame after ours, within close's own timeout."""
 _LAST_JOIN_S: Final = 0.1
 """How long to wait for our threads when close's timeout is used up already: all that blocks them has been ended."""
+_LEFT_S: Final = 0.05
+"""How long what gathers may take to leave where close's timeout is over: somebody else writes just now, or this system cannot try
+to send, so that only the service thread does."""
 GOOD_CODES: Final = (1000, 1001)
 
 
@@ -78,6 +82,8 @@ class Life:
         self._is_all_told = False
         self._failure: HAIPError | None = None
         self._told: HAIPError | None = None
+        # Says the last words, the first time that it is asked for the next; set before that.
+        self._farewell: Iterator[None] | None = None
 
     # ---- How it stands ---------------------------------------------------------------------------------------------------------
 
@@ -225,7 +231,7 @@ class Life:
         if not in_good_order or self.rooms.turnstile.offline is not None:
             self._resumption.report(self.rooms.outgoing.lose(), self.rooms.outgoing.fates.unknown())
         else:
-            self._resumption.report_unwritten(self.rooms.outgoing.left_unwritten())
+            self._resumption.report_unwritten()
         self.writer.wake_over()
         self.rooms.inbox.end()
         self.rooms.routes.end(failure, in_good_order=in_good_order)
@@ -233,9 +239,17 @@ class Life:
         self._changed.notify_all()
         if self._has_had_line:
             self._peer_log.flush()
-            self.rooms.dispatcher.log(log, logging.INFO if in_good_order else logging.WARNING, str(failure))
-            self.rooms.put(Disconnected(time_s=self._clock(), reason=str(failure), in_good_order=in_good_order, code=code))
+            if self._farewell is None:
+                event = Disconnected(time_s=self._clock(), reason=str(failure), in_good_order=in_good_order, code=code)
+                self._farewell = map(self._say_farewell, (event,))
+            # Asked for once more after an interrupt, and said once: the second time nothing is left of it.
+            self.rooms.dispatcher.call_soon(partial(next, self._farewell, None))
         self._is_all_told = True
+
+    def _say_farewell(self, event: Disconnected) -> None:
+        """Tell the log and the listeners of the end. Runs on the dispatch thread, which no interrupt strikes."""
+        log.log(logging.INFO if event.in_good_order else logging.WARNING, "%s", event.reason)
+        self.rooms.dispatcher.tell_here(event)
 
     def close(self, timeout_s: float) -> None:
         """End the connection, in good order if there is time for it. Back within `timeout_s` + 0.2 s; idempotent; any thread."""
@@ -281,7 +295,8 @@ class Life:
         self.writer.let_out()  # here: there may be no time for another thread to do it
         self.poke()
         with self._lock:
-            self.wait_while(lambda: not self.rooms.outgoing.is_empty, deadline_s)
+            leave_by_s = max(deadline_s, self._clock() + _LEFT_S) if self.rooms.outgoing.is_gathering else deadline_s
+            self.wait_while(lambda: not self.rooms.outgoing.is_empty, leave_by_s)
             if self.rooms.outgoing.is_empty and not self._ended:
                 self.control.post_raw(close_frame(GOOD_CODES[0]))
                 self.wait_while(lambda: not self.is_over, min(deadline_s, self._clock() + _CLOSE_ANSWER_S))

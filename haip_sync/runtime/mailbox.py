@@ -61,6 +61,11 @@ class Mailbox(Taker):
                 raise
         return self._messages[0]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no message is here. May be asked without the lock, where another thread may take one any time."""
+        return not self._messages
+
     def first(self) -> Message | None:
         """Return the first message, which stays here; None: there is none."""
         return self._messages[0] if self._messages else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -52,6 +52,7 @@ class Entry(msgspec.Struct, eq=False):
         failure: Why it never will be.
         waiter: Who sleeps until it is over, having been admitted by a thread that writes by itself; None: nobody.
         is_left: Whether its sender has returned before it was written: it gathers with those that follow it.
+        is_given_up: Whether it never will be written: what `end` gave up must not leave before the socket is shut.
     """
 
     # A struct is made in C, a fifth of what __init__ costs: every send makes an entry, and few set most of it.
@@ -77,6 +78,7 @@ class Entry(msgspec.Struct, eq=False):
     failure: HAIPError | None = None
     waiter: Ticket[Any] | None = None
     is_left: bool = False
+    is_given_up: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -103,6 +105,8 @@ class Entry(msgspec.Struct, eq=False):
 
     def give_up(self, what: str, failure: HAIPError) -> None:
         """Note that it never will be, because of `what` and `failure`, and tell the handle, or who sleeps. Twice is once."""
+        # First: who takes it in hand marks that and then looks here, so that one of us sees the other.
+        self.is_given_up = True
         is_known = self.is_unsent
         if self.fate is not None and (self.is_left or not is_known):
             self.fate.outcome = "indeterminate"
@@ -132,6 +136,15 @@ def _entry(frames: Sequence[Frame], first_seq: int, ack: int, start: int) -> Ent
             binary_bytes += len(frame.binary)
         seq += 1
     return Entry(frames, first_seq, seq - 1, ack, b"", size, size + binary_bytes, start + size + binary_bytes)
+
+
+class Repeats(NamedTuple):
+    """What the peer of a new line lacks."""
+
+    frames: list[tuple[Resend, Entry | None]]
+    """In order, each with the entry whose sender waits for it."""
+    lost: list[tuple[int, Fate]]
+    """Sends that have returned, by their last seq, whose transaction ended before they left: they are not sent again."""
 
 
 class Outgoing:
@@ -167,6 +180,7 @@ class Outgoing:
         self.written_end = 0
         self.is_gathering = False
         self.fates = Fates(session.sent)
+        self._told: dict[Fate, None] = {}
         # The same of control frames alone: the peer makes us say them, and nothing else bounds how many.
         self._answers_end = 0
         self._written_answers_end = 0
@@ -271,11 +285,15 @@ class Outgoing:
         return self.fates.lose([entry.fate for entry in left if entry.fate is not None and entry.is_unsent and not entry.is_left])
 
     def left_unwritten(self) -> list[tuple[int, Fate]]:
-        """Return the sends that have returned and were never written, by their last seq: after `abandon`, in good order."""
+        """Return the sends that have returned, were never written and are not `told` of, by their last seq; after `abandon`."""
         left = [entry.origin for entry in (*self._suspended, *self.entries)]
-        return [
-            (entry.last_seq, entry.fate) for entry in left if entry.fate is not None and entry.is_left and not entry.is_written
-        ]
+        # Of a text that is written piece by piece several stand here: it is one send.
+        ends = {entry.fate: entry.last_seq for entry in left if entry.is_left and not entry.is_written and entry.fate is not None}
+        return [(last_seq, fate) for fate, last_seq in ends.items() if fate not in self._told]
+
+    def told(self, fate: Fate) -> None:
+        """Note that somebody was told of a send of `left_unwritten`: the end is done again where an interrupt has struck it."""
+        self._told[fate] = None
 
     def abandon(self, failure: HAIPError) -> None:
         """Settle the handles of what was admitted and will not be written. Twice is once."""
@@ -301,8 +319,8 @@ class Outgoing:
         """Begin a new line: the next frame is its HAI."""
         self._line_seq = self._session.last_seq + 1
 
-    def repeats_above(self, last_rx_seq: int, failure: HAIPError) -> list[tuple[Resend, Entry | None]] | None:
-        """Return what a peer lacks of the earlier lines that has all up to `last_rx_seq`, and who waits; None: it is not kept.
+    def repeats_above(self, last_rx_seq: int, failure: HAIPError) -> Repeats | None:
+        """Return what a peer lacks of the earlier lines that has all up to `last_rx_seq`; None: it is not kept.
 
         A frame of a transaction, which ended with its line, leaves a hole, and so does one that the peer has refused: its sender
         was told so. What the peer has is settled as written.
@@ -311,16 +329,19 @@ class Outgoing:
         again = self.replay.slice(last_rx_seq + 1, self._line_seq - 1) if last_rx_seq + 1 < self._line_seq else ()
         if isinstance(again, TooOld):
             return None
+        lost: list[tuple[int, Fate]] = []
         for entry in self._suspended:
             if entry.frames[-1].in_transaction:
                 entry.give_up("the line broke, and its transaction ended with it", failure)
+                if entry.is_left and entry.fate is not None:
+                    lost.append((entry.last_seq, entry.fate))
         origins = {entry.last_seq: entry for entry in self._suspended if not entry.is_over}
         lacking = {resend.seq for resend in again if not self._was_refused(resend.frame)}
         for seq, entry in origins.items():
             if seq not in lacking:
                 entry.settle()
         self._suspended.clear()
-        return [(self._without_past(resend), origins.get(resend.seq)) for resend in again]
+        return Repeats([(self._without_past(resend), origins.get(resend.seq)) for resend in again], lost)
 
     def _without_past(self, resend: Resend) -> Resend:
         """Return it without its frame where that is not to be said again."""
@@ -356,7 +377,7 @@ class Outgoing:
     def accepted_messages(self) -> int:
         """Return how many messages are admitted and not written for which nobody waits: queued ones, and those that gather."""
         left = [entry.origin for entry in (*self._suspended, *self.entries)]
-        return sum(entry.pending is not None or entry.is_left for entry in left)
+        return sum(entry.pending is not None for entry in left) + len({entry.fate for entry in left if entry.is_left})
 
     @property
     def is_empty(self) -> bool:

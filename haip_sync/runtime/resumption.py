@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from haip_sync.errors import ConnectionClosedError, HAIPError
 from haip_sync.events import SendUnconfirmed
@@ -39,7 +39,8 @@ class Resumption:
         if again is None:
             anew = self._give_up(failure)
         else:
-            for resend, origin in again:
+            self.report(again.lost, len(again.lost))
+            for resend, origin in again.frames:
                 self._send_again(resend, origin)
         is_resumed = again is not None and may_resume
         if not is_resumed:
@@ -91,14 +92,17 @@ class Resumption:
                 self._log(f"{named} was sent before the line broke, and whether the peer has it is not known")
             self._tell(seq, fate)
 
-    def report_unwritten(self, left: Sequence[tuple[int, Fate]]) -> None:
+    def report_unwritten(self) -> None:
         """Say of sends that have returned that their last frames did not leave before the client was closed."""
+        left = self._rooms.outgoing.left_unwritten()
         if left:
-            self._log(f"{amount(len(left), 'message')} could not be written before the client was closed: the peer does not read")
+            self._log(f"{amount(len(left), 'message')} could not be written before the client was closed")
         for seq, fate in left:
             self._tell(seq, fate)
+            self._rooms.outgoing.told(fate)
 
     def _tell(self, seq: int, fate: Fate) -> None:
+        fate.outcome = "indeterminate"  # it may have been left behind in the very moment in which it was given up
         event = SendUnconfirmed(time_s=time.monotonic(), channel=fate.channel, message_id=fate.message_id, seq=seq)
         self._rooms.put(event)
 

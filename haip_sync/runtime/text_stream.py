@@ -54,7 +54,7 @@ class TextStream:
         return f"<TextStream {self.message_id} on {self.channel}: {'over' if self._is_over else 'open'}>"
 
     def write(self, text: str, *, timeout: Timeout = SEND_TIMEOUT) -> None:
-        """Send `text` as the next PART, or as several where credit is short; returns once it is handed to the operating system.
+        """Send `text` as the next PART, or as several where credit is short; returns as any send does (WIRE.md, point 10).
 
         Raises:
             FlowControlTimeout: Not admitted in time. Nothing of `text` was sent; the text is still open.

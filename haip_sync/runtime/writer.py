@@ -21,6 +21,8 @@ from haip_sync.runtime.stream import CAN_TRY_TO_SEND
 _NOW: Final = 0.0
 _BATCH_BYTES: Final = 64 << 10
 """Frames that wait together leave in one write of about this size."""
+_LEAVE_S: Final = 0.05
+"""How long the service thread sees to what has gathered before it goes away: a peer that does not read holds it no longer."""
 
 
 class _Batch(msgspec.Struct, eq=False):
@@ -66,6 +68,9 @@ class Writer:
         # Whether the service thread looks now and then (`LOOK_S`) for what has gathered. Each store is one thread's: who leaves a
         # frame looks here afterwards, and the service thread looks for frames after it has taken this back.
         self.is_watched = False
+        # Whether the service thread can look: only then does anything gather. A store of its own; whoever leaves a frame has
+        # committed it before it looks here, and the service thread looks for frames after it has taken this back.
+        self.is_attended = True
         # Whether somebody who wanted to write found the pen taken since a batch was taken in hand.
         self._is_urgent = False
         self._seen_end = 0  # the service thread's: how far the writing had come when it looked last
@@ -98,7 +103,7 @@ class Writer:
             return
         pending_bytes = outgoing.committed_end - outgoing.written_end  # `pending_bytes`, without a call
         may_wait = self._gathering.may_wait(pending_bytes, is_writing=self._in_hand is not None)
-        if not may_wait or self.line is None or self._standing_by:
+        if not may_wait or self.line is None or self._standing_by or not self.is_attended:
             self.write_through(entry)
             return
         entry.is_left = True
@@ -110,7 +115,11 @@ class Writer:
     def let_out(self) -> None:
         """Write what has gathered, as far as it goes without waiting: who is about to sleep may wait for an answer to it."""
         if self._outgoing.is_gathering:
-            self.write_at_once()
+            try:
+                self.write_at_once()
+            except BaseException:
+                self._poke()  # interrupted once the pen was put down: whoever stands by was not told yet
+                raise
 
     def look(self) -> None:
         """See to what has gathered: where nothing was written since the last look, the service thread writes. Only it looks."""
@@ -120,6 +129,19 @@ class Writer:
             self.is_watched = False
             if self._outgoing.entries:
                 self._poke()
+
+    def leave(self) -> None:
+        """Let nothing gather until `attend`, and see to what has: the service thread goes where it may be long. Only it does."""
+        self.is_attended = False
+        self.is_watched = False
+        with self._parking.lock:
+            last = self._outgoing.entries[-1] if self._outgoing.entries else None
+        if last is not None and self.line is not None:
+            self.write_through(last, time.monotonic() + _LEAVE_S)
+
+    def attend(self) -> None:
+        """Be back: frames may gather."""
+        self.is_attended = True
 
     def write_pending(self, deadline_s: float) -> bool:
         """Write all that stands here now, until `deadline_s` on the monotonic clock at the latest. Without the lock.
@@ -194,7 +216,7 @@ class Writer:
 
     def _must_go_on(self) -> bool:
         """Return whether what came meanwhile may not wait: nobody looks after it, or somebody wanted it written."""
-        return self._is_urgent or not self.is_watched
+        return self._is_urgent or not (self.is_watched and self.is_attended)
 
     def _hand_on_pen(self) -> None:
         """Wake the next who needs the pen, which was put down.
@@ -295,7 +317,12 @@ class Writer:
         if not entries:
             return None
         for entry in entries:
-            (entry.repeats or entry).is_taken = True  # `origin`, without a call
+            origin = entry.repeats or entry  # `origin`, without a call
+            origin.is_taken = True
+            if origin.is_given_up:  # by `end`, which is about to shut the socket; its sender goes by what it was then
+                origin.is_taken = False
+                self.line = None  # nothing more goes out on it
+                return None
         batch = self._in_hand = _Batch(_render(entries), entries[-1].end, [])
         if self.wire_log is not None:
             self.wire_log.sending(entries)

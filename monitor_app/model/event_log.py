@@ -28,6 +28,7 @@ from haip_sync import (
     SendAdmitted,
     WarningRaised,
 )
+from haip_sync.observe import WaitsBegan, WaitsEnded
 from monitor_app.model.audit import AuditEntry
 from monitor_app.model.cutting import cut, one_line
 from monitor_app.model.source import Notice
@@ -48,6 +49,15 @@ _TOLD_OTHERWISE: Final = frozenset({"FLOW_UPDATE", "PAUSE_CHANNEL", "RESUME_CHAN
 """Frames that are events of their own, or no news."""
 _SHORT_WAIT_S: Final = 0.05
 """Waits below this read as none."""
+_CAUSES: Final = {
+    "messages": "no credit in messages",
+    "bytes": "no credit in bytes",
+    "paused_by_us": "paused by us",
+    "paused_by_peer": "paused by the peer",
+    "offline": "no connection",
+    "socket": "the peer does not read",
+    "behind_others": "behind others",
+}
 
 
 class Tone(Enum):
@@ -126,14 +136,26 @@ def row_of_event(event: Event) -> LogRow | None:
     match event:
         case Message() | SendAdmitted():
             return _row_of_message(event)
-        case CreditRequested(gives_back=False):
-            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", _asked, Tone.OURS, event)
+        case CreditRequested() | WaitsBegan() | WaitsEnded():
+            return _row_of_credit(event)
         case ChannelPaused():
             return _paused(event)
         case ChannelResumed():
             return _resumed(event)
         case _:
             return _row_of_connection_event(event)
+
+
+def _row_of_credit(event: CreditRequested | WaitsBegan | WaitsEnded) -> LogRow | None:
+    match event:
+        case CreditRequested(gives_back=False):
+            return LogRow(event.time_s, event.channel, "FLOW_UPDATE", _asked, Tone.OURS, event)
+        case WaitsBegan():
+            return LogRow(event.time_s, event.channel, "BLOCKED", _blocked, Tone.STARVED, event)
+        case WaitsEnded():
+            return LogRow(event.time_s, event.channel, "ADMITTED", _went_on, Tone.SENT, event)
+        case _:
+            return None
 
 
 def _row_of_connection_event(event: Event) -> LogRow | None:
@@ -172,6 +194,25 @@ def _granted(event: CreditGranted) -> str:
 
 def _asked(event: CreditRequested) -> str:
     return f"our request: {format_credit(event.add_messages, event.add_bytes)}"
+
+
+def _blocked(event: WaitsBegan) -> str:
+    """Return how many sends began to wait, and for what; several of a moment are one row."""
+    sends = "1 send" if event.times == 1 else f"{format_count(event.times)} sends"
+    needs = ""
+    if event.messages_needed or event.bytes_needed:
+        of_messages = event.cause == "messages"
+        needed = format_messages(event.messages_needed) if of_messages else format_bytes(event.bytes_needed)
+        needs = f"; the first needs {needed}, has {event.credits if of_messages else format_bytes(event.byte_credits)}"
+    stand = f"; {format_count(event.waiting)} stand now" if event.waiting and event.waiting != event.times else ""
+    return f"{sends} had to wait: {_CAUSES.get(event.cause, event.cause)}{needs}{stand}"
+
+
+def _went_on(event: WaitsEnded) -> str:
+    together = "" if event.times == 1 else " together"
+    waited = "less than 0.1 s" if event.total_s < _SHORT_WAIT_S else format_duration(event.total_s)
+    sends = "1 send waits" if event.times == 1 else f"{format_count(event.times)} sends wait"
+    return f"{sends} no longer, after {waited}{together}: {_CAUSES.get(event.cause, event.cause)}"
 
 
 def _paused(event: ChannelPaused) -> LogRow:

@@ -18,6 +18,7 @@ from haip_sync import (
     RequestExpired,
     SendBlocked,
 )
+from haip_sync.observe import WaitsEnded
 from monitor_app.model.audit import AuditEntry, sentence_of
 from monitor_app.model.marks import MarkKind, Marks
 from monitor_app.model.source import Notice
@@ -38,8 +39,8 @@ class Happenings:
             self._granted(event)
             return
         match event:
-            case SendBlocked():
-                self._with_tracker(event.channel, lambda tracker: tracker.activity.block(event.cause, event.time_s))
+            case SendBlocked() | WaitsEnded():
+                self._with_tracker(event.channel, partial(_wait, event))
             case CreditRequested():
                 self._requested(event)
             case ChannelPaused():
@@ -95,6 +96,13 @@ class Happenings:
         tracker = self._trackers.get(channel)
         if tracker is not None:
             act(tracker)
+
+
+def _wait(event: SendBlocked | WaitsEnded, tracker: ChannelTracker) -> None:
+    if isinstance(event, SendBlocked):
+        tracker.activity.block(event.cause, event.time_s)
+    else:  # like a grant: the next snapshot or the next wait tells whether it was the end of the lack
+        tracker.activity.grant(event.time_s)
 
 
 def _attempt(event: Reconnecting) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
-from haip_sync.observe import ClientSummary, ProgramInfo, list_programs, on_one_line, why_not_here
+from haip_sync.observe import ClientSummary, ProgramInfo, list_programs, on_one_line, places_passed_over, why_not_here
 from monitor_app.model.program_table import HOW_TO_BE_SEEN
 
 NEAR_S = 0.9
@@ -64,7 +64,7 @@ def _only(wanted: str, meant: Sequence[ProgramInfo], programs: Sequence[ProgramI
         raise NotFoundError(f"{wanted} may be any of {_named(meant)}: name one by its pid")
     running = f"what can be seen is {_named(programs)}" if programs else f"no program of yours can be seen: {HOW_TO_BE_SEEN}"
     called = "is process" if _is_pid(wanted) else "is called"
-    raise NotFoundError(f"no program that can be seen {called} {wanted}; {running}")
+    raise NotFoundError("; ".join([f"no program that can be seen {called} {wanted}; {running}", *places_passed_over()]))
 
 
 def _named(programs: Sequence[ProgramInfo]) -> str:

@@ -252,6 +252,31 @@ client._connection.wait_until_written = lambda timeout_s: print("ending", flush=
     )
 
 
+def test_an_uncaught_ctrl_c_in_the_middle_of_log_lines_is_no_abort() -> None:
+    """The dispatch thread writes to stderr as the interpreter ends: the program dies of the signal, not of its own streams."""
+    source = """
+def fails(event):
+    raise ValueError("a listener of ours")
+client = HAIPClient(url, flow_control=FlowControlConfig(max_credits=10**6, max_credit_bytes=10**9))
+client.subscribe(fails)
+client.connect()
+print("sends", flush=True)
+while True:
+    client.send("USER", "TOOL_UPDATE", {"call_id": "c", "status": "RUNNING"}, timeout=20)
+"""
+    with DevServer(agent=False, initial_credits=10**6, initial_credit_bytes=10**9) as server:
+        for number in range(TIMES):
+            with Program(HEAD + source, server.url) as program:
+                assert program.says() == "sends"
+                server.wait_for_session(number + 1).wait_for(lambda session: session.received, PATIENCE_S)
+                program.process.send_signal(signal.SIGINT)
+                ended = program.ends()
+            assert ended.code == -signal.SIGINT
+            assert "\nKeyboardInterrupt\n" in ended.err
+            assert "a listener of ours" in ended.err
+            assert "Fatal Python error" not in ended.err
+
+
 CHILD = """
 import multiprocessing
 from haip_sync import HAIPClient

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+import pytest
 from support.interrupts import every_interrupt, interrupted_at
 from support.transaction_peer import TYPES, TransactionPeer
 from support.turnstiles import PATIENCE_S, until
@@ -75,19 +77,25 @@ def _everybody_who_can_wait(client: HAIPClient, server: TransactionPeer, pool: T
     return waiting
 
 
-def test_wherever_an_interrupt_strikes_who_closes_listeners_hear_the_end() -> None:
-    """The thread that runs listeners does not end before they have heard of the end, which somebody else may have to tell."""
+def test_wherever_an_interrupt_strikes_who_closes_listeners_hear_the_end_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The thread that runs listeners does not end before they have heard of the end, which somebody else may have to tell.
+
+    Nor does the log have it twice, where the interrupt struck who told it.
+    """
+    caplog.set_level(logging.INFO, "haip_sync.connection")
     with TransactionPeer(accept_events=TYPES + _CONVERSATION) as server:
 
         def close_interrupted(at: int) -> bool:
             client, heard = HAIPClient(server.url), list[Disconnected]()
+            caplog.clear()
             client.connect(PATIENCE_S)
             client.subscribe(heard.append, Disconnected)
-            fired, _ = interrupted_at(at * _STEP, partial(client.close, 0.0))
+            fired, _ = interrupted_at(at, partial(client.close, 0.0))
             if client.connection_state().phase == "open":
                 client.close(0.0)  # nothing was done yet
             until(lambda: heard)
             client.close(PATIENCE_S)
+            assert (len(heard), caplog.messages.count("the client was closed")) == (1, 1)
             return fired
 
         assert len(list(every_interrupt(close_interrupted))) > 30

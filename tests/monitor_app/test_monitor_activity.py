@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.states import make_grant
 
 from haip_sync import ChannelPaused, ChannelResumed, ChannelState, Connected, CreditGranted, Disconnected, SendBlocked
+from haip_sync.observe import WaitsBegan, WaitsEnded
 from monitor_app.model.activity import Activity, ActivityRecorder
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.status import FLOWING_S, Status
@@ -50,6 +52,17 @@ def test_a_starvation_between_two_looks_is_counted(ingest: Ingest, source: Any, 
     ingest.tick()
     assert seconds(ingest, 1000.0, 1000.6)[Activity.NO_BYTES] == 0.1
     assert seconds(ingest, 1000.6, 1001.0) == {Activity.SENDING: 0.4}
+
+
+def test_waits_between_two_looks_are_counted_in_sums_too(ingest: Ingest, source: Any, clock: Any) -> None:
+    """As an attached script tells them: from when, and for how long all together."""
+    clock.time_s = 1001.0
+    wait = msgspec.structs.asdict(blocked(1000.5, "messages"))
+    source.events.append(WaitsBegan(**wait, times=4))
+    source.events.append(WaitsEnded(time_s=1000.8, channel="USER", cause="messages", times=4, total_s=0.3))
+    ingest.tick()
+    assert seconds(ingest, 1000.0, 1001.0)[Activity.NO_MESSAGES] == 0.3
+    assert [row.kind for row in ingest.log.rows] == ["BLOCKED", "ADMITTED"]
 
 
 def test_a_grant_that_is_too_small_ends_nothing(ingest: Ingest, source: Any, clock: Any) -> None:
@@ -185,13 +198,4 @@ def blocked(time_s: float, cause: str) -> SendBlocked:
 
 def grant(time_s: float) -> CreditGranted:
     """Return a grant of one message."""
-    return CreditGranted(
-        time_s=time_s,
-        channel="USER",
-        add_messages=1,
-        add_bytes=0,
-        set_aside_messages=0,
-        set_aside_bytes=0,
-        credits=1,
-        byte_credits=0,
-    )
+    return make_grant(time_s, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
@@ -14,8 +15,10 @@ from support.observed import Script, StandIn, meeting_place, script, served
 from support.stopwatch import within_a_second
 from support.turnstiles import until
 
-from haip_sync.observe import list_programs
+from haip_sync import FlowControlTimeout, HAIPClient
+from haip_sync.observe import WaitsEnded, list_programs
 from haip_sync.testing import DevServer, OnRequest
+from monitor_app.model.activity import Activity
 from monitor_app.model.attached_source import AttachedSource
 from monitor_app.model.explanations import explain
 from monitor_app.model.ingest import Ingest
@@ -72,6 +75,34 @@ def notice_of(source: Source, action: str) -> Notice:
     found: list[Notice] = []
     until(lambda: found.extend(n for n in source.take_notices() if n.action == action) or bool(found))
     return found[-1]
+
+
+def test_waits_too_short_for_a_snapshot_are_in_the_figures(place: Path, follow: Follow) -> None:
+    """Ten of twenty milliseconds each: the share of the time without credit is what the client itself has counted."""
+    del place
+    with (
+        DevServer(agent=False, initial_credits=0) as server,
+        HAIPClient(server.url, name="sender", monitor=True) as client,
+    ):
+        until(list_programs)
+        ingest = Ingest(follow(list_programs()[0].path))
+        until(lambda: ingest.tick() or ingest.tracker("USER"))
+        begin_s = time.monotonic()
+        for _ in range(10):
+            with pytest.raises(FlowControlTimeout):
+                client.send("USER", "TOOL_UPDATE", {"call_id": "c", "status": "RUNNING"}, timeout=0.02)
+            ingest.tick()
+        counted = client.metrics().channels["USER"].waits["messages"]
+        tracker = ingest.tracker("USER")
+        assert tracker is not None
+
+        def ended() -> int:
+            ingest.tick()
+            return sum(row.detail.times for row in ingest.log.rows if isinstance(row.detail, WaitsEnded))
+
+        until(lambda: ended() == counted.count == 10)
+        starved_s = tracker.activity.runs.seconds(begin_s, time.monotonic())[Activity.NO_MESSAGES]
+        assert starved_s >= 0.8 * counted.total_s
 
 
 def test_a_blocked_script_is_seen_through_the_same_models_as_any_client(running: Script, follow: Follow) -> None:

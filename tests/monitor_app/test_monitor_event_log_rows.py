@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from support.states import make_grant
 
 from haip_sync import (
     ChannelPaused,
     ChannelResumed,
     ChannelStalled,
     Connected,
-    CreditGranted,
     CreditRequested,
     Disconnected,
     ErrorReported,
@@ -21,16 +21,7 @@ from haip_sync import (
 from monitor_app.model.event_log import EventLog, LogRow, Tone, row_of_event, row_of_notice
 from monitor_app.model.source import Notice
 
-GRANT = CreditGranted(
-    time_s=1.0,
-    channel="USER",
-    add_messages=50,
-    add_bytes=2048,
-    set_aside_messages=5,
-    set_aside_bytes=0,
-    credits=100,
-    byte_credits=4096,
-)
+GRANT = make_grant(1.0, 50, 2048, set_aside_messages=5, credits=100, byte_credits=4096)
 
 
 @pytest.mark.parametrize(

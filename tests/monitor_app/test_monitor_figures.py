@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
+from support.states import make_grant
 
 from haip_sync import CreditGranted, CreditRequested
 from monitor_app.main_window import MainWindow
@@ -47,16 +48,7 @@ def request(time_s: float) -> CreditRequested:
 
 def grant(time_s: float) -> CreditGranted:
     """Return a grant of a hundred messages."""
-    return CreditGranted(
-        time_s=time_s,
-        channel="USER",
-        add_messages=100,
-        add_bytes=0,
-        set_aside_messages=0,
-        set_aside_bytes=0,
-        credits=100,
-        byte_credits=0,
-    )
+    return make_grant(time_s, 100)
 
 
 def figures(ingest: Ingest, from_s: float, to_s: float) -> SpanFigures:

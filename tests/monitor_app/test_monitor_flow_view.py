@@ -11,9 +11,8 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
-from support.states import CHANNELS, make_channel, make_connection
+from support.states import CHANNELS, make_channel, make_connection, make_grant
 
-from haip_sync import CreditGranted
 from monitor_app.main_window import MainWindow
 from monitor_app.model.activity import Activity
 from monitor_app.model.export import Export, Format
@@ -174,18 +173,7 @@ def test_arrows_step_the_crosshair_and_control_goes_from_mark_to_mark(
     qtbot: QtBot, lived: MainWindow, source: Any, clock: Any
 ) -> None:
     """The crosshair stops at marks and says what they are."""
-    source.events.append(
-        CreditGranted(
-            time_s=clock.time_s - 50.0,
-            channel="USER",
-            add_messages=30,
-            add_bytes=0,
-            set_aside_messages=0,
-            set_aside_bytes=0,
-            credits=30,
-            byte_credits=0,
-        )
-    )
+    source.events.append(make_grant(clock.time_s - 50.0, 30))
     lived.refresh()
     plots = lived.flow._plots
     qtbot.keyClick(plots, Qt.Key.Key_Left)

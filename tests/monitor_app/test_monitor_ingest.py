@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.states import make_grant
 
 from haip_sync import ChannelPaused, CreditGranted, CreditRequested
 from monitor_app.model.answer import evidence_of
@@ -27,16 +28,7 @@ def ingest(source: Any, clock: Any) -> Ingest:
 
 def grant(time_s: float, channel: str = "USER") -> CreditGranted:
     """Return a grant of ten messages."""
-    return CreditGranted(
-        time_s=time_s,
-        channel=channel,
-        add_messages=10,
-        add_bytes=0,
-        set_aside_messages=0,
-        set_aside_bytes=0,
-        credits=10,
-        byte_credits=0,
-    )
+    return make_grant(time_s, 10, channel=channel)
 
 
 def test_the_clock_reads_as_time_of_day() -> None:

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from haip_sync import Message, SendAdmitted, WarningRaised
+from haip_sync.observe import WaitsBegan, WaitsEnded
 from monitor_app.model.audit import AuditTrail
 from monitor_app.model.cutting import MAX_BINARY, MAX_DEPTH, MAX_MEMBERS, MAX_TEXT, cut, cut_bytes, cut_text, one_line
 from monitor_app.model.event_log import EventLog, LogRow, Tone, row_of_event, row_of_notice
@@ -145,6 +147,33 @@ def test_single_messages_have_rows_and_control_frames_have_none_of_their_own() -
         "sent 2 frames after 1.5 s; spent 2 messages, 99 B; id m",
         Tone.SENT,
     )
+
+
+def test_waits_that_an_attached_script_counted_have_a_row_for_each_end() -> None:
+    """How many, for what, what the first lacks, and how long they took."""
+    began = WaitsBegan(
+        time_s=1.0,
+        channel="USER",
+        cause="messages",
+        messages_needed=3,
+        bytes_needed=0,
+        credits=1,
+        byte_credits=2_048,
+        waiting=2,
+        times=5,
+    )
+    rows = [
+        row_of_event(began),
+        row_of_event(msgspec.structs.replace(began, cause="offline", messages_needed=0, times=1, waiting=1)),
+        row_of_event(WaitsEnded(time_s=1.0, channel="USER", cause="bytes", times=4, total_s=2.04)),
+        row_of_event(WaitsEnded(time_s=1.0, channel="USER", cause="a new one", times=1, total_s=0.01)),
+    ]
+    assert [(row.kind, row.text) for row in rows if row is not None] == [
+        ("BLOCKED", "5 sends had to wait: no credit in messages; the first needs 3 messages, has 1; 2 stand now"),
+        ("BLOCKED", "1 send had to wait: no connection"),
+        ("ADMITTED", "4 sends wait no longer, after 2.0 s together: no credit in bytes"),
+        ("ADMITTED", "1 send waits no longer, after less than 0.1 s: a new one"),
+    ]
 
 
 # ---- Inspecting

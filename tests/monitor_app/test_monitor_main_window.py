@@ -8,8 +8,9 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QMessageBox
 from pytestqt.qtbot import QtBot
+from support.states import make_grant
 
-from haip_sync import ChannelPaused, CreditGranted
+from haip_sync import ChannelPaused
 from monitor_app.main_window import MainWindow
 from monitor_app.model.source import Failure, Notice
 from monitor_app.theme import DARK, LIGHT, Mode
@@ -116,18 +117,7 @@ def test_a_request_says_whether_a_grant_came_since(window: MainWindow, source: A
     window.refresh()
     assert any("no grant yet" in part.text() for part in window.control.request.findChildren(QLabel))
     clock.time_s += 1.0
-    source.events.append(
-        CreditGranted(
-            time_s=clock.time_s,
-            channel="USER",
-            add_messages=1,
-            add_bytes=0,
-            set_aside_messages=0,
-            set_aside_bytes=0,
-            credits=1,
-            byte_credits=1,
-        )
-    )
+    source.events.append(make_grant(clock.time_s, 1))
     window.refresh()
     assert any("a grant came since" in part.text() for part in window.control.request.findChildren(QLabel))
 

@@ -50,21 +50,28 @@ def test_the_list_is_printed_without_a_display_and_without_qt(place: Path) -> No
         running.offer(blocked("sender"), may_steer=True)
         running.offer(StandIn("other"))
         ended = run_program(LISTING, "--list", HAIP_SYNC_RUNTIME_DIR=str(place))
+        path = str(running.path)
     assert (ended.code, ended.err) == (0, "")
     heading, *lines = ended.out.splitlines()
-    assert heading.split() == ["NAME", "PID", "SINCE", "CLIENT", "STATE", "WORST", "CHANNEL", "STEERING"]
+    assert heading.split() == ["NAME", "PID", "SINCE", "CLIENT", "STATE", "WORST", "CHANNEL", "STEERING", "SOCKET"]
     (first, second) = lines
     assert "sender" in first
-    assert first.rstrip().endswith("blocked  USER waits for messages, 6.2 s  allowed")
-    assert second.split()[-1] == "only"
+    assert "blocked  USER waits for messages, 6.2 s  allowed" in first
+    assert second.split()[-2:] == ["only", path]
+    assert first.split()[-2:] == ["allowed", path], "what SSH is told to forward"
     assert "running" in second
 
 
 def test_an_empty_list_says_how_to_be_seen_and_ends_with_1(place: Path) -> None:
-    """For scripts the code, for people the sentence."""
+    """For scripts the code, for people the sentence; a directory that is passed over is named, as it is to who attaches."""
     ended = run_program(LISTING, "--list", HAIP_SYNC_RUNTIME_DIR=str(place))
     assert (ended.code, ended.out) == (1, "")
     assert "HAIP_SYNC_MONITOR=1" in ended.err
+    assert "chmod" not in ended.err
+    place.chmod(0o755)
+    for arguments in (["--list"], ["--attach", "it"]):
+        ended = run_program(LISTING, *arguments, HAIP_SYNC_RUNTIME_DIR=str(place))
+        assert f"{place} is open to other users (mode 0755): chmod 700 it" in ended.err
 
 
 def test_where_there_are_no_unix_sockets_the_list_says_not_yet(

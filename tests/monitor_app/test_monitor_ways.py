@@ -10,8 +10,9 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 from pytestqt.qtbot import QtBot
+from support.states import make_grant
 
-from haip_sync import ChannelPaused, CreditGranted, WarningRaised
+from haip_sync import ChannelPaused, WarningRaised
 from monitor_app.main_window import MainWindow
 from monitor_app.model.export import Export, Format, Table
 from monitor_app.model.viewport import Mode
@@ -24,18 +25,7 @@ SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 def grant(source: Any, time_s: float, channel: str = "USER") -> None:
     """Let the peer grant."""
-    source.events.append(
-        CreditGranted(
-            time_s=time_s,
-            channel=channel,
-            add_messages=5,
-            add_bytes=0,
-            set_aside_messages=0,
-            set_aside_bytes=0,
-            credits=5,
-            byte_credits=0,
-        )
-    )
+    source.events.append(make_grant(time_s, 5, channel=channel))
 
 
 @pytest.fixture

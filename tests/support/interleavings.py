@@ -22,10 +22,11 @@ from haip_sync.events import Event
 from haip_sync.flow.gates import Shortage, Ticket
 from haip_sync.flow.ledger import Cost
 from haip_sync.flow.outbox import Outbox
-from haip_sync.flow.pending import DoneCallback, PendingSend
+from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.turnstile import Turnstile
 from haip_sync.runtime.parcels import WaitParcel
 from haip_sync.state import Fate, SendReceipt
+from support.outbox_host import OutboxHost
 from support.scheduler import Explorer, ScheduledParking, Scheduler, Unwound, ViolationError
 from support.turnstiles import Cargo, Ledgerless, Parcel, Sink
 
@@ -68,7 +69,7 @@ class Arrivals(OrderedDict[Ticket[Cargo], None]):
         super().__setitem__(ticket, value)
 
 
-class Rig:
+class Rig(OutboxHost):
     """A turnstile with its outbox under a scheduler: what threads do with it, and what came of it. Channel `USER` throughout."""
 
     def __init__(self, scheduler: Scheduler, parts: Parts, scenario: Scenario) -> None:
@@ -192,19 +193,6 @@ class Rig:
         if wakes > self.scenario.most_wakes:
             self.scheduler.fail(f"{label} was woken {wakes} times")
         self.scheduler.tell(f"is told of {label}: {self.outcomes[label]!r}")
-
-    # ---- The host of handles ---------------------------------------------------------------------------------------------------
-
-    def cancel(self, pending: PendingSend) -> bool:
-        return self.outbox.cancel(pending)
-
-    def call_soon(self, callback: DoneCallback, pending: PendingSend) -> None:
-        callback(pending)
-
-    call_late = call_soon
-
-    def is_dispatching(self) -> bool:
-        return False
 
     # ---- What must be true -----------------------------------------------------------------------------------------------------
 

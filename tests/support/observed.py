@@ -61,6 +61,7 @@ class StandIn:
         self.state = CONNECTED
         self.listening: list[Listening] = []
         self.told: list[tuple[Any, ...]] = []
+        self.counts = MetricsRecorder()
         self.gate = threading.Event()
         self.gate.set()
 
@@ -73,7 +74,7 @@ class StandIn:
         self.state = msgspec.structs.replace(self.state, channels={**self.state.channels, channel: changed})
 
     def metrics(self) -> FlowControlMetrics:
-        return MetricsRecorder().snapshot()
+        return self.counts.snapshot()
 
     def explain(self, channel: str) -> Explanation:
         return Explanation(

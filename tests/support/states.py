@@ -1,10 +1,10 @@
-"""States of channels and connections that tests make by hand: calm, and changed as asked."""
+"""States of channels and connections, and grants, that tests make by hand: calm, and changed as asked."""
 
 from __future__ import annotations
 
 import msgspec
 
-from haip_sync import ChannelState, ConnectionState
+from haip_sync import ChannelState, ConnectionState, CreditGranted
 
 CHANNELS = ("USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT")
 _CALM = ChannelState(
@@ -56,3 +56,18 @@ def make_connection(**changes: object) -> ConnectionState:
         last_error=None,
     )
     return msgspec.structs.replace(state, **changes)
+
+
+def make_grant(time_s: float, messages: int = 0, byte_count: int = 0, **changes: object) -> CreditGranted:
+    """Return a grant of so much on USER, which leaves the messages as the balance, changed as asked."""
+    grant = CreditGranted(
+        time_s=time_s,
+        channel="USER",
+        add_messages=messages,
+        add_bytes=byte_count,
+        set_aside_messages=0,
+        set_aside_bytes=0,
+        credits=messages,
+        byte_credits=0,
+    )
+    return msgspec.structs.replace(grant, **changes)

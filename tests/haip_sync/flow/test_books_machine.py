@@ -6,13 +6,14 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.outbox_host import OutboxHost
 from support.turnstiles import Bench, Parcel
 
 from haip_sync import ConnectionClosedError, FlowControlConfig, NotSentError
 from haip_sync.flow.gates import Gate
 from haip_sync.flow.ledger import NOTHING, Cost
 from haip_sync.flow.outbox import Outbox
-from haip_sync.flow.pending import DoneCallback, PendingSend
+from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.receive_window import ReceiveWindow
 
 AMOUNTS = st.integers(0, 12)
@@ -20,7 +21,7 @@ CAPS = Cost(8, 60)
 COSTS = st.tuples(st.integers(1, 4), st.integers(1, 30))
 
 
-class ChannelMachine(RuleBasedStateMachine):
+class ChannelMachine(OutboxHost, RuleBasedStateMachine):
     """Queued sends, grants, pauses, cancels, refusals and epochs, beside a list of who waits and two numbers of what is left."""
 
     @initialize(first=st.tuples(AMOUNTS, AMOUNTS))
@@ -37,19 +38,6 @@ class ChannelMachine(RuleBasedStateMachine):
         )
         self.handles: list[tuple[PendingSend, Cost]] = []
         self.left, self.line, self.gone, self.held = list(first), [], 0, set[bool]()
-
-    # ---- The host of handles
-
-    def cancel(self, pending: PendingSend) -> bool:
-        return self.outbox.cancel(pending)
-
-    def call_soon(self, callback: DoneCallback, pending: PendingSend) -> None:
-        callback(pending)
-
-    call_late = call_soon
-
-    def is_dispatching(self) -> bool:
-        return False
 
     # ---- The model: whoever comes first goes first, while nobody holds the channel and both credits last
 

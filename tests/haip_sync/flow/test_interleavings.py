@@ -299,6 +299,16 @@ def test_an_interrupt_at_every_call_of_lock_and_wait(
     assert total >= least
 
 
+def test_an_interrupt_between_a_place_in_line_and_the_sleep(scheduler: Scheduler) -> None:
+    """Who lets out what gathers has let go of the lock with a place in line: an interrupt there, or before, keeps every rule."""
+    for victim in (sends("a", 2), awaits("a", 2)):
+        for other in (grants(1, 2), sends("b"), closes()):
+            scenario = Scenario((victim, other), messages=1, gathers=True)
+            schedules = explore(scheduler, scenario, victim=victim.name, strikes=1).schedules
+            _tell(f"{scenario.name}, it gathers, an interrupt of the first", schedules)
+            assert schedules >= 20
+
+
 @pytest.mark.parametrize("victim", VICTIMS, ids=lambda program: program.name)
 def test_an_interrupt_beside_two_others(scheduler: Scheduler, victim: Program) -> None:
     """An interrupt at every call, beside a sender and a grant that may each be preempted once, keeps every rule."""

@@ -6,15 +6,16 @@ from collections.abc import Callable
 
 import pytest
 from support.interrupts import every_interrupt, interrupted_at
+from support.outbox_host import OutboxHost
 from support.turnstiles import Bench, ScriptedParking
 
 from haip_sync import FlowControlConfig, FlowControlTimeout
 from haip_sync.flow.gates import Shortage
 from haip_sync.flow.outbox import Outbox
-from haip_sync.flow.pending import DoneCallback, PendingSend
+from haip_sync.flow.pending import PendingSend
 
 
-class QueueBench(Bench):
+class QueueBench(OutboxHost, Bench):
     """A bench with an outbox."""
 
     def __init__(self, messages: int, *, queue_max_messages: int = 10) -> None:
@@ -24,17 +25,6 @@ class QueueBench(Bench):
         self.outbox = Outbox(
             self.parking, self.turnstile, config, clock=self.clock, poke=self._poke, is_dispatching=self.is_dispatching
         )
-
-    def cancel(self, pending: PendingSend) -> bool:
-        return self.outbox.cancel(pending)
-
-    def call_soon(self, callback: DoneCallback, pending: PendingSend) -> None:
-        callback(pending)
-
-    call_late = call_soon
-
-    def is_dispatching(self) -> bool:
-        return False
 
     def enqueue(self, label: str, messages: int = 1) -> PendingSend:
         pending = PendingSend(self, self.parking, channel="USER", message_id=label, queued_bytes=10)

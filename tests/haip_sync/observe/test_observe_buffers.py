@@ -10,6 +10,7 @@ from haip_sync.observe.feed import EVENTS_A_ROUND, Batch, Feed
 from haip_sync.observe.messages import Happened, from_program
 from haip_sync.observe.ring import Ring
 from haip_sync.observe.visitor import Attachment, event_frames
+from haip_sync.observe.watched import MOST_EVENTS, Offset, Watched
 
 
 def warning(time_s: float) -> Event:
@@ -44,6 +45,24 @@ def test_a_full_feed_counts_what_it_drops_and_keeps_the_latest_states() -> None:
     assert feed.take() == Batch([warning(1.0), warning(2.0), resume(5.0), pause(6.0, "AGENT")], 2)
     feed.put(warning(8.0))
     assert feed.take() == Batch([warning(8.0)], 0)
+
+
+def test_a_warning_that_is_dropped_counts_for_all_that_it_told_of() -> None:
+    """In the feed, for a monitor that does not read, and on the monitor's side."""
+    lost = WarningRaised(time_s=1.0, text="listeners were too slow and missed 40 events", missed=40)
+    feed = Feed(most_events=0)
+    feed.put(lost)
+    assert feed.take().dropped == 41
+    attachment = Attachment("c", every_event=False)
+    attachment.hold(Batch([lost], 1))
+    body = attachment.held()
+    assert body is not None
+    said = from_program(body)
+    assert isinstance(said, Happened)
+    assert said.dropped == 42
+    watched = Watched(every_event=False)
+    watched.take_in(Happened(client="c", events=(lost,) * (MOST_EVENTS + 2), dropped=1), Offset())
+    assert watched.drain(1).dropped == 1 + 2 * 41
 
 
 def test_a_state_never_overtakes_one_that_came_before_it() -> None:

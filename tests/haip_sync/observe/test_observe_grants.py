@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from support.observed import CONNECTED, IDLE, StandIn
+from support.states import make_grant
 
 from haip_sync import CreditGranted, CreditRequested
 from haip_sync.observe.feed import GRANTS_A_ROUND, THICK_S, Feed
@@ -19,16 +20,7 @@ from haip_sync.state import ConnectionState
 
 def grant(messages: int, time_s: float = 1.0, channel: str = "USER", byte_credits: int = 0) -> CreditGranted:
     """Return a grant of the peer's."""
-    return CreditGranted(
-        time_s=time_s,
-        channel=channel,
-        add_messages=messages,
-        add_bytes=byte_credits,
-        set_aside_messages=0,
-        set_aside_bytes=0,
-        credits=messages,
-        byte_credits=0,
-    )
+    return make_grant(time_s, messages, byte_credits, channel=channel)
 
 
 def snapshot(granted: int, *, age_s: float = 0.0, epoch: int = 1, granted_bytes: int = 0) -> ConnectionState:

@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -146,6 +146,27 @@ def test_a_program_that_cannot_be_understood_is_named_so(path: Path, said: bytes
         (info,) = list_programs(path, timeout_s=PATIENCE_S)
         assert info.trouble is not None
         assert (info.state, info.pid) == ("no answer", 4_242)
+
+
+@pytest.mark.parametrize(("said", "why"), [(framed(encoded(Refusal(text="go away"))), "go away"), (b"", "ended")])
+def test_a_program_that_refuses_before_it_is_greeted_is_heard(path: Path, said: bytes, why: str) -> None:
+    """It turns a stranger away at the door: to greet it then fails, and its reason can be read all the same."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.settimeout(0.0)
+
+        def slammed(_: socket.socket) -> Peer:
+            with suppress(BlockingIOError), listener.accept()[0] as sock:  # a link asks again who it is
+                sock.sendall(said)
+            return Peer(None, None)
+
+        link = ProgramLink(path, peer_of=slammed)
+        with pytest.raises(AttachError, match=why):
+            link.connect(PATIENCE_S)
+        link.close()
+        (info,) = list_programs(path, peer_of=slammed)
+        assert why in (info.trouble or "")
 
 
 def test_nonsense_in_the_middle_ends_the_link(path: Path) -> None:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.observed import CONNECTED
+from support.states import make_grant
 
 from haip_sync import Explanation
-from haip_sync.events import ALL_EVENTS, ChannelPaused, CreditGranted, ErrorReported, Event, Message, WarningRaised
+from haip_sync.events import ALL_EVENTS, ChannelPaused, ErrorReported, Event, Message, WarningRaised
 from haip_sync.observe.carried import LONGEST_TEXT, carried, encoded_answer, encoded_events, encoded_snapshot
 from haip_sync.observe.command_messages import (
     RequestCredits,
@@ -26,6 +27,7 @@ from haip_sync.observe.messages import (
     Happened,
     MalformedError,
     Snapshot,
+    Waited,
     encoded,
     from_monitor,
     from_program,
@@ -110,31 +112,23 @@ def test_long_texts_are_cut(event: Event, field: str) -> None:
 
 def test_what_cannot_be_written_down_is_counted() -> None:
     """A name that UTF-8 cannot hold, or a number beyond 64 bits, costs that event only."""
-    good = CreditGranted(
-        time_s=0.0,
-        channel="USER",
-        add_messages=1,
-        add_bytes=0,
-        set_aside_messages=0,
-        set_aside_bytes=0,
-        credits=1,
-        byte_credits=0,
-    )
-    bad = WarningRaised(time_s=0.0, text="\udc80")
+    good = make_grant(0.0, 1)
+    bad = WarningRaised(time_s=0.0, text="\udc80", missed=7)
     huge = msgspec.structs.replace(good, credits=10**30)
     said = happened(bad, good, huge, dropped=4)
     assert said.events == (good,)
-    assert said.dropped == 6
+    assert said.dropped == 4 + (1 + 7) + 1
 
 
 def test_a_snapshot_with_numbers_too_large_arrives_with_the_largest_there_are() -> None:
     """A cap of 10**30 is a legal setting, and must not cost a monitor the snapshot."""
     channel = msgspec.structs.replace(CONNECTED.channels["USER"], max_credits=10**30)
     state = msgspec.structs.replace(CONNECTED, channels={"USER": channel}, last_error="\udc80")
-    said = from_program(encoded_snapshot("c", 1.0, state))
+    waits = {"USER": {"messages": Waited(3, 0.5)}}
+    said = from_program(encoded_snapshot("c", 1.0, state, waits))
     assert isinstance(said, Snapshot)
     assert said.state.channels["USER"].max_credits == (1 << 63) - 1
-    assert said.state.last_error == "?"
+    assert (said.state.last_error, said.waits) == ("?", waits)
 
 
 @given(st.binary(max_size=200))

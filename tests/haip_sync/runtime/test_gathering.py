@@ -35,7 +35,7 @@ def test_who_sends_now_and_then_never_waits() -> None:
 
 
 def test_a_fast_sender_waits_for_company_but_not_long_and_not_for_much() -> None:
-    """A frame may wait until half a millisecond after the latest write, and until 16 KB stand there; 128 KB while one writes."""
+    """A frame may wait until a millisecond after the latest write, and until 32 KB stand there; 128 KB while one writes."""
     clock = Clock()
     gathering = _fast(clock)
     assert gathering.may_wait(GATHER_BYTES, is_writing=False)

@@ -1,0 +1,86 @@
+"""When a series begins, that it stays, and that the names are what Prometheus's own linter asks for."""
+
+from __future__ import annotations
+
+import re
+
+from prometheus_client.core import Metric
+from support.states import make_channel, make_connection
+
+from haip_sync import ChannelState, WaitCause
+from haip_sync.flow.metrics import MetricsRecorder
+from haip_sync.integrations.prometheus import HaipCollector
+from haip_sync.integrations.series import BALANCES, BREACHES, HOLDS, OTHER, QUEUES, Given, Group, Scrape
+
+
+def told(given: Given, *, counts: MetricsRecorder | None = None, **channels: ChannelState) -> Scrape:
+    """Return what a scrape of a client in this state has read."""
+    state, metrics, scrape = make_connection(channels=channels), (counts or MetricsRecorder()).snapshot(), Scrape()
+    given.note(state, metrics, most_channels=2)
+    scrape.add(given, state, metrics)
+    return scrape
+
+
+def having(scrape: Scrape, group: Group) -> dict[str, tuple[float, ...]]:
+    """Return the rows of one group by channel."""
+    return {channel: tuple(row) for (_, channel), row in scrape.rows[group].items()}
+
+
+def test_the_series_of_a_queue_begin_with_what_first_waits_and_stay() -> None:
+    """Whether it stands there at the scrape, or has come and gone before it; the first may leave no trace in the metrics."""
+    given, counts = Given("client"), MetricsRecorder()
+    assert having(told(given, USER=make_channel(), AGENT=make_channel()), QUEUES) == {}
+    queued = make_channel(queued=2, backlog=2, oldest_wait=1.5)
+    assert having(told(given, USER=queued, AGENT=make_channel()), QUEUES) == {"USER": (2, 0, 1.5)}
+    counts.waited("AGENT", WaitCause.BYTES, 0.25)
+    assert having(told(given, counts=counts, USER=make_channel(), AGENT=make_channel()), QUEUES) == {
+        "USER": (0, 0, 0.0),
+        "AGENT": (0, 0, 0.0),
+    }
+
+
+def test_breaches_are_told_of_channels_that_the_peer_sends_on() -> None:
+    """From its first frame on, before there is a breach: Prometheus sees a counter grow only if it knew it before."""
+    given = Given("client")
+    heard = make_channel(received_messages=1)
+    assert having(told(given, USER=make_channel(), AGENT=heard), BREACHES) == {"AGENT": (0,)}
+    again = make_channel(receive_breaches=3)
+    assert having(told(given, USER=again, AGENT=make_channel()), BREACHES) == {"USER": (3,), "AGENT": (0,)}
+
+
+def test_holds_are_told_while_they_last() -> None:
+    """Whoever holds the channel; balances are told of all channels at all times."""
+    given = Given("client")
+    for held in (make_channel(paused_by_us=True), make_channel(paused_by_peer=True)):
+        scrape = told(given, USER=held, AGENT=make_channel())
+        assert having(scrape, HOLDS) == {"USER": (True,)}
+        assert set(having(scrape, BALANCES)) == {"USER", "AGENT"}
+    assert having(told(given, USER=make_channel(), AGENT=make_channel()), HOLDS) == {}
+
+
+def test_what_is_beyond_the_bound_is_put_together_figure_by_figure() -> None:
+    """Sums, and of waits the longest; a channel that never waited adds nothing."""
+    given = Given("client")
+    scrape = told(
+        given,
+        USER=make_channel(),
+        AGENT=make_channel(),
+        A=make_channel(credits=1, backlog=1, waiting=1, oldest_wait=2.0),
+        B=make_channel(credits=2, backlog=3, waiting=1, oldest_wait=1.0),
+        C=make_channel(credits=4),
+    )
+    assert having(scrape, QUEUES) == {OTHER: (4, 2, 2.0)}
+    assert having(scrape, BALANCES)[OTHER][0] == 7
+
+
+def test_the_names_are_as_the_linter_of_prometheus_asks() -> None:
+    """`promtool check metrics`: base units, no type in the name, `_total` for counters only, no reserved endings, a help text."""
+    families: list[Metric] = list(HaipCollector([]).describe())
+    assert len(families) == 15
+    for family in families:
+        assert re.fullmatch(r"haip(_[a-z]+)+", family.name)
+        assert family.documentation.endswith(".")
+        assert not re.search(r"_(total|count|sum|bucket|info)$", family.name), "the library adds them"
+        assert not re.search(r"_(gauge|counter|histogram|summary|metric)(_|$)", family.name)
+        assert not re.search(r"_(s|ms|us|sec|secs|millis|milliseconds|minutes|kb|mb|kilobytes|b)(_|$)", family.name)
+        assert family.type in {"gauge", "counter", "histogram"}
