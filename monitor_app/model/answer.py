@@ -181,7 +181,8 @@ def likely_cause(view: ChannelView) -> str:
 def _need(view: ChannelView) -> str:
     state = view.state
     if state.waiting_for == "messages":
-        return f"The next needs {format_messages(view.needed_messages)} of credit and {state.credits} are left."
+        left = "1 is" if state.credits == 1 else f"{state.credits} are"
+        return f"The next needs {format_messages(view.needed_messages)} of credit and {left} left."
     return f"The next frame needs {format_bytes(view.needed_bytes)} and {format_bytes(state.byte_credits)} is left."
 
 

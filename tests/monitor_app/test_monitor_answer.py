@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from haip_sync import ChannelState, ConnectionState
-from monitor_app.model.answer import answer_of, evidence_age_s, likely_cause, title_of
+from monitor_app.model.answer import answer_of, evidence_age_s, evidence_of, likely_cause, title_of
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.forecast import Forecast, Outlook
 from monitor_app.model.remedies import Remedy
@@ -102,6 +102,13 @@ def test_what_stands_behind_a_starvation_is_named_as_explain_does(
     starved = view("USER", Status.STARVED, backlog=1, waiting_for="messages", missing=2, oldest_wait=3.0, **changes)
     assert likely_cause(starved) == cause
     assert words in answer(starved).evidence
+
+
+@pytest.mark.parametrize(("left", "words"), [(0, "0 are left."), (1, "1 is left."), (2, "2 are left.")])
+def test_what_is_left_is_said_in_the_right_number(view: MakeView, left: int, words: str) -> None:
+    """One message of credit is left, two are."""
+    starved = view("USER", Status.STARVED, credits=left, backlog=1, oldest_wait=6.2, waiting_for="messages", missing=3 - left)
+    assert f"The next needs 3 messages of credit and {words}" in evidence_of(starved)
 
 
 def test_a_window_smaller_than_rate_times_round_trip_is_said(view: MakeView, answer: Callable[..., Any]) -> None:
