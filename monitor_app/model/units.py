@@ -17,6 +17,8 @@ _ROUNDING: Final = 1e-6
 _ONE_DECIMAL_FROM: Final = 0.1
 """Below this one decimal would read as nothing at all."""
 _FRACTION_BELOW: Final = 10
+_MIB_FROM_KIB: Final = 999.5
+"""Rates from here on would read as four digits of KiB."""
 _MINUTES_FROM: Final = 3
 """From here on whole minutes are read as such on an axis."""
 _LEAST_PERCENT: Final = 0.005
@@ -72,6 +74,14 @@ def format_credit(messages: int, byte_count: int) -> str:
 def format_rate(per_second: float) -> str:
     """Return a rate without its unit: one decimal below ten, none above."""
     return f"{per_second:.1f}" if 0 < per_second < _FRACTION_BELOW else f"{per_second:.0f}"
+
+
+def format_flow(bytes_per_s: float) -> str:
+    """Return bytes a second for narrow cells, in MiB from a thousand KiB on: four digits and a unit have no room there."""
+    kib = bytes_per_s / KIB
+    if kib < _MIB_FROM_KIB:
+        return f"{format_kib(bytes_per_s)} KiB/s"
+    return f"{format_number(round(bytes_per_s / MIB, 1))} MiB/s"
 
 
 def short_session(session_id: str) -> str:

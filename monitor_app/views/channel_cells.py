@@ -9,8 +9,8 @@ from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.explanations import explain
 from monitor_app.model.forecast import Outlook, format_range
 from monitor_app.model.receiving import explain_receiving, receive_sides
-from monitor_app.model.status import Status
-from monitor_app.model.units import NONE, format_count, format_duration, format_kib, format_rate, plain_kib
+from monitor_app.model.status import STALE, Status
+from monitor_app.model.units import NONE, format_count, format_duration, format_flow, format_kib, format_rate, plain_kib
 
 
 class Side(Enum):
@@ -42,6 +42,11 @@ def why(view: ChannelView, side: Side) -> str:
     return explain(view) if side is Side.SEND else explain_receiving(view)
 
 
+def status_on(view: ChannelView, side: Side) -> Status | None:
+    """Return the state that a row shows; a state of sending says nothing of what the peer sends, so Receive shows none then."""
+    return view.status if side is Side.SEND or view.status in STALE else None
+
+
 def outlook(view: ChannelView) -> tuple[str, str]:
     """Return what is to be expected, and of which credit."""
     if view.status is Status.STARVED:
@@ -61,7 +66,7 @@ def two_lines(view: ChannelView, column: Column, side: Side) -> tuple[str, str]:
         case Side.SEND, Column.BACKLOG:
             return str(state.backlog), format_duration(state.oldest_wait) if state.backlog else NONE
         case Side.SEND, Column.RATE:
-            return f"{format_rate(view.rate_messages)} /s", f"{format_kib(view.rate_bytes)} KiB/s"
+            return f"{format_rate(view.rate_messages)} /s", format_flow(view.rate_bytes)
         case Side.SEND, _:
             return outlook(view)
         case Side.RECEIVE, Column.BACKLOG:
@@ -86,7 +91,8 @@ def balance(view: ChannelView, column: Column, side: Side) -> tuple[int, int, in
 def cell_text(view: ChannelView, column: Column, side: Side) -> str:
     """Return a cell as text, for everybody who does not see its picture."""
     if column is Column.CHANNEL:
-        return f"{view.name} {view.status.value}"
+        status = status_on(view, side)
+        return view.name if status is None else f"{view.name} {status.value}"
     if column in {Column.MESSAGES, Column.BYTES}:
         number = format_count if column is Column.MESSAGES else format_kib
         now, cap, _ = balance(view, column, side)

@@ -14,7 +14,7 @@ from monitor_app.model.status import LOW_SHARE, STALE, Status
 from monitor_app.model.units import format_count, format_part
 from monitor_app.model.visibility import Visibility
 from monitor_app.theme import Theme
-from monitor_app.views.channel_cells import Column, Side, balance, two_lines, why
+from monitor_app.views.channel_cells import Column, Side, balance, status_on, two_lines, why
 from monitor_app.views.channel_shapes import draw_shape
 from monitor_app.views.parts import put_name, put_text, sized
 from monitor_app.views.signs import STATUS_SIGNS, draw, status_colour
@@ -100,10 +100,13 @@ class ChannelDelegate(QStyledItemDelegate):
         painter.setFont(sized(option.font, 12, bold=True))
         ink = colours.disabled if hidden else colours.text
         put_name(painter, QRect(left + _INDENT, top + 5, width, _LINE), view.name, ink)
-        colour = status_colour(view.status, colours)
-        draw(painter, STATUS_SIGNS[view.status], left + 7, top + 24, colour, QColor(colours.panel))
+        status = status_on(view, self.side)
+        if status is None:
+            return
+        colour = status_colour(status, colours)
+        draw(painter, STATUS_SIGNS[status], left + 7, top + 24, colour, QColor(colours.panel))
         painter.setFont(sized(option.font, 11, bold=True))
-        put_text(painter, QRect(left + _INDENT, top + 22, width, _LINE), view.status.value, colour)
+        put_text(painter, QRect(left + _INDENT, top + 22, width, _LINE), status.value, colour)
 
     def _paint_balance(self, painter: QPainter, rect: QRect, balance: str, cap: str, view: ChannelView, credit: str) -> None:
         colours = self._theme.colours

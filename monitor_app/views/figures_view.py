@@ -12,12 +12,11 @@ from monitor_app.model.figures import SpanFigures, grants_against_spend, rows_of
 from monitor_app.model.grants import window_hint, window_of
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.picture import Picture
-from monitor_app.model.units import format_duration, short_name
+from monitor_app.model.units import format_duration
 from monitor_app.theme import Theme
 from monitor_app.views.parts import ElidedLabel, label
 
 _ROW_HEIGHT = 18
-_NAME_LENGTH = 9
 _Index = QModelIndex | QPersistentModelIndex
 
 
@@ -57,8 +56,7 @@ class FiguresModel(QAbstractTableModel):
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:  # noqa: N802 - Qt's name
         """Return the channel of a column."""
         if orientation is Qt.Orientation.Horizontal and role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole}:
-            name = "Figure" if section == 0 else self._channels[section - 1]
-            return short_name(name, _NAME_LENGTH) if role == Qt.ItemDataRole.DisplayRole else name
+            return "Figure" if section == 0 else self._channels[section - 1]
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _side(section)
         return None
@@ -128,6 +126,7 @@ class FiguresView(QFrame):
         rows.setDefaultSectionSize(_ROW_HEIGHT)
         columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         columns.setMinimumSectionSize(64)
+        columns.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # many names differ at the end only
         columns.setFixedHeight(22)
 
     def refresh(self) -> None:

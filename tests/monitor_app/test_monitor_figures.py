@@ -162,8 +162,18 @@ def test_the_receiving_side_says_what_is_wrong(source: Any, clock: Any, changes:
     assert explain_receiving(view).startswith(words)
 
 
+def test_the_heading_of_a_long_name_keeps_both_ends(qtbot: Any, window: MainWindow) -> None:
+    """It is cut in the middle, to the width of its column: many names differ at the end only."""
+    del qtbot
+    header = window.figures.table.horizontalHeader()
+    window.figures._model.show(["A_WORKER_WITH_A_LONG_NAME_0", "A_WORKER_WITH_A_LONG_NAME_1"], [("Starved", ["0 %", "0 %"])])
+    assert header.textElideMode() is Qt.TextElideMode.ElideMiddle
+    headings = {header.model().headerData(column, Qt.Orientation.Horizontal, Qt.ItemDataRole.DisplayRole) for column in range(3)}
+    assert headings == {"Figure", "A_WORKER_WITH_A_LONG_NAME_0", "A_WORKER_WITH_A_LONG_NAME_1"}
+
+
 def test_the_table_has_a_receiving_side(qtbot: Any, window: MainWindow, source: Any) -> None:
-    """Receive shows what the peer may send, what of it is used, received and given back; Send returns."""
+    """Receive shows what the peer may send, used, received and given back, and no state of sending; Send returns."""
     source.change("USER", receive_window=49, received_messages=51, receive_window_bytes=10_240, received_bytes=2_048)
     window.refresh()
     qtbot.mouseClick(window.table.switch.buttons[Side.RECEIVE], Qt.MouseButton.LeftButton)
@@ -177,7 +187,8 @@ def test_the_table_has_a_receiving_side(qtbot: Any, window: MainWindow, source: 
         "Received",
         "Given back",
     ]
-    assert [model.index(0, column).data() for column in range(1, 6)] == [
+    assert [model.index(0, column).data() for column in range(6)] == [
+        "USER",
         "49 / 100",
         "10 / 12",
         "51, 2 KiB",
@@ -185,5 +196,8 @@ def test_the_table_has_a_receiving_side(qtbot: Any, window: MainWindow, source: 
         "0, 0 KiB",
     ]
     assert model.index(0, 0, model.index(0, 0)).data().startswith("The peer may send 49 messages")
+    source.lose()
+    window.refresh()
+    assert model.index(0, 0).data() == "USER OFFLINE"
     qtbot.keyClick(window.table, Qt.Key.Key_Left)
     assert model.headerData(1, Qt.Orientation.Horizontal, shown) == "Messages"

@@ -68,6 +68,19 @@ def test_rates_have_a_decimal_below_ten() -> None:
     assert [units.format_rate(rate) for rate in (0.0, 7.42, 1234.5)] == ["0", "7.4", "1234"]
 
 
+def test_a_flow_of_bytes_has_at_most_three_digits_before_its_unit() -> None:
+    """From a thousand KiB on a flow is in MiB, so that it is never cut off in its column."""
+    flows = (0.0, 1536.0, 999.0 * 1024, 999.6 * 1024, 1249.0 * 1024, 250.4 * 1024 * 1024)
+    assert [units.format_flow(flow) for flow in flows] == [
+        "0 KiB/s",
+        "1.5 KiB/s",
+        "999 KiB/s",
+        "1 MiB/s",
+        "1.2 MiB/s",
+        "250 MiB/s",
+    ]
+
+
 def test_long_spans_are_marked_in_minutes() -> None:
     """An hour has few marks, in minutes; short ones have seconds."""
     assert units.time_ticks(-3600.0, 0.0) == [-3600, -3000, -2400, -1800, -1200, -600, 0]
