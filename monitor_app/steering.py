@@ -70,6 +70,7 @@ class Steering(QObject):
 
     def refresh(self, actions: Actions) -> None:
         """Enable what can be done, say why of what cannot, and keep an open question true."""
+        self._show_read_only()
         why_not, view = self._control.why_not(), self.view
         held = view is not None and view.state.paused_by_us
         empty = view is None or not view.state.queued
@@ -84,8 +85,12 @@ class Steering(QObject):
         """Refuse every command from now on, or no longer."""
         self._ingest.commands.read_only = read_only
         self._read_only.setChecked(read_only)
-        self._bar.show_read_only(read_only=read_only)
+        self._show_read_only()
         self.changed.emit()
+
+    def _show_read_only(self) -> None:
+        commands = self._ingest.commands
+        self._bar.show_read_only(read_only=commands.read_only, refused="" if commands.read_only else commands.locked)
 
     @Slot()
     def pause(self) -> None:

@@ -103,11 +103,11 @@ class StrategyPlan:
         return {name: value * KIB if name in in_kib else value for name, value in self.values.items()}
 
     def problem(self) -> str:
-        """Return why it cannot be built, in a sentence; empty when it can."""
+        """Return why it cannot be built, in a sentence that names the field as it is labelled; empty when it can."""
         try:
             build_strategy(self.name, self.settings())
         except ConfigError as error:
-            return str(error)
+            return _in_words(str(error), kind_of(self.name))
         return ""
 
     def __str__(self) -> str:
@@ -130,6 +130,13 @@ def build_strategy(name: str, settings: Mapping[str, Number]) -> Strategy:
 def kind_of(name: str) -> StrategyKind:
     """Return the strategy of that name; one without settings for a name that is not known."""
     return next((kind for kind in KINDS if kind.name == name), StrategyKind(name=name, words="", settings=()))
+
+
+def _in_words(problem: str, kind: StrategyKind) -> str:
+    """Return what the library refused with the label in place of the setting's name: `“Ask for … msg” must be …`."""
+    name, _, rest = problem.partition(" ")
+    labels = (f"“{setting.words} … {setting.unit}” {rest}" for setting in kind.settings if setting.name == name)
+    return next(labels, problem)
 
 
 def _said(value: Number, setting: Setting) -> str:

@@ -40,6 +40,7 @@ class RequestGroup(Group):
         self.messages = spin_box(_MAX_MESSAGES, " msg", "Messages to request", 10)
         self.kibibytes = spin_box(_MAX_KIB, " KiB", "KiB to request", 0)
         self.send = button("Request", "Request credit")
+        self._presets: list[QPushButton] = []
         self._result = wrapping_label("small")
         self._lay_out()
         self.send.clicked.connect(self._on_send)
@@ -62,6 +63,7 @@ class RequestGroup(Group):
             preset.setMinimumWidth(30)
             preset.clicked.connect(slot)
             presets.addWidget(preset, 1)
+            self._presets.append(preset)
         self.rows.addLayout(fields)
         self.rows.addLayout(presets)
         self.rows.addWidget(self._result)
@@ -72,7 +74,8 @@ class RequestGroup(Group):
         state = view.state
         self.detail.setText(f"cap {format_count(state.max_credits)} · {format_kib(state.max_credit_bytes)} KiB")
         self.detail.setToolTip("The most credit that may stand here at a time, in messages and bytes")
-        allow(self.send, why_not)
+        for control in (self.send, *self._presets):
+            allow(control, why_not)
         if last is None:
             self._result.setText("Nothing asked for yet.")
             set_tone(self._result, "small")

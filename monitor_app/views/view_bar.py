@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QButtonGroup, QMenu, QSizePolicy, QToolBar, QToolB
 
 from monitor_app.theme import Theme
 from monitor_app.views import signs
-from monitor_app.views.parts import label, toggle_row
+from monitor_app.views.parts import as_tip, label, toggle_row
 
 
 class ViewBar(QToolBar):
@@ -52,6 +52,7 @@ class ViewBar(QToolBar):
         gap = QWidget()
         gap.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self._gap = self.addWidget(gap)
+        self._steering_shown: tuple[bool, str] | None = None
         self.steering = QToolButton()
         self.steering.setCheckable(True)
         self.steering.setIconSize(QSize(signs.SIZE, signs.SIZE))
@@ -104,19 +105,30 @@ class ViewBar(QToolBar):
         """Show whether the picture stands still."""
         (self.freeze if frozen else self.live).setChecked(True)
 
-    def show_read_only(self, *, read_only: bool) -> None:
-        """Show whether the operator may steer."""
-        self.steering.setChecked(not read_only)
-        self.steering.setText(" Read-only" if read_only else " Steering")
-        self.steering.setAccessibleName("Read-only: nothing can be steered" if read_only else "Steering is allowed")
-        self.steering.setToolTip(
-            "Nothing can be steered; click to steer again (Ctrl+L)" if read_only else "Click to look only (Ctrl+L)"
-        )
+    def show_read_only(self, *, read_only: bool, refused: str = "") -> None:
+        """Show whether the operator may steer. `refused`: why the source lets nobody steer, whatever the operator wants."""
+        if (read_only, refused) == self._steering_shown:
+            return
+        self._steering_shown = read_only, refused
+        text, name, tip = _steering_words(read_only=read_only, refused=refused)
+        self.steering.setChecked(not read_only and not refused)
+        self.steering.setText(f" {text}")
+        self.steering.setAccessibleName(name)
+        self.steering.setToolTip(tip)
         self.dress()
 
     @Slot()
     def _on_span_clicked(self) -> None:
         self.span_chosen.emit(next(span_s for span_s, made in self._spans.items() if made.isChecked()))
+
+
+def _steering_words(*, read_only: bool, refused: str) -> tuple[str, str, str]:
+    """Return what the button of steering says: its text, its name, its tip."""
+    if read_only:
+        return "Read-only", "Read-only: nothing can be steered", "Nothing can be steered; click to steer again (Ctrl+L)"
+    if refused:
+        return "Look only", "Look only: nothing can be steered", as_tip(refused)
+    return "Steering", "Steering is allowed", "Click to look only (Ctrl+L)"
 
 
 def _toggle(text: str, tip: str, join: str) -> QToolButton:

@@ -25,7 +25,7 @@ def controls(window: MainWindow) -> list[QPushButton]:
     """Return the buttons that would steer the chosen channel."""
     panel = window.control
     return [
-        panel.request.send,
+        *panel.request.findChildren(QPushButton),
         panel.pause.pause,
         panel.pause.resume,
         panel.strategy.apply,
@@ -82,12 +82,21 @@ def test_read_only_disables_every_control_and_says_why(qtbot: QtBot, window: Mai
     assert source.calls == [("resume", "USER")]
 
 
-def test_a_source_that_takes_no_commands_says_why_in_its_words(window: MainWindow, source: Any) -> None:
-    """The window does not know what stands behind it; it shows the reason that it is given."""
+def test_a_source_that_takes_no_commands_says_why_in_its_words(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """The window does not know what stands behind it; it shows the reason that it is given, and nowhere says that it steers."""
     source.steering_refused = "This program lets nobody steer it."
     window.refresh()
     assert not any(control.isEnabled() for control in controls(window))
     assert "lets nobody steer it" in banner(window)
+    steering = window._bar.steering
+    assert (steering.text().strip(), steering.isChecked()) == ("Look only", False)
+    assert "lets nobody steer it" in steering.toolTip()
+    for shown in ("Read-only", "Look only"):
+        qtbot.mouseClick(steering, LEFT)
+        assert (steering.text().strip(), steering.isChecked()) == (shown, False)
+    source.steering_refused = None
+    window.refresh()
+    assert (steering.text().strip(), steering.isChecked()) == ("Steering", True)
 
 
 def test_controls_rest_while_the_source_is_away_and_wake_when_it_is_back(qtbot: QtBot, window: MainWindow, source: Any) -> None:
@@ -131,13 +140,17 @@ def test_a_threshold_that_cannot_be_is_told_before_it_is_applied(qtbot: QtBot, w
     """The library's own check speaks while the number is typed, and the button rests until it is right."""
     window.actions_.strategy.trigger()
     group = window.control.strategy
-    for kind, field, wrong in (("threshold", "request_messages", 0), ("conservative", "delay_s", 0), ("adaptive", "most", 0)):
+    for kind, field, words in (
+        ("threshold", "request_messages", "“Ask for … msg” must"),
+        ("conservative", "delay_s", "“After a grant, wait … s” must"),
+        ("adaptive", "most", "“At most … msg” must"),
+    ):
         group.chooser.setCurrentIndex([known.name for known in KINDS].index(kind))
         assert group.apply.isEnabled()
-        group.fields[field].setValue(wrong)
+        group.fields[field].setValue(0)
         assert not group.apply.isEnabled()
-        assert field in group.apply.toolTip()
-        assert any(field in part.text() for part in group.findChildren(QLabel) if part.property("tone") == "bad")
+        assert words in group.apply.toolTip()
+        assert any(words in part.text() for part in group.findChildren(QLabel) if part.property("tone") == "bad")
         window.refresh()
         assert not group.apply.isEnabled()
         group.fields[field].setValue(3)

@@ -35,16 +35,16 @@ def test_kib_become_bytes() -> None:
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
-        (StrategyPlan("threshold", {"request_messages": 0}), "request_messages"),
-        (StrategyPlan("conservative", {"delay_s": 0.0}), "delay_s"),
+        (StrategyPlan("threshold", {"request_messages": 0}), "“Ask for … msg” must be at least 1, not 0"),
+        (StrategyPlan("conservative", {"delay_s": 0.0}), "“After a grant, wait … s” must be"),
         (StrategyPlan("aggressive", {"messages": 0, "byte_credits": 0}), "at least 1 message"),
-        (StrategyPlan("adaptive", {"most": -1}), "most"),
+        (StrategyPlan("adaptive", {"most": -1}), "“At most … msg” must be"),
         (StrategyPlan("adaptive", {"pace": 1}), "no setting pace"),
         (StrategyPlan("greedy"), "no strategy 'greedy'"),
     ],
 )
 def test_what_cannot_be_is_named(plan: StrategyPlan, words: str) -> None:
-    """A wrong number is refused by the library's own check, and the sentence names it."""
+    """A wrong number is refused by the library's own check, and the sentence names its field as a person sees it."""
     assert words in plan.problem()
     with pytest.raises(ConfigError):
         build(plan)
