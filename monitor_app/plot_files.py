@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QObject, QStandardPaths, Qt, Slot
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtCore import QObject, QStandardPaths, Slot
 
 from monitor_app.actions import Actions
 from monitor_app.views.export_dialog import ExportDialog
+from monitor_app.views.file_chooser import chooser_to_save
 from monitor_app.views.flow_view import FlowView
-from monitor_app.views.parts import dress_fields
 from monitor_app.views.plain_box import open_box
 
 _NAME: Final = "haip-plots"
@@ -28,11 +27,10 @@ class PlotFiles(QObject):
     @Slot()
     def save_picture(self) -> None:
         """Ask for the name of a picture. An existing file is replaced only if the operator says so."""
-        chooser = QFileDialog(self._flow.window(), "Save the plots as a picture", str(_folder() / f"{_NAME}.png"), "PNG (*.png)")
-        chooser.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        window = self._flow.window()
+        path = str(_folder() / f"{_NAME}.png")
+        chooser = chooser_to_save(window, "Save the plots as a picture", path, "PNG (*.png)", window.palette())
         chooser.setDefaultSuffix("png")
-        chooser.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dress_fields(chooser, self._flow.window().palette())  # where the desktop has no chooser of its own
         chooser.fileSelected.connect(self._on_named)
         chooser.open()
 

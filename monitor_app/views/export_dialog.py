@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QStandardPaths, Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QDialog, QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QProgressBar, QWidget
+from PySide6.QtWidgets import QComboBox, QDialog, QFormLayout, QHBoxLayout, QLineEdit, QProgressBar, QWidget
 
 from monitor_app.model.export import Export, ExportError, Format, Table
 from monitor_app.model.units import format_count
+from monitor_app.views.file_chooser import chooser_to_save
 from monitor_app.views.parts import button, dress_fields, grow, label, set_tone, wrapping_label
 
 _FORMATS: Final = {"CSV, for spreadsheets": Format.CSV, "JSON lines, with every detail": Format.JSON_LINES}
@@ -141,10 +142,7 @@ class ExportDialog(QDialog):
 
     @Slot()
     def _on_browse(self) -> None:
-        chooser = QFileDialog(self, "Export to", self.path.text())
-        chooser.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        chooser.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dress_fields(chooser, self.path.palette())  # where the desktop has no chooser of its own
+        chooser = chooser_to_save(self, "Export to", self.path.text(), "", self.path.palette())
         chooser.fileSelected.connect(self.path.setText)
         chooser.open()
 

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QApplication,
     QComboBox,
     QDialog,
+    QFileDialog,
     QLineEdit,
     QPlainTextEdit,
     QProgressBar,
@@ -141,7 +142,9 @@ def test_a_question_mark_opens_the_sheet_and_words_find_commands(qtbot: QtBot, w
     sheet = the(window, ShortcutSheet)
     assert sheet.table.rowCount() == len(window.actions_.listed())
     qtbot.keyClicks(sheet.search, "connect")
-    assert "belongs to a script" in sheet.table.item(0, 1).text()
+    refused = sheet.table.item(0, 1).text()
+    assert "belongs to a script" in refused
+    assert sheet.table.fontMetrics().horizontalAdvance(refused) < sheet.table.columnWidth(1)
     qtbot.keyClick(sheet.search, Qt.Key.Key_Return)
     assert sheet.isVisible()
     sheet.search.clear()
@@ -337,6 +340,22 @@ def test_fields_that_come_later_have_the_colours_of_the_theme(window: MainWindow
     QApplication.processEvents()
     for field in window.control.strategy.fields.values():
         assert field.grab().toImage().pixelColor(field.width() - 8, 6).lightness() < 80
+
+
+@pytest.mark.parametrize("mode", [Mode.DARK, Mode.LIGHT])
+def test_the_arrows_of_a_file_chooser_have_the_colour_of_its_words(qtbot: QtBot, window: MainWindow, mode: Mode) -> None:
+    """Back, forward and up: the style would draw them black on a dark ground."""
+    del qtbot
+    window.actions_.modes[mode].trigger()
+    window.actions_.save_plots.trigger()
+    chooser = the(window, QFileDialog)
+    words = window.palette().color(QPalette.ColorRole.ButtonText)
+    for name in ("backButton", "forwardButton", "toParentButton"):
+        image = chooser.findChild(QToolButton, name).icon().pixmap(32, 32).toImage()
+        spots = ((x, y) for x in range(image.width()) for y in range(image.height()))
+        solid = {image.pixelColor(x, y).rgb() for x, y in spots if image.pixelColor(x, y).alpha() == 255}
+        assert solid == {words.rgb()}
+    chooser.close()
 
 
 @pytest.mark.parametrize("mode", [Mode.DARK, Mode.LIGHT])
