@@ -27,7 +27,9 @@ LikelyCause = Literal[
 ADVICE: Final[dict[str, str]] = {
     "peer_grants_nothing": "The peer may grant only when it is asked: request_credits asks it, and so does a strategy",
     "peer_refused": "The peer refused a message for want of credit: its books differ from ours, and what was left is forfeited",
-    "peer_grants_too_little": "The peer has granted since this wait began, but less than what waits needs at once, or to those who came first",
+    "peer_grants_too_little": (
+        "The peer has granted since this wait began, but less than what waits needs at once, or to those who came first"
+    ),
     "peer_stopped_granting": "Nothing was granted since this wait began: request_credits asks the peer for more",
     "peer_renews_at_half": (
         "The peer may renew only once half of its window is spent, and what waits cannot be split: "

@@ -18,7 +18,9 @@ GATHER_BYTES: Final = 32 << 10
 """More than this does not gather: a write of it costs little more than its copy."""
 MOST_BYTES: Final = 128 << 10
 """What may gather while somebody writes: what a few threads make until the interpreter takes turns."""
-_MANY: Final = 32
+_PAUSE_S: Final = 0.005
+"""Who has written nothing for so long begins anew: the pause does not count as slowness."""
+_MANY: Final = 16
 _FAST_PER_S: Final = 5_000
 """So many messages, at more than so many a second: only then do they gather."""
 
@@ -46,8 +48,11 @@ class Gathering:
         `pending_bytes`: what stands before the socket, the frame included; `is_writing`: whether somebody writes just now, and
         will look again when he is done.
         """
-        self._sends += 1
         now_s = self._clock()
+        since_write_s = now_s - self.written_s
+        if since_write_s > _PAUSE_S:
+            self._sends, self._since_s, self._is_fast = 0, now_s, False
+        self._sends += 1
         if self._sends >= _MANY:
             self._is_fast = self._sends > (now_s - self._since_s) * _FAST_PER_S
             self._sends, self._since_s = 0, now_s
@@ -55,7 +60,7 @@ class Gathering:
             return False
         if is_writing:
             return pending_bytes <= MOST_BYTES
-        return pending_bytes <= GATHER_BYTES and now_s - self.written_s < GATHER_S
+        return pending_bytes <= GATHER_BYTES and since_write_s < GATHER_S
 
     def wrote(self) -> None:
         """Note the end of a write."""

@@ -17,6 +17,7 @@ def let_gather(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(gathering, "_MANY", 1)
     patch.setattr(gathering, "_FAST_PER_S", -1)
     patch.setattr(gathering, "GATHER_S", float("inf"))
+    patch.setattr(gathering, "_PAUSE_S", float("inf"))
     patch.setattr(service, "LOOK_S", PATIENCE_S)
 
 

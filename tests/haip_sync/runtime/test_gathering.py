@@ -23,7 +23,8 @@ def _fast(clock: Clock, gap_s: float = 0.00002) -> Gathering:
     gathering = Gathering(lambda: clock.now_s)
     for _ in range(100):
         clock.now_s += gap_s
-        gathering.may_wait(300, is_writing=False)
+        if not gathering.may_wait(300, is_writing=False):
+            gathering.wrote()
     gathering.wrote()
     return gathering
 
@@ -47,11 +48,17 @@ def test_a_fast_sender_waits_for_company_but_not_long_and_not_for_much() -> None
 
 
 def test_a_pause_ends_the_gathering() -> None:
-    """The first message after a pause is written at once, however fast those before it came."""
+    """The first messages after a pause are written at once, however fast those before it came, and the pause makes none slow."""
     clock = Clock()
     gathering = _fast(clock)
+    assert gathering.may_wait(300, is_writing=False)
     clock.now_s += 10.0
-    assert not gathering.may_wait(300, is_writing=False)
+    waits = []
+    for _ in range(20):
+        waits.append(gathering.may_wait(300, is_writing=False))
+        gathering.wrote()
+        clock.now_s += 0.00002
+    assert waits == [False] * 15 + [True] * 5
 
 
 # ---- The writer ------------------------------------------------------------------------------------------------------------
