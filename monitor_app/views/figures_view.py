@@ -6,17 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QLabel, QTableView, QVBoxLayout
 
 from monitor_app.model.figures import SpanFigures, grants_against_spend, rows_of
 from monitor_app.model.grants import window_hint, window_of
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.picture import Picture
-from monitor_app.model.units import format_duration
+from monitor_app.model.units import format_duration, short_name
 from monitor_app.theme import Theme
-from monitor_app.views.parts import ElidedLabel, label
+from monitor_app.views.parts import ElidedLabel, label, sized
 
 _ROW_HEIGHT = 18
+_NAME_LENGTH = 9
+_NARROWEST = 64
+_HEADING_PIXELS = 10
+_HEADING_MARGIN = 4
+"""Size of the font and what lies beside the words, as the style sheet has them."""
 _Index = QModelIndex | QPersistentModelIndex
 
 
@@ -56,7 +62,8 @@ class FiguresModel(QAbstractTableModel):
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:  # noqa: N802 - Qt's name
         """Return the channel of a column."""
         if orientation is Qt.Orientation.Horizontal and role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole}:
-            return "Figure" if section == 0 else self._channels[section - 1]
+            name = "Figure" if section == 0 else self._channels[section - 1]
+            return short_name(name, _NAME_LENGTH) if role == Qt.ItemDataRole.DisplayRole else name
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _side(section)
         return None
@@ -125,8 +132,6 @@ class FiguresView(QFrame):
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         rows.setDefaultSectionSize(_ROW_HEIGHT)
         columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        columns.setMinimumSectionSize(64)
-        columns.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # many names differ at the end only
         columns.setFixedHeight(22)
 
     def refresh(self) -> None:
@@ -143,7 +148,15 @@ class FiguresView(QFrame):
         self.hint.setText(self._hint(figures))
         self.hint.setVisible(bool(self.hint.text()))
         if figures and is_new:
-            self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Let no column be narrower than its heading."""
+        columns = self.table.horizontalHeader()
+        headings = [str(self._model.headerData(at, Qt.Orientation.Horizontal)) for at in range(1, columns.count())]
+        widest = max(QFontMetrics(sized(columns.font(), _HEADING_PIXELS)).horizontalAdvance(heading) for heading in headings)
+        columns.setMinimumSectionSize(max(_NARROWEST, widest + _HEADING_MARGIN))
+        columns.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
 
     def _hint(self, figures: Sequence[SpanFigures]) -> str:
         """Return the sentence below the figures: a window that is smaller than rate times round trip is told before all else."""
