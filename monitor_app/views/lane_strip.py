@@ -121,7 +121,8 @@ class LaneStrip(QWidget):
             x = self._scale.x_of(mark.time_s)
             if x - last_px >= _GRANT_EVERY_PX:
                 last_px = x
-                stamp(painter, MARK_SIGNS[MarkKind.GRANT], x - _GRANT_SIZE / 2, lane.top() + 2, colour, ground, _GRANT_SIZE)
+                left = self._whole(x, _GRANT_SIZE)
+                stamp(painter, MARK_SIGNS[MarkKind.GRANT], left, lane.top() + 2, colour, ground, _GRANT_SIZE)
 
     def _paint_signs(self, painter: QPainter, lane: QRect, channel: str, from_s: float, to_s: float) -> None:
         colours = self._theme.colours
@@ -133,8 +134,13 @@ class LaneStrip(QWidget):
             if x - last_px < _SIGN_EVERY_PX:
                 continue
             last_px = x
-            painter.fillRect(int(x - SIZE / 2 - 1), lane.top() + 1, SIZE + 2, SIZE + 2, ground)
-            stamp(painter, MARK_SIGNS[mark.kind], int(x - SIZE / 2), lane.top() + 2, mark_colour(mark.kind, colours), ground)
+            left = int(self._whole(x, SIZE))
+            painter.fillRect(left - 1, lane.top() + 1, SIZE + 2, SIZE + 2, ground)
+            stamp(painter, MARK_SIGNS[mark.kind], left, lane.top() + 2, mark_colour(mark.kind, colours), ground)
+
+    def _whole(self, x: float, size: float) -> float:
+        """Return where a sign of `size` begins whose middle is to be at `x`: at the right edge it stays whole."""
+        return min(x - size / 2, self._scale.left_px + self._scale.width_px + 1 - size)
 
     def _paint_legend(self, painter: QPainter) -> None:
         """Name the kinds of marks, as many to a line as there is height for."""

@@ -109,8 +109,10 @@ class EdgeShapes(QWidget):
         """Paint the shapes."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(self._theme.colours.panel))
+        half = EDGE_WIDTH / 2
         for y, channel, place in self._places:
-            draw_shape(painter, channel, place, QPointF(EDGE_WIDTH / 2, y), self._theme.channel_colour(channel, place))
+            inside_y = min(max(y, half), self.height() - half)  # of what lies at the foot of the last plot half would be cut off
+            draw_shape(painter, channel, place, QPointF(half, inside_y), self._theme.channel_colour(channel, place))
         painter.end()
 
 
