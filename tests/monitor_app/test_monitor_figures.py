@@ -173,13 +173,13 @@ def test_no_heading_is_cut_off_in_a_window_of_the_smallest_size(qtbot: Any, wind
         source.state = msgspec.structs.replace(source.state, channels={**source.state.channels, **dict.fromkeys(names, used)})
         clock.time_s += 1.0
         window.refresh()
-        qtbot.wait(1)
+        scroll_bar = window.figures.table.horizontalScrollBar()
+        qtbot.waitUntil(lambda scroll_bar=scroll_bar, scrolls=scrolls: scroll_bar.isVisible() is scrolls)
         header = window.figures.table.horizontalHeader()
         shown = [str(header.model().headerData(place, Qt.Orientation.Horizontal, 0)) for place in range(header.count())]
         assert len(shown) > len(names)
         metrics = QFontMetrics(sized(header.font(), 10))
         assert all(metrics.horizontalAdvance(word) + 3 < header.sectionSize(at) for at, word in enumerate(shown))
-        assert window.figures.table.horizontalScrollBar().isVisible() is scrolls
 
 
 def test_the_table_has_a_receiving_side(qtbot: Any, window: MainWindow, source: Any) -> None:
