@@ -220,7 +220,7 @@ class Admission(Generic[C]):
                 if ticket.parcel.may_stream_early and self._is_patience_over(gate, ticket, step):
                     ticket.parcel.stream_early()
                     continue
-                gate.shortage = step
+                self._note_shortage(gate, step)
                 if step.cause is WaitCause.WRITER:
                     ticket.wake()  # all that was written has left, and its writer may wait for that
                 cap = gate.ledger.byte_credits.cap
@@ -236,6 +236,13 @@ class Admission(Generic[C]):
             if step.last:
                 return True
         return True
+
+    def _note_shortage(self, gate: Gate[C], shortage: Shortage) -> None:
+        """Note what the first in line lacks, and let the watcher know where it is news. Requires the lock."""
+        if shortage != gate.shortage:
+            # A queued message, or whoever stands first once another has gone: neither has a thread that tells of itself.
+            self._watcher.blocked(gate)
+            gate.shortage = shortage
 
     def _leave_to_outlet(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
         """Let the holder of a ticket whose last step was done sleep until that is written: this thread does it next."""

@@ -140,7 +140,7 @@ class Watcher(Protocol):
         """Note that a balance fell."""
 
     def blocked(self, gate: Gate[Any]) -> None:
-        """Note a sender that has to wait."""
+        """Note somebody who has to wait, or that the first in line lacks something else than before."""
 
     def waited(self, gate: Gate[Any], cause: WaitCause, wait_s: float) -> None:
         """Note a wait that is over, and what it was for when it began."""
@@ -260,7 +260,7 @@ class Gate(Generic[C]):
         self.last_left_s = -math.inf
         # The peer gave nothing while much was left: texts that would wait for their whole are streamed at once.
         self.streams_early = False
-        # What the first in line lacked when it was last looked at.
+        # What the first in line lacked when it was last looked at; None: nobody has looked since somebody left.
         self.shortage: Shortage | None = None
         self.queued = 0
         self.queued_bytes = 0
@@ -283,6 +283,7 @@ class Gate(Generic[C]):
 
     def leave(self, ticket: Ticket[C]) -> None:
         """Take a ticket out of the queue. Requires the lock."""
+        self.shortage = None
         if ticket.pending is not None:
             self.queued -= 1
             self.queued_bytes -= ticket.pending.queued_bytes

@@ -81,8 +81,15 @@ class Watch:
                 self.looks.add(gate.channel)
                 self._poke()
 
+    def catch_up(self, gates: Iterable[Gate[Any]], views: Mapping[str, ChannelView]) -> None:
+        """Look at what was spent since these views were taken: until the first turn of an epoch is over nothing has a level."""
+        for gate in gates:
+            view = views.get(gate.channel)
+            if view is not None and gate.ledger.spendable != (view.credits, view.byte_credits):
+                self.spent(gate)
+
     def blocked(self, gate: Gate[Any]) -> None:
-        """Note a sender that has to wait."""
+        """Note somebody who has to wait."""
         if self.strategy is not None and gate.channel not in self.looks:
             self.looks.add(gate.channel)
             self._poke()
@@ -189,6 +196,7 @@ class Asking:
         with self._rooms.parking.lock:
             self._rooms.turnstile.mend()
             self._watch.levels = levels
+            self._watch.catch_up(self._rooms.turnstile.gates, views)
             # A new epoch that began meanwhile is the strategy's next turn: what it proposed was for the books of the last one.
             is_for_now = self._watch.strategy is strategy and self._watch.first is None
             if is_for_now and self._may_ask():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from typing import Any
+from threading import Event
+from typing import Any, ClassVar
 
 import pytest
 from support.turnstiles import PATIENCE_S, until
@@ -102,6 +103,59 @@ class Broken(Strategy):
 
     def connected(self, views: Mapping[str, ChannelView], now_s: float) -> Sequence[CreditRequest]:
         raise RuntimeError("my own fault")
+
+
+class Held(ThresholdStrategy):
+    """Takes its time over its first turn: until `go`."""
+
+    entered: ClassVar[Event] = Event()
+    go: ClassVar[Event] = Event()
+
+    def connected(self, views: Mapping[str, ChannelView], now_s: float) -> Sequence[CreditRequest]:
+        self.entered.set()
+        self.go.wait(PATIENCE_S)
+        return super().connected(views, now_s)
+
+
+def send_at_once(client: HAIPClient) -> None:
+    """Send without waiting."""
+    client.send("USER", "TOOL_CALL", {"call_id": "1", "tool": "t"}, timeout=0)
+
+
+def enqueue(client: HAIPClient) -> None:
+    """Put a message into the outbox."""
+    client.enqueue_text_message("USER", "x")
+
+
+@pytest.mark.parametrize("say", [send_at_once, enqueue])
+def test_what_is_spent_during_the_first_turn_is_asked_for(start: Start, say: Callable[[HAIPClient], object]) -> None:
+    """A strategy that still thinks over how the epoch began learns of what was sent meanwhile, though no thread waits."""
+    _, client = start(first=12)
+    Held.entered.clear()
+    Held.go.clear()
+    client.set_strategy(Held())
+    assert Held.entered.wait(PATIENCE_S)
+    for _ in range(10):
+        say(client)
+    Held.go.set()
+    until(lambda: client.connection_state().credits["USER"] >= 5)
+
+
+def test_queued_messages_are_asked_for_without_a_threshold(start: Start) -> None:
+    """A strategy that asks only where somebody lacks credit asks for a queued message, which has no thread to say so."""
+    _, client = start(strategy=ThresholdStrategy(message_threshold=0, byte_threshold=0))
+    queued = [client.enqueue_text_message("USER", str(number)) for number in range(12)]
+    assert all(message.result(PATIENCE_S).outcome == "sent" for message in queued)
+
+
+def test_whoever_comes_to_stand_first_is_asked_for(start: Start) -> None:
+    """Behind a pause nobody lacks credit; of two who go on, the second does, and the strategy asks for it."""
+    server, client = start(first=3, strategy=ThresholdStrategy(message_threshold=0, byte_threshold=0))
+    client.pause_channel("USER")
+    queued = [client.enqueue_text_message("USER", str(number)) for number in range(2)]
+    assert requests(server) == []
+    client.resume_channel("USER")
+    assert all(message.result(PATIENCE_S).outcome == "sent" for message in queued)
 
 
 def test_a_strategy_that_raises_is_switched_off(start: Start, caplog: pytest.LogCaptureFixture) -> None:
