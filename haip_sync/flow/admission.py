@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from itertools import takewhile
-from typing import Final, Generic, NamedTuple
+from typing import Final, Generic
+
+import msgspec
 
 from haip_sync.config import DEFAULT_MAX_CHANNELS, FlowControlConfig
 from haip_sync.errors import (
@@ -32,10 +34,7 @@ WRITTEN_NEXT_BYTES: Final = 16 << 10
 """Larger frames are written by who sends them: the thread that brings credit has more to do than to mask them."""
 
 
-_make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
-
-
-class _Redo(NamedTuple, Generic[C]):
+class _Redo(msgspec.Struct, Generic[C], frozen=True):
     """A step that is decided: what every part of the state will be once it is carried out."""
 
     gate: Gate[C]
@@ -281,7 +280,7 @@ class Admission(Generic[C]):
     def _commit(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
         """Do one step: written down in one store, then carried out."""
         before = ticket.parcel.progress
-        self._redo = _make(_Redo, (gate, gate.ledger.spend(step.cost), step.cargo, ticket, step))
+        self._redo = _Redo(gate, gate.ledger.spend(step.cost), step.cargo, ticket, step)
         self._carry_out()
         gate.last_admitted_s, gate.stall_told = self._clock(), False
         if self._sink.heeds_sends:

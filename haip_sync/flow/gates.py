@@ -35,7 +35,7 @@ class Progress(NamedTuple):
     """Bytes of the escaped text in them."""
 
 
-class Step(NamedTuple, Generic[C]):
+class Step(msgspec.Struct, Generic[C], frozen=True):
     """What of a parcel may go now. To let it go is one step: debit, seq, ack and the place in the write order."""
 
     cost: Cost
@@ -48,7 +48,7 @@ class Step(NamedTuple, Generic[C]):
     last: bool
 
 
-class Shortage(NamedTuple):
+class Shortage(msgspec.Struct, frozen=True):
     """Why nothing of a parcel may go now."""
 
     cause: WaitCause

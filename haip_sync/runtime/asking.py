@@ -227,7 +227,7 @@ class Asking:
 
     def _view(self, gate: Gate[Any], ledger: Ledger) -> ChannelView:
         """Return a channel as a strategy sees it, with these books. Requires the lock."""
-        messages, size = ledger
+        messages, size = ledger.messages, ledger.byte_credits
         shortage = self._rooms.turnstile.shortage(gate)
         lacks_credit = shortage is not None and shortage.cause in (WaitCause.MESSAGES, WaitCause.BYTES)
         lack = ledger.missing(shortage.needed) if shortage is not None and lacks_credit else NOTHING

@@ -118,7 +118,7 @@ class FrameParcel(_FramesParcel):
             return shortage_of(cost, ledger)
         self.last_entry = entry
         entry.fate, entry.pending = self._fate, self.pending
-        return _make(Step, (cost, entry, entry.wire_bytes, _ONE_FRAME, True))
+        return Step(cost, entry, entry.wire_bytes, _ONE_FRAME, last=True)
 
     @property
     def may_stream_early(self) -> bool:

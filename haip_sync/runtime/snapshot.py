@@ -40,7 +40,7 @@ def connection_state(connection: Connection, config: FlowControlConfig, now_s: f
 
 
 def _channel_state(rooms: Rooms, gate: Gate[Entry], config: FlowControlConfig, now_s: float) -> ChannelState:
-    messages, size = gate.ledger
+    messages, size = gate.ledger.messages, gate.ledger.byte_credits
     caps = config.caps_for(gate.channel)
     window = rooms.inbox.window(gate.channel)
     first = gate.first()
