@@ -148,8 +148,8 @@ class Admission(Generic[C]):
         """
         self.mend()
         gate = self.gate(channel)
-        self._redo = _Redo(gate, gate.ledger.lose(cost), cargo, None, None)
-        self._carry_out()
+        self._redo = redo = _Redo(gate, gate.ledger.lose(cost), cargo, None, None)
+        self._carry_out(redo)
         self.report.credit(gate)
 
     def hold_of(self, gate: Gate[C]) -> WaitCause | None:
@@ -167,18 +167,21 @@ class Admission(Generic[C]):
         if self._redo is None and not self._unserved:
             return
         if self._redo is not None:
-            self._carry_out()
+            self._carry_out(self._redo)
         while self._unserved:
-            gate = next(iter(self._unserved))
-            self._serve_queue(gate)
-            self._unserved.discard(gate)
-            if self._is_audited:
-                self._audit(gate)
+            self._serve(next(iter(self._unserved)))
 
     def serve(self, gates: tuple[Gate[C], ...]) -> None:
         """Admit from these gates' queues for as long as it goes."""
         self._unserved.update(gates)
         self.mend()
+
+    def _serve(self, gate: Gate[C]) -> None:
+        """Admit from one gate's queue for as long as it goes, and take the gate off those that are to be served."""
+        self._serve_queue(gate)
+        self._unserved.discard(gate)
+        if self._is_audited:
+            self._audit(gate)
 
     def _serve_queue(self, gate: Gate[C]) -> None:
         changed, queue = False, gate.queue
@@ -280,25 +283,23 @@ class Admission(Generic[C]):
     def _commit(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
         """Do one step: written down in one store, then carried out."""
         before = ticket.parcel.progress
-        self._redo = _Redo(gate, gate.ledger.spend(step.cost), step.cargo, ticket, step)
-        self._carry_out()
+        self._redo = redo = _Redo(gate, gate.ledger.spend(step.cost), step.cargo, ticket, step)
+        self._carry_out(redo)
         gate.last_admitted_s, gate.stall_told = self._clock(), False
         if self._sink.heeds_sends:
             self.report.stepped(gate, ticket, step, frames=step.after.frames - before.frames)
         if self._watcher.heeds_spending:
             self._watcher.spent(gate)
 
-    def _carry_out(self) -> None:
+    def _carry_out(self, redo: _Redo[C]) -> None:
         """Carry out the step that was written down. Every line sets a value, so that a second time changes nothing."""
-        redo = self._redo
-        if redo is None:
-            return
         redo.gate.ledger = redo.ledger
         if redo.cargo is not None:
             self._outlet.commit(redo.cargo)
-        if redo.ticket is not None and redo.step is not None:
-            redo.ticket.parcel.progress = redo.step.after
-            redo.ticket.settled = redo.step.last
+        ticket, step = redo.ticket, redo.step
+        if ticket is not None and step is not None:
+            ticket.parcel.progress = step.after
+            ticket.settled = step.last
         self._redo = None
         if self._is_audited:
             self._audit(redo.gate, credit_only=True)
@@ -343,8 +344,8 @@ class Admission(Generic[C]):
         if self._redo is not None:
             raise RuntimeError("mend() first: a step that an interrupt left undone would be overwritten")
         gate = self.gate("SYSTEM")
-        self._redo = _Redo(gate, gate.ledger.lose(counted), cargo, None, None)
-        self._carry_out()
+        self._redo = redo = _Redo(gate, gate.ledger.lose(counted), cargo, None, None)
+        self._carry_out(redo)
 
     # ---- What they lack -----------------------------------------------------------------------------------------------------
 

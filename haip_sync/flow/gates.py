@@ -16,7 +16,7 @@ import msgspec
 from haip_sync.errors import HAIPError, WaitCause
 from haip_sync.events import Event
 from haip_sync.flow.ledger import Cost, Ledger
-from haip_sync.flow.parking import Condition
+from haip_sync.flow.parking import Bell
 from haip_sync.flow.pending import PendingSend
 
 C = TypeVar("C")
@@ -188,7 +188,7 @@ class Ticket(msgspec.Struct, Generic[C], eq=False):
     settled: bool = False
     failure: HAIPError | None = None
     abandoned: bool = False
-    condition: Condition | None = None
+    condition: Bell | None = None
     joined: bool = False
     admitted_s: float | None = None
 
@@ -228,7 +228,7 @@ class RoomPlace:
     def __init__(self, parcel: Parcel[Any], size: int) -> None:
         self.parcel = parcel
         self.size = size
-        self.condition: Condition | None = None
+        self.condition: Bell | None = None
         self.called = False
 
     def wake(self) -> None:

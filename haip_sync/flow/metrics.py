@@ -203,17 +203,17 @@ class MetricsRecorder:
 
     def requested(self, channel: str) -> None:
         """Count a request for credit that was sent."""
-        self._figures(channel).requests += 1
+        (self._channels.get(channel) or self._opened(channel)).requests += 1
 
     def received(self, channel: str, messages: int, byte_credits: int) -> None:
         """Count a grant of the peer's."""
-        figures = self._figures(channel)
+        figures = self._channels.get(channel) or self._opened(channel)
         figures.received += messages
         figures.received_bytes += byte_credits
 
     def waited(self, channel: str, cause: WaitCause, wait_s: float) -> None:
         """Count a send that had to wait, once its wait is over; `cause` is what held it up first."""
-        waits = self._figures(channel).waits
+        waits = (self._channels.get(channel) or self._opened(channel)).waits
         histogram = waits.get(cause)
         if histogram is None:
             histogram = waits[cause] = _Histogram()
@@ -243,9 +243,7 @@ class MetricsRecorder:
         """Begin anew: every figure is 0, and no channel is known."""
         self._channels.clear()
 
-    def _figures(self, channel: str) -> _Figures:
-        return self._channels.get(channel) or self._opened(channel)
-
     def _opened(self, channel: str) -> _Figures:
+        """Return the figures of a channel that has none yet."""
         name = channel if len(self._channels) < MAX_CHANNELS else OTHER_CHANNELS
         return self._channels.setdefault(name, _Figures())

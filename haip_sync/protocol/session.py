@@ -129,7 +129,8 @@ class Session(Understanding):
 
     def _notice(self, envelope: Envelope) -> tuple[Happening, ...]:
         """Take in what an envelope says whether or not its frame can act already."""
-        return self._hear_ack(envelope) + self._look_at_major(envelope)
+        noticed = self._hear_ack(envelope) if envelope.ack else ()
+        return noticed if envelope.pv == MAJOR else noticed + self._look_at_major(envelope)
 
     def _act(self, incoming: Incoming, noticed: tuple[Happening, ...], *, was_held: bool = False) -> Received:
         try:
@@ -160,7 +161,8 @@ class Session(Understanding):
         return (Violated(ProtocolError(text, code=SEQ_VIOLATION, blame="remote"), envelope.id),)
 
     def _look_at_major(self, envelope: Envelope) -> tuple[Happening, ...]:
-        if envelope.pv == MAJOR or self.peer is None or self._told_of_major:
+        """Tell once of a MAJOR that is not ours."""
+        if self.peer is None or self._told_of_major:
             return ()
         self._told_of_major = True
         return (MajorChanged(envelope.pv),)
