@@ -35,7 +35,13 @@ MOST_LEAPS: Final = 5
 
 def is_seq(text: str) -> bool:
     """Return whether `text` is a number as HAIP wants them: decimal, 1 to 2^64-1."""
-    return bool(_DECIMAL.fullmatch(text)) and int(text) <= MOST_SEQ
+    return number_of(text) > 0
+
+
+def number_of(text: str) -> int:
+    """Return what number of HAIP's `text` is; 0: it is none."""
+    number = int(text) if _DECIMAL.fullmatch(text) else 0
+    return number if number <= MOST_SEQ else 0
 
 
 class Verdict(Enum):
@@ -143,7 +149,9 @@ class InboundSequence(Generic[T]):
     def follows(self, seq: str, frame_id: str) -> bool:
         """Take a frame in that simply follows its predecessor, nothing being missing: nearly all do. Return whether it does."""
         number = self._top + 1
-        if seq != str(number) or not self._top or self._gaps or self._awaits_hello or not self.active or number > MOST_SEQ:
+        if seq != str(number) or not self._top or self._awaits_hello or not self.active or number > MOST_SEQ:
+            return False
+        if self._gaps.first is not None:
             return False
         self._top = number
         self._leaps = 0

@@ -30,7 +30,7 @@ from haip_sync.protocol.names import (
     SEQ_VIOLATION,
 )
 from haip_sync.protocol.received import Incoming, Received
-from haip_sync.protocol.sequencing import Arrival, Due, Seen, Verdict, is_seq
+from haip_sync.protocol.sequencing import Arrival, Due, Seen, Verdict, number_of
 from haip_sync.protocol.understanding import Understanding
 from haip_sync.protocol.unread import plain_member
 
@@ -144,11 +144,11 @@ class Session(Understanding):
 
     def _hear_ack(self, envelope: Envelope) -> tuple[Happening, ...]:
         """Take the peer's `ack` in while it keeps to the specification; a number that we never used is told of once."""
-        if not (envelope.ack and self.inbound.active and is_seq(envelope.ack)):
+        ack = number_of(envelope.ack or "") if self.inbound.active else 0
+        if not ack:
             return ()
         if (envelope.type == HAI or self.peer is None) and not self._is_first_line:
             return ()  # whether it counts what earlier lines carried, the last_rx_seq of its HAI says
-        ack = int(envelope.ack)
         if ack <= self.last_seq:
             self.acknowledged = max(self.acknowledged, ack)
             if ack > self._before_hello:

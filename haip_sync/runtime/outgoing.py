@@ -129,6 +129,9 @@ class Entry(msgspec.Struct, eq=False):
 
 def _entry(frames: Sequence[Frame], first_seq: int, ack: int, start: int) -> Entry:
     """Return what these frames are with these numbers, where `start` bytes were committed before."""
+    if len(frames) == 1 and frames[0].binary is None:  # most often
+        size = frames[0].size(first_seq, ack)
+        return Entry(frames, first_seq, first_seq, ack, b"", size, size, start + size)
     size, seq, binary_bytes = 0, first_seq, 0
     for frame in frames:
         size += frame.size(seq, ack)

@@ -27,8 +27,7 @@ _LONGEST_CHARACTER: Final = 6
 
 def shortage_of(cost: Cost, ledger: Ledger) -> Shortage:
     """Return what `cost` lacks, messages before bytes."""
-    is_messages = ledger.missing(cost).messages > 0
-    return Shortage(WaitCause.MESSAGES if is_messages else WaitCause.BYTES, cost)
+    return Shortage(WaitCause.MESSAGES if cost.messages > ledger.messages.spendable else WaitCause.BYTES, cost)
 
 
 class _FramesParcel:
@@ -110,6 +109,8 @@ class FrameParcel(_FramesParcel):
 
     def next_step(self, ledger: Ledger) -> Step[Entry] | Shortage:
         """Return the frame if `ledger` covers it."""
+        if self._message_cost > ledger.messages.spendable:  # as whoever has to wait finds it: it need not be planned
+            return Shortage(WaitCause.MESSAGES, Cost(self._message_cost, self._byte_cost(self._frames)))
         # Planned first, because that weighs it: a size costs as much as the rest of the plan.
         entry = self._outgoing.plan(self._frames)
         media = self._frame.media
