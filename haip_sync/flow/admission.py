@@ -187,9 +187,7 @@ class Admission(Generic[C]):
         changed, queue = False, gate.queue
         while queue:
             ticket = next(iter(queue))
-            # `is_over`, here and below, without a call: whoever is granted credit comes here.
-            is_over = ticket.settled or ticket.abandoned or ticket.failure is not None
-            if not is_over and not self._advance(gate, ticket):
+            if not self._advance(gate, ticket):
                 break
             # Woken before it leaves: interrupted between, the next to mend wakes it once more, which harms nobody.
             if ticket.admitted_s is None:
@@ -215,8 +213,8 @@ class Admission(Generic[C]):
         return gate.queued < self._config.queue_max_messages and gate.queued_bytes + size <= self._config.queue_max_bytes
 
     def _advance(self, gate: Gate[C], ticket: Ticket[C]) -> bool:
-        """Let through of the first ticket, which is not over, what may go. Return whether it is over."""
-        while not (ticket.settled or ticket.abandoned):
+        """Let through of the first ticket what may go. Return whether it is over."""
+        while not (ticket.settled or ticket.abandoned or ticket.failure is not None):  # `is_over`, without a call
             step = self._next_step(gate, ticket)
             if isinstance(step, Shortage):
                 if ticket.parcel.may_stream_early and self._is_patience_over(gate, ticket, step):
