@@ -76,8 +76,8 @@ class Watch:
         """Look whether a balance fell below what the strategy named."""
         level = self.levels.get(gate.channel)
         if level is not None and gate.channel not in self.looks:
-            messages, byte_credits = gate.ledger.spendable
-            if messages < level[0] or byte_credits < level[1]:
+            ledger = gate.ledger
+            if ledger.messages.spendable < level[0] or ledger.byte_credits.spendable < level[1]:
                 self.looks.add(gate.channel)
                 self._poke()
 
@@ -85,7 +85,7 @@ class Watch:
         """Look at what was spent since these views were taken: until the first turn of an epoch is over nothing has a level."""
         for gate in gates:
             view = views.get(gate.channel)
-            if view is not None and gate.ledger.spendable != (view.credits, view.byte_credits):
+            if view is not None and gate.ledger.spendable != Cost(view.credits, view.byte_credits):
                 self.spent(gate)
 
     def blocked(self, gate: Gate[Any]) -> None:

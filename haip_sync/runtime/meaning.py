@@ -47,7 +47,6 @@ from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.rooms import Rooms
 
 _LONGEST_SAID: Final = 10_000
-_make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
 
 
 class Host(Protocol):
@@ -102,7 +101,7 @@ class Meaning:
         """Carry out one happening."""
         turnstile = self._rooms.turnstile
         if type(happening) is Granted and turnstile.has_place_for(happening.channel):  # most are
-            turnstile.grant(happening.channel, _make(Cost, (happening.messages, happening.byte_credits)))
+            turnstile.grant(happening.channel, Cost(happening.messages, happening.byte_credits))
             return
         match happening:
             case Granted(channel) | PauseAsked(channel) | ResumeAsked(channel):

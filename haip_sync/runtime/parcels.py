@@ -16,7 +16,6 @@ from haip_sync.protocol.text_frames import cut_escaped, escape_text
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.state import Fate
 
-_make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
 _NOT_BEGUN: Final = Progress()
 _ONE_FRAME: Final = Progress(1)
 _MOST_SEQ: Final = 10**9
@@ -114,7 +113,7 @@ class FrameParcel(_FramesParcel):
         # Planned first, because that weighs it: a size costs as much as the rest of the plan.
         entry = self._outgoing.plan(self._frames)
         media = self._frame.media
-        cost = _make(Cost, (self._message_cost, entry.text_bytes if media is None else media))
+        cost = Cost(self._message_cost, entry.text_bytes if media is None else media)
         if not ledger.covers(cost):
             return shortage_of(cost, ledger)
         self.last_entry = entry

@@ -139,7 +139,7 @@ class CapDestroysCredit(Turnstile[Any]):
 
     def grant(self, channel: str, amount: Cost) -> None:
         credit = self.gate(channel).ledger.messages
-        super().grant(channel, amount._replace(messages=min(amount.messages, credit.cap - credit.spendable)))
+        super().grant(channel, Cost(min(amount.messages, credit.cap - credit.spendable), amount.byte_credits))
 
 
 class ClosesWithoutWaking(Turnstile[Any]):
