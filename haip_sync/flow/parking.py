@@ -1,8 +1,8 @@
-"""How threads wait: one lock per connection, and conditions over it.
+"""How threads wait: one lock per connection, conditions over it, and a bell for each who waits alone.
 
 `threading.Condition` over a plain `Lock` can come back from a wait *without* the lock when a signal arrives at the wrong moment,
 and the `with` around it then releases somebody else's. Over an `RLock` taking it back cannot be interrupted, which leaves one
-gap: a signal between letting go and falling asleep. `Parking.wait` closes it.
+gap: a signal between letting go and falling asleep. `Parking.wait` closes it, and takes the lock back after a wait on a bell.
 
 The turnstile's tests put a scheduler of their own in the place of `Parking`.
 """

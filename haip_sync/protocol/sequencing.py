@@ -9,7 +9,6 @@ What comes above a gap is held until the gap is filled or given up; what acts at
 from __future__ import annotations
 
 import math
-import re
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from enum import Enum
@@ -21,8 +20,8 @@ from haip_sync.protocol.gaps import Gap, Gaps, Numbers
 
 T = TypeVar("T")
 
-_DECIMAL = re.compile(r"[1-9][0-9]{0,19}")
 MOST_SEQ: Final = 2**64 - 1
+_LONGEST_SEQ: Final = len(str(MOST_SEQ))
 _REMEMBERED: Final = 1_000
 MOST_HELD: Final = 1_000
 """Frames that are held above a gap; one more, and the gap is given up."""
@@ -40,7 +39,9 @@ def is_seq(text: str) -> bool:
 
 def number_of(text: str) -> int:
     """Return what number of HAIP's `text` is; 0: it is none."""
-    number = int(text) if _DECIMAL.fullmatch(text) else 0
+    if not (text.isascii() and text.isdigit()) or text[0] == "0" or len(text) > _LONGEST_SEQ:
+        return 0
+    number = int(text)
     return number if number <= MOST_SEQ else 0
 
 
