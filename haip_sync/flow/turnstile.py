@@ -219,13 +219,13 @@ class Turnstile(Admission[C]):
             gate.shortage = lacks
         elif len(gate.queue) == 1:  # else the first in line was looked at when anything last changed for it
             self.serve((gate,))
-        if not ticket.is_over:
+        if lacks is not None or not ticket.is_over:
             gate.note_busy(ticket)
         return gate
 
     def _wait_in_turn(self, gate: Gate[C], ticket: Ticket[C], timeout_s: float | None) -> None:
         """Wait until a ticket was served that has joined the queue. Requires the lock."""
-        if not ticket.is_over:
+        if not ticket.settled and ticket.failure is None:
             ticket.condition = self._parking.new_bell()
             if self._sink.heeds_waits:
                 self.report.blocked(gate, ticket, self._why)
