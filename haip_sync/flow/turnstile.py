@@ -318,6 +318,7 @@ class Turnstile(Admission[C]):
         else:
             gate.paused_by_peer = False
         self.report.resumed(gate, by_us=by_us)
+        gate.shortage = None  # who looked meanwhile saw a pause, and nobody who lacks credit
         self.serve((gate,))
 
     def withdraw(self) -> None:
