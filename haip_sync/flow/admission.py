@@ -152,6 +152,8 @@ class Admission(Generic[C]):
         gate = self.gate(channel)
         self._redo = _Redo(gate, gate.ledger.lose(cost), cargo, None, None)
         self._carry_out()
+        if self._watcher.heeds_spending:
+            self._watcher.spent(gate)
         self.report.credit(gate)
 
     def hold_of(self, gate: Gate[C]) -> WaitCause | None:
@@ -350,6 +352,8 @@ class Admission(Generic[C]):
         gate = self.gate("SYSTEM")
         self._redo = _Redo(gate, gate.ledger.lose(counted), cargo, None, None)
         self._carry_out()
+        if counted is not NOTHING and self._watcher.heeds_spending:
+            self._watcher.spent(gate)
 
     # ---- What they lack -----------------------------------------------------------------------------------------------------
 

@@ -297,6 +297,8 @@ class Turnstile(Admission[C]):
         before = gate.ledger
         gate.ledger = before.forfeit_messages()
         self._unserved.add(gate)
+        if self._watcher.heeds_spending:
+            self._watcher.spent(gate)
         self.report.credit(gate)
         return gate.ledger.messages.forfeited - before.messages.forfeited
 

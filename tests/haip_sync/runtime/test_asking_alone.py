@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
-from support.turnstiles import Bench, Sender
+from support.turnstiles import Bench, Cargo, Sender
 
 from haip_sync import AdaptiveStrategy, AggressiveStrategy, ChannelView, CreditRequest, Strategy, ThresholdStrategy
 from haip_sync.flow.ledger import Cost
@@ -162,6 +162,35 @@ def test_a_channel_that_came_up_since_is_looked_at(strategy: Callable[[], Strate
     turns.run()
     turns.turnstile.pass_through("NOTES", turns.parcel("s"), 0)
     assert "NOTES" in dict(turns.run())
+
+
+def forfeits(turns: Turns) -> str:
+    """Hear that the peer has refused a message for want of credit."""
+    turns.turnstile.forfeit("USER")
+    return "USER"
+
+
+def repeats(turns: Turns) -> str:
+    """Say again what was admitted on an earlier line."""
+    turns.turnstile.repeat("USER", Cargo("again", 1), Cost(8, 100))
+    return "USER"
+
+
+def answers(turns: Turns) -> str:
+    """Send control frames that the peer counts."""
+    for seq in range(8):
+        turns.turnstile.post(Cargo("pong", seq), counted=Cost(1, 60))
+    return "SYSTEM"
+
+
+@pytest.mark.parametrize("lose", [forfeits, repeats, answers])
+def test_credit_that_goes_without_a_send_is_news(lose: Callable[[Turns], str]) -> None:
+    """However a balance comes to fall below the level, the strategy looks: nobody need wait there."""
+    turns = Turns(ThresholdStrategy(byte_threshold=0), messages=10)
+    assert turns.run() == []
+    with turns.parking.lock:
+        channel = lose(turns)
+    assert [asked for asked, _ in turns.run()] == [channel]
 
 
 class Undecided(Strategy):
