@@ -54,6 +54,8 @@ class Shortage(NamedTuple):
     cause: WaitCause
     needed: Cost
     """What the next step takes; its part that is missing is the ledger's to say."""
+    in_all: Cost | None = None
+    """What all takes that is left of it, where it goes in steps; None: as much."""
 
 
 class Parcel(Protocol[C]):

@@ -247,7 +247,7 @@ class Asking:
         messages, size = ledger
         shortage = self._rooms.turnstile.shortage(gate)
         lacks_credit = shortage is not None and shortage.cause in (WaitCause.MESSAGES, WaitCause.BYTES)
-        lack = ledger.missing(shortage.needed) if shortage is not None and lacks_credit else NOTHING
+        lack = ledger.missing(shortage.in_all or shortage.needed) if shortage is not None and lacks_credit else NOTHING
         return ChannelView(
             channel=gate.channel,
             credits=messages.spendable,

@@ -148,6 +148,33 @@ def test_queued_messages_are_asked_for_without_a_threshold(start: Start) -> None
     assert all(message.result(PATIENCE_S).outcome == "sent" for message in queued)
 
 
+def send_whole(client: HAIPClient) -> None:
+    """Send a text that is larger than any balance so far."""
+    client.send_text_message("USER", "x" * 3_000, timeout=PATIENCE_S)
+
+
+def send_in_pieces(client: HAIPClient) -> None:
+    """Write the same piece by piece."""
+    with client.text_stream("USER", timeout=PATIENCE_S) as text:
+        for _ in range(2):
+            text.write("x" * 1_500, timeout=PATIENCE_S)
+
+
+@pytest.mark.parametrize("say", [send_whole, send_in_pieces])
+def test_all_that_is_left_of_a_text_is_asked_for_at_once(say: Callable[[HAIPClient], object]) -> None:
+    """A strategy that asks for what is lacking and no more asks for the rest of the text, not for one character after another."""
+    least = ThresholdStrategy(message_threshold=0, byte_threshold=0, request_messages=1, request_bytes=1)
+    with (
+        DevServer(policy=OnRequest(), initial_credits=3, initial_credit_bytes=1_000, agent=False) as server,
+        HAIPClient(server.url, strategy=least) as client,
+    ):
+        session = server.wait_for_session(timeout=PATIENCE_S)
+        say(client)
+        session.wait_for(lambda s: s.text_count == 1, timeout=PATIENCE_S)
+        assert sum(frame.type == "MESSAGE_PART" for frame in session.received) <= 4
+        assert len(requests(server)) <= 5
+
+
 def test_whoever_comes_to_stand_first_is_asked_for(start: Start) -> None:
     """Behind a pause nobody lacks credit; of two who go on, the second does, and the strategy asks for it."""
     server, client = start(first=3, strategy=ThresholdStrategy(message_threshold=0, byte_threshold=0))

@@ -327,7 +327,7 @@ def test_a_state_that_overflows_as_the_thread_falls_asleep_is_told(make: Make, m
     dispatcher.subscribe(slow, (CreditChanged,))
     dispatcher.start()
     dispatcher.put(credit("USER", 1))
-    until(lambda: dispatcher._queue.empty())
+    until(dispatcher._queue.empty)
     dispatcher.put(credit("USER", 2))
     dispatcher.put(credit("USER", 3))  # overflows
     store = dispatcher._overflow
