@@ -28,6 +28,9 @@ from haip_sync.testing import DevServer, Never, OnRequest
 
 Start = Callable[..., tuple[DevServer, HAIPClient]]
 
+HAS_LEFT = ("sent", "acknowledged")
+"""The outcomes of what was written: the answer to it, or a grant, may come before a test looks."""
+
 
 @pytest.fixture
 def start() -> Iterator[Start]:
@@ -84,7 +87,7 @@ def test_aggressive_asks_at_connect(start: Start) -> None:
 def test_adaptive_serves_who_waits(start: Start) -> None:
     """A sender that waits is asked for, whatever the rate was before."""
     _, client = start(first=0, strategy=AdaptiveStrategy(period_s=0.05, min_interval_s=0.05))
-    assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome == "sent"
+    assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome in HAS_LEFT
 
 
 def test_a_request_that_nobody_answers_is_not_repeated_fast(start: Start) -> None:
@@ -145,7 +148,7 @@ def test_queued_messages_are_asked_for_without_a_threshold(start: Start) -> None
     """A strategy that asks only where somebody lacks credit asks for a queued message, which has no thread to say so."""
     _, client = start(strategy=ThresholdStrategy(message_threshold=0, byte_threshold=0))
     queued = [client.enqueue_text_message("USER", str(number)) for number in range(12)]
-    assert all(message.result(PATIENCE_S).outcome == "sent" for message in queued)
+    assert all(message.result(PATIENCE_S).outcome in HAS_LEFT for message in queued)
 
 
 def send_whole(client: HAIPClient) -> None:
@@ -182,7 +185,7 @@ def test_whoever_comes_to_stand_first_is_asked_for(start: Start) -> None:
     queued = [client.enqueue_text_message("USER", str(number)) for number in range(2)]
     assert requests(server) == []
     client.resume_channel("USER")
-    assert all(message.result(PATIENCE_S).outcome == "sent" for message in queued)
+    assert all(message.result(PATIENCE_S).outcome in HAS_LEFT for message in queued)
 
 
 def test_a_strategy_that_raises_is_switched_off(start: Start, caplog: pytest.LogCaptureFixture) -> None:
@@ -194,7 +197,7 @@ def test_a_strategy_that_raises_is_switched_off(start: Start, caplog: pytest.Log
     until(lambda: warnings)
     assert "Broken raised RuntimeError and is switched off" in warnings[0].text
     assert "my own fault" in caplog.text
-    assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome == "sent"
+    assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome in HAS_LEFT
     with pytest.raises(ConfigError, match="strategy must be a Strategy or None, not str"):
         client.set_strategy("threshold")  # type: ignore[arg-type]
 
