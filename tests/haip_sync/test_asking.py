@@ -9,6 +9,7 @@ from threading import Event
 from typing import Any, ClassVar
 
 import pytest
+from support.scripted_peer import Peer, peer
 from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import (
@@ -128,6 +129,23 @@ def send_at_once(client: HAIPClient) -> None:
 def enqueue(client: HAIPClient) -> None:
     """Put a message into the outbox."""
     client.enqueue_text_message("USER", "x")
+
+
+def test_a_websocket_ping_is_answered_while_a_strategy_thinks() -> None:
+    """The reader writes the answers of WebSocket itself: pongs, and the one to a close frame, wait for no strategy."""
+    answered: list[bool] = []
+    Held.entered.clear()
+    Held.go.clear()
+
+    def script(server: Peer) -> None:
+        server.greets()
+        assert Held.entered.wait(PATIENCE_S)
+        answered.append(server.connection.ping().wait(PATIENCE_S / 4))
+        Held.go.set()
+
+    with peer(script) as url, HAIPClient(url, strategy=Held()):
+        until(lambda: bool(answered))
+    assert answered == [True]
 
 
 @pytest.mark.parametrize("say", [send_at_once, enqueue])
