@@ -160,6 +160,7 @@ class MainWindow(QMainWindow):
         self.page.server_chosen.connect(self.dialogs.open_connect)
         for part in (self.banner, self.page):
             part.retry_wanted.connect(self.dialogs.retry)
+            part.cancel_wanted.connect(self.dialogs.cancel_connect)
             part.connect_wanted.connect(self.dialogs.open_connect)
 
     def _connect_actions(self) -> None:

@@ -18,7 +18,7 @@ from monitor_app.model.grants import window_hint, window_of
 from monitor_app.model.outage import outage_of
 from monitor_app.model.remedies import NO_OFFER, Offer, offer_for
 from monitor_app.model.source import Failure
-from monitor_app.model.status import Status
+from monitor_app.model.status import STALE, Status
 from monitor_app.model.units import format_bytes, format_duration, format_messages
 
 _MARGIN_S: Final = 0.05
@@ -29,6 +29,7 @@ _IS: Final = {
     Status.PAUSED_BY_PEER: "is paused by the peer",
     Status.OFFLINE: "is offline",
     Status.SILENT: "is silent",
+    Status.DETACHED: "is detached from",
     Status.LOW: "is low",
     Status.FLOWING: "flows",
     Status.IDLE: "has nothing to send",
@@ -47,6 +48,8 @@ class Answer:
     """The channel it is about; None when it is about none."""
     status: Status | None = None
     offer: Offer = NO_OFFER
+    all_is_well: bool = False
+    """Nobody waits, and nothing is wrong: more than that there is nothing to tell."""
 
     @property
     def text(self) -> str:
@@ -72,7 +75,7 @@ def answer_of(
     if worst is None or connection is None:
         return Answer("No channels yet", "They show as soon as there is a connection.")
     if failure is not None and not can_reconnect:
-        return Answer(failure.title, failure.text, status=Status.SILENT if worst.status is Status.SILENT else Status.OFFLINE)
+        return Answer(failure.title, failure.text, status=worst.status if worst.status in STALE else Status.OFFLINE)
     outage = outage_of(connection, now_s)
     if outage is not None:
         return Answer(outage.title, outage.text, status=Status.OFFLINE)
@@ -116,7 +119,7 @@ def _calm(channels: Sequence[ChannelView]) -> Answer:
     count = f"{flowing} of {len(channels)} channels flow, the others have nothing to send."
     starving = [view for view in channels if view.forecast is not None and view.forecast.outlook is Outlook.STARVES]
     if not starving:
-        return Answer("Nobody waits", count if flowing else "Nothing is being sent.")
+        return Answer("Nobody waits", count if flowing else "Nothing is being sent.", all_is_well=True)
     first = min(starving, key=lambda view: view.forecast.from_s if view.forecast else 0.0)
     return Answer("Nobody waits", f"{count} {first.name} {outlook_of(first)}.", channel=first.name, status=first.status)
 

@@ -17,6 +17,7 @@ from monitor_app.model.event_log import EventLog, LogRow, Tone, row_of_event, ro
 from monitor_app.model.explanations import lacks
 from monitor_app.model.happenings import Happenings
 from monitor_app.model.history import History
+from monitor_app.model.liveness import away_of
 from monitor_app.model.marks import MarkKind, Marks
 from monitor_app.model.source import Notice, Source
 from monitor_app.model.status import STALE, Status
@@ -194,7 +195,12 @@ class Ingest:
     def _track_silence(self, snapshot: ConnectionState, silent_s: float, now_s: float) -> list[tuple[ChannelTracker, bool]]:
         """Keep that nothing was heard for so long, and the snapshot is old; return what `_track` does."""
         self.history.append(now_s, snapshot)
-        return [(tracker, tracker.hear_nothing(silent_s, now_s)) for tracker in self._trackers.values()]
+        away, known = away_of(self.source), snapshot.channels
+        return [
+            (tracker, tracker.hear_nothing(known[name], silent_s, now_s, away))
+            for name, tracker in self._trackers.items()
+            if name in known
+        ]
 
     def _report_starvation(self, tracker: ChannelTracker, now_s: float, *, changed: bool) -> None:
         name = tracker.name

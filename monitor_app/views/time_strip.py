@@ -26,8 +26,10 @@ _ORDER: Final = (
     Activity.PAUSED_BY_PEER,
     Activity.OFFLINE,
     Activity.SILENT,
+    Activity.DETACHED,
     Activity.IDLE,
 )
+_RARE: Final = frozenset({Activity.SILENT, Activity.DETACHED})
 _HATCH_BESIDE: Final = 12
 """How much of a hatch is left beside its words at least: less is no hatch any more."""
 Shares = Mapping[str, Mapping[Activity, float]]
@@ -164,13 +166,13 @@ def greatest_wait(shares: Mapping[Activity, float]) -> Activity | None:
 
 
 def legend_of(shares: Shares) -> list[Activity]:
-    """Return what the legend names: everything but silence, which is rare and has no room, where there was none.
+    """Return what the legend names: everything, but silence and our own leaving, which are rare and have no room, only where seen.
 
-    Where there was, it takes the place of an absence of the connection that did not happen.
+    Where one was, it takes the place of an absence of the connection that did not happen.
     """
     seen = {activity for spent in shares.values() for activity, share in spent.items() if share}
-    spared = Activity.OFFLINE if Activity.SILENT in seen else Activity.SILENT
-    return [activity for activity in _ORDER if activity is not spared or activity in seen]
+    spared = _RARE if seen.isdisjoint(_RARE) else {*_RARE, Activity.OFFLINE}
+    return [activity for activity in _ORDER if activity not in spared or activity in seen]
 
 
 def spoken(shares: Mapping[Activity, float]) -> str:
