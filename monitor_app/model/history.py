@@ -10,7 +10,7 @@ one for six seconds and reaches back two hours. Together they take about 1.8 MB 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -178,8 +178,6 @@ class History:
         self._counted: dict[str, Counted] = {}
         self._meters: dict[str, RateMeter] = {}
         self._seen = False
-        # What was known last in this gap; the same object is not looked at twice.
-        self._known: Mapping[str, ChannelState] = {}
 
     @property
     def oldest_s(self) -> float | None:
@@ -200,21 +198,14 @@ class History:
             level.append(time_s, self._latest)
 
     def _record_absence(self, time_s: float, snapshot: ConnectionState) -> None:
-        """End the curves with what was known last, and keep what becomes of that: a client that is offline goes on queuing."""
+        """End the curves with what is shown then; what becomes of it (a client that is offline goes on queuing) is newest."""
         if not self._seen:
             return
+        self._latest = self._sampled(time_s, snapshot)
         if not self._is_in_gap:
-            self._latest = self._sampled(time_s, snapshot)
             for level in self._levels:
                 level.end(time_s, self._latest)
             self.gaps.append((time_s, None))
-        elif snapshot.channels is not self._known:
-            self._latest = self._latest.copy()
-            for place, name in enumerate(self.channels):
-                if name in snapshot.channels:
-                    gauges = gauges_of(snapshot.channels[name])
-                    self._latest[place * len(ROWS) : place * len(ROWS) + len(gauges)] = gauges
-        self._known = snapshot.channels
 
     def _sampled(self, time_s: float, snapshot: ConnectionState) -> Floats:
         return np.array([value for name in self.channels for value in self._sample(name, time_s, snapshot)])

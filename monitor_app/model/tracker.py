@@ -10,7 +10,7 @@ from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.forecast import Books, Forecast, Forecaster
 from monitor_app.model.grants import GrantBook
 from monitor_app.model.rate import RateMeter
-from monitor_app.model.status import STALE, Status, classify, scarce_credit
+from monitor_app.model.status import Status, classify, scarce_credit
 
 STARVED_SPAN_S: Final = 30.0
 """Over which time it is told how much of it senders stood for want of credit."""
@@ -85,14 +85,10 @@ class ChannelTracker:
         return self._enter(away, now_s)
 
     def _take(self, state: ChannelState, now_s: float) -> ChannelState:
-        """Keep what a snapshot says; return what the one before said.
-
-        A rate is that of the last moment that was seen: from then on nobody knows, and the plots stop there too.
-        """
+        """Keep what a snapshot says; return what the one before said."""
         if state.sent_messages > self._state.sent_messages:
             self._used_s = now_s
-        if self.status not in STALE:
-            self._spent.sample(now_s, state.sent_messages, state.sent_bytes)
+        self._spent.sample(now_s, state.sent_messages, state.sent_bytes)
         before, self._state = self._state, state
         return before
 

@@ -42,10 +42,12 @@ class FlowView(QFrame):
         mark_chosen: A mark was clicked on; the `Mark`.
         folding_changed: Idle channels are folded away (true), or no longer are.
         span_changed: Another span is shown than the one that was chosen by name; its seconds.
+        view_changed: The plots follow, stand still or look back other than before, show a span by name, or one was selected.
     """
 
     frozen_changed = Signal(bool)
     span_changed = Signal(float)
+    view_changed = Signal()
     mark_chosen = Signal(object)
     folding_changed = Signal(bool)
 
@@ -91,6 +93,7 @@ class FlowView(QFrame):
     def _connect_hands(self) -> None:
         self._hands.frozen_changed.connect(self.frozen_changed)
         self._hands.span_changed.connect(self.span_changed)
+        self._hands.mode_changed.connect(self._on_mode_changed)
         self._hands.moved.connect(self._on_moved)
         self._hands.selected.connect(self._on_selected)
         self._plots.hands.clicked.connect(self._on_clicked)
@@ -129,6 +132,7 @@ class FlowView(QFrame):
     def set_span(self, span_s: float) -> None:
         """Show the last `span_s` seconds, live."""
         self._hands.set_span(span_s)
+        self.view_changed.emit()
 
     @Slot()
     def freeze(self) -> None:
@@ -263,6 +267,12 @@ class FlowView(QFrame):
     def _on_selected(self) -> None:
         self._plots.hands.selects = False
         self._bar.show_selecting(on=False)
+        self.view_changed.emit()
+
+    @Slot()
+    def _on_mode_changed(self) -> None:
+        self.refresh()
+        self.view_changed.emit()
 
     @Slot(float)
     def _on_clicked(self, share: float) -> None:

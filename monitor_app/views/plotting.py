@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QRect, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor
+from PySide6.QtGui import QBrush, QColor, QPainter, QTransform
 
 from monitor_app.model.history import METRICS, Floats
 from monitor_app.model.marks import MarkKind
@@ -32,7 +32,27 @@ _LOW_MARKS: Final = frozenset({MarkKind.GRANT})
 """Marks that come so often that they are ticks at the bottom and not lines."""
 
 
-class _Curve(pg.PlotCurveItem):  # type: ignore[misc]  # pyqtgraph has no types
+class _Scaled:
+    """Lines of one pixel of the window, also where that is several of the screen.
+
+    They are drawn again beside and below themselves: a pen of two pixels would triple the frame, since Qt then fills outlines.
+    """
+
+    def paint(self, painter: QPainter, *others: Any) -> None:
+        """Draw the item, and on a fine screen as often again as its lines are to be wide."""
+        super().paint(painter, *others)  # type: ignore[misc]  # of the item that this is mixed into
+        for beside in range(1, round(painter.device().devicePixelRatio())):
+            before = painter.transform()
+            painter.setTransform(before * QTransform.fromTranslate(beside, beside))
+            super().paint(painter, *others)  # type: ignore[misc]
+            painter.setTransform(before)
+
+
+class _Cursor(_Scaled, pg.InfiniteLine):  # type: ignore[misc]  # pyqtgraph has no types
+    """The crosshair."""
+
+
+class _Flat(pg.PlotCurveItem):  # type: ignore[misc]
     """A curve that says it is as large as its plot: to find out how large it really is takes a pass over all of its points."""
 
     def boundingRect(self) -> QRectF:  # noqa: N802 - Qt's name
@@ -40,6 +60,10 @@ class _Curve(pg.PlotCurveItem):  # type: ignore[misc]  # pyqtgraph has no types
         box = self.getViewBox()
         rect: QRectF = QRectF() if box is None else box.viewRect()
         return rect
+
+
+class _Curve(_Scaled, _Flat):
+    """A curve that is a line."""
 
 
 class _Plot:
@@ -51,12 +75,12 @@ class _Plot:
         self.top = 0.0
         self.ticks: tuple[float, ...] = ()
         self.curves: dict[str, Any] = {}
-        self.fill = _Curve(pen=None, fillLevel=0.0)
+        self.fill = _Flat(pen=None, fillLevel=0.0)
         self.marks = {kind: _Curve() for kind in MarkKind}
         self.covers = [_region(10) for _ in range(_MAX_GAPS)]
         self.hatches = [_region(11) for _ in range(_MAX_GAPS)]
         self.selection = _region(-15)
-        self.cursor = pg.InfiniteLine(angle=90, movable=False)
+        self.cursor = _Cursor(angle=90, movable=False)
         self._set_up()
 
     def _set_up(self) -> None:
@@ -131,7 +155,7 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
             plot.item.getViewBox().setBackgroundColor(colours.field)
             for side in ("left", "bottom"):
                 axis = plot.item.getAxis(side)
-                axis.setPen(pg.mkPen(colours.grid))
+                axis.setPen(pg.mkPen(colours.grid, width=1, cosmetic=False))
             self._dress_chosen(plot)
             for cover, hatch in zip(plot.covers, plot.hatches, strict=True):
                 cover.setBrush(QBrush(QColor(colours.field)))
