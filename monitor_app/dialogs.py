@@ -174,7 +174,8 @@ class Dialogs(QObject):
         self.expect(url, name)
         if self._ingest.source.address != before:
             self.address_changed.emit()
-        self.changed.emit()
+        else:
+            self.changed.emit()
 
     @Slot(str)
     def _on_forget_wanted(self, address: str) -> None:

@@ -12,6 +12,7 @@ from monitor_app.actions import SPAN_NAMES, Actions
 from monitor_app.dialogs import Dialogs
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.liveness import is_connected
+from monitor_app.model.status import Status
 from monitor_app.plot_commands import PlotCommands
 from monitor_app.plot_files import PlotFiles
 from monitor_app.pulse import Pulse
@@ -59,7 +60,7 @@ class MainWindow(QMainWindow):
         self._theme = theme
         self._settings = settings
         self._news_shown = 0
-        self._is_connected = False
+        self._away: Status | None = None
         theme.setParent(self)
         self.setWindowTitle(title)
         self.setAnimated(False)  # else every new width of a word on top has all docks animated to where they are
@@ -211,8 +212,8 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def _dress(self) -> None:
-        self.setPalette(self._theme.palette())
         self.setStyleSheet(style_sheet(self._theme.colours))
+        self.setPalette(self._theme.palette())  # last: a new sheet brings back the palette from before the old one
         dress_fields(self, self._theme.palette())
         self._on_text()
 
@@ -230,9 +231,9 @@ class MainWindow(QMainWindow):
     def _show_news(self) -> None:
         """Show at once what tells of commands and programs; what is far dearer waits for the next text, but for the first.
 
-        All of it, where there is a connection or none other than before: no part is to say what another denies.
+        All of it, where new values come, or fail to for another reason, other than before: no part is to say what another denies.
         """
-        if not self.table.chosen or self._is_connected is not is_connected(self.ingest.connection):
+        if not self.table.chosen or self._away is not self.ingest.away:
             self._on_text()
             return
         for part in (self.answer, self.log_panel, self.control):
@@ -242,7 +243,8 @@ class MainWindow(QMainWindow):
     @Slot()
     def _on_text(self) -> None:
         connection = self.ingest.connection
-        connected = self._is_connected = is_connected(connection)
+        connected = is_connected(connection)
+        self._away = self.ingest.away
         self._centre.refresh(connection, mendable=self.ingest.source.can_reconnect)
         for part in (self.answer, self.banner, self.page, self.table, self.flow, self.figures, self.log_panel, self.control):
             part.refresh()
@@ -258,6 +260,7 @@ class MainWindow(QMainWindow):
     def _on_channel_chosen(self, channel: str) -> None:
         self.flow.choose(channel)
         self.control.choose(channel)
+        self.flow.refresh()
         self.figures.refresh()
         self.steering.refresh(self.actions_)
 

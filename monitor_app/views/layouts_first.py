@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from PySide6.QtCore import QCoreApplication, QEvent, QObject
 from PySide6.QtWidgets import QWidget
+
+_ROUNDS: Final = 3
+"""What is laid out may ask those around it to follow, which a toolbar and a scroll area do in a round of their own."""
 
 
 class LayoutsFirst(QObject):
@@ -24,5 +29,6 @@ class LayoutsFirst(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802, ARG002 - Qt's name and signature
         """Lay out, and let the window paint."""
         if event.type() is QEvent.Type.UpdateRequest:
-            QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
+            for _ in range(_ROUNDS):
+                QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
         return False

@@ -41,9 +41,10 @@ class _Scaled:
     def paint(self, painter: QPainter, *others: Any) -> None:
         """Draw the item, and on a fine screen as often again as its lines are to be wide."""
         super().paint(painter, *others)  # type: ignore[misc]  # of the item that this is mixed into
-        for beside in range(1, round(painter.device().devicePixelRatio())):
-            before = painter.transform()
-            painter.setTransform(before * QTransform.fromTranslate(beside, beside))
+        ratio = painter.device().devicePixelRatio()
+        for beside in range(1, round(ratio)):
+            before, shift = painter.transform(), beside / ratio
+            painter.setTransform(before * QTransform.fromTranslate(shift, shift))
             super().paint(painter, *others)  # type: ignore[misc]
             painter.setTransform(before)
 
