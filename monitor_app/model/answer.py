@@ -50,6 +50,8 @@ class Answer:
     offer: Offer = NO_OFFER
     all_is_well: bool = False
     """Nobody waits, and nothing is wrong: more than that there is nothing to tell."""
+    is_ours: bool = False
+    """It is so because the operator wanted it."""
 
     @property
     def text(self) -> str:
@@ -80,8 +82,7 @@ def answer_of(
     if outage is not None:
         return Answer(outage.title, outage.text, status=Status.OFFLINE)
     if worst.status is Status.OFFLINE:
-        why = connection.last_error or (failure.text if failure else "")
-        return _over(worst, why, connecting_to, can_reconnect=can_reconnect)
+        return _over(worst, connection.last_error, failure, connecting_to, can_reconnect=can_reconnect)
     if _badness(worst)[0] <= Status.FLOWING.severity:
         return _calm(channels)
     hint = window_hint(window_of(worst, connection.round_trip or 0.0))
@@ -95,12 +96,17 @@ def answer_of(
     )
 
 
-def _over(worst: ChannelView, why: str, connecting_to: str, *, can_reconnect: bool) -> Answer:
+def _over(
+    worst: ChannelView, last_error: str | None, failure: Failure | None, connecting_to: str, *, can_reconnect: bool
+) -> Answer:
     """Return what to say when the client does not come back by itself."""
     if connecting_to:
         return Answer(f"Connecting to {connecting_to}", "Waiting for the server's answer.", status=Status.OFFLINE)
-    evidence = f"{why.rstrip('.')}. {explain(worst).removeprefix(NO_CONNECTION)}".strip() if why else explain(worst)
     offer = offer_for(worst, can_reconnect=can_reconnect)
+    if failure is not None and failure.is_ours:
+        return Answer(failure.title, failure.text, status=Status.OFFLINE, offer=offer, is_ours=True)
+    why = last_error or (failure.text if failure else "")
+    evidence = f"{why.rstrip('.')}. {explain(worst).removeprefix(NO_CONNECTION)}".strip() if why else explain(worst)
     return Answer(f"Not connected for {format_duration(worst.status_s)}", evidence, status=Status.OFFLINE, offer=offer)
 
 

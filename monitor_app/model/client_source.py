@@ -157,8 +157,7 @@ class ClientSource:
         """Leave the present client and connect a new one to `url`."""
         if self._factory is None or self.connecting or self._closed:
             return
-        left = self._leave()
-        if left is not None:
+        if (left := self._leave()) is not None:
             self.run_aside(_close, left)
         self._asked = (url, token)
         self._failure, self._goodbye, self._complaint, self._was_connected = None, None, "", False
@@ -289,11 +288,12 @@ class ClientSource:
 
     def _fail(self, failure: Failure) -> None:
         self._failure = failure
-        self.note_result(None, "connect", f"{failure.title}. {failure.text}", ok=False)
+        self.note_result(None, "connect", f"{failure.title}. {failure.text}", ok=False, is_ours=failure.is_ours)
 
-    def note_result(self, channel: str | None, action: str, result: str, *, ok: bool) -> None:
+    def note_result(self, channel: str | None, action: str, result: str, *, ok: bool, is_ours: bool = False) -> None:
         """Leave a notice. From any thread."""
-        self._notices.append(Notice(time_s=time.monotonic(), channel=channel, action=action, result=result, ok=ok))
+        notice = Notice(time_s=time.monotonic(), channel=channel, action=action, result=result, ok=ok, is_ours=is_ours)
+        self._notices.append(notice)
 
 
 def _close(client: HAIPClient) -> None:

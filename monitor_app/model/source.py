@@ -40,6 +40,8 @@ class Notice:
     result: str
     """One sentence."""
     ok: bool
+    is_ours: bool = False
+    """Whether nothing came of it because the operator wanted it so."""
 
 
 @dataclass(frozen=True, kw_only=True)

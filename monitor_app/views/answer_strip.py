@@ -110,9 +110,10 @@ class AnswerStrip(QToolBar):
     def _dress(self, answer: Answer) -> None:
         colours = self._theme.colours
         status = answer.status or Status.IDLE
-        ground, edge = ground_of(Status.LOW if status in LOST else status, colours)
+        warns = status in LOST and not answer.is_ours
+        ground, edge = ground_of(Status.LOW if warns else status, colours)
         colour = signs.status_colour(status, colours).name() if answer.status is not None else colours.text
-        if status in LOST:
+        if warns:
             colour = colours.low
         self._frame.show_colours(ground, edge, colours.border)
         set_sheet(self.title, f"color: {colour}")

@@ -61,7 +61,7 @@ class StatusLine(QStatusBar):
             sign, word, colour = signs.DETACHED, "Detached", colours.muted
         elif source.silent_s is not None:
             sign, word, colour = signs.SILENT, "Nothing heard", colours.low
-        elif source.failure is not None:
+        elif source.failure is not None and not source.failure.is_ours:
             sign, word, colour = signs.TROUBLE, "Not connected", colours.starved
         else:
             sign, word, colour = signs.OFFLINE, "Not connected", colours.muted

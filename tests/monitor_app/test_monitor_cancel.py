@@ -17,8 +17,9 @@ from monitor_app.main_window import MainWindow
 from monitor_app.model.attempt import Attempt
 from monitor_app.model.audit import Outcome
 from monitor_app.model.client_source import ClientSource, open_client
+from monitor_app.model.event_log import Tone
 from monitor_app.model.ingest import Ingest
-from monitor_app.theme import Mode, Theme
+from monitor_app.theme import DARK, Mode, Theme
 from monitor_app.views.connect_dialog import ConnectDialog
 
 LEFT = Qt.MouseButton.LeftButton
@@ -69,7 +70,10 @@ def test_the_button_in_the_centre_cancels_an_attempt_that_hangs(qtbot: QtBot, ow
     assert is_cancelled(own)
     assert not own.page.cancel.isVisible()
     assert own.page.text.text() == f"{mute} had not answered yet."
-    assert own.log.shown_rows[-1].text.startswith(f"{TITLE}. {mute}")
+    row = own.log.shown_rows[-1]
+    assert (row.text.startswith(f"{TITLE}. {mute}"), row.tone) == (True, Tone.OURS)
+    assert own.answer.title.text() == TITLE
+    assert own.answer._frame._colours[:2] == (DARK.header, DARK.border), "nothing went wrong"
     (entry,) = own.ingest.audit.entries
     assert (entry.action, entry.outcome) == ("connect", Outcome.FAILED)
     until(lambda: not threads_of_attempts())
