@@ -13,13 +13,14 @@ from typing import Any, Final
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QRect, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QPainter, QTransform
+from PySide6.QtGui import QBrush, QColor
 
 from monitor_app.model.history import METRICS, Floats
 from monitor_app.model.marks import MarkKind
 from monitor_app.model.picture import Frame
 from monitor_app.model.units import binary_ceiling, nice_ceiling, time_ticks
 from monitor_app.theme import Theme
+from monitor_app.views.fine_lines import FineLines
 from monitor_app.views.signs import mark_colour, mark_style
 
 _HEADROOM: Final = 0.08
@@ -32,24 +33,7 @@ _LOW_MARKS: Final = frozenset({MarkKind.GRANT})
 """Marks that come so often that they are ticks at the bottom and not lines."""
 
 
-class _Scaled:
-    """Lines of one pixel of the window, also where that is several of the screen.
-
-    They are drawn again beside and below themselves: a pen of two pixels would triple the frame, since Qt then fills outlines.
-    """
-
-    def paint(self, painter: QPainter, *others: Any) -> None:
-        """Draw the item, and on a fine screen as often again as its lines are to be wide."""
-        super().paint(painter, *others)  # type: ignore[misc]  # of the item that this is mixed into
-        ratio = painter.device().devicePixelRatio()
-        for beside in range(1, round(ratio)):
-            before, shift = painter.transform(), beside / ratio
-            painter.setTransform(before * QTransform.fromTranslate(shift, shift))
-            super().paint(painter, *others)  # type: ignore[misc]
-            painter.setTransform(before)
-
-
-class _Cursor(_Scaled, pg.InfiniteLine):  # type: ignore[misc]  # pyqtgraph has no types
+class _Cursor(FineLines, pg.InfiniteLine):  # type: ignore[misc]  # pyqtgraph has no types
     """The crosshair."""
 
 
@@ -63,7 +47,7 @@ class _Flat(pg.PlotCurveItem):  # type: ignore[misc]
         return rect
 
 
-class _Curve(_Scaled, _Flat):
+class _Curve(FineLines, _Flat):
     """A curve that is a line."""
 
 
@@ -73,6 +57,7 @@ class _Plot:
     def __init__(self, item: Any, ceiling: Callable[[float], float]) -> None:
         self.item = item
         self._ceiling = ceiling
+        self._wide = 1
         self.top = 0.0
         self.ticks: tuple[float, ...] = ()
         self.curves: dict[str, Any] = {}
@@ -102,11 +87,18 @@ class _Plot:
         item.getAxis("bottom").setHeight(1)
         item.showGrid(x=True, y=True, alpha=1.0)
 
+    def fit(self, wide: int) -> None:
+        """Let every line be so many pixels of the screen wide."""
+        for line in (*self.curves.values(), *self.marks.values(), self.cursor):
+            line.wide = wide
+        self._wide = wide
+
     def curve_of(self, channel: str, colour: QColor) -> Any:
         """Return the curve of `channel`, made when it is first asked for."""
         curve = self.curves.get(channel)
         if curve is None:
             curve = self.curves[channel] = _Curve(pen=pg.mkPen(colour, width=1), antialias=False)
+            curve.wide = self._wide
             self.item.addItem(curve, ignoreBounds=True)
         return curve
 
@@ -137,6 +129,7 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
         self._span_s = 0.0
         self._chosen = ""
         self._drawn_at = [QRect()] * len(METRICS)
+        self._wide = 1
         self.setFrameShape(self.Shape.NoFrame)
         self.ci.setContentsMargins(0, 0, 0, 0)
         self.ci.setSpacing(4)
@@ -156,7 +149,7 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
             plot.item.getViewBox().setBackgroundColor(colours.field)
             for side in ("left", "bottom"):
                 axis = plot.item.getAxis(side)
-                axis.setPen(pg.mkPen(colours.grid, width=1, cosmetic=False))
+                axis.setPen(pg.mkPen(colours.grid, width=self._wide))
             self._dress_chosen(plot)
             for cover, hatch in zip(plot.covers, plot.hatches, strict=True):
                 cover.setBrush(QBrush(QColor(colours.field)))
@@ -214,6 +207,7 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
 
     def draw(self, frame: Frame) -> None:
         """Show a frame."""
+        self._fit_screen()
         self._drawn_at = self.rects()
         times_s = frame.window.times_s - frame.right_s
         marks = {kind: _pairs(times, frame.right_s) for kind, times in frame.marks.items()}
@@ -225,6 +219,15 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
             self._draw_curves(plot, metric, frame, times_s)
             self._draw_marks(plot, marks)
             self._draw_regions(plot, frame)
+
+    def _fit_screen(self) -> None:
+        """Take in how fine the screen is, which another one may be that the window was moved to."""
+        wide = max(1, round(self.devicePixelRatioF()))
+        if wide != self._wide:
+            self._wide = wide
+            for plot in self.plots:
+                plot.fit(wide)
+            self.dress()
 
     def _draw_curves(self, plot: _Plot, metric: int, frame: Frame, times_s: Floats) -> None:
         for place, channel in enumerate(frame.window.channels):
