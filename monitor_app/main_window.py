@@ -200,7 +200,7 @@ class MainWindow(QMainWindow):
         """Stop to beat, leave the screen at once, and only then wait for the source to end."""
         self._pulse.stop()
         for dialog in self.findChildren(QDialog):
-            dialog.close()
+            dialog.done(QDialog.DialogCode.Rejected)
         if self._settings is not None and self.isVisible():
             self.docks.keep(self._settings)
             self._settings.keep_theme(self._theme.mode)

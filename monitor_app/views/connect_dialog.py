@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QComboBox, QDialog, QFormLayout, QHBoxLayout, QLineEdit, QWidget
 
 from monitor_app.model.addresses import problem_of
@@ -66,7 +65,7 @@ class ConnectDialog(QDialog):
         self.forget.clicked.connect(self._on_forget)
         self.url.textChanged.connect(self._on_url_changed)
         self.connect_button.clicked.connect(self._on_connect)
-        self.cancel.clicked.connect(self._on_cancel)
+        self.cancel.clicked.connect(self.reject)
 
     def _lay_out(self) -> None:
         remembered, buttons = QHBoxLayout(), QHBoxLayout()
@@ -122,19 +121,13 @@ class ConnectDialog(QDialog):
         self.connect_button.setDisabled(connecting)
         self.cancel.setText("Cancel connecting" if connecting else "Cancel")
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Let Esc do what the button does: Qt would close the dialog, and the attempt would go on unseen."""
-        if event.matches(QKeySequence.StandardKey.Cancel):
-            self._on_cancel()
-        else:
-            super().keyPressEvent(event)
-
     @Slot()
-    def _on_cancel(self) -> None:
+    def reject(self) -> None:
+        """End the attempt that is under way: it would go on unseen. Without one, close the dialog."""
         if self._connecting:
             self.cancel_wanted.emit()
         else:
-            self.reject()
+            super().reject()
 
     def _say(self, text: str, tone: str) -> None:
         self.message.setText(text)

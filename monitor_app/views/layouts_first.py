@@ -26,9 +26,9 @@ class LayoutsFirst(QObject):
         """Watch over one more widget, for when it is a window of its own."""
         window.installEventFilter(self)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802, ARG002 - Qt's name and signature
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Lay out, and let the window paint."""
         if event.type() is QEvent.Type.UpdateRequest:
             for _ in range(_ROUNDS):
                 QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
-        return False
+        return super().eventFilter(watched, event)

@@ -7,20 +7,21 @@ the points come decimated from the history; marks of one kind are one curve with
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QRect, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor
+from PySide6.QtGui import QBrush, QColor, QPainter
 
 from monitor_app.model.history import METRICS, Floats
 from monitor_app.model.marks import MarkKind
 from monitor_app.model.picture import Frame
 from monitor_app.model.units import binary_ceiling, nice_ceiling, time_ticks
 from monitor_app.theme import Theme
-from monitor_app.views.fine_lines import FineLines
+from monitor_app.views.fine_lines import draw_as_wide
 from monitor_app.views.signs import mark_colour, mark_style
 
 _HEADROOM: Final = 0.08
@@ -33,12 +34,11 @@ _LOW_MARKS: Final = frozenset({MarkKind.GRANT})
 """Marks that come so often that they are ticks at the bottom and not lines."""
 
 
-class _Cursor(FineLines, pg.InfiniteLine):  # type: ignore[misc]  # pyqtgraph has no types
-    """The crosshair."""
-
-
-class _Flat(pg.PlotCurveItem):  # type: ignore[misc]
+class _Curve(pg.PlotCurveItem):  # type: ignore[misc]  # pyqtgraph has no types
     """A curve that says it is as large as its plot: to find out how large it really is takes a pass over all of its points."""
+
+    wide = 1
+    """How many pixels of the screen its line is wide."""
 
     def boundingRect(self) -> QRectF:  # noqa: N802 - Qt's name
         """Return the ground of the plot, which clips what is drawn."""
@@ -46,9 +46,12 @@ class _Flat(pg.PlotCurveItem):  # type: ignore[misc]
         rect: QRectF = QRectF() if box is None else box.viewRect()
         return rect
 
-
-class _Curve(FineLines, _Flat):
-    """A curve that is a line."""
+    def paint(self, painter: QPainter, *others: object) -> None:
+        """Draw it."""
+        if self.wide == 1:
+            super().paint(painter, *others)
+        else:
+            draw_as_wide(functools.partial(super().paint, painter, *others), painter, self.wide)
 
 
 class _Plot:
@@ -61,12 +64,12 @@ class _Plot:
         self.top = 0.0
         self.ticks: tuple[float, ...] = ()
         self.curves: dict[str, Any] = {}
-        self.fill = _Flat(pen=None, fillLevel=0.0)
+        self.fill = _Curve(pen=None, fillLevel=0.0)
         self.marks = {kind: _Curve() for kind in MarkKind}
         self.covers = [_region(10) for _ in range(_MAX_GAPS)]
         self.hatches = [_region(11) for _ in range(_MAX_GAPS)]
         self.selection = _region(-15)
-        self.cursor = _Cursor(angle=90, movable=False)
+        self.cursor = pg.InfiniteLine(angle=90, movable=False)
         self._set_up()
 
     def _set_up(self) -> None:
@@ -89,7 +92,7 @@ class _Plot:
 
     def fit(self, wide: int) -> None:
         """Let every line be so many pixels of the screen wide."""
-        for line in (*self.curves.values(), *self.marks.values(), self.cursor):
+        for line in (*self.curves.values(), *self.marks.values()):
             line.wide = wide
         self._wide = wide
 
@@ -155,7 +158,7 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
                 cover.setBrush(QBrush(QColor(colours.field)))
                 hatch.setBrush(QBrush(QColor(colours.muted), Qt.BrushStyle.BDiagPattern))
             plot.selection.setBrush(QBrush(QColor(colours.selected)))
-            plot.cursor.setPen(pg.mkPen(colours.text))
+            plot.cursor.setPen(pg.mkPen(colours.text, width=self._wide))
             for place, (channel, curve) in enumerate(plot.curves.items()):
                 curve.setPen(pg.mkPen(self._theme.channel_colour(channel, place), width=1))
 

@@ -126,6 +126,18 @@ def test_the_dialog_cancels_the_attempt_first_and_closes_then(qtbot: QtBot, own:
     until(lambda: not threads_of_attempts())
 
 
+def test_a_window_closes_over_a_dialog_that_connects(own: MainWindow, mute: str) -> None:
+    """Both are gone at once, and the attempt with them."""
+    own.actions_.connect_to.trigger()
+    dialog = own.findChild(ConnectDialog)
+    assert dialog is not None
+    dialog.url.setText(mute)
+    dialog.connect_button.click()
+    own.close()
+    assert not dialog.isVisible()
+    until(lambda: not threads_of_attempts())
+
+
 def test_nothing_is_cancelled_without_an_attempt(window: MainWindow, source: Any) -> None:
     """Neither of a connection that stands nor of a client that is a script's."""
     window.dialogs.cancel_connect()
@@ -139,8 +151,9 @@ def test_nothing_is_cancelled_without_an_attempt(window: MainWindow, source: Any
 
 def test_what_came_of_an_attempt_is_said_once() -> None:
     """Where the server answers just as it is cancelled, whoever comes first says what came of it."""
-    attempt = Attempt(None)  # type: ignore[arg-type]  # nobody connects here
+    attempt = Attempt(open_client("ws://127.0.0.1:9", None))
     assert [attempt.claim(), attempt.claim()] == [True, False]
     assert not attempt.is_over
     attempt.end()
     assert attempt.is_over
+    attempt.client.close()

@@ -119,7 +119,7 @@ def _come_back(qtbot: QtBot, window: MainWindow) -> None:
 )
 def test_a_script_that_was_killed_is_told_in_one_sentence(qtbot: QtBot, attached: MainWindow, running: Script, when: str) -> None:
     """Whenever it was killed, and whoever has listed programs since: on top, in the log, and beside what is disabled."""
-    path = Path(attached.ingest.source.program.path)  # type: ignore[attr-defined]
+    path = Path(attached.ingest.source.program.path)
     if when != "never left":
         _leave(qtbot, attached)
     match when:

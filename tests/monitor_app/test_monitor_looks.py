@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QRect, Qt
+from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QColor, QIcon, QImage
-from PySide6.QtWidgets import QApplication, QFileDialog, QHeaderView, QLabel, QPushButton
+from PySide6.QtWidgets import QApplication, QFileDialog, QHeaderView, QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
+from support.states import make_channel, make_connection
+from support.still_clock import StillClock
 
 from monitor_app.main_window import MainWindow
-from monitor_app.theme import Colours, Mode
+from monitor_app.model.ingest import Ingest
+from monitor_app.model.picture import Picture
+from monitor_app.theme import DARK, Colours, Mode, Theme
 from monitor_app.views import signs
+from monitor_app.views.plotting import Canvas
 
 LEFT = Qt.MouseButton.LeftButton
 THEMES = [Mode.DARK, Mode.LIGHT]
@@ -107,55 +108,45 @@ def inks_of_widget(widget: QPushButton) -> set[str]:
     return {image.pixelColor(x, y).name().upper() for x in range(image.width()) for y in range(image.height())}
 
 
-_LINES = """
-import sys
-from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QApplication
-application = QApplication(sys.argv)
-from support.states import make_channel, make_connection
-from monitor_app.model.ingest import Ingest
-from monitor_app.model.picture import Picture
-from monitor_app.theme import DARK, Mode, Theme
-from monitor_app.views.plotting import Canvas
-from support.still_clock import StillClock
-clock = StillClock()
-ingest = Ingest(None, clock)
-for _ in range(100):
-    clock.time_s += 0.5
-    ingest.history.append(clock.time_s, make_connection(channels={"USER": make_channel(credits=37)}))
-picture = Picture(ingest)
-picture.viewport.show_last(30.0)
-canvas = Canvas(Theme(Mode.DARK))
-canvas.resize(400, 400)
-canvas.show()
-canvas.set_span(30.0)
-canvas.draw(picture.frame())
-canvas.set_cursor(-7.3)
-application.processEvents()
-image = canvas.grab().toImage()
-ratio = image.devicePixelRatio()
-rect = canvas.rects()[0]
-def widest(colour, down):
-    '''Return how many pixels of this colour stand together at most, on the middle line through the first plot.'''
+def widest(image: QImage, colour: str, first: QPoint, step: QPoint) -> int:
+    """Return how many pixels of this colour stand together at most, on the way from a pixel on."""
     best = run = 0
-    first, last = (rect.top(), rect.bottom()) if down else (20, 380)
-    for place in range(round(first * ratio), round(last * ratio)):
-        x, y = (round(rect.center().x() * ratio) + 5, place) if down else (place, round((rect.top() + 3) * ratio))
-        run = run + 1 if image.pixelColor(x, y) == QColor(colour) else 0
-        best = max(best, run)
+    place = first
+    while image.rect().contains(place):
+        run = run + 1 if image.pixelColor(place) == QColor(colour) else 0
+        best, place = max(best, run), place + step
     return best
-print(widest(DARK.channels[0], True), widest(DARK.grid, True), widest(DARK.grid, False), widest(DARK.text, False))
-canvas.close()
-"""
 
 
 @pytest.mark.parametrize("scale", [1, 2])
-def test_lines_are_as_wide_on_a_fine_screen(scale: int) -> None:
-    """Curve, grid and crosshair are one pixel of the window, whatever that is on the screen."""
-    folders = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
-    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": str(scale)}
-    environment["PYTHONPATH"] = os.pathsep.join(folders)
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", _LINES], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.stdout.split() == [str(scale)] * 4, done.stderr
+def test_lines_are_as_wide_on_a_fine_screen(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, source: Any, scale: int) -> None:
+    """Curve, grid and crosshair are one pixel of the window, whatever that is on the screen, which may change."""
+    clock = StillClock()
+    ingest = Ingest(source, clock)
+    for _ in range(100):
+        clock.time_s += 0.5
+        ingest.history.append(clock.time_s, make_connection(channels={"USER": make_channel(credits=37)}))
+    picture = Picture(ingest)
+    picture.viewport.show_last(30.0)
+    canvas = Canvas(Theme(Mode.DARK))
+    qtbot.addWidget(canvas)
+    canvas.resize(400, 400)
+    canvas.set_span(30.0)
+    canvas.show()
+    canvas.draw(picture.frame())
+    monkeypatch.setattr(canvas, "devicePixelRatioF", lambda: float(scale))  # as on another screen
+    canvas.draw(picture.frame())
+    canvas.set_cursor(-7.3)
+    QApplication.processEvents()
+    image = QImage(400 * scale, 400 * scale, QImage.Format.Format_RGB32)
+    image.setDevicePixelRatio(scale)
+    QWidget.render(canvas, image, QPoint(0, 0))
+    rect = canvas.rects()[0]
+    image.setDevicePixelRatio(1)
+    from_top, from_left = QPoint((rect.center().x() + 5) * scale, 0), QPoint(20 * scale, (rect.top() + 3) * scale)
+    down, right = QPoint(0, 1), QPoint(1, 0)
+    image = image.copy(0, 0, 380 * scale, rect.bottom() * scale)  # without the edges
+    assert widest(image, DARK.channels[0], from_top, down) == scale
+    assert widest(image, DARK.grid, from_top + QPoint(0, 6 * scale), down) == scale
+    assert widest(image, DARK.grid, from_left, right) == scale
+    assert widest(image, DARK.text, from_left, right) == scale
