@@ -196,7 +196,7 @@ class Admission(Generic[C]):
             changed = changed or ticket.condition is not None or ticket.pending is not None
             if ticket.pending is not None and ticket.settled:
                 self.report.dequeued(gate, ticket, ticket.pending)
-        if changed and self._sink.wanted:
+        if changed and self._sink.heeds_waits:
             self.report.backlog(gate)
         if gate.room:
             self._call_next(gate)

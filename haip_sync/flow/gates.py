@@ -114,6 +114,14 @@ class EventSink(Protocol):
         """Whether somebody listens for what each send tells: it looks here before it calls anything."""
 
     @property
+    def heeds_waits(self) -> bool:
+        """The same of what each wait tells."""
+
+    @property
+    def heeds_grants(self) -> bool:
+        """The same of what each grant tells."""
+
+    @property
     def wanted(self) -> Collection[type[Event]]:
         """The kinds that somebody listens for: everybody looks here before an event is made. Silence is free."""
 

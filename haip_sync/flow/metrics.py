@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from haip_sync.errors import WaitCause
+from haip_sync.state import Waited
 
 MAX_CHANNELS: Final = 1_024
 """The most channels with figures of their own."""
@@ -218,6 +219,13 @@ class MetricsRecorder:
         if histogram is None:
             histogram = waits[cause] = _Histogram()
         histogram.record(wait_s if wait_s > 0.0 else 0.0)
+
+    def over(self, channel: str) -> dict[str, Waited]:
+        """Return the waits on a channel that are over, by cause: no spread, and therefore nothing that would take time."""
+        figures = self._channels.get(channel)
+        if figures is None or not figures.waits:
+            return {}
+        return {cause.value: Waited(waits.count, waits.total_s) for cause, waits in figures.waits.items()}
 
     def snapshot(self) -> FlowControlMetrics:
         """Return all figures of this moment."""

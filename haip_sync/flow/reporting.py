@@ -24,6 +24,10 @@ from haip_sync.flow.pending import PendingSend
 
 OF_EACH_SEND: Final = frozenset({SendAdmitted, CreditChanged})
 """What `Reporter.stepped` reports."""
+OF_WAITS: Final = frozenset({SendBlocked, BacklogChanged})
+"""What a sender tells that has to wait, and whoever admits it."""
+OF_GRANTS: Final = frozenset({CreditGranted, CreditChanged})
+"""What whoever brings a grant tells."""
 Why = Callable[[Gate[Any], Ticket[Any]], Shortage]
 
 

@@ -227,7 +227,7 @@ class Turnstile(Admission[C]):
         """Wait until a ticket was served that has joined the queue. Requires the lock."""
         if not ticket.is_over:
             ticket.condition = self._parking.new_condition()
-            if self._sink.wanted:
+            if self._sink.heeds_waits:
                 self.report.blocked(gate, ticket, self._why)
             self._watcher.blocked(gate)
         first = gate.head() is ticket
@@ -286,7 +286,7 @@ class Turnstile(Admission[C]):
         gate.ledger = before.grant(amount)
         gate.last_grant_s = self._clock()
         self._watcher.granted(gate, amount)
-        if self._sink.wanted:
+        if self._sink.heeds_grants:
             self.report.granted(gate, amount, before)
             self.report.credit(gate)
         self.mend()

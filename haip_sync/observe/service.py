@@ -223,8 +223,8 @@ class Service:
         client = offer.client
         if client is not None and not last:
             offer.feed.spare(client, batch, now_s)
-        state = offer.look(now_s, with_waits=True, at_any_cost=last)
-        snapshot = None if state is None else encoded_snapshot(offer.name, now_s, state, offer.waits)
+        state = offer.look(now_s, at_any_cost=last)
+        snapshot = None if state is None else encoded_snapshot(offer.name, now_s, state)
         frames: dict[bool, list[bytes]] = {}
         for visitor, attachment in watching:
             if visitor.is_full and not last:  # whose last words it will read, or nobody will

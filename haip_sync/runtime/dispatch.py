@@ -29,7 +29,7 @@ from haip_sync.events import (
     WarningRaised,
 )
 from haip_sync.flow.forking import Home
-from haip_sync.flow.reporting import OF_EACH_SEND
+from haip_sync.flow.reporting import OF_EACH_SEND, OF_GRANTS, OF_WAITS
 from haip_sync.protocol.names import CONTROL_TYPES
 
 logger = logging.getLogger("haip_sync.dispatch")
@@ -108,6 +108,8 @@ class Dispatcher:
     Attributes:
         wanted: The kinds that somebody listens for. Replaced, never changed: anybody may look.
         heeds_sends: Whether what each send tells is among them: a monitor that is attached listens, and must not cost the sends.
+        heeds_waits: The same of what each wait tells.
+        heeds_grants: The same of what each grant tells.
         ident: The thread's number, 0 before it runs.
     """
 
@@ -122,7 +124,7 @@ class Dispatcher:
         # The same by kind. Replaced, never changed.
         self._listeners: dict[type[Event], tuple[_Subscription, ...]] = {}
         self.wanted: frozenset[type[Event]] = frozenset()
-        self.heeds_sends = False
+        self.heeds_sends = self.heeds_waits = self.heeds_grants = False
         self._missed = 0
         self._latest: dict[tuple[str, str, str], Event] = {}
         # Of frames. The first is written by who puts, under the connection's lock, the second by the dispatch thread.
@@ -181,10 +183,12 @@ class Dispatcher:
             self._replace(tuple(s for s in self._subscriptions if s is not subscription))
 
     def _replace(self, subscriptions: tuple[_Subscription, ...]) -> None:
-        self._subscriptions = subscriptions
-        self.wanted = frozenset().union(*(s.kinds for s in subscriptions))
-        self._listeners = {kind: tuple(s for s in subscriptions if kind in s.kinds) for kind in self.wanted}
-        self.heeds_sends = not self.wanted.isdisjoint(OF_EACH_SEND)
+        wanted: frozenset[type[Event]] = frozenset().union(*(s.kinds for s in subscriptions))
+        listeners = {kind: tuple(s for s in subscriptions if kind in s.kinds) for kind in wanted}
+        sends, waits, grants = (not wanted.isdisjoint(kinds) for kinds in (OF_EACH_SEND, OF_WAITS, OF_GRANTS))
+        # Plain stores and no call: no interrupt can come between, and leave kinds that are wanted and not heeded.
+        self._subscriptions, self.wanted, self._listeners = subscriptions, wanted, listeners
+        self.heeds_sends, self.heeds_waits, self.heeds_grants = sends, waits, grants
 
     # ---- Handing over ---------------------------------------------------------------------------------------------------------
 

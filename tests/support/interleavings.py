@@ -54,7 +54,7 @@ class Silent(Sink):
     """Wants no events."""
 
     wanted: frozenset[type[Event]] = frozenset()
-    heeds_sends = False
+    heeds_sends = heeds_waits = heeds_grants = False
 
 
 class Arrivals(OrderedDict[Ticket[Cargo], None]):

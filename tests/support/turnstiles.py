@@ -109,7 +109,7 @@ class Sink:
     """Keeps every event."""
 
     wanted: frozenset[type[Event]] = frozenset(ALL_EVENTS)
-    heeds_sends = True
+    heeds_sends = heeds_waits = heeds_grants = True
 
     def __init__(self) -> None:
         self.events: list[Event] = []

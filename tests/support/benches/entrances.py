@@ -126,7 +126,7 @@ class _Silence:
     """A sink that nobody listens to."""
 
     wanted: frozenset[type[Event]] = frozenset()
-    heeds_sends = False
+    heeds_sends = heeds_waits = heeds_grants = False
 
     def put(self, event: Event) -> None:
         raise AssertionError("an event that nobody wants")
