@@ -16,7 +16,8 @@ EVENTS_A_ROUND: Final = 250
 """How many more may come with each of the shortest rounds after a burst: 5,000 a second. Nobody reads more; script and monitor
 are spared it."""
 GRANTS_A_ROUND: Final = 4
-"""More grants in one of the shortest rounds come thick: each would cost the script as much as a message. Then they are not listened to."""
+"""More grants in one of the shortest rounds come thick: each would cost the script as much as a message. Then they are not
+listened to."""
 THICK_S: Final = 5.0
 """How long that goes on until it is tried again. Snapshots have the sums (`haip_sync.observe.grants`)."""
 LONGEST_THICK_S: Final = 80.0
