@@ -17,8 +17,11 @@ from support.observed import meeting_place
 from support.turnstiles import until
 
 from haip_sync import ErrorReported, Event, FlowControlConfig, HAIPClient, WaitCause
+from haip_sync.flow.gates import Ticket
+from haip_sync.flow.ledger import NOTHING
 from haip_sync.integrations.prometheus import HaipCollector
 from haip_sync.observe.offering import Offering
+from haip_sync.runtime.parcels import WaitParcel
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -132,22 +135,30 @@ def test_sender_that_is_watched(benchmark: Any, table: Table, server: str, count
 
 
 def test_scrape(benchmark: Any, table: Table) -> None:
-    """Every channel has been granted and asked for, one of each client has been waited for; the text is made, as for a server."""
+    """Every series of every channel has begun: it was granted and asked for, waited on, and heard; one of each client has waits
+    that are over. The text is made, as for a server.
+    """
     clients = [HAIPClient("ws://localhost:1", name=f"client {number}") for number in range(50)]
     for client in clients:
         counts = client._connection.watch.metrics
         for channel in client.connection_state().channels:
             counts.requested(channel)
             counts.received(channel, 10, 1_000)
+            client._connection.rooms.inbox.window(channel).breaches = 1
+            client._connection.rooms.turnstile.gate(channel).add(Ticket(WaitParcel(NOTHING), 0.0))
         counts.waited(CHANNEL, WaitCause.MESSAGES, 0.3)
-    registry = CollectorRegistry()
-    registry.register(HaipCollector(clients))
+    registry, collector = CollectorRegistry(), HaipCollector(clients)
+    registry.register(collector)
+    assert generate_latest(registry).count(b"haip_waiting_threads{") == 250
+    for client in clients:
+        for gate in client._connection.rooms.turnstile.gates:
+            gate.leave(next(iter(gate.queue)))
 
     def ours() -> dict[str, float]:
         begin_s = time.thread_time()  # what the scrape itself takes: nothing here waits for anybody
         text = generate_latest(registry)
         cost_s = time.thread_time() - begin_s
-        assert text.count(b"haip_credits{") == 250
+        assert all(text.count(b"haip_%s{" % name) == 250 for name in (b"credits", b"backlog", b"breaches_total"))
         return {"scrape of 50 clients x 5 channels": cost_s}
 
     table.measure(benchmark, lambda: {"scrape of 50 clients x 5 channels": BUDGET_S}, ours, rounds=101)
