@@ -49,14 +49,6 @@ def one_long_string(data: bytes) -> tuple[int, int] | None:
     return None if b"\\" in before or before.count(b'"') % 2 == 0 else (start, end)
 
 
-def is_read_as_ascii(payload: Any, length: int) -> bool:
-    """Return whether a payload, or a member of it, is a string of so many characters, all of them ASCII."""
-    for member in payload.values() if type(payload) is dict else (payload,):
-        if type(member) is str and len(member) == length:
-            return member.isascii()
-    return False
-
-
 def opens_more_than(data: bytes, most: int) -> bool:
     """Return whether there are more opening brackets."""
     return has_more_than(data, b"[", b"{", most=most)

@@ -19,7 +19,7 @@ GATHER_BYTES: Final = 32 << 10
 MOST_BYTES: Final = 128 << 10
 """What may gather while somebody writes: what a few threads make until the interpreter takes turns."""
 _PAUSE_S: Final = 0.005
-"""Who has written nothing for so long begins anew: the pause does not count as slowness."""
+"""Who has sent nothing for so long begins anew: the pause does not count as slowness."""
 _MANY: Final = 16
 _FAST_PER_S: Final = 5_000
 """So many messages, at more than so many a second: only then do they gather."""
@@ -39,6 +39,7 @@ class Gathering:
         self._clock = clock
         self._sends = 0
         self._since_s = 0.0
+        self._asked_s = 0.0
         self._is_fast = False
         self.written_s = 0.0
 
@@ -49,9 +50,10 @@ class Gathering:
         will look again when he is done.
         """
         now_s = self._clock()
-        since_write_s = now_s - self.written_s
-        if since_write_s > _PAUSE_S:
+        # A pause of the senders': with many threads a write may take that long, until its thread has the interpreter again.
+        if now_s - self._asked_s > _PAUSE_S:
             self._sends, self._since_s, self._is_fast = 0, now_s, False
+        self._asked_s = now_s
         self._sends += 1
         if self._sends >= _MANY:
             self._is_fast = self._sends > (now_s - self._since_s) * _FAST_PER_S
@@ -60,7 +62,7 @@ class Gathering:
             return False
         if is_writing:
             return pending_bytes <= MOST_BYTES
-        return pending_bytes <= GATHER_BYTES and since_write_s < GATHER_S
+        return pending_bytes <= GATHER_BYTES and now_s - self.written_s < GATHER_S
 
     def wrote(self) -> None:
         """Note the end of a write."""

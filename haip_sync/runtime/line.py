@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from haip_sync.errors import HAIPError
-from haip_sync.protocol.long_strings import fast_writer
+from haip_sync.protocol.long_strings import fast_reader, fast_writer
 from haip_sync.protocol.websocket_frames import BINARY, CLOSE, PONG, TEXT, masked_frame
 from haip_sync.runtime.discretion import Confide, Discretion
 from haip_sync.runtime.masking import fastest_mask, new_key
@@ -46,6 +46,7 @@ class Line:
         # By the thread that connects: one that imports while another forks leaves the child a lock that is held for ever.
         fastest_mask()
         fast_writer()
+        fast_reader()
         # What it takes to get there is imported when the first line opens: TLS is a tenth of what importing us would cost.
         way, asking = import_module("haip_sync.runtime.opening"), import_module("haip_sync.runtime.upgrade")
         deadline = Deadline(timeout_s)

@@ -102,8 +102,10 @@ class Writer:
         if entry.is_written:  # by the thread that admitted it
             return
         pending_bytes = outgoing.committed_end - outgoing.written_end  # `pending_bytes`, without a call
-        may_wait = self._gathering.may_wait(pending_bytes, is_writing=self._in_hand is not None)
-        if not may_wait or self.line is None or self._standing_by or not self.is_attended:
+        is_writing = self._in_hand is not None
+        may_wait = self._gathering.may_wait(pending_bytes, is_writing=is_writing)
+        # Who stands by behind a write is none of this frame's business: it comes after theirs. Without one, he takes the pen.
+        if not may_wait or self.line is None or not self.is_attended or (self._standing_by and not is_writing):
             self.write_through(entry)
             return
         entry.is_left = True

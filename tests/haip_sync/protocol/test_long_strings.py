@@ -1,4 +1,4 @@
-"""Long strings are written by orjson where that is installed: the same bytes, and the same errors."""
+"""Long strings are written by orjson and read by jiter where these are installed: the same bytes, and the same errors."""
 
 from __future__ import annotations
 
@@ -12,8 +12,16 @@ from hypothesis import strategies as st
 
 from haip_sync import ConfigError
 from haip_sync.protocol import long_strings
-from haip_sync.protocol.envelope import encode_json
-from haip_sync.protocol.long_strings import LONG, fast_writer, with_written_strings
+from haip_sync.protocol.envelope import decode_envelope, encode_json
+from haip_sync.protocol.long_strings import (
+    LONG,
+    STAND_IN,
+    fast_reader,
+    fast_writer,
+    put_in_place,
+    read_string,
+    with_written_strings,
+)
 
 PLAIN = msgspec.json.Encoder().encode
 SURROGATES = range(0xD800, 0xE000)
@@ -71,3 +79,62 @@ def test_without_orjson_msgspec_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long_strings, "fast_writer", lambda: None)
     value = {"a": "x" * LONG}
     assert with_written_strings(value) == value
+
+
+def read_by_msgspec(written: bytes) -> str | None:
+    """Return what msgspec makes of a string; None: it refuses it."""
+    try:
+        return str(msgspec.json.decode(written, type=str))
+    except ValueError:
+        return None
+
+
+def test_every_escape_is_read_alike() -> None:
+    """What jiter makes of each character of ASCII, each escape of one letter and each of four digits msgspec makes of it too."""
+    assert fast_reader() is not msgspec.json.decode, "the tests need the extra `fast`"
+    plain = [bytes((code,)) for code in range(128)]
+    escaped = [b"\\" + letter for letter in plain]
+    numbered = [b"\\u%04x" % code for code in range(1 << 16)]
+    halves = [b"\\ud83d\\ude00", b"\\ud83d\\u0041", b"\\ud83dx", b"\\ude00\\ud83d", b"\\ud83d\\ud83d\\ude00"]
+    for inside in (*plain, *escaped, *numbered, *halves):
+        written = b'"a%bz"' % inside
+        assert read_string(written) == read_by_msgspec(written), written
+
+
+@given(st.text(), st.sampled_from([b"", b'"', b"\\", b"\xff", b",", b"\x00"]))
+def test_what_is_no_string_is_none(text: str, spoiled: bytes) -> None:
+    """A string in any alphabet is read; with something behind it, or without its end, it is none."""
+    written = PLAIN(text) if all(ord(character) not in SURROGATES for character in text) else b'""'
+    assert read_string(written) == read_by_msgspec(written)
+    assert read_string(written[:-1] + spoiled) == read_by_msgspec(written[:-1] + spoiled)
+    assert read_string(b"[1]") is None
+
+
+@pytest.mark.parametrize("text", ["x", "two\nlines ", 'a "quote" ', "grüße ", "\U0001f600"])
+@pytest.mark.parametrize("has_jiter", [True, False])
+def test_a_frame_around_a_long_string(monkeypatch: pytest.MonkeyPatch, text: str, has_jiter: bool) -> None:
+    """It is read whole, in whatever alphabet, with jiter or without."""
+    if not has_jiter:
+        monkeypatch.setattr(long_strings, "fast_reader", lambda: msgspec.json.decode)
+    payload = {"message_id": "m", "text": text * LONG, "empty": ""}
+    frame = PLAIN({"id": "1", "channel": "USER", "type": "TEXT_MESSAGE_PART", "payload": payload})
+    assert decode_envelope(frame).payload == payload
+
+
+def test_the_stand_in_is_found_as_a_member_only() -> None:
+    """A payload that is no object, or has it deeper, is left for the decoder of the whole."""
+    payload = {"a": "", "b": STAND_IN}
+    assert put_in_place(payload, "text")
+    assert payload == {"a": "", "b": "text"}
+    assert not put_in_place({"a": [STAND_IN]}, "text")
+    assert not put_in_place(STAND_IN, "text")
+
+
+def test_without_jiter_msgspec_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is not installed nothing is missing."""
+
+    def missing(_name: str) -> None:
+        raise ImportError
+
+    monkeypatch.setattr(long_strings, "import_module", missing)
+    assert fast_reader.__wrapped__() is msgspec.json.decode

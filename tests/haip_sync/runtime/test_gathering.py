@@ -61,6 +61,17 @@ def test_a_pause_ends_the_gathering() -> None:
     assert waits == [False] * 15 + [True] * 5
 
 
+def test_a_long_write_is_no_pause() -> None:
+    """Senders that go on gather behind a write that takes long; who comes after a pause does not, however long it takes."""
+    clock = Clock()
+    gathering = _fast(clock)
+    for _ in range(100):
+        clock.now_s += 0.0001
+        assert gathering.may_wait(300, is_writing=True)
+    clock.now_s += 10.0
+    assert not gathering.may_wait(300, is_writing=True)
+
+
 # ---- The writer ------------------------------------------------------------------------------------------------------------
 
 
@@ -166,6 +177,26 @@ def test_who_finds_much_gathered_behind_a_write_stands_by(line: Writes) -> None:
     assert last.is_written
     assert not last.is_left
     assert b"".join(line.writes) == b"a" + b"b" * (MOST_BYTES - 1) + b"c"
+
+
+def test_who_comes_behind_a_write_and_who_stands_by_for_it_gathers(line: Writes) -> None:
+    """A frame that comes later does not make its sender stand by as well, and leaves with those before it or at the next look."""
+    desk = Desk(line)
+    line.go.clear()
+    threads = [threading.Thread(target=desk.writer.write_through, args=(desk.commit(data),)) for data in (b"a", b"b")]
+    threads[0].start()
+    assert line.began.wait(PATIENCE_S)
+    threads[1].start()
+    until(lambda: bool(desk.writer._standing_by))
+    last = desk.commit(b"c")
+    desk.writer.hand_over(last)
+    assert (line.writes, last.is_left, desk.writer.is_watched) == ([], True, True)
+    line.go.set()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+    desk.writer.let_out()
+    assert b"".join(line.writes) == b"abc"
 
 
 # ---- A client: what stands there leaves before anybody sleeps ------------------------------------------------------------------
