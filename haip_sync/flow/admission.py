@@ -32,6 +32,7 @@ WRITTEN_NEXT_BYTES: Final = 16 << 10
 """Larger frames are written by who sends them: the thread that brings credit has more to do than to mask them."""
 
 
+_CREDIT: Final = (WaitCause.MESSAGES, WaitCause.BYTES)
 _make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
 
 
@@ -151,6 +152,8 @@ class Admission(Generic[C]):
         gate = self.gate(channel)
         self._redo = _Redo(gate, gate.ledger.lose(cost), cargo, None, None)
         self._carry_out()
+        if self._watcher.heeds_spending:
+            self._watcher.spent(gate)
         self.report.credit(gate)
 
     def hold_of(self, gate: Gate[C]) -> WaitCause | None:
@@ -229,6 +232,7 @@ class Admission(Generic[C]):
                 ticket.failure = MessageTooLargeError(gate.channel, frame_bytes=step.needed.byte_credits, max_credit_bytes=cap)
                 return True
             self._commit(gate, ticket, step)
+            gate.shortage = None  # it has gone on: what it comes to lack next is news, even where that is the same
             if self.is_written_next:
                 self._leave_to_outlet(gate, ticket, step)
             elif not step.last or ticket.pending is not None:
@@ -238,10 +242,11 @@ class Admission(Generic[C]):
         return True
 
     def _note_shortage(self, gate: Gate[C], shortage: Shortage) -> None:
-        """Note what the first in line lacks, and let the watcher know where it is news. Requires the lock."""
+        """Note what the first in line lacks, and let the watcher know where it is credit, and news. Requires the lock."""
         if shortage != gate.shortage:
             # A queued message, or whoever stands first once another has gone: neither has a thread that tells of itself.
-            self._watcher.blocked(gate)
+            if shortage.cause in _CREDIT:
+                self._watcher.blocked(gate)
             gate.shortage = shortage
 
     def _leave_to_outlet(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
@@ -256,7 +261,7 @@ class Admission(Generic[C]):
         A peer that renews once half of its window is spent grants nothing while more than half is left. Whoever has so much,
         and was granted nothing for a second, goes on with what there is (WIRE.md, point 7).
         """
-        if shortage.cause not in (WaitCause.MESSAGES, WaitCause.BYTES):
+        if shortage.cause not in _CREDIT:
             return False
         credit = gate.ledger.messages if shortage.cause is WaitCause.MESSAGES else gate.ledger.byte_credits
         if not credit.spendable or 2 * credit.spendable < credit.peak:
@@ -336,7 +341,8 @@ class Admission(Generic[C]):
 
     def serve_all(self) -> None:
         """Admit wherever somebody stands: what interrupts left undone, and whose patience has ended. Requires the lock."""
-        self.look_s = math.inf
+        if self._clock() >= self.look_s:  # kept until then: to name it anew would call for the next look at once
+            self.look_s = math.inf
         self.serve(tuple(gate for gate in self._gates.values() if gate.queue or gate.room))
 
     def post(self, cargo: C, *, counted: Cost = NOTHING) -> None:
@@ -346,6 +352,8 @@ class Admission(Generic[C]):
         gate = self.gate("SYSTEM")
         self._redo = _Redo(gate, gate.ledger.lose(counted), cargo, None, None)
         self._carry_out()
+        if counted is not NOTHING and self._watcher.heeds_spending:
+            self._watcher.spent(gate)
 
     # ---- What they lack -----------------------------------------------------------------------------------------------------
 

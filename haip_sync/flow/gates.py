@@ -54,6 +54,8 @@ class Shortage(NamedTuple):
     cause: WaitCause
     needed: Cost
     """What the next step takes; its part that is missing is the ledger's to say."""
+    in_all: Cost | None = None
+    """What all takes that is left of it, where it goes in steps; None: as much."""
 
 
 class Parcel(Protocol[C]):
@@ -148,7 +150,7 @@ class Watcher(Protocol):
         """Note that a balance fell."""
 
     def blocked(self, gate: Gate[Any]) -> None:
-        """Note somebody who has to wait, or that the first in line lacks something else than before."""
+        """Note somebody who has to wait, or that the first in line has come to lack credit."""
 
     def waited(self, gate: Gate[Any], cause: WaitCause, wait_s: float) -> None:
         """Note a wait that is over, and what it was for when it began."""
@@ -268,7 +270,8 @@ class Gate(Generic[C]):
         self.last_left_s = -math.inf
         # The peer gave nothing while much was left: texts that would wait for their whole are streamed at once.
         self.streams_early = False
-        # What the first in line lacked when it was last looked at; None: nobody has looked since somebody left.
+        # What the first in line lacked when it was last looked at; None: nobody has looked since somebody left or went on, or a
+        # pause ended.
         self.shortage: Shortage | None = None
         self.queued = 0
         self.queued_bytes = 0

@@ -46,20 +46,26 @@ class OutstandingRequest(msgspec.Struct, frozen=True):
 class _Ask:
     """One resource of one channel."""
 
-    __slots__ = ("amount", "asked_s", "gap_s")
+    __slots__ = ("_before", "amount", "asked_s", "gap_s")
 
     def __init__(self) -> None:
         self.amount = 0  # what is outstanding
         self.asked_s = -math.inf
         self.gap_s = 0.0  # from `asked_s` to the next time, if no answer comes
+        self._before = (self.asked_s, self.gap_s)
 
     @property
     def free_s(self) -> float:
         return self.asked_s + self.gap_s
 
     def ask(self, amount: int, now_s: float, *, first_gap_s: float, max_gap_s: float) -> None:
+        self._before = (self.asked_s, self.gap_s)
         self.amount, self.asked_s = amount, now_s
         self.gap_s = min(2 * self.gap_s, max_gap_s) if self.gap_s else first_gap_s
+
+    def take_back(self) -> None:
+        """Undo the latest `ask`."""
+        self.amount, (self.asked_s, self.gap_s) = 0, self._before
 
     def answer(self) -> bool:
         """Take a grant of this resource for the answer; return whether one was outstanding."""
@@ -143,6 +149,13 @@ class RequestDesk:
         self._expire(now_s)
         admitted = ((channel, self._admit(channel, wanted, now_s)) for channel, wanted in merged.items())
         return [CreditRequest(channel, *cost) for channel, cost in admitted if any(cost)]
+
+    def take_back(self, admitted: Iterable[CreditRequest]) -> None:
+        """Undo the latest `admit`, which returned these: they were not sent after all, and may be admitted at once."""
+        for channel, *amounts in admitted:
+            for ask, amount in zip(self._desks[channel], amounts, strict=True):
+                if amount:
+                    ask.take_back()
 
     def granted(self, channel: str, messages: int, byte_credits: int, now_s: float) -> float | None:
         """Take a grant for the answer to what was asked for; return the seconds from request to grant.

@@ -297,6 +297,8 @@ class Turnstile(Admission[C]):
         before = gate.ledger
         gate.ledger = before.forfeit_messages()
         self._unserved.add(gate)
+        if self._watcher.heeds_spending:
+            self._watcher.spent(gate)
         self.report.credit(gate)
         return gate.ledger.messages.forfeited - before.messages.forfeited
 
@@ -318,6 +320,7 @@ class Turnstile(Admission[C]):
         else:
             gate.paused_by_peer = False
         self.report.resumed(gate, by_us=by_us)
+        gate.shortage = None  # who looked meanwhile saw a pause, and nobody who lacks credit
         self.serve((gate,))
 
     def withdraw(self) -> None:

@@ -6,6 +6,7 @@ What happens at the gates is noted under the connection's lock; the strategy, wh
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -27,6 +28,8 @@ log = logging.getLogger("haip_sync.connection")
 
 _MOST_GRANTS = 10_000
 """Grants that may wait for a strategy; of more it hears the latest."""
+_NOT_SEEN = (math.inf, math.inf)
+"""The level of a channel that came up after the strategy's latest turn: what was spent there is news in any case."""
 
 
 class Watch:
@@ -51,9 +54,12 @@ class Watch:
 
     def use(self, strategy: Strategy | None, gates: Iterable[Gate[Any]]) -> None:
         """Let `strategy` propose from now on; None: nobody."""
+        gates = tuple(gates)
         self.strategy = strategy
         self.heeds_spending = strategy is not None
         self.begin_epoch(gates)
+        if strategy is not None:  # nobody tells this one once more of who stands there already
+            self.looks.update(gate.channel for gate in gates if gate.queue)
 
     def begin_epoch(self, gates: Iterable[Gate[Any]]) -> None:
         """Note a new credit epoch, or a new strategy. What is sent before the strategy's first turn counts for it too."""
@@ -73,12 +79,13 @@ class Watch:
             self._poke()
 
     def spent(self, gate: Gate[Any]) -> None:
-        """Look whether a balance fell below what the strategy named."""
-        level = self.levels.get(gate.channel)
-        if level is not None and gate.channel not in self.looks:
+        """Look whether a balance fell below what the strategy named, or it has not seen the channel yet."""
+        channel = gate.channel
+        level = self.levels.get(channel, _NOT_SEEN)
+        if level is not None and channel not in self.looks:
             messages, byte_credits = gate.ledger.spendable
             if messages < level[0] or byte_credits < level[1]:
-                self.looks.add(gate.channel)
+                self.looks.add(channel)
                 self._poke()
 
     def catch_up(self, gates: Iterable[Gate[Any]], views: Mapping[str, ChannelView]) -> None:
@@ -123,21 +130,26 @@ class Asking:
         self._is_open = is_open
         self._strategy: Strategy | None = None
         self._desk = RequestDesk()
+        # When the strategy wants to look again: asked for where what it raises is caught.
+        self._due_s = math.inf
+        # What the desk let through and could not be sent, because the transaction that was to carry it had ended.
+        self._unsent: list[CreditRequest] = []
 
     def next_s(self) -> float:
         """Return when to run again whatever happens, on the monotonic clock."""
         if self._strategy is None:
-            return float("inf")
-        times = [at_s for at_s in (self._strategy.due_s(), self._desk.next_s()) if at_s is not None]
-        return min(times, default=float("inf"))
+            return math.inf
+        desk_s = self._desk.next_s()
+        return self._due_s if desk_s is None else min(self._due_s, desk_s)
 
     def run(self, now_s: float, round_trip_s: float | None) -> None:
         """Let the strategy look at what has happened since, and ask the peer for what it proposes."""
-        is_due = now_s >= self.next_s()
         with self._rooms.parking.lock:
             watch = self._watch
             self._strategy = watch.strategy if self._may_ask() else None
-            if self._strategy is None or not (watch.first or watch.grants or watch.looks or is_due):
+            # Asked only now: what came due while nothing could be asked for is due still.
+            is_due = watch.first is None and now_s >= self.next_s()
+            if self._strategy is None or not (watch.first or watch.grants or watch.looks or self._unsent or is_due):
                 return
             turn = self._turn(watch, now_s, is_due, round_trip_s)
         self._writer.leave()  # a strategy may take its time
@@ -172,13 +184,13 @@ class Asking:
         return self._is_open() and self._rooms.session.may_update_flow()
 
     def _propose(self, strategy: Strategy, turn: _Turn) -> None:
-        proposals: list[CreditRequest] = []
+        proposals, self._unsent = self._unsent, []
         now_s, views = turn.now_s, turn.views
         # The strategy may be the user's: what it raises must stop the asking, not the client.
         try:
             if turn.first_views is not None:
                 self._desk.reset()
-                proposals += strategy.connected(turn.first_views, turn.began_s)
+                proposals = [*strategy.connected(turn.first_views, turn.began_s)]
             for channel, amount in turn.grants:
                 self._desk.granted(channel, amount.messages, amount.byte_credits, now_s)
                 proposals += strategy.granted(views[channel], amount.messages, amount.byte_credits, now_s)
@@ -193,6 +205,8 @@ class Asking:
 
     def _ask(self, strategy: Strategy, requests: list[CreditRequest], views: dict[str, ChannelView]) -> None:
         levels = {channel: strategy.wake_below(channel) for channel in views}
+        due_s = strategy.due_s()
+        self._due_s = math.inf if due_s is None else float(due_s)
         with self._rooms.parking.lock:
             self._rooms.turnstile.mend()
             self._watch.levels = levels
@@ -202,6 +216,9 @@ class Asking:
             if is_for_now and self._may_ask():
                 for channel, messages, byte_credits in requests:
                     self._control.request(channel, Cost(messages, byte_credits))
+            elif is_for_now:
+                self._desk.take_back(requests)
+                self._unsent = requests
 
     def _tell_expired(self, now_s: float) -> None:
         for expired in self._desk.expired(now_s):
@@ -230,7 +247,7 @@ class Asking:
         messages, size = ledger
         shortage = self._rooms.turnstile.shortage(gate)
         lacks_credit = shortage is not None and shortage.cause in (WaitCause.MESSAGES, WaitCause.BYTES)
-        lack = ledger.missing(shortage.needed) if shortage is not None and lacks_credit else NOTHING
+        lack = ledger.missing(shortage.in_all or shortage.needed) if shortage is not None and lacks_credit else NOTHING
         return ChannelView(
             channel=gate.channel,
             credits=messages.spendable,

@@ -213,10 +213,6 @@ class Connection(Crossing):
         if self.rooms.outgoing.is_gathering:
             self.poke()
 
-    def write_at_once(self) -> None:
-        """Write what stands in the write order, as far as it goes without waiting. Without the lock."""
-        self.writer.write_at_once()
-
     def _on_overflow(self) -> None:
         """Have a line ended whose peer asks for ever more answers and reads none."""
         self.link.overflow()

@@ -108,6 +108,10 @@ class Crossing(Commands):
         """Write what the reader has admitted and posted, as far as it goes without waiting. Reader thread, without the lock."""
         self._reception.write_out()
 
+    def write_at_once(self) -> None:
+        """Write what stands in the write order, as far as it goes without waiting. Without the lock."""
+        self.writer.write_at_once()
+
     def leave_line(self, link: Link) -> bool:
         """Let nobody write to a lost line any more, and give it back; return False where the connection is over."""
         link.shut()

@@ -246,6 +246,9 @@ class Dispatcher:
                 place = (key, getattr(event, "channel", ""), getattr(event, "by", ""))
                 self._latest.pop(place, None)
                 self._latest[place] = event
+        # The thread looks here once its queue is empty: it may have done so, and sleep, since we found that there is no room.
+        if self._queue.empty():
+            self._queue.put(_nothing)
 
     # ---- The thread -----------------------------------------------------------------------------------------------------------
 
@@ -320,6 +323,10 @@ class Dispatcher:
     def _warn(self, text: str, *, missed: int = 0) -> None:
         logger.warning("%s", text)
         self._deliver(WarningRaised(time_s=time.monotonic(), text=text, missed=missed))
+
+
+def _nothing() -> None:
+    """Do nothing: what it takes to wake the thread."""
 
 
 def _is_free(message: Message) -> bool:

@@ -68,6 +68,9 @@ class Host(Protocol):
     def write_out(self) -> None:
         """Write what the reader has admitted and posted, as far as it goes without waiting. Reader thread, without the lock."""
 
+    def write_at_once(self) -> None:
+        """Write what stands in the write order, as far as it goes without waiting. Without the lock."""
+
     def without_secrets(self, text: str) -> str:
         """Return what the peer said with what we told it in confidence struck out. Needs no lock."""
 
@@ -187,6 +190,7 @@ class Link:
         with self._rooms.parking.lock:
             if not (self._host.is_closing and is_close(data)):
                 self._host.control.post_raw(data)
+        self._host.write_at_once()  # here: a strategy that takes its time may hold the service thread up
         self.shut_if_overrun()
 
     # ---- Its end ---------------------------------------------------------------------------------------------------------------

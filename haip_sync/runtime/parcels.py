@@ -135,6 +135,9 @@ class TextParcel(_FramesParcel):
     `may_stream`: False keeps the text whole whatever the balance (a sender that does not wait).
     """
 
+    # Whether END follows what is written so far.
+    _is_closed = True
+
     def __init__(
         self,
         outgoing: Outgoing,
@@ -231,7 +234,19 @@ class TextParcel(_FramesParcel):
         self, ledger: Ledger, frame: Frame, messages: int, after: Progress, *, last: bool = False
     ) -> Step[Entry] | Shortage:
         cost = Cost(messages, self._byte_cost((frame,)))
-        return self._step((frame,), cost, after, last=last) if ledger.covers(cost) else shortage_of(cost, ledger)
+        if ledger.covers(cost):
+            return self._step((frame,), cost, after, last=last)
+        return shortage_of(cost, ledger)._replace(in_all=self._rest())
+
+    def _rest(self) -> Cost:
+        """Return what all of it takes that has not left, as one part: asked for step by step it would go by the character."""
+        begins, left = not self.progress.frames, len(self._escaped) - self.progress.offset
+        frames = (
+            *((self._start,) if begins else ()),
+            *((self._part(0, 0),) if left else ()),
+            *((self._end,) if self._is_closed else ()),
+        )
+        return Cost(begins + self._later_frames_cost * (len(frames) - begins), self._byte_cost(frames) + left)
 
     def _cut(self, offset: int, ledger: Ledger) -> int:
         """Return where the longest part ends that the byte credit covers; at least one character on, covered or not."""

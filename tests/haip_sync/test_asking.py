@@ -9,6 +9,7 @@ from threading import Event
 from typing import Any, ClassVar
 
 import pytest
+from support.scripted_peer import Peer, peer
 from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import (
@@ -27,6 +28,9 @@ from haip_sync import (
 from haip_sync.testing import DevServer, Never, OnRequest
 
 Start = Callable[..., tuple[DevServer, HAIPClient]]
+
+HAS_LEFT = ("sent", "acknowledged")
+"""The outcomes of what was written: the answer to it, or a grant, may come before a test looks."""
 
 
 @pytest.fixture
@@ -84,7 +88,7 @@ def test_aggressive_asks_at_connect(start: Start) -> None:
 def test_adaptive_serves_who_waits(start: Start) -> None:
     """A sender that waits is asked for, whatever the rate was before."""
     _, client = start(first=0, strategy=AdaptiveStrategy(period_s=0.05, min_interval_s=0.05))
-    assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome == "sent"
+    assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome in HAS_LEFT
 
 
 def test_a_request_that_nobody_answers_is_not_repeated_fast(start: Start) -> None:
@@ -127,6 +131,23 @@ def enqueue(client: HAIPClient) -> None:
     client.enqueue_text_message("USER", "x")
 
 
+def test_a_websocket_ping_is_answered_while_a_strategy_thinks() -> None:
+    """The reader writes the answers of WebSocket itself: pongs, and the one to a close frame, wait for no strategy."""
+    answered: list[bool] = []
+    Held.entered.clear()
+    Held.go.clear()
+
+    def script(server: Peer) -> None:
+        server.greets()
+        assert Held.entered.wait(PATIENCE_S)
+        answered.append(server.connection.ping().wait(PATIENCE_S / 4))
+        Held.go.set()
+
+    with peer(script) as url, HAIPClient(url, strategy=Held()):
+        until(lambda: bool(answered))
+    assert answered == [True]
+
+
 @pytest.mark.parametrize("say", [send_at_once, enqueue])
 def test_what_is_spent_during_the_first_turn_is_asked_for(start: Start, say: Callable[[HAIPClient], object]) -> None:
     """A strategy that still thinks over how the epoch began learns of what was sent meanwhile, though no thread waits."""
@@ -145,7 +166,34 @@ def test_queued_messages_are_asked_for_without_a_threshold(start: Start) -> None
     """A strategy that asks only where somebody lacks credit asks for a queued message, which has no thread to say so."""
     _, client = start(strategy=ThresholdStrategy(message_threshold=0, byte_threshold=0))
     queued = [client.enqueue_text_message("USER", str(number)) for number in range(12)]
-    assert all(message.result(PATIENCE_S).outcome == "sent" for message in queued)
+    assert all(message.result(PATIENCE_S).outcome in HAS_LEFT for message in queued)
+
+
+def send_whole(client: HAIPClient) -> None:
+    """Send a text that is larger than any balance so far."""
+    client.send_text_message("USER", "x" * 3_000, timeout=PATIENCE_S)
+
+
+def send_in_pieces(client: HAIPClient) -> None:
+    """Write the same piece by piece."""
+    with client.text_stream("USER", timeout=PATIENCE_S) as text:
+        for _ in range(2):
+            text.write("x" * 1_500, timeout=PATIENCE_S)
+
+
+@pytest.mark.parametrize("say", [send_whole, send_in_pieces])
+def test_all_that_is_left_of_a_text_is_asked_for_at_once(say: Callable[[HAIPClient], object]) -> None:
+    """A strategy that asks for what is lacking and no more asks for the rest of the text, not for one character after another."""
+    least = ThresholdStrategy(message_threshold=0, byte_threshold=0, request_messages=1, request_bytes=1)
+    with (
+        DevServer(policy=OnRequest(), initial_credits=3, initial_credit_bytes=1_000, agent=False) as server,
+        HAIPClient(server.url, strategy=least) as client,
+    ):
+        session = server.wait_for_session(timeout=PATIENCE_S)
+        say(client)
+        session.wait_for(lambda s: s.text_count == 1, timeout=PATIENCE_S)
+        assert sum(frame.type == "MESSAGE_PART" for frame in session.received) <= 4
+        assert len(requests(server)) <= 5
 
 
 def test_whoever_comes_to_stand_first_is_asked_for(start: Start) -> None:
@@ -155,7 +203,7 @@ def test_whoever_comes_to_stand_first_is_asked_for(start: Start) -> None:
     queued = [client.enqueue_text_message("USER", str(number)) for number in range(2)]
     assert requests(server) == []
     client.resume_channel("USER")
-    assert all(message.result(PATIENCE_S).outcome == "sent" for message in queued)
+    assert all(message.result(PATIENCE_S).outcome in HAS_LEFT for message in queued)
 
 
 def test_a_strategy_that_raises_is_switched_off(start: Start, caplog: pytest.LogCaptureFixture) -> None:
@@ -167,7 +215,7 @@ def test_a_strategy_that_raises_is_switched_off(start: Start, caplog: pytest.Log
     until(lambda: warnings)
     assert "Broken raised RuntimeError and is switched off" in warnings[0].text
     assert "my own fault" in caplog.text
-    assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome == "sent"
+    assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome in HAS_LEFT
     with pytest.raises(ConfigError, match="strategy must be a Strategy or None, not str"):
         client.set_strategy("threshold")  # type: ignore[arg-type]
 

@@ -368,6 +368,27 @@ def test_a_whole_is_not_waited_for_while_the_peer_waits_for_us(first: int, spent
     assert not waiter.is_alive()
 
 
+def test_who_waits_for_the_whole_keeps_nobody_busy() -> None:
+    """Whoever looks after all gates is called once for a text whose patience is to end, and not again by his own look."""
+    bench = Bench(messages=3)
+    bench.send("frame")
+    text = Divisible(bench.outlet, "text", 3)
+    waiter = threading.Thread(target=bench.turnstile.pass_through, args=("USER", text, None))
+    waiter.start()
+    until(lambda: bench.waiting() == 1)
+    with bench.parking.lock:
+        bench.turnstile.serve_all()
+        pokes = bench.pokes
+        for _ in range(3):
+            bench.clock.now_s += WHOLE_TEXT_PATIENCE_S / 4
+            bench.turnstile.serve_all()
+        assert bench.pokes == pokes
+        assert bench.turnstile.look_s == bench.clock.now_s + WHOLE_TEXT_PATIENCE_S / 4
+    bench.grant(3)
+    waiter.join(PATIENCE_S)
+    assert not waiter.is_alive()
+
+
 def test_who_gives_up_and_tries_again_stands_in_the_same_stall() -> None:
     """A loop of short deadlines is told of as one long wait would be."""
     parking = ScriptedParking()

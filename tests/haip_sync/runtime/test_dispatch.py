@@ -313,3 +313,31 @@ def test_an_interrupt_in_a_callback_that_runs_with_its_caller_is_the_callers(mak
     with pytest.raises(KeyboardInterrupt):
         dispatcher.call_late(interrupted)
     dispatcher.call_late(lambda: 1 / 0)
+
+
+def test_a_state_that_overflows_as_the_thread_falls_asleep_is_told(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who finds that states have overflowed may come to put his there when all is delivered: the thread is woken for it."""
+    monkeypatch.setattr(dispatch, "MOST_WAITING", 1)
+    dispatcher, seen, hold = make(), list[int](), threading.Event()
+
+    def slow(event: CreditChanged) -> None:
+        hold.wait(PATIENCE_S)
+        seen.append(event.credits)
+
+    dispatcher.subscribe(slow, (CreditChanged,))
+    dispatcher.start()
+    dispatcher.put(credit("USER", 1))
+    until(dispatcher._queue.empty)
+    dispatcher.put(credit("USER", 2))
+    dispatcher.put(credit("USER", 3))  # overflows
+    store = dispatcher._overflow
+
+    def late(event: Event) -> None:
+        hold.set()
+        until(lambda: len(seen) == 3)
+        store(event)
+
+    monkeypatch.setattr(dispatcher, "_overflow", late)
+    dispatcher.put(credit("USER", 4))
+    until(lambda: len(seen) == 4)
+    assert seen == [1, 2, 3, 4]
