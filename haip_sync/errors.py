@@ -107,6 +107,8 @@ class ForkedError(HAIPError):
 class WaitCause(Enum):
     """What a sender waits for."""
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and each wait is counted by its cause
+
     MESSAGES = "messages"
     """Message credit."""
     BYTES = "bytes"

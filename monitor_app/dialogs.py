@@ -34,7 +34,7 @@ class Dialogs(QObject):
     Signals:
         address_changed: Another server is asked for.
         attach_wanted: Open a window on this `ProgramRow`.
-        changed: An attempt to connect has begun, or a script is attached to or left.
+        changed: An attempt to connect has begun or was cancelled, or a script is attached to or left.
     """
 
     changed = Signal()
@@ -58,6 +58,7 @@ class Dialogs(QObject):
             {
                 "connect_to": self.open_connect,
                 "retry": self.retry,
+                "cancel_connect": self.cancel_connect,
                 "attach": self.open_attach,
                 "detach": self.detach,
                 "attach_again": self.attach_again,
@@ -73,6 +74,8 @@ class Dialogs(QObject):
         owned = "" if source.can_reconnect else "The client belongs to a script; the monitor cannot connect it."
         busy = owned or ("An attempt to connect is under way." if source.connecting else "")
         self._actions.allow("connect_to", busy)
+        cancels = source.can_reconnect and source.connecting
+        self._actions.allow("cancel_connect", "" if cancels else "No attempt to connect is under way.")
         self._actions.allow("detach", "" if source.can_detach else "No script is attached to in this window.")
         self._actions.allow("attach_again", "" if source.can_attach_again else "No script was detached from in this window.")
         self._actions.allow("retry", busy or ("The connection stands." if connected else ""))
@@ -97,6 +100,12 @@ class Dialogs(QObject):
         self.changed.emit()
 
     @Slot()
+    def cancel_connect(self) -> None:
+        """Cancel the attempt to connect."""
+        self._ingest.commands.cancel_connect()
+        self.changed.emit()
+
+    @Slot()
     def open_connect(self, address: str = "") -> None:
         """Ask for a server; `address` is filled in."""
         if self._connect_dialog is not None:
@@ -105,6 +114,7 @@ class Dialogs(QObject):
         dialog = ConnectDialog(address or self._ingest.source.address, servers, self._window)
         self._connect_dialog = dialog
         dialog.connect_wanted.connect(self._on_connect_wanted)
+        dialog.cancel_wanted.connect(self.cancel_connect)
         dialog.forget_wanted.connect(self._on_forget_wanted)
         dialog.finished.connect(self._on_connect_finished)
         dialog.open()
@@ -165,6 +175,8 @@ class Dialogs(QObject):
         self.expect(url, name)
         if self._ingest.source.address != before:
             self.address_changed.emit()
+        else:
+            self.changed.emit()
 
     @Slot(str)
     def _on_forget_wanted(self, address: str) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QKeyEvent
-from PySide6.QtWidgets import QDialog, QMainWindow, QWidget
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QDialog, QMainWindow
 
 from monitor_app.actions import SPAN_NAMES, Actions
 from monitor_app.dialogs import Dialogs
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.liveness import is_connected
+from monitor_app.model.status import Status
 from monitor_app.plot_commands import PlotCommands
 from monitor_app.plot_files import PlotFiles
 from monitor_app.pulse import Pulse
 from monitor_app.settings import Settings
+from monitor_app.single_keys import SingleKeys
 from monitor_app.steering import Steering
 from monitor_app.theme import Theme, style_sheet
 from monitor_app.views.answer_strip import AnswerStrip
@@ -57,6 +60,7 @@ class MainWindow(QMainWindow):
         self._theme = theme
         self._settings = settings
         self._news_shown = 0
+        self._away: Status | None = None
         theme.setParent(self)
         self.setWindowTitle(title)
         self.setAnimated(False)  # else every new width of a word on top has all docks animated to where they are
@@ -102,15 +106,8 @@ class MainWindow(QMainWindow):
         self.addToolBar(self.answer)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
         self.setStatusBar(self._status)
-        parts: dict[str, tuple[str, QWidget]] = {
-            "channels": ("Channels", self.table),
-            "figures": ("Figures", self.figures),
-            "control": ("Control", self.control),
-            "log": ("Event log", self.log_panel),
-            "inspector": ("Inspector", self.inspector),
-        }
         order = [self.table, self.flow, self.figures, self.control, *self.log_panel.pages, self.inspector]
-        self.docks = Docks(self, parts, order)
+        self.docks = Docks(self, [self.table, self.figures, self.control, self.log_panel, self.inspector], order)
         self._fill_title_bars()
         for dock in self.docks.by_name.values():
             self.actions_.dock_menu.addAction(dock.toggleViewAction())
@@ -136,11 +133,12 @@ class MainWindow(QMainWindow):
         self.table.channel_chosen.connect(self._on_channel_chosen)
         self.table.channel_filtered.connect(self.log.show_only)
         self.control.channel_chosen.connect(self.table.choose)
-        for table in (self.table, self.figures.table, *self.log_panel.pages, self.inspector):
-            table.installEventFilter(self)
+        SingleKeys(self, (self.table, self.figures.table, *self.log_panel.pages, self.inspector), self.actions_)
         self.table.visibility_changed.connect(self.flow.refresh)
+        self.table.visibility_changed.connect(self.figures.refresh)
         self.log.row_chosen.connect(self.inspector.show_row)
         self.log.row_chosen.connect(self.flow.show_row)
+        self.flow.view_changed.connect(self.figures.refresh)
         self.flow.mark_chosen.connect(self.log_panel.show_mark)
         self.answer.evidence_wanted.connect(self.log_panel.show_evidence)
         self.log_panel.wanted.connect(self.docks.by_name["log"].show)
@@ -154,12 +152,13 @@ class MainWindow(QMainWindow):
         self._bar.span_chosen.connect(self.actions_.choose_span)
         self.steering.control_wanted.connect(self.docks.by_name["control"].show)
         self.steering.changed.connect(self._on_text)
-        self.dialogs.changed.connect(self._on_text)
+        self.dialogs.changed.connect(self.refresh)
         self.dialogs.address_changed.connect(self._on_address_changed)
         self.page.attach_wanted.connect(self.dialogs.open_attach)
         self.page.server_chosen.connect(self.dialogs.open_connect)
         for part in (self.banner, self.page):
             part.retry_wanted.connect(self.dialogs.retry)
+            part.cancel_wanted.connect(self.dialogs.cancel_connect)
             part.connect_wanted.connect(self.dialogs.open_connect)
 
     def _connect_actions(self) -> None:
@@ -191,6 +190,7 @@ class MainWindow(QMainWindow):
             self.docks.share_out_space()
         self._pulse.start()
 
+    @Slot()
     def refresh(self) -> None:
         """Take in and show everything now, text and curves."""
         self._on_frame()
@@ -200,7 +200,7 @@ class MainWindow(QMainWindow):
         """Stop to beat, leave the screen at once, and only then wait for the source to end."""
         self._pulse.stop()
         for dialog in self.findChildren(QDialog):
-            dialog.close()
+            dialog.done(QDialog.DialogCode.Rejected)
         if self._settings is not None and self.isVisible():
             self.docks.keep(self._settings)
             self._settings.keep_theme(self._theme.mode)
@@ -210,27 +210,10 @@ class MainWindow(QMainWindow):
         event.accept()
         self.closed.emit()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Take single letters from the tables, which would look for a row that begins with them."""
-        if isinstance(event, QKeyEvent) and event.type() is QEvent.Type.KeyPress and event.text():
-            action = self.actions_.of_key(event)
-            if action is not None:
-                action.trigger()
-                return True
-        return super().eventFilter(watched, event)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Take single keys that nothing with the focus wanted."""
-        action = self.actions_.of_key(event)
-        if action is None:
-            super().keyPressEvent(event)
-        else:
-            action.trigger()
-
     @Slot()
     def _dress(self) -> None:
-        self.setPalette(self._theme.palette())
         self.setStyleSheet(style_sheet(self._theme.colours))
+        self.setPalette(self._theme.palette())  # last: a new sheet brings back the palette from before the old one
         dress_fields(self, self._theme.palette())
         self._on_text()
 
@@ -246,8 +229,11 @@ class MainWindow(QMainWindow):
             self.flow.draw_news()
 
     def _show_news(self) -> None:
-        """Show at once what tells of commands and programs; what is far dearer waits for the next text, but for the first."""
-        if not self.table.chosen:
+        """Show at once what tells of commands and programs; what is far dearer waits for the next text, but for the first.
+
+        All of it, where new values come, or fail to for another reason, other than before: no part is to say what another denies.
+        """
+        if not self.table.chosen or self._away is not self.ingest.away:
             self._on_text()
             return
         for part in (self.answer, self.log_panel, self.control):
@@ -257,7 +243,8 @@ class MainWindow(QMainWindow):
     @Slot()
     def _on_text(self) -> None:
         connection = self.ingest.connection
-        connected = connection is not None and connection.connected
+        connected = is_connected(connection)
+        self._away = self.ingest.away
         self._centre.refresh(connection, mendable=self.ingest.source.can_reconnect)
         for part in (self.answer, self.banner, self.page, self.table, self.flow, self.figures, self.log_panel, self.control):
             part.refresh()
@@ -273,6 +260,9 @@ class MainWindow(QMainWindow):
     def _on_channel_chosen(self, channel: str) -> None:
         self.flow.choose(channel)
         self.control.choose(channel)
+        self.flow.refresh()
+        self.figures.refresh()
+        self.steering.refresh(self.actions_)
 
     @Slot(float)
     def show_span(self, span_s: float) -> None:

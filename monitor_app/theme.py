@@ -212,6 +212,7 @@ QLabel[tone="bad"] {{ color: {c.starved}; font-size: 11px; }}
 QLabel[tone="hint"] {{ font-size: 11px; }}
 QLabel[tone="trouble"] {{ color: {c.starved}; }}
 QLabel[tone="why-not"] {{ color: {c.low}; background: {c.low_ground}; padding: 6px 10px; font-weight: bold; }}
+QLabel[tone="by-choice"] {{ color: {c.muted}; background: {c.header}; padding: 6px 10px; }}
 QPushButton, QToolButton, QLineEdit {{
   min-height: 22px; border: 1px solid {c.border}; border-radius: 3px; background: {c.button}; padding: 0 8px; }}
 QLineEdit {{ background: {c.field}; padding: 0 6px; selection-background-color: {c.accent_fill};

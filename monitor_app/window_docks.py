@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -9,23 +10,24 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
 from monitor_app.settings import Settings
+from monitor_app.views.layouts_first import LayoutsFirst
 from monitor_app.views.parts import Dock
 
 _WIDE: Final = 1400
 _STATE_VERSION: Final = 1
 """Grows when docks or toolbars come or go, so that a layout of an older version is not forced upon them."""
-_AREAS: Final = {
-    "channels": Qt.DockWidgetArea.LeftDockWidgetArea,
-    "figures": Qt.DockWidgetArea.LeftDockWidgetArea,
-    "control": Qt.DockWidgetArea.RightDockWidgetArea,
-    "log": Qt.DockWidgetArea.BottomDockWidgetArea,
-    "inspector": Qt.DockWidgetArea.BottomDockWidgetArea,
+_DOCKS: Final = {
+    "channels": ("Channels", Qt.DockWidgetArea.LeftDockWidgetArea, "F2"),
+    "figures": ("Figures", Qt.DockWidgetArea.LeftDockWidgetArea, "F8"),
+    "control": ("Control", Qt.DockWidgetArea.RightDockWidgetArea, "F3"),
+    "log": ("Event log", Qt.DockWidgetArea.BottomDockWidgetArea, "F4"),
+    "inspector": ("Inspector", Qt.DockWidgetArea.BottomDockWidgetArea, "F7"),
 }
-_KEYS: Final = {"channels": "F2", "control": "F3", "log": "F4", "inspector": "F7", "figures": "F8"}
+"""By name: title, place and key."""
 
 
 class Docks:
-    """The docks by name, in the order of the keys: channels, figures, control, log, inspector.
+    """The docks by name: channels, figures, control, log, inspector; `parts` are what is in them, in this order.
 
     `order` is the way that the keys go from part to part, the centre included.
 
@@ -33,20 +35,22 @@ class Docks:
         by_name: The docks.
     """
 
-    def __init__(self, window: QMainWindow, parts: dict[str, tuple[str, QWidget]], order: list[QWidget]) -> None:
+    def __init__(self, window: QMainWindow, parts: Sequence[QWidget], order: list[QWidget]) -> None:
         self._window = window
         self._order = order
-        self.by_name = {name: Dock(title, part, window) for name, (title, part) in parts.items()}
+        self.by_name = {name: Dock(_DOCKS[name][0], part, window) for name, part in zip(_DOCKS, parts, strict=True)}
+        layouts = LayoutsFirst(window)
         window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         for name, dock in self.by_name.items():
-            dock.toggleViewAction().setShortcut(_KEYS[name])
+            dock.toggleViewAction().setShortcut(_DOCKS[name][2])
             window.addAction(dock.toggleViewAction())
+            layouts.watch(dock)
         self._put_in_place()
 
     def _put_in_place(self) -> None:
         for name, dock in self.by_name.items():
             dock.setFloating(False)
-            self._window.addDockWidget(_AREAS[name], dock)
+            self._window.addDockWidget(_DOCKS[name][1], dock)
             dock.show()
         self._window.splitDockWidget(self.by_name["log"], self.by_name["inspector"], Qt.Orientation.Horizontal)
 

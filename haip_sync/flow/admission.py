@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from itertools import takewhile
-from typing import Final, Generic, NamedTuple
+from typing import Final, Generic
+
+import msgspec
 
 from haip_sync.config import DEFAULT_MAX_CHANNELS, FlowControlConfig
 from haip_sync.errors import (
@@ -33,10 +35,9 @@ WRITTEN_NEXT_BYTES: Final = 16 << 10
 
 
 _CREDIT: Final = (WaitCause.MESSAGES, WaitCause.BYTES)
-_make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
 
 
-class _Redo(NamedTuple, Generic[C]):
+class _Redo(msgspec.Struct, Generic[C], frozen=True):
     """A step that is decided: what every part of the state will be once it is carried out."""
 
     gate: Gate[C]
@@ -150,8 +151,8 @@ class Admission(Generic[C]):
         """
         self.mend()
         gate = self.gate(channel)
-        self._redo = _Redo(gate, gate.ledger.lose(cost), cargo, None, None)
-        self._carry_out()
+        self._redo = redo = _Redo(gate, gate.ledger.lose(cost), cargo, None, None)
+        self._carry_out(redo)
         if self._watcher.heeds_spending:
             self._watcher.spent(gate)
         self.report.credit(gate)
@@ -171,26 +172,27 @@ class Admission(Generic[C]):
         if self._redo is None and not self._unserved:
             return
         if self._redo is not None:
-            self._carry_out()
+            self._carry_out(self._redo)
         while self._unserved:
-            gate = next(iter(self._unserved))
-            self._serve_queue(gate)
-            self._unserved.discard(gate)
-            if self._is_audited:
-                self._audit(gate)
+            self._serve(next(iter(self._unserved)))
 
     def serve(self, gates: tuple[Gate[C], ...]) -> None:
         """Admit from these gates' queues for as long as it goes."""
         self._unserved.update(gates)
         self.mend()
 
+    def _serve(self, gate: Gate[C]) -> None:
+        """Admit from one gate's queue for as long as it goes, and take the gate off those that are to be served."""
+        self._serve_queue(gate)
+        self._unserved.discard(gate)
+        if self._is_audited:
+            self._audit(gate)
+
     def _serve_queue(self, gate: Gate[C]) -> None:
         changed, queue = False, gate.queue
         while queue:
             ticket = next(iter(queue))
-            # `is_over`, here and below, without a call: whoever is granted credit comes here.
-            is_over = ticket.settled or ticket.abandoned or ticket.failure is not None
-            if not is_over and not self._advance(gate, ticket):
+            if not self._advance(gate, ticket):
                 break
             # Woken before it leaves: interrupted between, the next to mend wakes it once more, which harms nobody.
             if ticket.admitted_s is None:
@@ -216,8 +218,8 @@ class Admission(Generic[C]):
         return gate.queued < self._config.queue_max_messages and gate.queued_bytes + size <= self._config.queue_max_bytes
 
     def _advance(self, gate: Gate[C], ticket: Ticket[C]) -> bool:
-        """Let through of the first ticket, which is not over, what may go. Return whether it is over."""
-        while not (ticket.settled or ticket.abandoned):
+        """Let through of the first ticket what may go. Return whether it is over."""
+        while not (ticket.settled or ticket.abandoned or ticket.failure is not None):  # `is_over`, without a call
             step = self._next_step(gate, ticket)
             if isinstance(step, Shortage):
                 if ticket.parcel.may_stream_early and self._is_patience_over(gate, ticket, step):
@@ -286,25 +288,23 @@ class Admission(Generic[C]):
     def _commit(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
         """Do one step: written down in one store, then carried out."""
         before = ticket.parcel.progress
-        self._redo = _make(_Redo, (gate, gate.ledger.spend(step.cost), step.cargo, ticket, step))
-        self._carry_out()
+        self._redo = redo = _Redo(gate, gate.ledger.spend(step.cost), step.cargo, ticket, step)
+        self._carry_out(redo)
         gate.last_admitted_s, gate.stall_told = self._clock(), False
         if self._sink.heeds_sends:
             self.report.stepped(gate, ticket, step, frames=step.after.frames - before.frames)
         if self._watcher.heeds_spending:
             self._watcher.spent(gate)
 
-    def _carry_out(self) -> None:
+    def _carry_out(self, redo: _Redo[C]) -> None:
         """Carry out the step that was written down. Every line sets a value, so that a second time changes nothing."""
-        redo = self._redo
-        if redo is None:
-            return
         redo.gate.ledger = redo.ledger
         if redo.cargo is not None:
             self._outlet.commit(redo.cargo)
-        if redo.ticket is not None and redo.step is not None:
-            redo.ticket.parcel.progress = redo.step.after
-            redo.ticket.settled = redo.step.last
+        ticket, step = redo.ticket, redo.step
+        if ticket is not None and step is not None:
+            ticket.parcel.progress = step.after
+            ticket.settled = step.last
         self._redo = None
         if self._is_audited:
             self._audit(redo.gate, credit_only=True)
@@ -350,8 +350,8 @@ class Admission(Generic[C]):
         if self._redo is not None:
             raise RuntimeError("mend() first: a step that an interrupt left undone would be overwritten")
         gate = self.gate("SYSTEM")
-        self._redo = _Redo(gate, gate.ledger.lose(counted), cargo, None, None)
-        self._carry_out()
+        self._redo = redo = _Redo(gate, gate.ledger.lose(counted), cargo, None, None)
+        self._carry_out(redo)
         if counted is not NOTHING and self._watcher.heeds_spending:
             self._watcher.spent(gate)
 

@@ -16,7 +16,7 @@ import msgspec
 from haip_sync.errors import HAIPError, WaitCause
 from haip_sync.events import Event
 from haip_sync.flow.ledger import Cost, Ledger
-from haip_sync.flow.parking import Condition
+from haip_sync.flow.parking import Bell
 from haip_sync.flow.pending import PendingSend
 
 C = TypeVar("C")
@@ -35,7 +35,7 @@ class Progress(NamedTuple):
     """Bytes of the escaped text in them."""
 
 
-class Step(NamedTuple, Generic[C]):
+class Step(msgspec.Struct, Generic[C], frozen=True):
     """What of a parcel may go now. To let it go is one step: debit, seq, ack and the place in the write order."""
 
     cost: Cost
@@ -48,7 +48,7 @@ class Step(NamedTuple, Generic[C]):
     last: bool
 
 
-class Shortage(NamedTuple):
+class Shortage(msgspec.Struct, frozen=True):
     """Why nothing of a parcel may go now."""
 
     cause: WaitCause
@@ -198,7 +198,7 @@ class Ticket(msgspec.Struct, Generic[C], eq=False):
     settled: bool = False
     failure: HAIPError | None = None
     abandoned: bool = False
-    condition: Condition | None = None
+    condition: Bell | None = None
     joined: bool = False
     admitted_s: float | None = None
 
@@ -238,7 +238,7 @@ class RoomPlace:
     def __init__(self, parcel: Parcel[Any], size: int) -> None:
         self.parcel = parcel
         self.size = size
-        self.condition: Condition | None = None
+        self.condition: Bell | None = None
         self.called = False
 
     def wake(self) -> None:

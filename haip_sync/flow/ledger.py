@@ -10,17 +10,21 @@ A cap never destroys credit: what a grant brings above it is set aside and enter
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
 
-_make = tuple.__new__
-"""What a NamedTuple's constructor calls: every send makes several, and one Python call less for each is worth having."""
+import msgspec
 
 
-class Cost(NamedTuple):
-    """What something takes or needs, in messages and bytes."""
+# Structs are made in C, in a third of what a NamedTuple takes, and their members are read in half the time: every frame and every
+# grant makes several. They refer to nothing that could refer back, so that the garbage collector need not look at them.
+class Cost(msgspec.Struct, frozen=True, gc=False):
+    """What something takes or needs, in messages and bytes; may be taken apart, where it is not for every frame."""
 
     messages: int
     byte_credits: int
+
+    def __iter__(self) -> Iterator[int]:
+        return iter((self.messages, self.byte_credits))
 
     def plus(self, other: Cost) -> Cost:
         """Return the two together."""
@@ -34,7 +38,7 @@ class Cost(NamedTuple):
 NOTHING = Cost(0, 0)
 
 
-class Credit(NamedTuple):
+class Credit(msgspec.Struct, frozen=True, gc=False):
     """One resource (messages or bytes) of one channel in one epoch."""
 
     cap: int
@@ -48,26 +52,27 @@ class Credit(NamedTuple):
 
     def grant(self, amount: int) -> Credit:
         """Add `amount` >= 0: up to the cap it may be spent, the rest is set aside."""
-        cap, granted, spent, spendable, set_aside, forfeited, peak = self
-        whole = spendable + set_aside + amount
-        spendable = min(whole, cap)
-        return _make(Credit, (cap, granted + amount, spent, spendable, whole - spendable, forfeited, max(peak, spendable)))
+        whole, peak = self.spendable + self.set_aside + amount, self.peak
+        spendable = whole if whole < self.cap else self.cap
+        aside, granted = whole - spendable, self.granted + amount
+        return Credit(self.cap, granted, self.spent, spendable, aside, self.forfeited, spendable if spendable > peak else peak)
 
     def spend(self, amount: int) -> Credit:
         """Take `amount`, which must be spendable; what was set aside enters in its place."""
-        cap, granted, spent, spendable, set_aside, forfeited, peak = self
+        spendable, aside = self.spendable, self.set_aside
         if not 0 <= amount <= spendable:
             raise ValueError(f"cannot spend {amount} of {spendable}")
-        entering = min(amount, set_aside) if set_aside else 0
+        entering = min(amount, aside) if aside else 0
         left = spendable - amount + entering
-        return _make(Credit, (cap, granted, spent + amount, left, set_aside - entering, forfeited, peak))
+        return Credit(self.cap, self.granted, self.spent + amount, left, aside - entering, self.forfeited, self.peak)
 
     def lose(self, amount: int) -> Credit:
         """Count `amount` as spent, of what is set aside as well: the floor is zero, and nothing is owed below it."""
         whole = self.spendable + self.set_aside
         left = whole - min(amount, whole)
         spendable = min(left, self.cap)
-        return self._replace(spent=self.spent + whole - left, spendable=spendable, set_aside=left - spendable)
+        spent = self.spent + whole - left
+        return Credit(self.cap, self.granted, spent, spendable, left - spendable, self.forfeited, self.peak)
 
     def forfeit(self) -> Credit:
         """Give up all that is spendable or set aside: the peer has said that it counts differently."""
@@ -80,7 +85,7 @@ class Credit(NamedTuple):
         return self.granted == accounted and 0 <= self.spendable <= self.cap and self.set_aside >= 0
 
 
-class Ledger(NamedTuple):
+class Ledger(msgspec.Struct, frozen=True, gc=False):
     """Both resources of one channel. Messages and bytes are taken together or not at all."""
 
     messages: Credit
@@ -106,8 +111,7 @@ class Ledger(NamedTuple):
 
     def covers(self, cost: Cost) -> bool:
         """Return whether `cost` may be spent now."""
-        messages, byte_credits = self
-        return cost[0] <= messages.spendable and cost[1] <= byte_credits.spendable
+        return cost.messages <= self.messages.spendable and cost.byte_credits <= self.byte_credits.spendable
 
     def has_ever_covered(self, cost: Cost) -> bool:
         """Return whether `cost` fits the largest balance of this epoch; what is set aside does not count."""
@@ -122,31 +126,13 @@ class Ledger(NamedTuple):
 
     def grant(self, amount: Cost) -> Ledger:
         """Return the ledger after a grant."""
-        messages, byte_credits = self
-        number, size = amount
-        # Most peers grant messages only.
-        grown = byte_credits.grant(size) if size else byte_credits
-        cap, granted, spent, spendable, aside, forfeited, peak = messages
-        if aside or spendable + number > cap:
-            return _make(Ledger, (messages.grant(number), grown))
-        # Nearly always: all of it may be spent. In one place, because every grant comes here.
-        spendable += number
-        ours = (cap, granted + number, spent, spendable, aside, forfeited, spendable if spendable > peak else peak)
-        return _make(Ledger, (_make(Credit, ours), grown))
+        size = amount.byte_credits
+        grown = self.byte_credits.grant(size) if size else self.byte_credits  # most peers grant messages only
+        return Ledger(self.messages.grant(amount.messages), grown)
 
     def spend(self, cost: Cost) -> Ledger:
         """Return the ledger after `cost` was spent. Raises `ValueError`, nothing changed, where it does not cover it."""
-        messages, byte_credits = self
-        number, size = cost
-        # In one place, because every send comes here.
-        cap, granted, spent, spendable, aside, forfeited, peak = messages
-        cap_b, granted_b, spent_b, spendable_b, aside_b, forfeited_b, peak_b = byte_credits
-        if aside or aside_b or not (0 <= number <= spendable and 0 <= size <= spendable_b):
-            return _make(Ledger, (messages.spend(number), byte_credits.spend(size)))
-        # Nearly always: nothing enters, so that what is spent is the only change.
-        ours = (cap, granted, spent + number, spendable - number, aside, forfeited, peak)
-        theirs = (cap_b, granted_b, spent_b + size, spendable_b - size, aside_b, forfeited_b, peak_b)
-        return _make(Ledger, (_make(Credit, ours), _make(Credit, theirs)))
+        return Ledger(self.messages.spend(cost.messages), self.byte_credits.spend(cost.byte_credits))
 
     def lose(self, cost: Cost) -> Ledger:
         """Return the ledger after a control frame that the peer counts: floor zero."""

@@ -27,6 +27,9 @@ OTHER_CHANNELS: Final = "(other)"
 _PER_OCTAVE: Final = 8
 _FIRST_EXPONENT: Final = -20  # the first octave begins at 2**-20 s, a microsecond
 _OCTAVES: Final = 32
+_TWO_OCTAVES: Final = 2 * _PER_OCTAVE
+_BELOW: Final = (_FIRST_EXPONENT + 1) * _PER_OCTAVE + _PER_OCTAVE
+"""What place and exponent come to, taken together, where the first bucket begins."""
 _BUCKETS: Final = _PER_OCTAVE * _OCTAVES
 _FIRST_S: Final = math.ldexp(1.0, _FIRST_EXPONENT)
 _END_S: Final = math.ldexp(1.0, _FIRST_EXPONENT + _OCTAVES)
@@ -83,12 +86,10 @@ class FlowControlMetrics(ChannelMetrics, frozen=True, kw_only=True):
 
 def bucket_of(wait_s: float) -> int:
     """Return the bucket that a wait is counted in, from 0: the first also holds what is shorter, the last what is longer."""
-    if wait_s < _FIRST_S:
-        return 0
-    if wait_s >= _END_S:
-        return _BUCKETS - 1
+    if not _FIRST_S <= wait_s < _END_S:
+        return 0 if wait_s < _FIRST_S else _BUCKETS - 1
     fraction, exponent = math.frexp(wait_s)  # fraction in [0.5, 1): its first half is the octave's, the rest the place in it
-    return (exponent - 1 - _FIRST_EXPONENT) * _PER_OCTAVE + int(fraction * 2 * _PER_OCTAVE) - _PER_OCTAVE
+    return exponent * _PER_OCTAVE + int(fraction * _TWO_OCTAVES) - _BELOW
 
 
 def upper_edge_s(bucket: int) -> float:
@@ -207,17 +208,17 @@ class MetricsRecorder:
 
     def requested(self, channel: str) -> None:
         """Count a request for credit that was sent."""
-        self._figures(channel).requests += 1
+        (self._channels.get(channel) or self._opened(channel)).requests += 1
 
     def received(self, channel: str, messages: int, byte_credits: int) -> None:
         """Count a grant of the peer's."""
-        figures = self._figures(channel)
+        figures = self._channels.get(channel) or self._opened(channel)
         figures.received += messages
         figures.received_bytes += byte_credits
 
     def waited(self, channel: str, cause: WaitCause, wait_s: float) -> None:
         """Count a send that had to wait, once its wait is over; `cause` is what held it up first."""
-        waits = self._figures(channel).waits
+        waits = (self._channels.get(channel) or self._opened(channel)).waits
         histogram = waits.get(cause)
         if histogram is None:
             histogram = waits[cause] = _Histogram()
@@ -254,9 +255,7 @@ class MetricsRecorder:
         """Begin anew: every figure is 0, and no channel is known."""
         self._channels.clear()
 
-    def _figures(self, channel: str) -> _Figures:
-        return self._channels.get(channel) or self._opened(channel)
-
     def _opened(self, channel: str) -> _Figures:
+        """Return the figures of a channel that has none yet."""
         name = channel if len(self._channels) < MAX_CHANNELS else OTHER_CHANNELS
         return self._channels.setdefault(name, _Figures())

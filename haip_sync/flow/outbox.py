@@ -105,7 +105,7 @@ class Outbox:
             raise DeadlockError(
                 f"the outbox of {gate.channel} is full, and a listener must not wait for room. Nothing was queued"
             )
-        condition = place.condition = self._parking.new_condition()
+        condition = place.condition = self._parking.new_bell()
         gate.room.append(place)
         while gate.room[0] is not place or not self._turnstile.has_queue_room(gate, place.size):
             place.called = False

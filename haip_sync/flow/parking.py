@@ -1,8 +1,8 @@
-"""How threads wait: one lock per connection, and conditions over it.
+"""How threads wait: one lock per connection, conditions over it, and a bell for each who waits alone.
 
 `threading.Condition` over a plain `Lock` can come back from a wait *without* the lock when a signal arrives at the wrong moment,
 and the `with` around it then releases somebody else's. Over an `RLock` taking it back cannot be interrupted, which leaves one
-gap: a signal between letting go and falling asleep. `Parking.wait` closes it.
+gap: a signal between letting go and falling asleep. `Parking.wait` closes it, and takes the lock back after a wait on a bell.
 
 The turnstile's tests put a scheduler of their own in the place of `Parking`.
 """
@@ -18,17 +18,52 @@ from typing import Protocol
 from haip_sync.flow.forking import Home
 
 
-class Condition(Protocol):
-    """The part of `threading.Condition` that waking needs."""
+class Bell(Protocol):
+    """What one thread waits on: the part of `threading.Condition` that it takes."""
+
+    def notify(self) -> None:
+        """Wake the waiter. Requires the lock."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Let go of the lock, wait, take it again. Requires the lock."""
+
+
+class Condition(Bell, Protocol):
+    """The same for any number of waiters."""
 
     def notify(self, n: int = 1) -> None:
-        """Wake one waiter. Requires the lock."""
+        """Wake so many. Requires the lock."""
 
     def notify_all(self) -> None:
         """Wake every waiter. Requires the lock."""
 
+
+class _Bell:
+    """Each sender makes one that waits in line. Every method requires the lock.
+
+    `threading.Condition` makes a list of waiters, and for each wait a lock that is put there; this is that lock. Rung while
+    nobody waits it wakes the next wait, once: who comes back looks whether what it waits for has come, and waits on if not.
+    """
+
+    __slots__ = ("_latch", "_lock")
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self._lock = lock
+        self._latch = threading.Lock()
+        self._latch.acquire()
+
+    def notify(self) -> None:
+        """Ring. Others ring with the lock too, and the waiter only takes away: nothing can come between look and release."""
+        if self._latch.locked():
+            self._latch.release()
+
     def wait(self, timeout: float | None = None) -> bool:
-        """Let go of the lock, wait, take it again. Requires the lock."""
+        """Let go of the lock, wait, take it again; interrupted, perhaps not: see `Parking.wait`."""
+        self._lock.release()
+        try:
+            return self._latch.acquire(timeout=-1 if timeout is None else timeout)
+        finally:
+            self._lock.acquire()
 
 
 class Parking:
@@ -53,6 +88,10 @@ class Parking:
         """Return a condition over the lock."""
         return threading.Condition(self.lock)
 
+    def new_bell(self) -> Bell:
+        """Return what one thread waits on; as a condition, in a third of the time."""
+        return _Bell(self.lock)
+
     def deadline(self, timeout_s: float | None) -> float | None:
         """Return when a wait that begins now ends, on the monotonic clock; None: never."""
         return None if timeout_s is None else time.monotonic() + timeout_s
@@ -61,7 +100,7 @@ class Parking:
         """Return the seconds until a deadline, negative once it has passed; None: it never does."""
         return None if deadline_s is None else deadline_s - time.monotonic()
 
-    def wait(self, condition: Condition, timeout_s: float | None) -> None:
+    def wait(self, condition: Bell, timeout_s: float | None) -> None:
         """Wait on `condition`. Requires the lock, and holds it on every way out, an interrupt's included."""
         try:
             self.before_sleep()

@@ -12,12 +12,12 @@ which no interrupt can come.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from haip_sync.flow.ledger import NOTHING, Cost
 
 
-class WindowBooks(NamedTuple):
+class WindowBooks(msgspec.Struct, frozen=True, gc=False):
     """The part of a window that a FLOW_UPDATE of ours changes."""
 
     granted: Cost
@@ -67,20 +67,24 @@ class ReceiveWindow:
 
     def extended(self, amount: Cost) -> WindowBooks:
         """Return the books after a FLOW_UPDATE that asks for `amount`: the peer may read it as a grant."""
-        granted, opened, owed = self.books
-        return WindowBooks(granted.plus(amount), opened.plus(amount), owed)
+        books = self.books
+        return WindowBooks(books.granted.plus(amount), books.opened.plus(amount), books.owed)
 
     def given_back(self, amount: Cost) -> WindowBooks:
         """Return the books after a FLOW_UPDATE that gives back `amount` of what is owed."""
-        granted, opened, owed = self.books
-        return WindowBooks(granted.plus(amount), opened, owed.minus(amount))
+        books = self.books
+        return WindowBooks(books.granted.plus(amount), books.opened, books.owed.minus(amount))
 
     def taken_back(self, amount: Cost, *, gave_back: bool) -> WindowBooks:
         """Return the books without a FLOW_UPDATE of this amount that the peer has refused."""
-        granted, opened, owed = self.books
+        books = self.books
         if gave_back:
-            return WindowBooks(granted.minus(amount), opened, owed.plus(amount))
-        return WindowBooks(granted.minus(amount), opened.minus(amount), owed)
+            return WindowBooks(books.granted.minus(amount), books.opened, books.owed.plus(amount))
+        return WindowBooks(books.granted.minus(amount), books.opened.minus(amount), books.owed)
+
+    def _owing(self, cost: Cost) -> WindowBooks:
+        """Return the books with so much more owed."""
+        return WindowBooks(self.books.granted, self.books.opened, self.books.owed.plus(cost))
 
     def receive(self, cost: Cost) -> None:
         """Count a frame that arrived and waits to be taken."""
@@ -91,13 +95,13 @@ class ReceiveWindow:
 
     def refund(self, cost: Cost) -> None:
         """Count a frame that arrived and that nobody will ever take: what it cost is owed to the peer at once."""
-        received, books = self.received.plus(cost), self.books._replace(owed=self.books.owed.plus(cost))
+        received, books = self.received.plus(cost), self._owing(cost)
         self.received = received
         self.books = books
 
     def after_taking(self, cost: Cost) -> tuple[Cost, int, WindowBooks]:
         """Return (waiting, frames_waiting, books) once the application has a frame; for the caller to set, in plain stores."""
-        return self.waiting.minus(cost), self.frames_waiting - 1, self.books._replace(owed=self.books.owed.plus(cost))
+        return self.waiting.minus(cost), self.frames_waiting - 1, self._owing(cost)
 
     def due(self) -> Cost:
         """Return what to give back now: often nothing."""

@@ -63,7 +63,7 @@ class Reporter:
     def credit(self, gate: Gate[Any]) -> None:
         """Report the balance."""
         if CreditChanged in self._sink.wanted:
-            messages, byte_credits = gate.ledger
+            messages, byte_credits = gate.ledger.messages, gate.ledger.byte_credits
             self._sink.put(
                 CreditChanged(
                     time_s=self._clock(),
@@ -78,7 +78,7 @@ class Reporter:
     def granted(self, gate: Gate[Any], granted: Cost, before: Ledger) -> None:
         """Report a grant of the peer's; `before` is the ledger without it."""
         if CreditGranted in self._sink.wanted:
-            messages, byte_credits = gate.ledger
+            messages, byte_credits = gate.ledger.messages, gate.ledger.byte_credits
             self._sink.put(
                 CreditGranted(
                     time_s=self._clock(),

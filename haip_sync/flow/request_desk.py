@@ -187,7 +187,7 @@ class RequestDesk:
     def outstanding(self) -> list[OutstandingRequest]:
         """Return what was asked for and not yet answered, in the order of asking."""
         found = [
-            OutstandingRequest(channel, *cost, asked_s)
+            OutstandingRequest(channel, cost.messages, cost.byte_credits, asked_s)
             for channel, desk in self._desks.items()
             for asked_s, cost in desk.outstanding().items()
         ]
@@ -240,7 +240,7 @@ class RequestDesk:
         for channel, desk in self._desks.items():
             for asked_s, cost in desk.outstanding().items():
                 if now_s >= asked_s + self._expiry_s:
-                    self._lapsed.append(ExpiredRequest(channel, *cost, now_s - asked_s))
+                    self._lapsed.append(ExpiredRequest(channel, cost.messages, cost.byte_credits, now_s - asked_s))
             for ask in desk:
                 if now_s >= ask.asked_s + self._expiry_s:
                     ask.amount = 0

@@ -152,7 +152,7 @@ class Turnstile(Admission[C]):
             if remaining_s is not None and remaining_s <= 0:
                 return False
             if ticket.condition is None:
-                ticket.condition = self._parking.new_condition()
+                ticket.condition = self._parking.new_bell()
             self._watcher.blocked(gate)
             self.report.blocked(gate, ticket, self._why)
             self._parking.wait(ticket.condition, remaining_s)
@@ -219,14 +219,14 @@ class Turnstile(Admission[C]):
             gate.shortage = lacks
         elif len(gate.queue) == 1:  # else the first in line was looked at when anything last changed for it
             self.serve((gate,))
-        if not ticket.is_over:
+        if lacks is not None or not ticket.is_over:
             gate.note_busy(ticket)
         return gate
 
     def _wait_in_turn(self, gate: Gate[C], ticket: Ticket[C], timeout_s: float | None) -> None:
         """Wait until a ticket was served that has joined the queue. Requires the lock."""
-        if not ticket.is_over:
-            ticket.condition = self._parking.new_condition()
+        if not ticket.settled and ticket.failure is None:
+            ticket.condition = self._parking.new_bell()
             if self._sink.heeds_waits:
                 self.report.blocked(gate, ticket, self._why)
             self._watcher.blocked(gate)
@@ -289,7 +289,7 @@ class Turnstile(Admission[C]):
         if self._sink.heeds_grants:
             self.report.granted(gate, amount, before)
             self.report.credit(gate)
-        self.mend()
+        self._serve(gate)
 
     def forfeit(self, channel: str) -> int:
         """Give up the message balance of `channel`, what is set aside included; return how much. Requires the lock."""

@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from haip_sync.errors import AttachError
+from haip_sync.observe import rendezvous
 from haip_sync.observe.listing import ProgramInfo, info_of, welcome_of
 from haip_sync.observe.messages import Attach, ClientSummary, FromProgram, Happened, Past, Sample, Snapshot
 from haip_sync.observe.watched import Offset, Taken, Watched
@@ -55,7 +57,7 @@ class Heard:
             return self._is_forwarded()
 
     def _is_forwarded(self) -> bool:
-        return self._is_welcome and self._at_the_door not in {None, self._info.pid}
+        return self._info.since_s is not None and self._at_the_door not in {None, self._info.pid}
 
     def note_who_opened(self, pid: int | None) -> None:
         """Take in which process holds the other end of our socket; None: the system does not tell."""
@@ -93,19 +95,41 @@ class Heard:
             self._trouble = self._silent_s = None
             if silent_s > SILENT_S:
                 self._silent_s = silent_s
-                self._trouble = f"{self._info.name} (pid {self._info.pid}) has not answered for {silent_s:.1f} s: is it stopped?"
+                self._trouble = f"{self._name()} has not answered for {silent_s:.1f} s: is it stopped?"
 
     def farewell(self) -> str:
-        """Return what it means that the program has closed the connection without a word."""
+        """Return what it means that the program has closed the connection without a word.
+
+        One that has answered before, to a list or to an earlier link, is named even where it has not answered this time.
+        """
         with self._lock:
-            if not self._is_welcome:
+            if self._info.since_s is None:
                 return "the program has ended"
-            name = f"{self._info.name} (pid {self._info.pid})"
+            name = self._name()
             if self._is_forwarded():
                 return (
                     f"the connection to {name} has ended: the program has, or what forwards its socket (pid {self._at_the_door})"
                 )
             return f"{name} {'has ended' if self._info.clients else 'has closed its last client'}"
+
+    def unreached(self, error: AttachError) -> str:
+        """Return what it means that the program could not be greeted.
+
+        Where it has answered before, and the socket is its own, that is said in the words of `farewell`: whether the socket of a
+        dead program is still there depends on who has listed programs meanwhile.
+        """
+        with self._lock:
+            name, pid, cause = self._name(), self._info.pid, error.__cause__
+            is_known = self._info.since_s is not None and pid is not None and rendezvous.pid_of(self._info.path) == pid
+        if is_known and isinstance(cause, ConnectionRefusedError):
+            return self.farewell()
+        if is_known and isinstance(cause, FileNotFoundError):
+            return f"{name} offers no client any more" if rendezvous.lives(pid) else self.farewell()
+        return str(error)
+
+    def _name(self) -> str:
+        """Return what to call the program. Requires the lock."""
+        return f"{self._info.name} (pid {self._info.pid})"
 
     def end(self, why: str) -> bool:
         """Note that nothing more will come; False: that was known."""

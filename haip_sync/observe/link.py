@@ -235,7 +235,7 @@ class ProgramLink:
         try:
             sock = greet(self._path, self._peer_of, self._monitor)
         except AttachError as exc:
-            self._end(str(exc))
+            self._end(self._heard.unreached(exc))
             return
         try:
             self._heard.note_who_opened(self._peer_of(sock).pid)

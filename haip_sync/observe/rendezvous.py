@@ -181,6 +181,19 @@ def is_dead(error: OSError) -> bool:
     return error.errno == errno.ECONNREFUSED
 
 
+def lives(pid: int | None) -> bool:
+    """Return whether there is a process of this number; where it is somebody else's there is."""
+    if pid is None:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _remove_old(path: Path) -> None:
     """Remove a socket that a process died over before it had its name: making one takes no minute."""
     try:

@@ -211,8 +211,7 @@ class Frame(msgspec.Struct, eq=False, gc=False):
 
     def size(self, seq: int, ack: int) -> int:
         """Return the bytes of the text frame as sent with these numbers; an `ack` of 0 is left out."""
-        size = self._fixed_size + len(str(seq))
-        return size + len(_BEFORE_ACK) + len(str(ack)) if ack else size
+        return self._fixed_size + (len(f"{seq}{ack}") + _BEFORE_ACK_BYTES if ack else len(str(seq)))
 
     def cost(self, seq: int, ack: int) -> int:
         """Return the byte credit that the frame takes: its media bytes where it is a media frame, else its size."""
@@ -229,7 +228,7 @@ _BEFORE_ID: Final = b'{"id":"'
 _AFTER_PAYLOAD: Final = b',"pv":%d}' % MAJOR
 _NO_LABELS: Final = (None,) * 5
 _MOST_REMEMBERED: Final = 1_024
-_BEFORE_ACK: Final = b'","ack":"'
+_BEFORE_ACK_BYTES: Final = len(b'","ack":"')
 _BETWEEN_BYTES: Final = len(b'","ts":"') + TS_DIGITS
 
 

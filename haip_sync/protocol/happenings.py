@@ -5,8 +5,6 @@ Structs: a named tuple takes ten times as long to define, and whoever imports th
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from haip_sync.errors import ProtocolError
@@ -50,7 +48,7 @@ class VersionRefused(msgspec.Struct, frozen=True):
     accept_major: tuple[int, ...]
 
 
-class Granted(NamedTuple):
+class Granted(msgspec.Struct, frozen=True, gc=False):
     """FLOW_UPDATE."""
 
     channel: str

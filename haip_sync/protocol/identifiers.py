@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from struct import Struct
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _AS_VERSION_4 = bytes(byte & 0x0F | 0x40 for byte in range(256))
 _AS_VARIANT_1 = bytes(byte & 0x3F | 0x80 for byte in range(256))
 _BYTES = 16
-_GROUPS = Struct("8s4s4s4s12s")
+_FORM = b"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx "
+_PLACES = [at for at, byte in enumerate(_FORM) if byte == ord("x")]
 _LONGEST_SHOWN = 60
 _AT_A_TIME = 256
 _unused: list[str] = []
@@ -30,12 +30,14 @@ def new_id() -> str:
 
 
 def _fresh_ids(number: int) -> list[str]:
-    """Return so many identifiers, made all at once: the loops are C's."""
+    """Return so many identifiers, made all at once, each hexadecimal digit of all of them by one copy: the loops are C's."""
     random = bytearray(os.urandom(_BYTES * number))
     random[6::_BYTES] = random[6::_BYTES].translate(_AS_VERSION_4)
     random[8::_BYTES] = random[8::_BYTES].translate(_AS_VARIANT_1)
-    groups = _GROUPS.iter_unpack(random.hex().encode())
-    return b" ".join(map(b"-".join, groups)).decode().split(" ")
+    digits, text = random.hex().encode(), bytearray(_FORM * number)
+    for place, at in enumerate(_PLACES):
+        text[at :: len(_FORM)] = digits[place :: len(_PLACES)]
+    return text.decode().split()
 
 
 def is_uuid(text: str) -> bool:

@@ -9,7 +9,6 @@ What comes above a gap is held until the gap is filled or given up; what acts at
 from __future__ import annotations
 
 import math
-import re
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from enum import Enum
@@ -21,8 +20,8 @@ from haip_sync.protocol.gaps import Gap, Gaps, Numbers
 
 T = TypeVar("T")
 
-_DECIMAL = re.compile(r"[1-9][0-9]{0,19}")
 MOST_SEQ: Final = 2**64 - 1
+_LONGEST_SEQ: Final = len(str(MOST_SEQ))
 _REMEMBERED: Final = 1_000
 MOST_HELD: Final = 1_000
 """Frames that are held above a gap; one more, and the gap is given up."""
@@ -35,7 +34,15 @@ MOST_LEAPS: Final = 5
 
 def is_seq(text: str) -> bool:
     """Return whether `text` is a number as HAIP wants them: decimal, 1 to 2^64-1."""
-    return bool(_DECIMAL.fullmatch(text)) and int(text) <= MOST_SEQ
+    return number_of(text) > 0
+
+
+def number_of(text: str) -> int:
+    """Return what number of HAIP's `text` is; 0: it is none."""
+    if not (text.isascii() and text.isdigit()) or text[0] == "0" or len(text) > _LONGEST_SEQ:
+        return 0
+    number = int(text)
+    return number if number <= MOST_SEQ else 0
 
 
 class Verdict(Enum):
@@ -143,7 +150,9 @@ class InboundSequence(Generic[T]):
     def follows(self, seq: str, frame_id: str) -> bool:
         """Take a frame in that simply follows its predecessor, nothing being missing: nearly all do. Return whether it does."""
         number = self._top + 1
-        if seq != str(number) or not self._top or self._gaps or self._awaits_hello or not self.active or number > MOST_SEQ:
+        if seq != str(number) or not self._top or self._awaits_hello or not self.active or number > MOST_SEQ:
+            return False
+        if self._gaps.first is not None:
             return False
         self._top = number
         self._leaps = 0

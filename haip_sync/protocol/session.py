@@ -30,7 +30,7 @@ from haip_sync.protocol.names import (
     SEQ_VIOLATION,
 )
 from haip_sync.protocol.received import Incoming, Received
-from haip_sync.protocol.sequencing import Arrival, Due, Seen, Verdict, is_seq
+from haip_sync.protocol.sequencing import Arrival, Due, Seen, Verdict, number_of
 from haip_sync.protocol.understanding import Understanding
 from haip_sync.protocol.unread import plain_member
 
@@ -129,7 +129,8 @@ class Session(Understanding):
 
     def _notice(self, envelope: Envelope) -> tuple[Happening, ...]:
         """Take in what an envelope says whether or not its frame can act already."""
-        return self._hear_ack(envelope) + self._look_at_major(envelope)
+        noticed = self._hear_ack(envelope) if envelope.ack else ()
+        return noticed if envelope.pv == MAJOR else noticed + self._look_at_major(envelope)
 
     def _act(self, incoming: Incoming, noticed: tuple[Happening, ...], *, was_held: bool = False) -> Received:
         try:
@@ -143,11 +144,11 @@ class Session(Understanding):
 
     def _hear_ack(self, envelope: Envelope) -> tuple[Happening, ...]:
         """Take the peer's `ack` in while it keeps to the specification; a number that we never used is told of once."""
-        if not (envelope.ack and self.inbound.active and is_seq(envelope.ack)):
+        ack = number_of(envelope.ack or "") if self.inbound.active else 0
+        if not ack:
             return ()
         if (envelope.type == HAI or self.peer is None) and not self._is_first_line:
             return ()  # whether it counts what earlier lines carried, the last_rx_seq of its HAI says
-        ack = int(envelope.ack)
         if ack <= self.last_seq:
             self.acknowledged = max(self.acknowledged, ack)
             if ack > self._before_hello:
@@ -160,7 +161,8 @@ class Session(Understanding):
         return (Violated(ProtocolError(text, code=SEQ_VIOLATION, blame="remote"), envelope.id),)
 
     def _look_at_major(self, envelope: Envelope) -> tuple[Happening, ...]:
-        if envelope.pv == MAJOR or self.peer is None or self._told_of_major:
+        """Tell once of a MAJOR that is not ours."""
+        if self.peer is None or self._told_of_major:
             return ()
         self._told_of_major = True
         return (MajorChanged(envelope.pv),)

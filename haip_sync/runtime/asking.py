@@ -83,8 +83,8 @@ class Watch:
         channel = gate.channel
         level = self.levels.get(channel, _NOT_SEEN)
         if level is not None and channel not in self.looks:
-            messages, byte_credits = gate.ledger.spendable
-            if messages < level[0] or byte_credits < level[1]:
+            left = gate.ledger.spendable
+            if left.messages < level[0] or left.byte_credits < level[1]:
                 self.looks.add(channel)
                 self._poke()
 
@@ -92,7 +92,7 @@ class Watch:
         """Look at what was spent since these views were taken: until the first turn of an epoch is over nothing has a level."""
         for gate in gates:
             view = views.get(gate.channel)
-            if view is not None and gate.ledger.spendable != (view.credits, view.byte_credits):
+            if view is not None and gate.ledger.spendable != Cost(view.credits, view.byte_credits):
                 self.spent(gate)
 
     def blocked(self, gate: Gate[Any]) -> None:
@@ -244,7 +244,7 @@ class Asking:
 
     def _view(self, gate: Gate[Any], ledger: Ledger) -> ChannelView:
         """Return a channel as a strategy sees it, with these books. Requires the lock."""
-        messages, size = ledger
+        messages, size = ledger.messages, ledger.byte_credits
         shortage = self._rooms.turnstile.shortage(gate)
         lacks_credit = shortage is not None and shortage.cause in (WaitCause.MESSAGES, WaitCause.BYTES)
         lack = ledger.missing(shortage.in_all or shortage.needed) if shortage is not None and lacks_credit else NOTHING

@@ -33,12 +33,13 @@ class Fates:
 
     def acknowledged(self, ack: int) -> None:
         """Note that the peer has everything up to `ack`. What it has it may still refuse."""
-        while self._unacknowledged and self._unacknowledged[0][0] <= ack:
+        unacknowledged = self._unacknowledged
+        while unacknowledged and unacknowledged[0][0] <= ack:
             self.has_acknowledged = True
-            fate = self._unacknowledged[0][1]
+            fate = unacknowledged[0][1]
             if fate.outcome == "sent":
                 fate.outcome = "acknowledged"
-            self._unacknowledged.popleft()
+            unacknowledged.popleft()
 
     def of(self, frame_id: str | None) -> Fate | None:
         """Return the fate of the send that a frame belongs to; None: it is none of the latest of ours."""

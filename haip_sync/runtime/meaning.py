@@ -47,7 +47,6 @@ from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.rooms import Rooms
 
 _LONGEST_SAID: Final = 10_000
-_make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
 
 
 class Host(Protocol):
@@ -100,9 +99,9 @@ class Meaning:
 
     def apply(self, happening: Happening) -> None:
         """Carry out one happening."""
-        if type(happening) is Granted and self._rooms.turnstile.has_place_for(happening.channel):  # most are
-            channel, messages, byte_credits = happening
-            self._rooms.turnstile.grant(channel, _make(Cost, (messages, byte_credits)))
+        turnstile = self._rooms.turnstile
+        if type(happening) is Granted and turnstile.has_place_for(happening.channel):  # most are
+            turnstile.grant(happening.channel, Cost(happening.messages, happening.byte_credits))
             return
         match happening:
             case Granted(channel) | PauseAsked(channel) | ResumeAsked(channel):

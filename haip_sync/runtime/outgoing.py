@@ -100,8 +100,7 @@ class Entry(msgspec.Struct, eq=False):
         if self.pending is not None:
             self.pending.settle(self.receipt(self.pending.message_id))
         self.is_written = True
-        if self.waiter is not None:
-            self.waiter.wake()
+        self._wake()
 
     def give_up(self, what: str, failure: HAIPError) -> None:
         """Note that it never will be, because of `what` and `failure`, and tell the handle, or who sleeps. Twice is once."""
@@ -119,8 +118,14 @@ class Entry(msgspec.Struct, eq=False):
                 text = f"{named} was admitted, then {what}: whether the peer has it is not known. {failure}"
                 self.pending.settle(ConnectionClosedError(text))
         self.failure = self.failure or failure
+        self._wake()
+
+    def _wake(self) -> None:
+        """Wake who sleeps until it is over."""
         if self.waiter is not None:
             self.waiter.wake()
+            # Its parcel refers to this: without the circle all of it goes at once, not when all of memory is looked through.
+            self.waiter = None
 
     def receipt(self, message_id: str) -> SendReceipt:
         """Return what the sender gets."""
@@ -129,6 +134,9 @@ class Entry(msgspec.Struct, eq=False):
 
 def _entry(frames: Sequence[Frame], first_seq: int, ack: int, start: int) -> Entry:
     """Return what these frames are with these numbers, where `start` bytes were committed before."""
+    if len(frames) == 1 and frames[0].binary is None:  # most often
+        size = frames[0].size(first_seq, ack)
+        return Entry(frames, first_seq, first_seq, ack, b"", size, size, start + size)
     size, seq, binary_bytes = 0, first_seq, 0
     for frame in frames:
         size += frame.size(seq, ack)

@@ -16,7 +16,6 @@ from haip_sync.protocol.text_frames import cut_escaped, escape_text
 from haip_sync.runtime.outgoing import Entry, Outgoing
 from haip_sync.state import Fate
 
-_make = tuple.__new__  # what a NamedTuple's constructor calls, a Python call less
 _NOT_BEGUN: Final = Progress()
 _ONE_FRAME: Final = Progress(1)
 _MOST_SEQ: Final = 10**9
@@ -27,8 +26,7 @@ _LONGEST_CHARACTER: Final = 6
 
 def shortage_of(cost: Cost, ledger: Ledger) -> Shortage:
     """Return what `cost` lacks, messages before bytes."""
-    is_messages = ledger.missing(cost).messages > 0
-    return Shortage(WaitCause.MESSAGES if is_messages else WaitCause.BYTES, cost)
+    return Shortage(WaitCause.MESSAGES if cost.messages > ledger.messages.spendable else WaitCause.BYTES, cost)
 
 
 class _FramesParcel:
@@ -110,15 +108,17 @@ class FrameParcel(_FramesParcel):
 
     def next_step(self, ledger: Ledger) -> Step[Entry] | Shortage:
         """Return the frame if `ledger` covers it."""
+        if self._message_cost > ledger.messages.spendable:  # as whoever has to wait finds it: it need not be planned
+            return Shortage(WaitCause.MESSAGES, Cost(self._message_cost, self._byte_cost(self._frames)))
         # Planned first, because that weighs it: a size costs as much as the rest of the plan.
         entry = self._outgoing.plan(self._frames)
         media = self._frame.media
-        cost = _make(Cost, (self._message_cost, entry.text_bytes if media is None else media))
+        cost = Cost(self._message_cost, entry.text_bytes if media is None else media)
         if not ledger.covers(cost):
             return shortage_of(cost, ledger)
         self.last_entry = entry
         entry.fate, entry.pending = self._fate, self.pending
-        return _make(Step, (cost, entry, entry.wire_bytes, _ONE_FRAME, True))
+        return Step(cost, entry, entry.wire_bytes, _ONE_FRAME, last=True)
 
     @property
     def may_stream_early(self) -> bool:
@@ -236,7 +236,7 @@ class TextParcel(_FramesParcel):
         cost = Cost(messages, self._byte_cost((frame,)))
         if ledger.covers(cost):
             return self._step((frame,), cost, after, last=last)
-        return shortage_of(cost, ledger)._replace(in_all=self._rest())
+        return Shortage(shortage_of(cost, ledger).cause, cost, self._rest())
 
     def _rest(self) -> Cost:
         """Return what all of it takes that has not left, as one part: asked for step by step it would go by the character."""

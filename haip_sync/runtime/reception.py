@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol
 
 from haip_sync.config import Limits
@@ -44,7 +43,7 @@ class Host(Protocol):
         """Commit a control frame and have it written soon."""
 
     def poke(self) -> None:
-        """Have the service thread look at the clock. Needs no lock."""
+        """Have the service thread look at the clock. With or without the lock."""
 
     def write_at_once(self) -> None:
         """Write what stands in the write order, as far as it goes without waiting. Without the lock."""
@@ -110,7 +109,7 @@ class Reception:
         except ProtocolError as exc:
             if self.wire_log is not None:
                 self.wire_log.received_unreadable(len(data))
-            self._take(partial(Session.unreadable, exc=exc))
+            self._unreadable(exc)
             return
         envelope = self.discretion.envelope(envelope)
         if self.wire_log is not None:
@@ -133,44 +132,44 @@ class Reception:
     def _mismatch(self, what: str, announced_by: Envelope | None) -> None:
         error = ProtocolError(what, blame="remote")
         if announced_by is None:
-            self._take(partial(Session.unreadable, exc=error))
+            self._unreadable(error)
         else:
-            self._take(partial(Session.receive_broken, envelope=announced_by, exc=error, now_s=self._clock()))
+            self._take(lambda session, now_s: session.receive_broken(announced_by, error, now_s))
+
+    def _unreadable(self, error: ProtocolError) -> None:
+        self._take(lambda session, _now_s: session.unreadable(error))
 
     def _take_envelope(self, envelope: Envelope, frame_bytes: int, binary: bytes | None) -> None:
-        now_s = self._clock()
-        self._take(partial(Session.receive, envelope=envelope, frame_bytes=frame_bytes, now_s=now_s, binary=binary))
+        self._take(lambda session, now_s: session.receive(envelope, frame_bytes, now_s, binary=binary))
 
-    def _take(self, receive: Callable[[Session], list[Received]]) -> None:
+    def _take(self, receive: Callable[[Session, float], list[Received]]) -> None:
         """Do under the lock all that one frame changes; what that lets go is written once all that was read ahead is taken in."""
-        rooms = self._rooms
-        with rooms.parking.lock:
-            rooms.turnstile.mend()
-            committed_end = rooms.outgoing.committed_end
-            rooms.turnstile.is_written_next = CAN_TRY_TO_SEND
+        turnstile, outgoing = self._rooms.turnstile, self._rooms.outgoing
+        with self._rooms.parking.lock:
+            turnstile.mend()
+            committed_end = outgoing.committed_end
+            turnstile.is_written_next = CAN_TRY_TO_SEND
             try:
-                next_due_s, due_s = self._change(receive)
+                self._change(receive)
             finally:
-                rooms.turnstile.is_written_next = False
-        if next_due_s < due_s:
-            self._host.poke()
-        self._host.shut_if_overrun()
-        if self._unwritten or rooms.outgoing.committed_end != committed_end:
+                turnstile.is_written_next = False
+        if self._unwritten or outgoing.committed_end != committed_end:
+            self._host.shut_if_overrun()
             self._unwritten += 1
             if self._unwritten >= _MOST_UNWRITTEN:
                 self.write_out()
 
-    def _change(self, receive: Callable[[Session], list[Received]]) -> tuple[float, float]:
-        """Carry out what one frame comes to; return when to look for gaps, and when it was before. Requires the lock."""
+    def _change(self, receive: Callable[[Session, float], list[Received]]) -> None:
+        """Carry out what one frame comes to, and have somebody look for gaps where that is due sooner now. Requires the lock."""
         session, now_s = self._rooms.session, self._clock()
+        inbound = session.inbound
         self._host.heartbeat.heard(now_s)
-        due_s = session.inbound.next_due_s
-        self._apply_all(receive(session))
-        next_due_s = session.inbound.next_due_s
-        if next_due_s <= now_s:
+        due_s = inbound.next_due_s
+        self._apply_all(receive(session, now_s))
+        if inbound.next_due_s <= now_s:
             self._apply_all(session.due(now_s))
-            next_due_s = session.inbound.next_due_s
-        return next_due_s, due_s
+        if inbound.next_due_s < due_s:
+            self._host.poke()
 
     def write_out(self) -> None:
         """Write what the frames so far let go, as far as it goes without waiting: the rest is for others."""

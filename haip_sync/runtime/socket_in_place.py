@@ -35,6 +35,10 @@ class SocketInPlace:
         None, nothing taken: what stands here is for websocket-client to look at, the end included. Raises `OSError`.
         """
         buffer, at = self._buffer, self._at
+        if at == len(buffer):  # all that was read ahead is taken: so it is for who waits for one answer
+            self.before_reading()
+            buffer = self._buffer = self.stream.recv()
+            at = self._at = 0
         while (found := whole_message(buffer, at, most_bytes)) is not None:
             start, end = found
             if end <= len(buffer):

@@ -73,7 +73,8 @@ class PlainStream:
 
     def recv(self) -> bytes:
         """Return what comes next; see `Stream.recv`."""
-        self._mind_deadline()
+        if self._deadline is not None:
+            self._mind_deadline()
         return self._sock.recv(READ_BYTES)
 
     def send_some(self, piece: memoryview, sent: list[int], *, blocking: bool) -> None:

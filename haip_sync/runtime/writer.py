@@ -162,7 +162,8 @@ class Writer:
         What does not go is for who has the pen, or stands by, or else for the service thread. It is none of the reader's work to
         mask much: while it does, nobody reads.
         """
-        if CAN_TRY_TO_SEND and self._outgoing.pending_bytes <= _BATCH_BYTES:
+        outgoing = self._outgoing
+        if CAN_TRY_TO_SEND and outgoing.committed_end - outgoing.written_end <= _BATCH_BYTES:  # `pending_bytes`, without a call
             self._write_if_free(_NOW)
         else:
             self._poke()

@@ -13,7 +13,8 @@ DETACHED: Final = "Detached"
 def absence_of(link: ProgramLink, client: str, *, is_detached: bool, is_withdrawn: bool) -> Failure | None:
     """Return why nothing is heard of the client; None while something is."""
     if is_detached:
-        return Failure(title=DETACHED, text="The script goes on as it was. File, Attach again (Ctrl+Shift+O) looks at it again.")
+        text = "The script was left as it was. File, Attach again (Ctrl+Shift+O) looks at it again."
+        return Failure(title=DETACHED, text=text, is_ours=True)
     trouble = link.trouble
     if trouble is not None:
         return Failure(title=_title_of(link), text=on_one_line(sentence(trouble, link.program.name)))
@@ -33,7 +34,7 @@ def told_of(absence: Failure | None, before: str, name: str) -> str:
     """Return what to write down of an absence that begins, or of the end of the one with the title `before`."""
     if absence is None:
         return f"Attached to {name} again." if before == DETACHED else f"{name} answers again."
-    return f"Detached from {name}, which goes on as it was." if absence.title == DETACHED else absence.text
+    return f"Detached from {name}, which was left as it was." if absence.title == DETACHED else absence.text
 
 
 def sentence(text: str, name: str = "") -> str:

@@ -25,6 +25,7 @@ class Activity(Enum):
     NO_BYTES = "no bytes"
     OFFLINE = "offline"
     SILENT = "silent"
+    DETACHED = "detached"
 
     __hash__ = object.__hash__  # members are single things; Enum's own hash runs Python code
 
@@ -51,7 +52,7 @@ class ActivityRecorder:
     def __init__(self, now_s: float) -> None:
         self.runs: Runs[Activity] = Runs(Activity.IDLE, now_s)
         self._connected = True
-        self._silent = False
+        self._away: Activity | None = None  # SILENT or DETACHED, while nothing is heard
         self._by_us = False
         self._by_peer = False
         self._lack: Activity | None = None
@@ -93,15 +94,15 @@ class ActivityRecorder:
         self._connected = connected
         self._enter(time_s)
 
-    def silence(self, since_s: float, now_s: float) -> None:
-        """Take that nothing has been heard since `since_s`: what is known is no news any more."""
-        self._silent = True
+    def silence(self, since_s: float, now_s: float, away: Activity = Activity.SILENT) -> None:
+        """Take that nothing has been heard since `since_s`, or that we have left (`away`): what is known is no news any more."""
+        self._away = away
         self._enter(max(self.runs.last.start_s, since_s), now_s)
         self.runs.extend(now_s)
 
     def snapshot(self, state: ChannelState, now_s: float, *, connected: bool) -> None:
         """Take what holds now."""
-        self._silent = False
+        self._away = None
         has_sent = self._note_sent(state, now_s)
         lack = _LACKS.get(state.waiting_for or "") if state.backlog else None
         since_s = now_s
@@ -157,8 +158,8 @@ class ActivityRecorder:
         self.runs.enter(self._activity(time_s if now_s is None else now_s), time_s)
 
     def _activity(self, now_s: float) -> Activity:
-        if self._silent:
-            return Activity.SILENT
+        if self._away is not None:
+            return self._away
         if not self._connected:
             return Activity.OFFLINE
         if self._by_us:

@@ -18,7 +18,7 @@ from monitor_app.model.grants import window_hint, window_of
 from monitor_app.model.outage import outage_of
 from monitor_app.model.remedies import NO_OFFER, Offer, offer_for
 from monitor_app.model.source import Failure
-from monitor_app.model.status import Status
+from monitor_app.model.status import STALE, Status
 from monitor_app.model.units import format_bytes, format_duration, format_messages
 
 _MARGIN_S: Final = 0.05
@@ -29,6 +29,7 @@ _IS: Final = {
     Status.PAUSED_BY_PEER: "is paused by the peer",
     Status.OFFLINE: "is offline",
     Status.SILENT: "is silent",
+    Status.DETACHED: "is detached from",
     Status.LOW: "is low",
     Status.FLOWING: "flows",
     Status.IDLE: "has nothing to send",
@@ -47,6 +48,10 @@ class Answer:
     """The channel it is about; None when it is about none."""
     status: Status | None = None
     offer: Offer = NO_OFFER
+    all_is_well: bool = False
+    """Nobody waits, and nothing is wrong: more than that there is nothing to tell."""
+    is_ours: bool = False
+    """It is so because the operator wanted it."""
 
     @property
     def text(self) -> str:
@@ -72,13 +77,12 @@ def answer_of(
     if worst is None or connection is None:
         return Answer("No channels yet", "They show as soon as there is a connection.")
     if failure is not None and not can_reconnect:
-        return Answer(failure.title, failure.text, status=Status.SILENT if worst.status is Status.SILENT else Status.OFFLINE)
+        return Answer(failure.title, failure.text, status=worst.status if worst.status in STALE else Status.OFFLINE)
     outage = outage_of(connection, now_s)
     if outage is not None:
         return Answer(outage.title, outage.text, status=Status.OFFLINE)
     if worst.status is Status.OFFLINE:
-        why = connection.last_error or (failure.text if failure else "")
-        return _over(worst, why, connecting_to, can_reconnect=can_reconnect)
+        return _over(worst, connection.last_error, failure, connecting_to, can_reconnect=can_reconnect)
     if _badness(worst)[0] <= Status.FLOWING.severity:
         return _calm(channels)
     hint = window_hint(window_of(worst, connection.round_trip or 0.0))
@@ -92,12 +96,17 @@ def answer_of(
     )
 
 
-def _over(worst: ChannelView, why: str, connecting_to: str, *, can_reconnect: bool) -> Answer:
+def _over(
+    worst: ChannelView, last_error: str | None, failure: Failure | None, connecting_to: str, *, can_reconnect: bool
+) -> Answer:
     """Return what to say when the client does not come back by itself."""
     if connecting_to:
         return Answer(f"Connecting to {connecting_to}", "Waiting for the server's answer.", status=Status.OFFLINE)
-    evidence = f"{why.rstrip('.')}. {explain(worst).removeprefix(NO_CONNECTION)}".strip() if why else explain(worst)
     offer = offer_for(worst, can_reconnect=can_reconnect)
+    if failure is not None and failure.is_ours:
+        return Answer(failure.title, failure.text, status=Status.OFFLINE, offer=offer, is_ours=True)
+    why = last_error or (failure.text if failure else "")
+    evidence = f"{why.rstrip('.')}. {explain(worst).removeprefix(NO_CONNECTION)}".strip() if why else explain(worst)
     return Answer(f"Not connected for {format_duration(worst.status_s)}", evidence, status=Status.OFFLINE, offer=offer)
 
 
@@ -116,7 +125,7 @@ def _calm(channels: Sequence[ChannelView]) -> Answer:
     count = f"{flowing} of {len(channels)} channels flow, the others have nothing to send."
     starving = [view for view in channels if view.forecast is not None and view.forecast.outlook is Outlook.STARVES]
     if not starving:
-        return Answer("Nobody waits", count if flowing else "Nothing is being sent.")
+        return Answer("Nobody waits", count if flowing else "Nothing is being sent.", all_is_well=True)
     first = min(starving, key=lambda view: view.forecast.from_s if view.forecast else 0.0)
     return Answer("Nobody waits", f"{count} {first.name} {outlook_of(first)}.", channel=first.name, status=first.status)
 

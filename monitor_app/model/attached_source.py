@@ -183,6 +183,9 @@ class AttachedSource:
         """Refuse: the script connects its client itself."""
         self._note(None, "connect", "The script opens this connection itself.", ok=False)
 
+    def cancel_connect(self) -> None:
+        """Do nothing: the script connects its client, and `detach` leaves it."""
+
     def detach(self) -> None:
         """Leave the program alone, and go on showing what was seen last. Bounded."""
         if self.can_detach:
@@ -251,6 +254,8 @@ class AttachedSource:
         """Note for the log that the program fell silent, ended, was left, or is heard again."""
         absence = self._absence()
         title = "" if absence is None else absence.title
+        if absence is None and self._told == DETACHED and self._link.snapshot(self._client) is None:
+            return  # whether it answers again is not known yet: it may have ended meanwhile
         if title != self._told:
             before, self._told = self._told, title
             ok = absence is None or title == DETACHED

@@ -10,29 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import haip_sync
-from haip_sync import (
-    ChannelPaused,
-    ChannelResumed,
-    Connected,
-    ConnectionState,
-    CreditGranted,
-    CreditRequested,
-    Disconnected,
-    ErrorReported,
-    Event,
-    HAIPError,
-    HandshakeCompleted,
-    HeartbeatPolicy,
-    Message,
-    Reconnecting,
-    RequestExpired,
-    SendAdmitted,
-    SendBlocked,
-    WarningRaised,
-)
+from haip_sync import ConnectionState, Disconnected, ErrorReported, HAIPError, HeartbeatPolicy, Message, SendAdmitted
 from monitor_app.model.addresses import without_secrets
+from monitor_app.model.attempt import Attempt, cancelled
 from monitor_app.model.client_commands import ClientCommands
-from monitor_app.model.event_buffer import EventBuffer
+from monitor_app.model.event_buffer import WATCHED, EventBuffer
 from monitor_app.model.failures import complaint_of, failure_of, failure_of_loss
 from monitor_app.model.queue_book import QUEUE_EVENTS, QueueBook
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
@@ -44,23 +26,6 @@ CONNECT_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 1.0
 HEARTBEAT_S: Final = 5.0
 """Often enough for a round trip that people can watch."""
-
-_WATCHED: Final[tuple[type[Event], ...]] = (
-    Connected,
-    HandshakeCompleted,
-    Disconnected,
-    Reconnecting,
-    CreditGranted,
-    CreditRequested,
-    RequestExpired,
-    SendBlocked,
-    ChannelPaused,
-    ChannelResumed,
-    ErrorReported,
-    WarningRaised,
-)
-"""Marks, log rows, and the moment at which a sender began to wait. Gauges are read from the snapshot, and single admissions
-would cost the senders for nothing."""
 
 ClientFactory = Callable[[str, str | None], "HAIPClient"]
 
@@ -78,8 +43,8 @@ class ClientSource:
     """Shows one client. The commands return at once; what would wait runs on a daemon thread with a deadline.
 
     Threads: everything is called by the GUI thread but `_connect`, which runs on a thread of its own and hands over by appending
-    to `_notices` and by setting `_failure` before `_connecting`, `EventBuffer.put` and `QueueBook.put`, which run on the client's
-    dispatch thread, and `note_result`, which anybody may call.
+    to `_notices` and by setting `_failure` before its attempt is over, `EventBuffer.put` and `QueueBook.put`, which run on the
+    client's dispatch thread, and `note_result`, which anybody may call.
     """
 
     def __init__(self, client: HAIPClient | None = None, *, factory: ClientFactory | None = None, name: str = "") -> None:
@@ -88,7 +53,7 @@ class ClientSource:
         self._notices: deque[Notice] = deque()
         self._threads: list[threading.Thread] = []
         self._failure: Failure | None = None
-        self._connecting = False
+        self._attempt: Attempt | None = None
         self._was_connected = False
         self._closed = False
         self._asked: tuple[str, str | None] | None = None
@@ -118,12 +83,12 @@ class ClientSource:
     @property
     def connecting(self) -> bool:
         """Whether an attempt to connect is under way."""
-        return self._connecting
+        return self._attempt is not None and not self._attempt.is_over
 
     @property
     def failure(self) -> Failure | None:
         """Why there is no connection; None while there is one, one is being tried, or none was asked for."""
-        if self._connecting:
+        if self.connecting:
             return None
         if self._failure is not None:
             return replace(self._failure, text=f"{self._failure.text} {self._complaint}".strip())
@@ -190,26 +155,33 @@ class ClientSource:
 
     def connect_to(self, url: str, token: str | None) -> None:
         """Leave the present client and connect a new one to `url`."""
-        if self._factory is None or self._connecting or self._closed:
+        if self._factory is None or self.connecting or self._closed:
             return
-        left = self._leave()
-        if left is not None:
+        if (left := self._leave()) is not None:
             self.run_aside(_close, left)
         self._asked = (url, token)
         self._failure, self._goodbye, self._complaint, self._was_connected = None, None, "", False
         try:
             client = self._factory(url, token)
         except HAIPError as error:
-            self._refuse(error, self.address)
+            self._fail(failure_of(error, self.address))
             return
         self._follow(client)
-        self._connecting = True
-        self.run_aside(self._connect, client)
+        self._attempt = Attempt(client)
+        self.run_aside(self._connect, self._attempt)
 
     def reconnect(self) -> None:
         """Try the last address again; a client connects once, so it takes a new one."""
         if self._asked is not None:
             self.connect_to(*self._asked)
+
+    def cancel_connect(self) -> None:
+        """Let the attempt be over at once; its thread ends as soon as its socket is shut."""
+        attempt = self._attempt
+        if attempt is not None and attempt.claim():
+            self._fail(cancelled(self.address))
+            attempt.end()
+            self.run_aside(_close, attempt.client)
 
     def detach(self) -> None:
         """Do nothing: nothing is attached to."""
@@ -273,7 +245,7 @@ class ClientSource:
         self._buffer, self._book = EventBuffer(), QueueBook()
         self._commands.client = client
         self._subscriptions = [
-            client.subscribe(self._buffer.put, *_WATCHED),
+            client.subscribe(self._buffer.put, *WATCHED),
             client.subscribe(self._book.put, *QUEUE_EVENTS),
         ]
         self.watch_messages(wanted=self._wants_messages)
@@ -301,23 +273,27 @@ class ClientSource:
         self._threads.append(thread)
         thread.start()
 
-    def _connect(self, client: HAIPClient) -> None:
+    def _connect(self, attempt: Attempt) -> None:
+        client = attempt.client
         try:
             client.connect(timeout=CONNECT_TIMEOUT_S)
         except HAIPError as error:
-            self._refuse(error, client.address)
+            if attempt.claim():
+                self._fail(failure_of(error, client.address))
         else:
-            self.note_result(None, "connect", f"Connected to {client.address}.", ok=True)
+            if attempt.claim():
+                self.note_result(None, "connect", f"Connected to {client.address}.", ok=True)
         finally:
-            self._connecting = False
+            attempt.end()
 
-    def _refuse(self, error: Exception, address: str) -> None:
-        self._failure = failure_of(error, address)
-        self.note_result(None, "connect", f"{self._failure.title}. {self._failure.text}", ok=False)
+    def _fail(self, failure: Failure) -> None:
+        self._failure = failure
+        self.note_result(None, "connect", f"{failure.title}. {failure.text}", ok=False, is_ours=failure.is_ours)
 
-    def note_result(self, channel: str | None, action: str, result: str, *, ok: bool) -> None:
+    def note_result(self, channel: str | None, action: str, result: str, *, ok: bool, is_ours: bool = False) -> None:
         """Leave a notice. From any thread."""
-        self._notices.append(Notice(time_s=time.monotonic(), channel=channel, action=action, result=result, ok=ok))
+        notice = Notice(time_s=time.monotonic(), channel=channel, action=action, result=result, ok=ok, is_ours=is_ours)
+        self._notices.append(notice)
 
 
 def _close(client: HAIPClient) -> None:

@@ -81,6 +81,11 @@ class Commands:
         self._audit.begin("connect", None, details=f"again to {self._source.address}")
         self._source.reconnect()
 
+    def cancel_connect(self) -> None:
+        """End the attempt to connect that is under way; the answer to that attempt says so."""
+        if self._source.can_reconnect and self._source.connecting:
+            self._source.cancel_connect()
+
     @property
     def _may_connect(self) -> bool:
         """Whether the source will answer: one that is at it already, or never does, ignores the call."""

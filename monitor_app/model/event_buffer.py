@@ -5,10 +5,40 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from haip_sync import CreditGranted, CreditRequested, Event, SendBlocked
+from haip_sync import (
+    ChannelPaused,
+    ChannelResumed,
+    Connected,
+    CreditGranted,
+    CreditRequested,
+    Disconnected,
+    ErrorReported,
+    Event,
+    HandshakeCompleted,
+    Reconnecting,
+    RequestExpired,
+    SendBlocked,
+    WarningRaised,
+)
 from monitor_app.model.source import Drained
 
 CAPACITY: Final = 20_000
+WATCHED: Final[tuple[type[Event], ...]] = (
+    Connected,
+    HandshakeCompleted,
+    Disconnected,
+    Reconnecting,
+    CreditGranted,
+    CreditRequested,
+    RequestExpired,
+    SendBlocked,
+    ChannelPaused,
+    ChannelResumed,
+    ErrorReported,
+    WarningRaised,
+)
+"""Marks, log rows, and the moment at which a sender began to wait. Gauges are read from the snapshot, and single admissions
+would cost the senders for nothing."""
 _PLENTY: Final = frozenset({CreditGranted, CreditRequested, SendBlocked})
 """Events that come by the thousand and of which the snapshot has the sum. All others are state changes."""
 

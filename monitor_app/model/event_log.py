@@ -257,7 +257,7 @@ def _admitted(event: SendAdmitted) -> str:
 
 def row_of_notice(notice: Notice, entry: AuditEntry | None = None) -> LogRow:
     """Return the row that stands for the result of a command; with the operator's action that it answers, who and why."""
-    tone = Tone.OURS if notice.ok else Tone.TROUBLE
+    tone = Tone.OURS if notice.ok or notice.is_ours else Tone.TROUBLE
     if entry is None:
         return LogRow(notice.time_s, notice.channel, notice.action, notice.result, tone, notice)
     why = f": “{entry.reason}”" if entry.reason and entry.reason not in notice.result else ""

@@ -116,6 +116,10 @@ def _silent(view: ChannelView) -> str:
     return f"Nothing is heard of the program. The last known values.{waited}"
 
 
+def _detached(_view: ChannelView) -> str:
+    return "We have detached. The last known values."
+
+
 def _who_waits(view: ChannelView) -> str:
     if view.state.backlog == 0:
         return "Nobody waits."
@@ -132,4 +136,5 @@ _EXPLAIN = {
     Status.PAUSED_BY_PEER: _paused_by_peer,
     Status.OFFLINE: _offline,
     Status.SILENT: _silent,
+    Status.DETACHED: _detached,
 }

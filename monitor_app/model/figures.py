@@ -18,7 +18,7 @@ from monitor_app.model.units import NONE, format_duration, format_number, format
 _ENDS: Final = {"least": "min", "mean": "mean", "most": "max"}
 _AT_ONCE_S: Final = 0.01
 """What is shorter nobody has measured: between two looks it is only seen that a grant is used up."""
-_AWAY: Final = frozenset({Activity.OFFLINE, Activity.SILENT})
+_AWAY: Final = frozenset({Activity.OFFLINE, Activity.SILENT, Activity.DETACHED})
 _STANDS: Final = tuple(activity for activity in Activity if activity.stands and activity not in _AWAY)
 
 
@@ -160,6 +160,7 @@ def rows_of(figures: Sequence[SpanFigures]) -> list[tuple[str, list[str]]]:
         ("Paused", lambda f: _share(f, Activity.PAUSED_BY_US, Activity.PAUSED_BY_PEER)),
         ("Offline", lambda f: _share(f, Activity.OFFLINE)),
         ("Silent", lambda f: _share(f, Activity.SILENT)),
+        ("Detached", lambda f: _share(f, Activity.DETACHED)),
     ]
     return [(label, [make(one) for one in figures]) for label, make in makers]
 

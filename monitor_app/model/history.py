@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from haip_sync import ChannelState, ConnectionState
 from monitor_app.model.channel_view import in_order
-from monitor_app.model.rate import RateMeter
+from monitor_app.model.rate import Counted, RateMeter
 from monitor_app.model.units import KIB
 
 Floats = NDArray[np.float64]
@@ -147,6 +147,12 @@ class Level:
         self._values[:, self._end - 2] = np.where(self._rising, self._low, self._high)
         self._values[:, self._end - 1] = np.where(self._rising, self._high, self._low)
 
+    def end(self, time_s: float, sample: Floats) -> None:
+        """Take the last sample before a gap. The curves end with it: of what else its column held the farther value stays."""
+        self.append(time_s, sample)
+        self._values[:, self._end - 2] = np.where(self._high - sample > sample - self._low, self._high, self._low)
+        self._values[:, self._end - 1] = sample
+
     def window(self, from_s: float, to_s: float, channels: tuple[str, ...]) -> Window:
         """Return what lies between, and a column more on each side so that curves reach the edges. The arrays are views."""
         times_s = self._times_s[: self._end]
@@ -169,7 +175,7 @@ class History:
         self.gaps: deque[tuple[float, float | None]] = deque(maxlen=_MAX_GAPS)
         self._levels = [Level(width_s, columns) for width_s, columns in levels]
         self._latest = np.zeros(0)
-        self._counted: dict[str, _Counted] = {}
+        self._counted: dict[str, Counted] = {}
         self._meters: dict[str, RateMeter] = {}
         self._seen = False
 
@@ -180,16 +186,29 @@ class History:
         return oldest_s if np.isfinite(oldest_s) else None
 
     def append(self, time_s: float, snapshot: ConnectionState) -> None:
-        """Record a snapshot. What is shown without a connection is old, so nothing is recorded then but the gap."""
+        """Record a snapshot. Without a connection only the first one, with which the curves end, and the gap."""
         if not snapshot.connected:
-            self._begin_gap(time_s)
+            self._record_absence(time_s, snapshot)
             return
         self._end_gap(time_s)
         self._seen = True
         self._admit(snapshot)
-        self._latest = np.array([value for name in self.channels for value in self._sample(name, time_s, snapshot)])
+        self._latest = self._sampled(time_s, snapshot)
         for level in self._levels:
             level.append(time_s, self._latest)
+
+    def _record_absence(self, time_s: float, snapshot: ConnectionState) -> None:
+        """End the curves with what is shown then; what becomes of it (a client that is offline goes on queuing) is newest."""
+        if not self._seen:
+            return
+        self._latest = self._sampled(time_s, snapshot)
+        if not self._is_in_gap:
+            for level in self._levels:
+                level.end(time_s, self._latest)
+            self.gaps.append((time_s, None))
+
+    def _sampled(self, time_s: float, snapshot: ConnectionState) -> Floats:
+        return np.array([value for name in self.channels for value in self._sample(name, time_s, snapshot)])
 
     def _sample(self, name: str, time_s: float, snapshot: ConnectionState) -> tuple[float, ...]:
         state = snapshot.channels.get(name)
@@ -239,12 +258,12 @@ class History:
                 return level
         return self._levels[-1]
 
-    def _begin_gap(self, time_s: float) -> None:
-        if self._seen and (not self.gaps or self.gaps[-1][1] is not None):
-            self.gaps.append((time_s, None))
+    @property
+    def _is_in_gap(self) -> bool:
+        return bool(self.gaps) and self.gaps[-1][1] is None
 
     def _end_gap(self, time_s: float) -> None:
-        if self.gaps and self.gaps[-1][1] is None:
+        if self._is_in_gap:
             self.gaps[-1] = (self.gaps[-1][0], time_s)
 
     def _admit(self, snapshot: ConnectionState) -> None:
@@ -252,23 +271,7 @@ class History:
         new = new[: MOST_CHANNELS - len(self.channels)]
         if new:
             self.channels += tuple(new)
-            self._counted.update((name, _Counted()) for name in new)
+            self._counted.update((name, Counted(len(COUNTERS))) for name in new)
             self._meters.update((name, RateMeter()) for name in new)
             for level in self._levels:
                 level.grow(len(self.channels) * len(ROWS))
-
-
-class _Counted:
-    """Counters that begin anew in every epoch, made to go on."""
-
-    def __init__(self) -> None:
-        self._epoch: int | None = None
-        self._before = (0.0,) * len(COUNTERS)
-        self._last = self._before
-
-    def add(self, counters: tuple[float, ...], epoch: int) -> tuple[float, ...]:
-        """Return the counters over all epochs."""
-        if self._epoch not in {None, epoch}:
-            self._before = tuple(before + last for before, last in zip(self._before, self._last, strict=True))
-        self._epoch, self._last = epoch, counters
-        return tuple(before + now for before, now in zip(self._before, counters, strict=True))

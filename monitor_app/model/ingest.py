@@ -18,6 +18,7 @@ from monitor_app.model.event_log import EventLog, LogRow, Tone, row_of_event, ro
 from monitor_app.model.explanations import lacks
 from monitor_app.model.happenings import Happenings
 from monitor_app.model.history import History
+from monitor_app.model.liveness import away_of
 from monitor_app.model.marks import MarkKind, Marks
 from monitor_app.model.source import Notice, Source
 from monitor_app.model.status import STALE, Status
@@ -48,6 +49,7 @@ class Ingest:
         visibility: Which channels the plots show.
         log: Rows of the event log.
         connection: The last snapshot; None before there was a client.
+        away: Why nothing new came with the last snapshot, OFFLINE, SILENT or DETACHED; None while there is a connection.
         dropped: Events that the buffer lost so far.
         lag_s: How old the oldest event of the last tick was when it was taken, 0.0 when there was none.
         answered: By channel and action, what came of the last command.
@@ -86,6 +88,7 @@ class Ingest:
         self.history = History()
         self.marks = Marks()
         self.connection: ConnectionState | None = None
+        self.away: Status | None = None
         self.answered: dict[tuple[str, str], Notice] = {}
         self.answered_for_all: dict[str, Notice] = {}
         self._trackers: dict[str, ChannelTracker] = {}
@@ -178,8 +181,8 @@ class Ingest:
         if self.connection is None:
             for time_s, past in self.source.take_past():
                 self._track(past, time_s)
-        self.connection = snapshot
-        silent_s = self.source.silent_s
+        self.connection, silent_s = snapshot, self.source.silent_s
+        self.away = None if snapshot.connected else away_of(self.source)
         tracked = self._track(snapshot, now_s) if silent_s is None else self._track_silence(snapshot, silent_s, now_s)
         for tracker, changed in tracked:
             self._report_starvation(tracker, now_s, changed=changed)
@@ -205,7 +208,9 @@ class Ingest:
     def _track_silence(self, snapshot: ConnectionState, silent_s: float, now_s: float) -> list[tuple[ChannelTracker, bool]]:
         """Keep that nothing was heard for so long, and the snapshot is old; return what `_track` does."""
         self.history.append(now_s, snapshot)
-        return [(tracker, tracker.hear_nothing(silent_s, now_s)) for tracker in self._trackers.values()]
+        away, known = away_of(self.source), snapshot.channels
+        heard = [tracker for tracker in self._trackers.values() if tracker.name in known]
+        return [(tracker, tracker.hear_nothing(known[tracker.name], silent_s, now_s, away)) for tracker in heard]
 
     def _report_starvation(self, tracker: ChannelTracker, now_s: float, *, changed: bool) -> None:
         name = tracker.name

@@ -1,10 +1,11 @@
-"""Which moment the plots show, in words: whether they follow, stand still, look back, or nothing new can come."""
+"""Which moment the plots show, in words: whether they follow, stand still, look back, or nothing new can come, and why."""
 
 from __future__ import annotations
 
 from haip_sync import ConnectionState
 from monitor_app.model.clock import Clock
 from monitor_app.model.outage import outage_of
+from monitor_app.model.source import Source
 from monitor_app.model.status import Status
 from monitor_app.model.units import MINUS, format_duration
 from monitor_app.model.viewport import Mode
@@ -15,10 +16,17 @@ def is_connected(connection: ConnectionState | None) -> bool:
     return connection is not None and connection.connected
 
 
+def away_of(source: Source) -> Status:
+    """Return as what channels count of which nothing new comes: DETACHED where we left, SILENT, or else OFFLINE."""
+    if source.silent_s is None:
+        return Status.OFFLINE
+    return Status.DETACHED if source.can_attach_again else Status.SILENT
+
+
 def title_of_plots(mode: Mode, right_s: float, clock: Clock, connection: ConnectionState | None, away: Status) -> str:
     """Return what the title of the plots says of their right edge, which shows `right_s`.
 
-    `away`: why nothing new comes while there is no connection, OFFLINE or SILENT.
+    `away`: why nothing new comes while there is no connection, see `away_of`.
     """
     behind = format_duration(max(0.0, clock.now_s() - right_s))
     if mode is Mode.FROZEN:

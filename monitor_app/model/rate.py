@@ -37,3 +37,19 @@ class RateMeter:
         if not span_s:
             return 0.0, 0.0
         return max(0.0, (last[1] - first[1]) / span_s), max(0.0, (last[2] - first[2]) / span_s)
+
+
+class Counted:
+    """`count` counters that begin anew in every epoch, made to go on."""
+
+    def __init__(self, count: int) -> None:
+        self._epoch: int | None = None
+        self._before = (0.0,) * count
+        self._last = self._before
+
+    def add(self, counters: tuple[float, ...], epoch: int) -> tuple[float, ...]:
+        """Return the counters over all epochs."""
+        if self._epoch not in {None, epoch}:
+            self._before = tuple(before + last for before, last in zip(self._before, self._last, strict=True))
+        self._epoch, self._last = epoch, counters
+        return tuple(before + now for before, now in zip(self._before, counters, strict=True))

@@ -40,6 +40,8 @@ class Notice:
     result: str
     """One sentence."""
     ok: bool
+    is_ours: bool = False
+    """Whether nothing came of it because the operator wanted it so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,8 @@ class Failure:
     """What happened, in a few words."""
     text: str
     """What is known about it and how to go on, in a few sentences. Never a token."""
+    is_ours: bool = False
+    """Whether the operator wanted it so: then nothing went wrong."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,9 @@ class Source(Protocol):
 
     def reconnect(self) -> None:
         """Try the last address again, in the same way."""
+
+    def cancel_connect(self) -> None:
+        """End the attempt to connect that is under way; it is answered at once, by the notice that it was cancelled."""
 
     def detach(self) -> None:
         """Leave the program alone; the last values stay. The result shows in `failure` and `silent_s`."""

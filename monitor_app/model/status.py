@@ -25,6 +25,7 @@ class Status(Enum):
     PAUSED_BY_PEER = "PAUSED by peer"
     OFFLINE = "OFFLINE"
     SILENT = "SILENT"
+    DETACHED = "DETACHED"
     IDLE = "IDLE"
 
     __hash__ = object.__hash__  # members are single things; Enum's own hash runs Python code
@@ -40,9 +41,11 @@ class Status(Enum):
         return self in _STANDING
 
 
-_STANDING: Final = frozenset({Status.STARVED, Status.PAUSED_BY_US, Status.PAUSED_BY_PEER, Status.OFFLINE, Status.SILENT})
-STALE: Final = frozenset({Status.OFFLINE, Status.SILENT})
-"""States in which values are the last known ones."""
+LOST: Final = frozenset({Status.OFFLINE, Status.SILENT})
+"""States in which nothing new comes because something went wrong."""
+STALE: Final = LOST | {Status.DETACHED}
+"""States in which values are the last known ones, our own leaving included."""
+_STANDING: Final = frozenset({Status.STARVED, Status.PAUSED_BY_US, Status.PAUSED_BY_PEER}) | STALE
 _SEVERITY: Final = {
     Status.IDLE: 0,
     Status.FLOWING: 1,
@@ -51,7 +54,8 @@ _SEVERITY: Final = {
     Status.PAUSED_BY_PEER: 4,
     Status.STARVED: 5,
     Status.OFFLINE: 6,
-    Status.SILENT: 7,
+    Status.DETACHED: 7,
+    Status.SILENT: 8,
 }
 
 

@@ -15,7 +15,8 @@ from monitor_app.model.status import Status, classify, scarce_credit
 STARVED_SPAN_S: Final = 30.0
 """Over which time it is told how much of it senders stood for want of credit."""
 _RECENT_LACK_S: Final = 10.0
-_RESTS: Final = frozenset({Activity.IDLE, Activity.OFFLINE, Activity.SILENT})
+_RESTS: Final = frozenset({Activity.IDLE, Activity.OFFLINE, Activity.SILENT, Activity.DETACHED})
+_AWAY: Final = {Status.SILENT: Activity.SILENT, Status.DETACHED: Activity.DETACHED}
 _UNSURE: Final = frozenset(Status) - {Status.FLOWING, Status.LOW}
 """States without an outlook: nothing is spent, or it stands already."""
 
@@ -57,12 +58,9 @@ class ChannelTracker:
         """Take the next snapshot; return whether the state changed."""
         if epoch != self._epoch:
             self._begin_epoch(epoch)
-        if state.sent_messages > self._state.sent_messages:
-            self._used_s = now_s
-        before, self._state = self._state, state
+        before = self._take(state, now_s)
         if self._granted_s is None and state.last_grant_age is not None:  # it came before this source was looked at
             self._granted_s = now_s - state.last_grant_age
-        self._spent.sample(now_s, state.sent_messages, state.sent_bytes)
         if not state.paused:
             self.pause_reason = None
         breaks = self.activity.breaks
@@ -77,11 +75,22 @@ class ChannelTracker:
         is_broken = self.activity.breaks > breaks
         return self._enter(classify(state, connected=connected, idle_s=idle_s), now_s, is_broken=is_broken)
 
-    def hear_nothing(self, silent_s: float, now_s: float) -> bool:
-        """Take that the source has not answered for so long; return whether the state changed."""
-        self._spent.sample(now_s, self._state.sent_messages, self._state.sent_bytes)
-        self.activity.silence(now_s - silent_s, now_s)
-        return self._enter(Status.SILENT, now_s)
+    def hear_nothing(self, state: ChannelState, silent_s: float, now_s: float, away: Status = Status.SILENT) -> bool:
+        """Take that nothing was heard for so long, and what was heard last; return whether the state changed.
+
+        `away`: SILENT where the source does not answer, DETACHED where we have left it.
+        """
+        self._take(state, now_s)
+        self.activity.silence(now_s - silent_s, now_s, _AWAY[away])
+        return self._enter(away, now_s)
+
+    def _take(self, state: ChannelState, now_s: float) -> ChannelState:
+        """Keep what a snapshot says; return what the one before said."""
+        if state.sent_messages > self._state.sent_messages:
+            self._used_s = now_s
+        self._spent.sample(now_s, state.sent_messages, state.sent_bytes)
+        before, self._state = self._state, state
+        return before
 
     def grant(self, event: CreditGranted) -> None:
         """Take a grant of the peer's."""

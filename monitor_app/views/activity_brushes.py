@@ -26,6 +26,8 @@ def brush_of(activity: Activity, colours: Colours, channel: QColor) -> QBrush:
             return _hatch(colours.muted, ground, "x")
         case Activity.SILENT:
             return _hatch(colours.muted, ground, "-")
+        case Activity.DETACHED:
+            return _hatch(colours.border, ground, ".")
         case _:
             plain = {
                 Activity.SENDING: channel,
@@ -38,7 +40,7 @@ def brush_of(activity: Activity, colours: Colours, channel: QColor) -> QBrush:
 
 def is_hatched(activity: Activity) -> bool:
     """Return whether text on an activity needs a ground of its own."""
-    return activity in {Activity.NO_MESSAGES, Activity.PAUSED_BY_PEER, Activity.OFFLINE, Activity.SILENT}
+    return activity in {Activity.NO_MESSAGES, Activity.PAUSED_BY_PEER, Activity.OFFLINE, Activity.SILENT, Activity.DETACHED}
 
 
 @lru_cache(maxsize=64)
@@ -49,6 +51,8 @@ def _hatch(colour: str, ground: str, way: str) -> QBrush:
     painter = QPainter(tile)
     if way == "-":
         painter.fillRect(0, 0, _TILE, _LINE, QColor(colour))
+    if way == ".":
+        painter.fillRect(0, 0, _LINE, _LINE, QColor(colour))
     for row in range(_TILE):
         for step in range(_LINE):
             if way in "/x":

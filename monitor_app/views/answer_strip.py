@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolBar, QVBoxLayout
 from monitor_app.model.answer import Answer, answer_of, evidence_age_s
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.remedies import Remedy
-from monitor_app.model.status import STALE, Status
+from monitor_app.model.status import LOST, Status
 from monitor_app.model.units import short_name
 from monitor_app.theme import Theme
 from monitor_app.views import signs
@@ -110,13 +110,14 @@ class AnswerStrip(QToolBar):
     def _dress(self, answer: Answer) -> None:
         colours = self._theme.colours
         status = answer.status or Status.IDLE
-        ground, edge = ground_of(Status.LOW if status in STALE else status, colours)
+        warns = status in LOST and not answer.is_ours
+        ground, edge = ground_of(Status.LOW if warns else status, colours)
         colour = signs.status_colour(status, colours).name() if answer.status is not None else colours.text
-        if status in STALE:
+        if warns:
             colour = colours.low
         self._frame.show_colours(ground, edge, colours.border)
         set_sheet(self.title, f"color: {colour}")
-        sign = signs.CHECK if answer.status is None else signs.STATUS_SIGNS[status]
+        sign = signs.CHECK if answer.all_is_well else signs.STATUS_SIGNS[status]
         self._sign.setPixmap(signs.icon(sign, colour, ground).pixmap(signs.SIZE, signs.SIZE))
 
     @Slot()

@@ -26,21 +26,24 @@ class ConnectDialog(QDialog):
         url, name, token: The fields.
         message: What is happening, or what went wrong.
         connect_button: Connects.
+        cancel: Ends an attempt that is under way; without one, closes the dialog. Esc does the same.
 
     Signals:
         connect_wanted: Connect: address, token (empty for none).
         forget_wanted: Forget the server with this address.
+        cancel_wanted: End the attempt that is under way.
     """
 
     connect_wanted = Signal(str, str)
     forget_wanted = Signal(str)
+    cancel_wanted = Signal()
 
     def __init__(self, address: str, servers: Sequence[Server], parent: QWidget) -> None:
         super().__init__(parent)
         self.setWindowTitle("Connect to a server")
         self.setMinimumWidth(460)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._asked = False
+        self._asked = self._connecting = False
         self.servers = QComboBox()
         self.servers.setAccessibleName("Remembered servers")
         self.servers.setFixedHeight(FIELD_HEIGHT)
@@ -51,7 +54,7 @@ class ConnectDialog(QDialog):
         self.token.setEchoMode(QLineEdit.EchoMode.Password)
         self.message = wrapping_label()
         self.connect_button = button("&Connect", "Connect to the server", look="main")
-        self._cancel = button("Cancel", "Cancel")
+        self.cancel = button("Cancel", "Cancel")
         self._lay_out()
         dress_fields(self, parent.palette())
         self.show_servers(servers)
@@ -62,7 +65,7 @@ class ConnectDialog(QDialog):
         self.forget.clicked.connect(self._on_forget)
         self.url.textChanged.connect(self._on_url_changed)
         self.connect_button.clicked.connect(self._on_connect)
-        self._cancel.clicked.connect(self.reject)
+        self.cancel.clicked.connect(self.reject)
 
     def _lay_out(self) -> None:
         remembered, buttons = QHBoxLayout(), QHBoxLayout()
@@ -70,7 +73,7 @@ class ConnectDialog(QDialog):
         remembered.addWidget(self.forget)
         buttons.addStretch(1)
         buttons.addWidget(self.connect_button)
-        buttons.addWidget(self._cancel)
+        buttons.addWidget(self.cancel)
         form = QFormLayout(self)
         form.setContentsMargins(16, 16, 16, 12)
         form.setSpacing(8)
@@ -106,15 +109,25 @@ class ConnectDialog(QDialog):
         """Show how the attempt stands; a connection closes the dialog."""
         if not self._asked:
             return
+        self._connecting = connecting
         if connecting:
             self._say(f"Connecting to {address}…", "")
         elif failure is not None:
-            self._say(f"{failure.title}. {failure.text}", "trouble")
+            self._say(f"{failure.title}. {failure.text}", "" if failure.is_ours else "trouble")
         elif connected:
             self.accept()
             return
         self.connect_button.setText("Try again" if failure is not None else "&Connect")
         self.connect_button.setDisabled(connecting)
+        self.cancel.setText("Cancel connecting" if connecting else "Cancel")
+
+    @Slot()
+    def reject(self) -> None:
+        """End the attempt that is under way: it would go on unseen. Without one, close the dialog."""
+        if self._connecting:
+            self.cancel_wanted.emit()
+        else:
+            super().reject()
 
     def _say(self, text: str, tone: str) -> None:
         self.message.setText(text)

@@ -168,8 +168,8 @@ class PauseGroup(Group):
     def dress(self) -> None:
         """Take the colours of the theme."""
         colours = self._theme.colours
-        self.pause.setIcon(signs.icon(signs.PAUSE, colours.accent, colours.accent_ground))
-        self.resume.setIcon(signs.icon(signs.RESUME, colours.text, colours.button))
+        self.pause.setIcon(signs.icon(signs.PAUSE, colours.accent, colours.accent_ground, colours.disabled))
+        self.resume.setIcon(signs.icon(signs.RESUME, colours.text, colours.button, colours.disabled))
 
     def refresh(self, view: ChannelView, last: Notice | None, *, why_not: str) -> None:
         """Show what can be done with the chosen channel; a refusal stays until the next attempt."""

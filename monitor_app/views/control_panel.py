@@ -8,13 +8,14 @@ from PySide6.QtWidgets import QComboBox, QScrollArea, QVBoxLayout, QWidget
 
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.ingest import Ingest
-from monitor_app.model.status import STALE
+from monitor_app.model.liveness import away_of
+from monitor_app.model.status import STALE, Status
 from monitor_app.model.strategy_plan import StrategyPlan
 from monitor_app.theme import Theme
 from monitor_app.views.answer_box import AnswerBox
 from monitor_app.views.control_groups import PauseGroup, RequestGroup, TestMessageGroup
 from monitor_app.views.group import Group, allow
-from monitor_app.views.parts import FIELD_HEIGHT, wrapping_label
+from monitor_app.views.parts import FIELD_HEIGHT, set_tone, wrapping_label
 from monitor_app.views.queue_group import QueueGroup
 from monitor_app.views.strategy_group import StrategyGroup
 
@@ -114,6 +115,7 @@ class ControlPanel(QScrollArea):
             group.setVisible(view is not None)
         why_not = self.why_not()
         self._why_not.setText(f"Controls are disabled. {why_not}")
+        set_tone(self._why_not, "by-choice" if away_of(self._ingest.source) is Status.DETACHED else "why-not")
         self._why_not.setVisible(bool(why_not) and view is not None)
         if view is not None:
             self._refresh_groups(view, why_not)

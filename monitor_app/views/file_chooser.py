@@ -6,7 +6,7 @@ from typing import Final
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPalette
-from PySide6.QtWidgets import QFileDialog, QToolButton, QWidget
+from PySide6.QtWidgets import QFileDialog, QHeaderView, QToolButton, QWidget
 
 from monitor_app.views.parts import dress_fields
 
@@ -21,6 +21,8 @@ def chooser_to_save(parent: QWidget, title: str, path: str, kinds: str, palette:
     chooser.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
     chooser.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dress_fields(chooser, palette)
+    for header in chooser.findChildren(QHeaderView):  # whose arrow the style draws in the ink of its palette
+        header.setPalette(palette)
     for name in _ARROWS:
         arrow = chooser.findChild(QToolButton, name)
         if isinstance(arrow, QToolButton):

@@ -8,6 +8,8 @@ from PySide6.QtCore import QRect, Qt, Signal, Slot
 from PySide6.QtGui import QBrush, QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QToolButton
 
+from monitor_app.model.ingest import Ingest
+from monitor_app.model.liveness import away_of, is_connected, title_of_plots
 from monitor_app.model.viewport import Mode
 from monitor_app.theme import Theme
 from monitor_app.views import signs
@@ -51,8 +53,21 @@ class FlowBar(TitleBar):
         self.select.toggled.connect(self.select_toggled)
         self.fold.clicked.connect(self._on_fold_clicked)
 
-    def show_mode(self, mode: Mode, sign: signs.Sign, colour: str, text: str) -> None:
-        """Show whether the plots follow."""
+    def show_moment(self, mode: Mode, right_s: float, ingest: Ingest) -> None:
+        """Show whether the plots follow, which moment `right_s` is that their right edge shows, or why nothing new comes."""
+        colours, away = self._theme.colours, away_of(ingest.source)
+        text = title_of_plots(mode, right_s, ingest.clock, ingest.connection, away)
+        match mode:
+            case Mode.FROZEN:
+                self._show_mode(mode, signs.FROZEN, colours.text, text)
+            case Mode.BACK:
+                self._show_mode(mode, signs.BACK, colours.accent, text)
+            case Mode.LIVE if is_connected(ingest.connection):
+                self._show_mode(mode, signs.LIVE, colours.good, text)
+            case Mode.LIVE:
+                self._show_mode(mode, signs.STATUS_SIGNS[away], colours.muted, text)
+
+    def _show_mode(self, mode: Mode, sign: signs.Sign, colour: str, text: str) -> None:
         self._sign.setPixmap(signs.icon(sign, colour, self._theme.colours.header).pixmap(signs.SIZE, signs.SIZE))
         self._text.setText(text)
         self.live.setVisible(mode is not Mode.LIVE)

@@ -22,12 +22,14 @@ class FlowHands(QObject):
         crosshair: Where it stands.
 
     Signals:
+        mode_changed: The picture follows, stands still or looks back, other than before.
         frozen_changed: The picture was told to stand still (true), or no longer is (false).
         span_changed: Another span is shown than the one that was chosen by name; its seconds.
         moved: The crosshair stands elsewhere.
         selected: A span is selected, or nothing any more.
     """
 
+    mode_changed = Signal()
     frozen_changed = Signal(bool)
     span_changed = Signal(float)
     moved = Signal()
@@ -92,11 +94,12 @@ class FlowHands(QObject):
     def _change(self, change: Callable[[], None]) -> None:
         """Change what the viewport shows, and tell what that means for the controls."""
         viewport = self._viewport
-        was_frozen, span_s = viewport.mode is Mode.FROZEN, viewport.span_s
+        before, span_s = viewport.mode, viewport.span_s
         change()
-        is_frozen = viewport.mode is Mode.FROZEN
-        if is_frozen is not was_frozen:
-            self.frozen_changed.emit(is_frozen)
+        if Mode.FROZEN in {before, viewport.mode} and viewport.mode is not before:
+            self.frozen_changed.emit(self._viewport.mode is Mode.FROZEN)
+        if viewport.mode is not before:
+            self.mode_changed.emit()
         if viewport.span_s != span_s:
             self.span_changed.emit(viewport.span_s)
 

@@ -12,14 +12,12 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout
 from monitor_app.model.event_log import LogRow
 from monitor_app.model.frame_looks import FrameLooks
 from monitor_app.model.ingest import Ingest
-from monitor_app.model.liveness import is_connected, title_of_plots, values_of
+from monitor_app.model.liveness import values_of
 from monitor_app.model.marks import Mark
 from monitor_app.model.picture import Frame, Picture
-from monitor_app.model.status import Status
 from monitor_app.model.viewport import Mode
 from monitor_app.model.visibility import fitting
 from monitor_app.theme import Theme
-from monitor_app.views import signs
 from monitor_app.views.flow_bar import FlowBar
 from monitor_app.views.flow_hands import FlowHands
 from monitor_app.views.flow_plots import FlowPlots
@@ -44,10 +42,12 @@ class FlowView(QFrame):
         mark_chosen: A mark was clicked on; the `Mark`.
         folding_changed: Idle channels are folded away (true), or no longer are.
         span_changed: Another span is shown than the one that was chosen by name; its seconds.
+        view_changed: The plots follow, stand still or look back other than before, show a span by name, or one was selected.
     """
 
     frozen_changed = Signal(bool)
     span_changed = Signal(float)
+    view_changed = Signal()
     mark_chosen = Signal(object)
     folding_changed = Signal(bool)
 
@@ -93,6 +93,7 @@ class FlowView(QFrame):
     def _connect_hands(self) -> None:
         self._hands.frozen_changed.connect(self.frozen_changed)
         self._hands.span_changed.connect(self.span_changed)
+        self._hands.mode_changed.connect(self._on_mode_changed)
         self._hands.moved.connect(self._on_moved)
         self._hands.selected.connect(self._on_selected)
         self._plots.hands.clicked.connect(self._on_clicked)
@@ -131,6 +132,7 @@ class FlowView(QFrame):
     def set_span(self, span_s: float) -> None:
         """Show the last `span_s` seconds, live."""
         self._hands.set_span(span_s)
+        self.view_changed.emit()
 
     @Slot()
     def freeze(self) -> None:
@@ -221,7 +223,7 @@ class FlowView(QFrame):
         self._show_values(frame)
         scale = self._scale(frame)
         self._times.show_shares(*self._rows(frame), self.picture.shares(frame), scale.left_px, scale.width_px)
-        self._show_liveness(frame)
+        self._bar.show_moment(self.picture.viewport.mode, frame.right_s, self._ingest)
         self._bar.show_folding(len(frame.folded), folds=self._ingest.visibility.folds_idle)
 
     def _edge_time_s(self, frame: Frame) -> float | None:
@@ -257,20 +259,6 @@ class FlowView(QFrame):
         within_s = _NEAR_PX * self.span_s / max(1, self._plots.area().width())
         return self.picture.marks_near(self.picture.time_at(share), within_s)
 
-    def _show_liveness(self, frame: Frame) -> None:
-        colours, mode, connection = self._theme.colours, self.picture.viewport.mode, self._ingest.connection
-        status = Status.OFFLINE if self._ingest.source.silent_s is None else Status.SILENT
-        text = title_of_plots(mode, frame.right_s, self._ingest.clock, connection, status)
-        match mode:
-            case Mode.FROZEN:
-                self._bar.show_mode(mode, signs.FROZEN, colours.text, text)
-            case Mode.BACK:
-                self._bar.show_mode(mode, signs.BACK, colours.accent, text)
-            case Mode.LIVE if is_connected(connection):
-                self._bar.show_mode(mode, signs.LIVE, colours.good, text)
-            case Mode.LIVE:
-                self._bar.show_mode(mode, signs.STATUS_SIGNS[status], colours.muted, text)
-
     @Slot()
     def _on_moved(self) -> None:
         self._show_values(self.picture.frame())
@@ -279,6 +267,12 @@ class FlowView(QFrame):
     def _on_selected(self) -> None:
         self._plots.hands.selects = False
         self._bar.show_selecting(on=False)
+        self.view_changed.emit()
+
+    @Slot()
+    def _on_mode_changed(self) -> None:
+        self.refresh()
+        self.view_changed.emit()
 
     @Slot(float)
     def _on_clicked(self, share: float) -> None:

@@ -7,19 +7,21 @@ the points come decimated from the history; marks of one kind are one curve with
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QRect, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor
+from PySide6.QtGui import QBrush, QColor, QPainter
 
 from monitor_app.model.history import METRICS, Floats
 from monitor_app.model.marks import MarkKind
 from monitor_app.model.picture import Frame
 from monitor_app.model.units import binary_ceiling, nice_ceiling, time_ticks
 from monitor_app.theme import Theme
+from monitor_app.views.fine_lines import draw_as_wide
 from monitor_app.views.signs import mark_colour, mark_style
 
 _HEADROOM: Final = 0.08
@@ -35,11 +37,21 @@ _LOW_MARKS: Final = frozenset({MarkKind.GRANT})
 class _Curve(pg.PlotCurveItem):  # type: ignore[misc]  # pyqtgraph has no types
     """A curve that says it is as large as its plot: to find out how large it really is takes a pass over all of its points."""
 
+    wide = 1
+    """How many pixels of the screen its line is wide."""
+
     def boundingRect(self) -> QRectF:  # noqa: N802 - Qt's name
         """Return the ground of the plot, which clips what is drawn."""
         box = self.getViewBox()
         rect: QRectF = QRectF() if box is None else box.viewRect()
         return rect
+
+    def paint(self, painter: QPainter, *others: object) -> None:
+        """Draw it."""
+        if self.wide == 1:
+            super().paint(painter, *others)
+        else:
+            draw_as_wide(functools.partial(super().paint, painter, *others), painter, self.wide)
 
 
 class _Plot:
@@ -48,6 +60,7 @@ class _Plot:
     def __init__(self, item: Any, ceiling: Callable[[float], float]) -> None:
         self.item = item
         self._ceiling = ceiling
+        self._wide = 1
         self.top = 0.0
         self.ticks: tuple[float, ...] = ()
         self.curves: dict[str, Any] = {}
@@ -77,11 +90,18 @@ class _Plot:
         item.getAxis("bottom").setHeight(1)
         item.showGrid(x=True, y=True, alpha=1.0)
 
+    def fit(self, wide: int) -> None:
+        """Let every line be so many pixels of the screen wide."""
+        for line in (*self.curves.values(), *self.marks.values()):
+            line.wide = wide
+        self._wide = wide
+
     def curve_of(self, channel: str, colour: QColor) -> Any:
         """Return the curve of `channel`, made when it is first asked for."""
         curve = self.curves.get(channel)
         if curve is None:
             curve = self.curves[channel] = _Curve(pen=pg.mkPen(colour, width=1), antialias=False)
+            curve.wide = self._wide
             self.item.addItem(curve, ignoreBounds=True)
         return curve
 
@@ -112,6 +132,7 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
         self._span_s = 0.0
         self._chosen = ""
         self._drawn_at = [QRect()] * len(METRICS)
+        self._wide = 1
         self.setFrameShape(self.Shape.NoFrame)
         self.ci.setContentsMargins(0, 0, 0, 0)
         self.ci.setSpacing(4)
@@ -131,13 +152,13 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
             plot.item.getViewBox().setBackgroundColor(colours.field)
             for side in ("left", "bottom"):
                 axis = plot.item.getAxis(side)
-                axis.setPen(pg.mkPen(colours.grid))
+                axis.setPen(pg.mkPen(colours.grid, width=self._wide))
             self._dress_chosen(plot)
             for cover, hatch in zip(plot.covers, plot.hatches, strict=True):
                 cover.setBrush(QBrush(QColor(colours.field)))
                 hatch.setBrush(QBrush(QColor(colours.muted), Qt.BrushStyle.BDiagPattern))
             plot.selection.setBrush(QBrush(QColor(colours.selected)))
-            plot.cursor.setPen(pg.mkPen(colours.text))
+            plot.cursor.setPen(pg.mkPen(colours.text, width=self._wide))
             for place, (channel, curve) in enumerate(plot.curves.items()):
                 curve.setPen(pg.mkPen(self._theme.channel_colour(channel, place), width=1))
 
@@ -189,6 +210,7 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
 
     def draw(self, frame: Frame) -> None:
         """Show a frame."""
+        self._fit_screen()
         self._drawn_at = self.rects()
         times_s = frame.window.times_s - frame.right_s
         marks = {kind: _pairs(times, frame.right_s) for kind, times in frame.marks.items()}
@@ -200,6 +222,15 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
             self._draw_curves(plot, metric, frame, times_s)
             self._draw_marks(plot, marks)
             self._draw_regions(plot, frame)
+
+    def _fit_screen(self) -> None:
+        """Take in how fine the screen is, which another one may be that the window was moved to."""
+        wide = max(1, round(self.devicePixelRatioF()))
+        if wide != self._wide:
+            self._wide = wide
+            for plot in self.plots:
+                plot.fit(wide)
+            self.dress()
 
     def _draw_curves(self, plot: _Plot, metric: int, frame: Frame, times_s: Floats) -> None:
         for place, channel in enumerate(frame.window.channels):

@@ -62,6 +62,15 @@ def _struck_circle() -> QPainterPath:
     return path
 
 
+def _parted() -> QPainterPath:
+    """Return a ring whose halves have been drawn apart."""
+    path = QPainterPath()
+    for left, angle in ((0.8, 105), (3.2, 285)):
+        path.arcMoveTo(QRectF(left, 2, 8, 8), angle)
+        path.arcTo(QRectF(left, 2, 8, 8), angle, 150)
+    return path
+
+
 def _three_dots() -> QPainterPath:
     path = QPainterPath()
     for x in (2.8, 5.3, 7.8):
@@ -123,6 +132,7 @@ STATUS_SIGNS: Final = {
     Status.PAUSED_BY_PEER: _PAUSED_BY_PEER,
     Status.OFFLINE: _sign(line=_struck_circle()),
     Status.SILENT: _sign(line=_ring(5), fill=_three_dots()),
+    Status.DETACHED: _sign(line=_parted()),
     Status.IDLE: _sign(line=_ring(4.4)),
 }
 MARK_SIGNS: Final = {
@@ -177,6 +187,7 @@ CHECK: Final = _CHECK
 TROUBLE: Final = _TROUBLE
 OFFLINE: Final = STATUS_SIGNS[Status.OFFLINE]
 SILENT: Final = STATUS_SIGNS[Status.SILENT]
+DETACHED: Final = STATUS_SIGNS[Status.DETACHED]
 
 
 def draw(painter: QPainter, sign: Sign, x: float, y: float, colour: QColor, ground: QColor) -> None:
@@ -222,6 +233,7 @@ def status_colour(status: Status, colours: Colours) -> QColor:
             Status.PAUSED_BY_US: colours.accent,
             Status.OFFLINE: colours.muted,
             Status.SILENT: colours.muted,
+            Status.DETACHED: colours.muted,
             Status.IDLE: colours.muted,
         }.get(status, colours.text)
     )
@@ -262,12 +274,22 @@ def tone_colour(tone: Tone, colours: Colours) -> QColor:
 
 
 @lru_cache(maxsize=256)
-def icon(sign: Sign, colour: str, ground: str) -> QIcon:
-    """Return `sign` as an icon for buttons; drawn at twice its size, for fine screens, and once: texts ask at their rate."""
+def icon(sign: Sign, colour: str, ground: str, disabled: str = "") -> QIcon:
+    """Return `sign` as an icon for buttons; drawn at twice its size, for fine screens, and once: texts ask at their rate.
+
+    `disabled`: its colour on a button that is disabled; Qt's own guess is made for light windows.
+    """
+    made = QIcon(_twice(sign, colour, ground))
+    if disabled:
+        made.addPixmap(_twice(sign, disabled, ground), QIcon.Mode.Disabled)
+    return made
+
+
+def _twice(sign: Sign, colour: str, ground: str) -> QPixmap:
     pixmap = QPixmap(2 * SIZE, 2 * SIZE)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     painter.scale(2, 2)
     draw(painter, sign, 0, 0, QColor(colour), QColor(ground))
     painter.end()
-    return QIcon(pixmap)
+    return pixmap

@@ -5,7 +5,9 @@ from __future__ import annotations
 from PySide6.QtWidgets import QLabel, QStatusBar
 
 from monitor_app.model.ingest import Ingest
+from monitor_app.model.liveness import away_of
 from monitor_app.model.outage import outage_of
+from monitor_app.model.status import Status
 from monitor_app.model.units import NONE, format_count, short_session
 from monitor_app.theme import Theme
 from monitor_app.views import signs
@@ -55,9 +57,11 @@ class StatusLine(QStatusBar):
             sign, word, colour = signs.TURN, outage.short, colours.low
         elif state is not None and state.connected:
             sign, word, colour = signs.CHECK, "Connected", colours.good
+        elif source.silent_s is not None and away_of(source) is Status.DETACHED:
+            sign, word, colour = signs.DETACHED, "Detached", colours.muted
         elif source.silent_s is not None:
             sign, word, colour = signs.SILENT, "Nothing heard", colours.low
-        elif source.failure is not None:
+        elif source.failure is not None and not source.failure.is_ours:
             sign, word, colour = signs.TROUBLE, "Not connected", colours.starved
         else:
             sign, word, colour = signs.OFFLINE, "Not connected", colours.muted

@@ -26,8 +26,10 @@ _ORDER: Final = (
     Activity.PAUSED_BY_PEER,
     Activity.OFFLINE,
     Activity.SILENT,
+    Activity.DETACHED,
     Activity.IDLE,
 )
+_RARE: Final = frozenset({Activity.SILENT, Activity.DETACHED})
 _HATCH_BESIDE: Final = 12
 """How much of a hatch is left beside its words at least: less is no hatch any more."""
 Shares = Mapping[str, Mapping[Activity, float]]
@@ -89,17 +91,18 @@ class TimeStrip(QWidget):
         colours = self._theme.colours
         painter.fillRect(0, 0, self.width(), LEGEND_HEIGHT, QColor(colours.header))
         metrics = painter.fontMetrics()
-        named = legend_of(self._shares)
-        widths = [metrics.horizontalAdvance(activity.value) + 18 for activity in named]
-        spare = max(1, (self.width() - 16 - sum(widths)) // len(named))
+        named, widths = legend_of(self._shares), {a: metrics.horizontalAdvance(a.value) + 18 for a in Activity}
+        if sum(widths[activity] for activity in named) > self.width() - 16:
+            named = [activity for activity in named if any(spent.get(activity) for spent in self._shares.values())]
+        spare = max(1, (self.width() - 16 - sum(widths[activity] for activity in named)) // max(1, len(named)))
         left = 8
-        for activity, width in zip(named, widths, strict=True):
+        for activity in named:
             box = QRect(left, 4, 12, 9)
             painter.fillRect(box, brush_of(activity, colours, QColor(colours.muted)))
             painter.setPen(QColor(colours.border))
             painter.drawRect(box)
-            put_text(painter, QRect(left + 16, 0, width, LEGEND_HEIGHT), activity.value, colours.text)
-            left += width + min(spare, 14)
+            put_text(painter, QRect(left + 16, 0, widths[activity], LEGEND_HEIGHT), activity.value, colours.text)
+            left += widths[activity] + min(spare, 14)
 
     def _paint_row(self, painter: QPainter, line: QRect, channel: str, place: int) -> None:
         colours = self._theme.colours
@@ -164,13 +167,13 @@ def greatest_wait(shares: Mapping[Activity, float]) -> Activity | None:
 
 
 def legend_of(shares: Shares) -> list[Activity]:
-    """Return what the legend names: everything but silence, which is rare and has no room, where there was none.
+    """Return what the legend names: everything. Silence and our own leaving are rare and have no room: they only where seen.
 
-    Where there was, it takes the place of an absence of the connection that did not happen.
+    Where one was, it takes the place of an absence of the connection that did not happen.
     """
     seen = {activity for spent in shares.values() for activity, share in spent.items() if share}
-    spared = Activity.OFFLINE if Activity.SILENT in seen else Activity.SILENT
-    return [activity for activity in _ORDER if activity is not spared or activity in seen]
+    spared = _RARE if seen.isdisjoint(_RARE) else {*_RARE, Activity.OFFLINE}
+    return [activity for activity in _ORDER if activity not in spared or activity in seen]
 
 
 def spoken(shares: Mapping[Activity, float]) -> str:

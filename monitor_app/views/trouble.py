@@ -32,14 +32,17 @@ class _Notice(QFrame):
         title: What happened.
         text: More about it.
         retry: Tries again.
+        cancel: Ends the attempt that is under way.
         connect_button: Asks for an address.
 
     Signals:
         retry_wanted: Try the same address again.
+        cancel_wanted: End the attempt.
         connect_wanted: Ask for an address.
     """
 
     retry_wanted = Signal()
+    cancel_wanted = Signal()
     connect_wanted = Signal()
 
     def __init__(self, ingest: Ingest, theme: Theme, title_tone: str) -> None:
@@ -50,8 +53,10 @@ class _Notice(QFrame):
         self.title = label("", title_tone)
         self.text = wrapping_label()
         self.retry = button("Try again (F5)", "Try again", look="main")
+        self.cancel = button("Cancel (Shift+F5)", "Cancel connecting")
         self.connect_button = button("Connect to a server…", "Connect to a server")
         self.retry.clicked.connect(self.retry_wanted)
+        self.cancel.clicked.connect(self.cancel_wanted)
         self.connect_button.clicked.connect(self.connect_wanted)
 
     def refresh(self) -> None:
@@ -67,11 +72,15 @@ class _Notice(QFrame):
         self.title.setText(shown.title)
         self.text.setText(shown.text)
         self.retry.setVisible(source.can_reconnect and source.failure is not None)
+        self.cancel.setVisible(source.can_reconnect and source.connecting)
         self.connect_button.setVisible(source.can_reconnect and not source.connecting)
         set_look(self.connect_button, "" if source.failure is not None else "main")
         colours = self._theme.colours
-        tries = source.connecting or outage is not None
-        sign, colour = (signs.TURN if outage else signs.BUSY, colours.low) if tries else (signs.TROUBLE, colours.starved)
+        sign, colour = signs.TROUBLE, colours.starved
+        if source.connecting or outage is not None:
+            sign, colour = signs.TURN if outage else signs.BUSY, colours.low
+        elif shown.is_ours:
+            sign, colour = signs.OFFLINE, colours.muted
         self._sign.setPixmap(signs.icon(sign, colour, colours.panel).pixmap(signs.SIZE, signs.SIZE))
         self._sign.setVisible(failure is not None)
 
@@ -100,6 +109,7 @@ class TroublePage(_Notice):
         buttons = QHBoxLayout()
         buttons.setSpacing(8)
         buttons.addWidget(self.retry)
+        buttons.addWidget(self.cancel)
         buttons.addWidget(self.connect_button)
         self.attach = button("Attach to a script…", "Attach to a script that is running")
         self.attach.clicked.connect(self.attach_wanted)
@@ -154,6 +164,7 @@ class TroubleBanner(_Notice):
         layout.setSpacing(8)
         layout.addLayout(words, 1)
         layout.addWidget(self.retry)
+        layout.addWidget(self.cancel)
         layout.addWidget(self.connect_button)
 
     def refresh(self) -> None:

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.lines import ONE_LINE
 from support.scripted_peer import Peer, peer
 from support.turnstiles import PATIENCE_S, until
@@ -296,7 +297,7 @@ def test_the_audit_finds_books_that_do_not_balance(monkeypatch: pytest.MonkeyPat
         with DevServer(policy=Never()) as server, HAIPClient(server.url) as client:
             turnstile = client._connection.rooms.turnstile
             gate = turnstile.gate("USER")
-            gate.ledger = gate.ledger._replace(messages=gate.ledger.messages._replace(granted=99))
+            gate.ledger = replace(gate.ledger, messages=replace(gate.ledger.messages, granted=99))
             if switched_on:
                 with pytest.raises(AssertionError, match="USER: granted = spent"):
                     client.send_text_message("USER", "x", timeout=0)

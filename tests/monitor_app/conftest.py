@@ -89,6 +89,10 @@ class FakeSource:
         """Note the call."""
         self.calls.append(("reconnect",))
 
+    def cancel_connect(self) -> None:
+        """Note the call."""
+        self.calls.append(("cancel_connect",))
+
     def detach(self) -> None:
         """Note the call."""
         self.calls.append(("detach",))

@@ -241,7 +241,7 @@ def test_a_script_is_detached_from_and_attached_to_again_by_keys(qtbot: QtBot, r
         assert (window.actions_.detach.isEnabled(), window.actions_.attach_again.isEnabled()) == (True, False)
         qtbot.keyClick(window, Qt.Key.Key_D, control)
         qtbot.waitUntil(lambda: window.answer.title.text() == "Detached", timeout=TIMEOUT_MS)
-        qtbot.waitUntil(lambda: "SILENT" in window.table.model().index(0, 0).data(), timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: "DETACHED" in window.table.model().index(0, 0).data(), timeout=TIMEOUT_MS)
         assert (window.actions_.detach.isEnabled(), window.actions_.attach_again.isEnabled()) == (False, True)
         assert window.flow.isVisible()
         assert window.control.why_not() == "Detached."

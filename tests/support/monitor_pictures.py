@@ -74,7 +74,7 @@ def _bad_address(camera: Photographer, window: MainWindow) -> None:
 
 
 def with_a_server_that_goes(camera: Photographer) -> None:
-    """Take an attempt that hangs, a connection that is idle, and one that the server ended for good."""
+    """Take an attempt that hangs and is cancelled, a connection that is idle, and one that the server ended for good."""
     settings = camera.settings()
     settings.remember_server("wss://haip.example.net", "prod-eu")
     settings.remember_server("ws://127.0.0.1:8080")
@@ -82,6 +82,8 @@ def with_a_server_that_goes(camera: Photographer) -> None:
         camera.take(window, "08-remembered")
         window.ingest.commands.connect_to(f"ws://127.0.0.1:{deaf.getsockname()[1]}", None)
         camera.take(window, "09-connecting", 0.5)
+        window.page.cancel.click()
+        camera.take(window, "51-cancelled", 0.5)
     with DevServer(agent=False) as server, camera.window(_own_client()) as window:
         window.ingest.commands.connect_to(server.url, None)
         wait_for(lambda: window.ingest.connection and window.ingest.connection.connected)

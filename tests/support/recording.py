@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from haip_sync.flow.gates import Gate, Step, Ticket
-from haip_sync.flow.parking import Condition, Parking
+from haip_sync.flow.parking import Bell, Parking
 from haip_sync.flow.turnstile import Turnstile
 
 
@@ -76,7 +76,7 @@ class _CountingCondition(threading.Condition):
 
 
 class _CountingParking(Parking):
-    def new_condition(self) -> Condition:
+    def new_bell(self) -> Bell:
         return _CountingCondition(self.lock)
 
 

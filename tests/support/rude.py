@@ -119,22 +119,24 @@ class RudeProgram:
         self._listener.close()
 
 
+def summary(name: str) -> ClientSummary:
+    """Return a client that is well, as a program's list has it."""
+    return ClientSummary(
+        name=name,
+        address="ws://nowhere:1",
+        connected=True,
+        phase="open",
+        may_steer=True,
+        worst=None,
+        cause=None,
+        oldest_wait=0.0,
+        why="",
+    )
+
+
 def welcome(*clients: str, now_s: float = 0.0, version: int = VERSION) -> bytes:
     """Return the frame of a program's welcome, with these clients."""
-    lines = tuple(
-        ClientSummary(
-            name=name,
-            address="ws://nowhere:1",
-            connected=True,
-            phase="open",
-            may_steer=True,
-            worst=None,
-            cause=None,
-            oldest_wait=0.0,
-            why="",
-        )
-        for name in clients
-    )
+    lines = tuple(summary(name) for name in clients)
     return framed(
         encoded(Welcome(version=version, pid=1, name="rude.py", script="/rude.py", since_s=0.0, now_s=now_s, clients=lines))
     )

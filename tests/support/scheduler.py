@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final
 
-from haip_sync.flow.parking import Condition, Parking
+from haip_sync.flow.parking import Bell, Condition, Parking
 from support.turnstiles import PATIENCE_S, Clock
 
 MOST_CHOICES = 400
@@ -205,6 +205,9 @@ class ScheduledParking(Parking):
 
     def new_condition(self) -> Condition:
         return ScheduledCondition(self._scheduler, self._scheduler.lock)
+
+    def new_bell(self) -> Bell:
+        return self.new_condition()
 
     def deadline(self, timeout_s: float | None) -> float | None:
         return None if timeout_s is None else self._scheduler.clock.now_s + timeout_s

@@ -14,7 +14,7 @@ from haip_sync.errors import HAIPError, WaitCause
 from haip_sync.events import ALL_EVENTS, Event
 from haip_sync.flow.gates import Gate, Progress, Shortage, Step, Ticket, Unwatched
 from haip_sync.flow.ledger import Cost, Ledger
-from haip_sync.flow.parking import Condition, Parking
+from haip_sync.flow.parking import Bell, Parking
 from haip_sync.flow.turnstile import Turnstile
 
 PATIENCE_S = 20.0
@@ -157,7 +157,7 @@ class CountingParking(Parking):
         super().__init__()
         self.woken: list[int] = []
 
-    def new_condition(self) -> Condition:
+    def new_bell(self) -> Bell:
         return CountedCondition(self.lock, self.woken)
 
 
@@ -168,7 +168,7 @@ class ScriptedParking(Parking):
         super().__init__()
         self.script = list(actions)
 
-    def wait(self, condition: Condition, timeout_s: float | None) -> None:
+    def wait(self, condition: Bell, timeout_s: float | None) -> None:
         if not self.script:
             raise AssertionError("a wait that nothing ends")
         self.script.pop(0)()

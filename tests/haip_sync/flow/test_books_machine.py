@@ -116,7 +116,7 @@ class ChannelMachine(OutboxHost, RuleBasedStateMachine):
     def agrees(self) -> None:
         ledger = self.gate.ledger
         assert ledger.is_conserved()
-        assert ledger.spendable.plus(ledger.set_aside) == tuple(self.left)
+        assert ledger.spendable.plus(ledger.set_aside) == Cost(*self.left)
         assert [ticket.parcel.event_type for ticket in self.gate.queue] == [label for label, _ in self.line]
         assert (self.gate.queued, self.gate.queued_bytes) == (len(self.line), sum(cost.byte_credits for _, cost in self.line))
         assert len(self.bench.outlet.committed) == self.gone

@@ -64,8 +64,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
+        both = (self.ledger.messages, self.ledger.byte_credits)
         for credit, left, granted, spent, forfeited, cap, peak in zip(
-            self.ledger, self.left, self.granted, self.spent, self.forfeited, self.caps, self.peak, strict=True
+            both, self.left, self.granted, self.spent, self.forfeited, self.caps, self.peak, strict=True
         ):
             assert credit.is_conserved()
             assert (credit.spendable, credit.set_aside) == (min(left, cap), max(0, left - cap))

@@ -31,7 +31,7 @@ from haip_sync.flow.gates import Gate, Parcel, Ticket
 from haip_sync.flow.ledger import Cost
 from haip_sync.flow.outbox import Outbox
 from haip_sync.flow.outcomes import failed, timed_out
-from haip_sync.flow.parking import Condition
+from haip_sync.flow.parking import Bell
 from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.turnstile import Turnstile
 
@@ -78,7 +78,7 @@ class Textbook(Turnstile[Any]):
     def wait_in_line(self, gate: Gate[Any], ticket: Ticket[Any], timeout_s: float | None) -> None:
         gate.add(ticket)
         self.serve((gate,))
-        ticket.condition = self._parking.new_condition()
+        ticket.condition = self._parking.new_bell()
         while not ticket.settled:
             if ticket.failure is not None:
                 raise failed(gate.channel, ticket.parcel, ticket.failure)
@@ -139,7 +139,7 @@ class CapDestroysCredit(Turnstile[Any]):
 
     def grant(self, channel: str, amount: Cost) -> None:
         credit = self.gate(channel).ledger.messages
-        super().grant(channel, amount._replace(messages=min(amount.messages, credit.cap - credit.spendable)))
+        super().grant(channel, Cost(min(amount.messages, credit.cap - credit.spendable), amount.byte_credits))
 
 
 class ClosesWithoutWaking(Turnstile[Any]):
@@ -180,7 +180,7 @@ class CancelsWithoutServing(Outbox):
 class WaitsWithoutTheLock(ScheduledParking):
     """An interrupt in the wrong moment comes out of a wait without the lock."""
 
-    def wait(self, condition: Condition, timeout_s: float | None) -> None:
+    def wait(self, condition: Bell, timeout_s: float | None) -> None:
         condition.wait(timeout_s)
 
 
@@ -196,7 +196,7 @@ class WakesEverybody(ScheduledParking):
         self._shared = _HerdCondition(scheduler, scheduler.lock)
         super().__init__(scheduler)
 
-    def new_condition(self) -> Condition:
+    def new_bell(self) -> Bell:
         return self._shared
 
 
@@ -347,7 +347,7 @@ class _HerdParking(CountingParking):
         super().__init__()
         self._shared = _SharedCondition(self.lock, self.woken)
 
-    def new_condition(self) -> Condition:
+    def new_bell(self) -> Bell:
         return self._shared
 
 

@@ -7,6 +7,8 @@ from itertools import count
 from types import FrameType
 from typing import Any
 
+from support.interrupts import every_interrupt, interrupted_at
+
 from haip_sync.flow.parking import Parking
 
 
@@ -82,3 +84,33 @@ def test_a_second_interrupt_on_the_way_out_of_a_wait() -> None:
         if not second.fired:
             assert place > 1
             return
+
+
+def test_a_bell_rings_once() -> None:
+    """A bell that is rung before anybody waits, however often, wakes the next wait and no other."""
+    parking = Parking()
+    bell = parking.new_bell()
+    with parking.lock:
+        bell.notify()
+        bell.notify()
+        parking.wait(bell, None)
+        assert not bell.wait(0.0)
+        assert parking.is_held_here()
+
+
+def test_an_interrupt_anywhere_in_a_wait_on_a_bell() -> None:
+    """Wherever an interrupt strikes a wait on a bell, who comes out of it holds the lock, once."""
+
+    def run(place: int) -> bool:
+        parking = Parking()
+        bell = parking.new_bell()
+        parking.lock.acquire()
+        bell.notify()
+        fired, raised = interrupted_at(place, lambda: parking.wait(bell, None))
+        assert isinstance(raised, KeyboardInterrupt) == fired
+        assert parking.is_held_here()
+        parking.lock.release()
+        assert not parking.is_held_here()
+        return fired
+
+    assert len(list(every_interrupt(run))) > 5

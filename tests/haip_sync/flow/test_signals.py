@@ -20,7 +20,7 @@ from support.pest import ABOUT_TO_SLEEP, pestered
 from support.turnstiles import PATIENCE_S, Bench, Sender
 
 import haip_sync
-from haip_sync.flow.parking import Condition, Parking
+from haip_sync.flow.parking import Bell, Parking
 
 SIGNALS = 50_000
 # Only a hang reaches it: how long the signals take is the machine's affair.
@@ -37,7 +37,7 @@ class TellingParking(Parking):
         super().__init__()
         self.shared: mmap.mmap | None = None
 
-    def wait(self, condition: Condition, timeout_s: float | None) -> None:
+    def wait(self, condition: Bell, timeout_s: float | None) -> None:
         if self.shared is not None:
             self.shared[ABOUT_TO_SLEEP] = 1
         super().wait(condition, timeout_s)

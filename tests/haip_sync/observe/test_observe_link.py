@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.observed import CONNECTED, StandIn, meeting_place, served
-from support.rude import RudeProgram, welcome
+from support.rude import RudeProgram, summary, welcome
 from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import AttachError, CommandError, HAIPTimeout, Reconnecting, WarningRaised
@@ -333,6 +333,45 @@ def test_all_programs_are_asked_at_once(place: Path) -> None:
             stack.enter_context(RudeProgram(place / f"{number}-rude.sock", script))
         found = list_programs(timeout_s=PATIENCE_S)
     assert [(info.state, info.trouble) for info in found] == [("running", None)] * 8
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_program_that_has_ended_is_named_by_whoever_knew_it(place: Path, is_removed: bool, is_known: bool) -> None:
+    """Whether its socket is still there or not; who has only the path of a socket is told what became of that."""
+    pid = 4_194_305  # beyond the largest that Linux gives
+    path = place / f"{pid}-gone.sock"
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+    if is_removed:
+        path.unlink()
+    listed = ProgramInfo(path=path, pid=pid, name="gone.py", since_s=1.0, clients=(summary("c"),))
+    link = ProgramLink(listed if is_known else path)
+    with pytest.raises(AttachError) as caught, link:
+        pass
+    if is_known:
+        assert str(caught.value) == "gone.py (pid 4194305) has ended"
+    else:
+        assert str(caught.value).startswith(f"{path}: no program can be reached there: ")
+
+
+def test_a_program_that_offers_no_client_any_more_is_not_said_to_have_ended(place: Path) -> None:
+    """Its process is there, and its socket is not."""
+    path = place / f"{os.getpid()}-mine.sock"
+    with pytest.raises(AttachError, match=rf"^mine\.py \(pid {os.getpid()}\) offers no client any more$"):
+        ProgramLink(ProgramInfo(path=path, pid=os.getpid(), name="mine.py", since_s=1.0)).connect()
+
+
+def test_a_program_that_was_listed_and_ends_before_it_answers_is_named(path: Path) -> None:
+    """The link knows from the list whom it came for."""
+
+    def script(program: RudeProgram, sock: socket.socket) -> None:
+        program.hear(sock)
+
+    with RudeProgram(path, script):
+        listed = ProgramInfo(path=path, pid=os.getpid(), name="brief.py", since_s=1.0, clients=(summary("c"),))
+        with pytest.raises(AttachError, match=r"^brief\.py \(pid \d+\) has ended$"), ProgramLink(listed):
+            pass
 
 
 def test_sockets_that_nobody_is_behind_are_removed(place: Path) -> None:

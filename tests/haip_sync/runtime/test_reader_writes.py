@@ -8,20 +8,30 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+from weakref import ref
 
 import pytest
 from support.certificates import client_context, server_context
 from support.scripted_peer import TYPES, Peer, peer
 from support.turnstiles import PATIENCE_S, until
-from support.writing import Desk
+from support.writing import Desk, Taking
 
 from haip_sync import ConnectionClosedError, FlowControlConfig, HAIPClient
+from haip_sync.flow.gates import Ticket
 from haip_sync.runtime import reception, writer
+from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.socket_in_place import SocketInPlace
 from haip_sync.runtime.stream import PlainStream, Stream
 from haip_sync.runtime.tls import TlsStream
 
 PAYLOAD = {"call_id": "c", "status": "RUNNING"}
+
+
+class Holder:
+    """A parcel, as far as it refers to what was made of it."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.last_entry = entry
 
 
 class Reluctant:
@@ -238,3 +248,20 @@ def test_what_was_read_ahead_is_taken_in_before_anything_is_written() -> None:
     taken.extend(in_place.next_message(100) for _ in range(4))
     assert taken == [(1, b"{}")] * 4
     assert occasions == [0, 3]
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_nothing_of_a_wait_is_left_to_the_garbage_collector(*, is_lost: bool) -> None:
+    """An entry that is written, or never will be, refers no more to whom it has woken, whose parcel refers to it."""
+    desk = Desk(Taking())
+    entry = desk.commit(b"x")
+    holder: Any = Holder(entry)
+    desk.outgoing.wake_once_over(entry, Ticket(holder, 0.0))
+    if is_lost:
+        desk.outgoing.abandon(ConnectionClosedError("lost"))
+    else:
+        desk.writer.write_at_once()
+    is_alive = ref(holder)
+    del holder
+    assert entry.is_over
+    assert is_alive() is None

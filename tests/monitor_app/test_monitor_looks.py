@@ -1,0 +1,152 @@
+"""What is looked at: disabled icons, arrows in the colours of the theme, signs that promise no more than is so, fine lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtGui import QColor, QIcon, QImage
+from PySide6.QtWidgets import QApplication, QFileDialog, QHeaderView, QLabel, QPushButton, QWidget
+from pytestqt.qtbot import QtBot
+from support.states import make_channel, make_connection
+from support.still_clock import StillClock
+
+from monitor_app.main_window import MainWindow
+from monitor_app.model.ingest import Ingest
+from monitor_app.model.picture import Picture
+from monitor_app.theme import DARK, Colours, Mode, Theme
+from monitor_app.views import signs
+from monitor_app.views.plotting import Canvas
+
+LEFT = Qt.MouseButton.LeftButton
+THEMES = [Mode.DARK, Mode.LIGHT]
+
+
+def lightness(colour: QColor) -> float:
+    """Return how light a colour is, from 0 to 1."""
+    return 0.299 * colour.redF() + 0.587 * colour.greenF() + 0.114 * colour.blueF()
+
+
+def colours_of(window: MainWindow, mode: Mode) -> Colours:
+    """Choose a theme by its menu entry."""
+    window.actions_.modes[mode].trigger()
+    window.refresh()
+    return window._theme.colours
+
+
+def inks(icon: QIcon, mode: QIcon.Mode) -> set[str]:
+    """Return the opaque colours of an icon."""
+    image = icon.pixmap(2 * signs.SIZE, 2 * signs.SIZE, mode).toImage()
+    pixels = (image.pixelColor(x, y) for x in range(image.width()) for y in range(image.height()))
+    return {pixel.name().upper() for pixel in pixels if pixel.alpha() == 255}
+
+
+@pytest.mark.parametrize("mode", THEMES)
+def test_an_icon_on_a_disabled_button_is_as_quiet_as_its_word(qtbot: QtBot, window: MainWindow, source: Any, mode: Mode) -> None:
+    """Pause and Resume take turns, and so do their signs, in both themes."""
+    colours = colours_of(window, mode)
+    pause = window.control.pause
+    for held, off in ((False, pause.resume), (True, pause.pause)):
+        source.change("USER", paused_by_us=held)
+        window.refresh()
+        assert not off.isEnabled()
+        assert inks(off.icon(), QIcon.Mode.Disabled) == {colours.disabled.upper()}
+        assert colours.disabled.upper() not in inks(off.icon(), QIcon.Mode.Normal)
+
+
+@pytest.mark.parametrize("mode", THEMES)
+def test_the_arrow_of_the_sorted_column_can_be_seen(qtbot: QtBot, window: MainWindow, mode: Mode) -> None:
+    """In the chooser of a file, on the heading of the names: dark on light, and light on dark."""
+    colours = colours_of(window, mode)
+    window.actions_.save_plots.trigger()
+    (chooser,) = window.findChildren(QFileDialog)
+    header = next(header for header in chooser.findChildren(QHeaderView) if header.isVisible())
+    QApplication.processEvents()
+    image = header.grab().toImage()
+    column = QRect(header.sectionPosition(0), 0, header.sectionSize(0), image.height())
+    arrow = [image.pixelColor(x, y) for x in range(column.right() - 14, column.right() - 3) for y in range(image.height() - 3)]
+    ground = QColor(colours.panel)
+    assert max(abs(lightness(pixel) - lightness(ground)) for pixel in arrow) > 0.4
+    chooser.close()
+
+
+def sign_of(window: MainWindow) -> QImage:
+    """Return the sign of the sentence on top."""
+    return window.answer._sign.pixmap().toImage()
+
+
+def picture(sign: signs.Sign, window: MainWindow) -> QImage:
+    """Return a sign as that sentence would have it, while it is calm."""
+    colours = window._theme.colours
+    icon = signs.icon(sign, colours.text, colours.header)
+    return icon.pixmap(signs.SIZE, signs.SIZE).toImage()
+
+
+def test_only_calm_is_ticked(window: MainWindow, source: Any) -> None:
+    """Nobody waits: a tick. No channels yet: none, for nothing is known."""
+    assert window.answer.title.text() == "Nobody waits"
+    assert sign_of(window) == picture(signs.CHECK, window)
+    source.state = None
+    window.ingest.reset()
+    window.refresh()
+    assert window.answer.title.text() == "No channels yet"
+    assert sign_of(window) != picture(signs.CHECK, window)
+
+
+def test_a_button_that_is_disabled_says_so_by_its_word_too(window: MainWindow, source: Any) -> None:
+    """Its text has the colour of what is disabled, and its tooltip the reason."""
+    off: QPushButton = window.control.pause.resume
+    assert off.toolTip() == "We have not paused it."
+    assert window._theme.colours.disabled.upper() in inks_of_widget(off)
+    assert window.control.findChild(QLabel) is not None
+
+
+def inks_of_widget(widget: QPushButton) -> set[str]:
+    """Return the colours that a widget is painted in."""
+    image = widget.grab().toImage()
+    return {image.pixelColor(x, y).name().upper() for x in range(image.width()) for y in range(image.height())}
+
+
+def widest(image: QImage, colour: str, first: QPoint, step: QPoint) -> int:
+    """Return how many pixels of this colour stand together at most, on the way from a pixel on."""
+    best = run = 0
+    place = first
+    while image.rect().contains(place):
+        run = run + 1 if image.pixelColor(place) == QColor(colour) else 0
+        best, place = max(best, run), place + step
+    return best
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_lines_are_as_wide_on_a_fine_screen(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, source: Any, scale: int) -> None:
+    """Curve, grid and crosshair are one pixel of the window, whatever that is on the screen, which may change."""
+    clock = StillClock()
+    ingest = Ingest(source, clock)
+    for _ in range(100):
+        clock.time_s += 0.5
+        ingest.history.append(clock.time_s, make_connection(channels={"USER": make_channel(credits=37)}))
+    picture = Picture(ingest)
+    picture.viewport.show_last(30.0)
+    canvas = Canvas(Theme(Mode.DARK))
+    qtbot.addWidget(canvas)
+    canvas.resize(400, 400)
+    canvas.set_span(30.0)
+    canvas.show()
+    canvas.draw(picture.frame())
+    monkeypatch.setattr(canvas, "devicePixelRatioF", lambda: float(scale))  # as on another screen
+    canvas.draw(picture.frame())
+    canvas.set_cursor(-7.3)
+    QApplication.processEvents()
+    image = QImage(400 * scale, 400 * scale, QImage.Format.Format_RGB32)
+    image.setDevicePixelRatio(scale)
+    QWidget.render(canvas, image, QPoint(0, 0))
+    rect = canvas.rects()[0]
+    image.setDevicePixelRatio(1)
+    from_top, from_left = QPoint((rect.center().x() + 5) * scale, 0), QPoint(20 * scale, (rect.top() + 3) * scale)
+    down, right = QPoint(0, 1), QPoint(1, 0)
+    image = image.copy(0, 0, 380 * scale, rect.bottom() * scale)  # without the edges
+    assert widest(image, DARK.channels[0], from_top, down) == scale
+    assert widest(image, DARK.grid, from_top + QPoint(0, 6 * scale), down) == scale
+    assert widest(image, DARK.grid, from_left, right) == scale
+    assert widest(image, DARK.text, from_left, right) == scale
