@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from haip_sync.runtime.conversation.tool_call import ToolCall, ToolUpdate
     from haip_sync.runtime.text_stream import TextStream
     from haip_sync.runtime.transaction import Transaction
-    from haip_sync.state import ChannelState, ConnectionState, Explanation, SendReceipt
+    from haip_sync.state import ChannelState, ConnectionState, Explanation, SendReceipt, Waited
 
 __all__ = [
     "WAIT_EDGES_S",
@@ -174,6 +174,7 @@ __all__ = [
     "VersionError",
     "WaitCause",
     "WaitStatistics",
+    "Waited",
     "WarningRaised",
     "WindowOverrun",
     "clipped",

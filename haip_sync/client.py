@@ -650,7 +650,7 @@ class HAIPClient:
 
     def connection_state(self) -> ConnectionState:
         """Return one consistent snapshot of everything, at any time."""
-        return connection_state(self._connection, self._config, time.monotonic())
+        return connection_state(self._connection, time.monotonic())
 
     # ---- Receiving and listening ----------------------------------------------------------------------------------------------
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 Outcome = Literal["sent", "acknowledged", "refused", "indeterminate"]
 
@@ -60,6 +61,18 @@ class SendReceipt(msgspec.Struct, eq=False, gc=False):
 
     def __hash__(self) -> int:
         return hash((self.message_id, self.seq))
+
+
+class Waited(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Waits for one cause that are over."""
+
+    count: Annotated[int, Meta(ge=0)]
+    total_s: Annotated[float, Meta(ge=0.0)]
+    """How long they took, all together."""
+
+    def minus(self, before: Waited) -> Waited:
+        """Return what has come since."""
+        return Waited(self.count - before.count, max(0.0, self.total_s - before.total_s))
 
 
 class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +137,9 @@ class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
     """The same in bytes."""
     last_grant_age: float | None = None
     """Seconds since the peer's last grant in this epoch; None: it has granted nothing since the handshake."""
+    waits: Mapping[str, Waited] = {}
+    """The sends that had to wait and wait no longer, by what held them up first: since the client was made, or `reset_metrics`.
+    `metrics()` has how they were spread."""
 
     @property
     def is_conserved(self) -> bool:

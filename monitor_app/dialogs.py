@@ -85,6 +85,7 @@ class Dialogs(QObject):
             self._asked = None
         if self._attach_dialog is not None and self._programs is not None:
             self._attach_dialog.show_rows(rows_of(self._programs.current()))
+            self._attach_dialog.show_passed_over(self._programs.passed_over)
         if self._connect_dialog is not None:
             self._connect_dialog.refresh(source.address, source.failure, connecting=source.connecting, connected=connected)
 

@@ -10,14 +10,14 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from functools import cache
 from itertools import accumulate
 from operator import add
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from haip_sync.errors import WaitCause
+from haip_sync.state import Waited
 
 MAX_CHANNELS: Final = 1_024
 """The most channels with figures of their own."""
@@ -177,19 +177,23 @@ class _Figures:
         same.waits = {cause: waits.copy() for cause, waits in self.waits.items()}
         return same
 
-    def metrics(self, statistics_of: Callable[[_Histogram], WaitStatistics]) -> ChannelMetrics:
-        blocked = sum(waits.count for waits in self.waits.values())
-        total_s = sum(waits.total_s for waits in self.waits.values())
-        return ChannelMetrics(
-            credit_requests=self.requests,
-            credit_received=self.received,
-            credit_received_bytes=self.received_bytes,
-            messages_blocked=blocked,
-            total_wait_time=total_s,
-            average_wait_time=total_s / blocked if blocked else 0.0,
-            credit_utilization=self.requests / self.received * 100 if self.received else 0.0,
-            waits={cause.value: statistics_of(waits) for cause, waits in self.waits.items()},
-        )
+    def metrics(self, statistics_of: Callable[[_Histogram], WaitStatistics]) -> dict[str, Any]:
+        """Return the members of `ChannelMetrics`."""
+        blocked, total_s, waits = 0, 0.0, {}
+        for cause, histogram in self.waits.items():
+            blocked += histogram.count
+            total_s += histogram.total_s
+            waits[cause.value] = statistics_of(histogram)
+        return {
+            "credit_requests": self.requests,
+            "credit_received": self.received,
+            "credit_received_bytes": self.received_bytes,
+            "messages_blocked": blocked,
+            "total_wait_time": total_s,
+            "average_wait_time": total_s / blocked if blocked else 0.0,
+            "credit_utilization": self.requests / self.received * 100 if self.received else 0.0,
+            "waits": waits,
+        }
 
 
 class MetricsRecorder:
@@ -220,19 +224,26 @@ class MetricsRecorder:
             histogram = waits[cause] = _Histogram()
         histogram.record(wait_s if wait_s > 0.0 else 0.0)
 
+    def over(self, channel: str) -> dict[str, Waited]:
+        """Return the waits on a channel that are over, by cause: no spread, and therefore nothing that would take time."""
+        figures = self._channels.get(channel)
+        if figures is None or not figures.waits:
+            return {}
+        return {cause.value: Waited(waits.count, waits.total_s) for cause, waits in figures.waits.items()}
+
     def snapshot(self) -> FlowControlMetrics:
         """Return all figures of this moment."""
         total = _Figures()
         for figures in self._channels.values():
             total.add(figures)
-        # What only one channel has waited for is the same over all of them: worked out once.
-        statistics_of = cache(_Histogram.statistics)
-        channels = {channel: figures.metrics(statistics_of) for channel, figures in self._channels.items()}
-        together = total.metrics(statistics_of)
-        return FlowControlMetrics(
-            **{name: getattr(together, name) for name in together.__struct_fields__},
-            channels=channels,
-        )
+        known: dict[_Histogram, WaitStatistics] = {}
+
+        def statistics_of(waits: _Histogram) -> WaitStatistics:
+            # What only one channel has waited for is the same over all of them: worked out once.
+            return known.get(waits) or known.setdefault(waits, waits.statistics())
+
+        channels = {channel: ChannelMetrics(**figures.metrics(statistics_of)) for channel, figures in self._channels.items()}
+        return FlowControlMetrics(**total.metrics(statistics_of), channels=channels)
 
     def copy(self) -> MetricsRecorder:
         """Return a recorder that has counted the same and shares nothing with this one."""

@@ -12,15 +12,17 @@ It needs `pip install 'haip-sync[prometheus]'`. The labels are `client` (its nam
 `channel`, both bounded: what is beyond is summed up as `(other)`, which no channel can be called.
 
 Each line costs a scrape more than reading what stands in it. A series therefore begins when there is something to tell, and then
-stays, also at 0: `haip_backlog`, `haip_waiting_threads` and `haip_oldest_wait_seconds` of a channel with its first wait,
-`haip_wait_seconds` of a cause with the first wait for it, `haip_breaches` with what first comes from the peer. Only `haip_paused`
-goes again: it is told of the channels that are held. A sum over what may not have begun is `sum(haip_backlog) or vector(0)`.
+stays, also at 0: `haip_backlog` of a channel with its first wait, `haip_wait_seconds` of a cause with the first wait for it,
+`haip_breaches` with what first comes from the peer. Some go again: `haip_paused` is told of the channels that are held, and
+`haip_waiting_threads` and `haip_oldest_wait_seconds` of those whose backlog is not 0, which would say nothing more. A sum over
+what may not have begun is `sum(haip_backlog) or vector(0)`.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import repeat
 from typing import Final
 from weakref import WeakKeyDictionary, ref
@@ -48,6 +50,10 @@ _BUCKET, _COUNT, _SUM = (f"{_WAITS[0]}_{part}" for part in ("bucket", "count", "
 _CONNECTED: Final = ("haip_connected", "1: both HAIs were exchanged and the line stands.")
 _RECONNECTS: Final = ("haip_reconnects", "Handshakes after the first.")
 _EDGES: Final = (*(repr(edge_s) for edge_s in WAIT_EDGES_S), "+Inf")
+_make: Final = partial(tuple.__new__, Sample)
+"""What the constructor of a sample calls: a scrape makes thousands, and a Python call less for each is worth having."""
+_REST: Final = tuple(map(repeat, Sample._field_defaults.values()))
+"""The members of samples after name, labels and value."""
 
 
 class HaipCollector(Collector):
@@ -119,13 +125,13 @@ def _families(scrape: Scrape) -> Iterator[Metric]:
 
 
 def _of_channels(group: Group, rows: Rows) -> Iterator[Metric]:
-    # A sample is made directly, and its labels once for all families: `add_metric` would make them for each.
+    # Labels are made once for all families of the group: `add_metric` would make them for each.
     labels = [{"channel": channel, "client": client} for client, channel in rows]
     columns = list(zip(*rows.values(), strict=True)) or [()] * len(group.figures)
     for figure, column in zip(group.figures, columns, strict=True):
         family = (CounterMetricFamily if figure.is_counter else GaugeMetricFamily)(figure.name, figure.text)
         name = f"{figure.name}_total" if figure.is_counter else figure.name
-        family.samples = list(map(Sample, repeat(name), labels, column))
+        family.samples = _samples(repeat(name), labels, column)
         yield family
 
 
@@ -133,8 +139,11 @@ def _histogram(waits: Waits) -> Metric:
     family = HistogramMetricFamily(*_WAITS)
     for (client, channel, cause), (*reached, total_s) in waits.items():
         labels = {"cause": cause, "channel": channel, "client": client}
-        for edge, count in zip(_EDGES, reached, strict=True):
-            family.samples.append(Sample(_BUCKET, {**labels, "le": edge}, count))
-        family.samples.append(Sample(_COUNT, labels, reached[-1]))
-        family.samples.append(Sample(_SUM, labels, total_s))
+        buckets = [{**labels, "le": edge} for edge in _EDGES]
+        family.samples += _samples(repeat(_BUCKET), buckets, reached)
+        family.samples += _samples((_COUNT, _SUM), (labels, labels), (reached[-1], total_s))
     return family
+
+
+def _samples(names: Iterable[str], labels: Iterable[dict[str, str]], values: Iterable[float]) -> list[Sample]:
+    return list(map(_make, zip(names, labels, values, *_REST, strict=False)))

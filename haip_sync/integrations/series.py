@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import add, attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -36,18 +36,20 @@ class Group:
 
     def __init__(self, *figures: Figure) -> None:
         self.figures = figures
-        self._read = attrgetter(*(figure.field for figure in figures))
+        read = attrgetter(*(figure.field for figure in figures))
+        self._row: Callable[[Any], Sequence[Any]] = read if len(figures) > 1 else lambda source: (read(source),)
 
-    def row(self, source: ChannelState | ChannelMetrics) -> Sequence[Any]:
-        """Return the figures of one channel."""
-        row = self._read(source)
-        return row if len(self.figures) > 1 else (row,)
-
-    def add_to(self, rows: Rows, labels: Labels, source: ChannelState | ChannelMetrics) -> None:
-        """Add one channel to what these labels stand for."""
-        row, before = self.row(source), rows.get(labels)
-        merged = before and [figure.merge(*pair) for figure, *pair in zip(self.figures, before, row, strict=True)]
-        rows[labels] = merged or row
+    def add_to(self, rows: Rows, labels: Sequence[Labels], sources: Iterable[ChannelState | ChannelMetrics]) -> None:
+        """Add channels to what their labels stand for."""
+        read = list(map(self._row, sources))
+        new = dict(zip(labels, read, strict=True))
+        if len(new) == len(labels) and rows.keys().isdisjoint(new):  # nearly always: each has labels of its own
+            rows.update(new)
+            return
+        for each, row in zip(labels, read, strict=True):
+            before = rows.get(each)
+            merged = before and [figure.merge(*pair) for figure, *pair in zip(self.figures, before, row, strict=True)]
+            rows[each] = merged or row
 
 
 BALANCES: Final = Group(
@@ -57,12 +59,13 @@ BALANCES: Final = Group(
     Figure("max_credit_bytes", "haip_max_credit_bytes", "The cap on the bytes that may be sent."),
 )
 """Told of every channel."""
-QUEUES: Final = Group(
-    Figure("backlog", "haip_backlog", "Waiting threads and queued messages together."),
-    Figure("waiting", "haip_waiting_threads", "Threads that wait to send."),
-    Figure("oldest_wait", "haip_oldest_wait_seconds", "How long the first in line has waited; 0: nobody waits.", merge=max),
-)
+QUEUES: Final = Group(Figure("backlog", "haip_backlog", "Waiting threads and queued messages together."))
 """Told of those on which something has waited."""
+STANDING: Final = Group(
+    Figure("waiting", "haip_waiting_threads", "Threads that wait to send; told where there is a backlog."),
+    Figure("oldest_wait", "haip_oldest_wait_seconds", "How long the first in line has waited; told where one does.", merge=max),
+)
+"""Told of those on which something waits now: of the others the backlog says that there is nothing to tell."""
 HOLDS: Final = Group(Figure("paused", "haip_paused", "1: we or the peer hold the channel; not told of the others.", merge=max))
 """Told of those that are held."""
 BREACHES: Final = Group(
@@ -75,7 +78,7 @@ CREDIT: Final = Group(
     Figure("credit_received_bytes", "haip_granted_bytes", "Bytes that the peer has granted.", is_counter=True),
 )
 """Told of those that have metrics."""
-GROUPS: Final = (BALANCES, QUEUES, HOLDS, BREACHES, CREDIT)
+GROUPS: Final = (BALANCES, QUEUES, STANDING, HOLDS, BREACHES, CREDIT)
 
 
 class Given:
@@ -98,19 +101,17 @@ class Given:
             name for name, channel in state.channels.items() if channel.received_messages or channel.receive_breaches
         )
 
-    def labels(self, channel: str) -> Labels:
-        """Return what a channel is told under."""
-        return self.name, channel if channel in self._own else OTHER
+    def labels(self, channels: Iterable[str]) -> list[Labels]:
+        """Return what channels are told under."""
+        return [(self.name, channel if channel in self._own else OTHER) for channel in channels]
 
-    def groups(self, channel: str, state: ChannelState) -> Iterator[Group]:
-        """Yield what is told of a channel's state."""
-        yield BALANCES
-        if channel in self._waited:
-            yield QUEUES
-        if state.paused:
-            yield HOLDS
-        if channel in self._heard:
-            yield BREACHES
+    def told(self, channels: Mapping[str, ChannelState]) -> Iterator[tuple[Group, list[str]]]:
+        """Yield what is told of channels' states, and of which."""
+        yield BALANCES, list(channels)
+        yield QUEUES, [name for name in channels if name in self._waited]
+        yield STANDING, [name for name, channel in channels.items() if channel.backlog]
+        yield HOLDS, [name for name, channel in channels.items() if channel.paused_by_us or channel.paused_by_peer]
+        yield BREACHES, [name for name in channels if name in self._heard]
 
 
 class Scrape:
@@ -126,13 +127,12 @@ class Scrape:
         """Add one client to what its name stands for."""
         connected, reconnects = self.lines.get(given.name, (0, 0))
         self.lines[given.name] = (connected + state.connected, reconnects + max(0, state.epoch - 1))
-        for channel, of_channel in state.channels.items():
-            labels = given.labels(channel)
-            for group in given.groups(channel, of_channel):
-                group.add_to(self.rows[group], labels, of_channel)
-        for channel, counted in counts.channels.items():
-            labels = given.labels(channel)
-            CREDIT.add_to(self.rows[CREDIT], labels, counted)
+        for group, names in given.told(state.channels):
+            if names:
+                group.add_to(self.rows[group], given.labels(names), map(state.channels.__getitem__, names))
+        CREDIT.add_to(self.rows[CREDIT], given.labels(counts.channels), counts.channels.values())
+        waited = {channel: counted for channel, counted in counts.channels.items() if counted.waits}
+        for labels, counted in zip(given.labels(waited), waited.values(), strict=True):
             self._add_waits(labels, counted)
 
     def _add_waits(self, labels: Labels, counted: ChannelMetrics) -> None:

@@ -23,7 +23,7 @@ from haip_sync.events import (
     Reconnecting,
     WarningRaised,
 )
-from haip_sync.observe.messages import Answer, Happened, Snapshot, Waits, encoded
+from haip_sync.observe.messages import Answer, Happened, Snapshot, encoded
 from haip_sync.state import ConnectionState
 
 LONGEST_TEXT: Final = 2_000
@@ -79,14 +79,14 @@ def encoded_events(client: str, events: Iterable[Event], dropped: int) -> bytes:
         return encoded(Happened(client=client, events=fitting, dropped=dropped + lost))
 
 
-def encoded_snapshot(client: str, now_s: float, state: ConnectionState, waits: Waits) -> bytes:
+def encoded_snapshot(client: str, now_s: float, state: ConnectionState) -> bytes:
     """Return a `Snapshot` as bytes."""
     try:
-        return encoded(Snapshot(client=client, now_s=now_s, state=state, waits=waits))
+        return encoded(Snapshot(client=client, now_s=now_s, state=state))
     except _CANNOT:
         channels = {name: _fitting(channel) for name, channel in state.channels.items()}
         fitting = _fitting(msgspec.structs.replace(state, channels=channels))
-        return encoded(Snapshot(client=client, now_s=now_s, state=fitting, waits=waits))
+        return encoded(Snapshot(client=client, now_s=now_s, state=fitting))
 
 
 def encoded_answer(answer: Answer) -> bytes:

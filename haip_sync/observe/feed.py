@@ -13,11 +13,15 @@ from haip_sync.observe.subject import Subject
 MOST_EVENTS: Final = 10_000
 """Events of a client that may wait for the service's next round."""
 EVENTS_A_ROUND: Final = 250
-"""How many more may come with each round after a burst: 5,000 a second. Nobody reads more; script and monitor are spared it."""
+"""How many more may come with each of the shortest rounds after a burst: 5,000 a second. Nobody reads more; script and monitor
+are spared it."""
 GRANTS_A_ROUND: Final = 4
-"""More grants in a round come thick: each would cost the script as much as a message. Then they are not listened to."""
+"""More grants in one of the shortest rounds come thick: each would cost the script as much as a message. Then they are not
+listened to."""
 THICK_S: Final = 5.0
 """How long that goes on until it is tried again. Snapshots have the sums (`haip_sync.observe.grants`)."""
+LONGEST_THICK_S: Final = 80.0
+"""The same after some times in vain: each doubles it, because each has the script tell every grant for a round."""
 _SPARING: Final = MARKS - {CreditGranted}
 
 
@@ -49,7 +53,10 @@ class Feed:
         self._subscription: Subscription | None = None
         self._kinds: frozenset[type[Event]] = frozenset()
         self._every_event = False
+        self._thick_s = THICK_S
         self._thick_until_s: float | None = None
+        self._was_tried = False
+        self._rounds = 1.0
 
     def follow(self, client: Subject, *, every_event: bool) -> None:
         """Listen to the marks, or to every event."""
@@ -57,14 +64,16 @@ class Feed:
         self._listen(client)
 
     def spare(self, client: Subject, batch: Batch, now_s: float) -> None:
-        """Listen to no grants while they come thick, going by what came last. Called once a round."""
+        """Listen to no grants while they come thick, going by what came last. Called once a round, after `take`."""
         if self._subscription is None:
             return
+        was_tried, self._was_tried = self._was_tried, False
         if self._thick_until_s is not None:
             if now_s >= self._thick_until_s:
-                self._thick_until_s = None
-        elif sum(type(event) is CreditGranted for event in batch.events) > GRANTS_A_ROUND:
-            self._thick_until_s = now_s + THICK_S
+                self._thick_until_s, self._was_tried = None, True
+        elif sum(type(event) is CreditGranted for event in batch.events) > GRANTS_A_ROUND * self._rounds:
+            self._thick_s = min(2 * self._thick_s, LONGEST_THICK_S) if was_tried else THICK_S
+            self._thick_until_s = now_s + self._thick_s
         self._listen(client)
 
     def _listen(self, client: Subject) -> None:
@@ -85,6 +94,7 @@ class Feed:
         self._events.clear()
         self._latest.clear()
         self._last = self._thick_until_s = None
+        self._was_tried = False
         self._told, self._told_others = self._missed, self._missed_others
 
     def put(self, event: Event) -> None:
@@ -106,10 +116,11 @@ class Feed:
         else:
             self._missed_others += 1
 
-    def take(self) -> Batch:
-        """Return what has come since the last call."""
+    def take(self, rounds: float = 1.0) -> Batch:
+        """Return what has come since the last call, `rounds` times the shortest round ago."""
+        self._rounds = rounds
         events = [self._events.popleft() for _ in range(len(self._events))]
-        self._room = min(self._most_events, max(0, self._room - len(events)) + EVENTS_A_ROUND)
+        self._room = min(self._most_events, max(0, self._room - len(events)) + round(EVENTS_A_ROUND * rounds))
         latest: list[Event] = []
         while self._latest:
             latest.append(self._latest.popitem()[1])

@@ -9,11 +9,9 @@ Times are seconds on the program's monotonic clock, `Welcome.since_s` on the wal
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final, Union
+from typing import TYPE_CHECKING, Any, Final, Union
 
 import msgspec
-from msgspec import Meta
 
 from haip_sync.events import (
     ALL_EVENTS,
@@ -31,9 +29,6 @@ from haip_sync.events import (
 from haip_sync.flow.metrics import FlowControlMetrics
 from haip_sync.observe.command_messages import Command, Name, Said
 from haip_sync.state import ConnectionState, Explanation, Phase
-
-Count = Annotated[int, Meta(ge=0)]
-Seconds = Annotated[float, Meta(ge=0.0)]
 
 VERSION: Final = 1
 """Both sides must speak the same."""
@@ -186,30 +181,12 @@ class Past(Said, frozen=True, kw_only=True):
     samples: tuple[Sample, ...]
 
 
-class Waited(msgspec.Struct, frozen=True, array_like=True):
-    """Waits for one cause that are over."""
-
-    count: Count
-    total_s: Seconds
-    """How long they took, all together."""
-
-    def minus(self, before: Waited) -> Waited:
-        """Return what has come since."""
-        return Waited(self.count - before.count, max(0.0, self.total_s - before.total_s))
-
-
-Waits = Mapping[str, Mapping[str, Waited]]
-"""By channel and cause, since the client was made or its metrics were reset; only what came up."""
-
-
 class Snapshot(Said, frozen=True, kw_only=True):
     """A client at this moment."""
 
     client: str
     now_s: float
     state: ConnectionState
-    waits: Waits = msgspec.field(default_factory=dict)
-    """Counted just before."""
 
 
 class Happened(Said, frozen=True, kw_only=True):

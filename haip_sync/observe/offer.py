@@ -9,10 +9,9 @@ from typing import Final
 from haip_sync.errors import HAIPError
 from haip_sync.observe.carried import printable
 from haip_sync.observe.feed import Feed
-from haip_sync.observe.messages import ClientSummary, Waits
+from haip_sync.observe.messages import ClientSummary
 from haip_sync.observe.ring import Ring
 from haip_sync.observe.subject import Subject
-from haip_sync.observe.waits import waits_of
 from haip_sync.state import ConnectionState
 
 SNAPSHOT_SHARE: Final = 0.01
@@ -34,8 +33,6 @@ class Offer:
         self.ring = Ring()
         self.state: ConnectionState | None = None
         """The last snapshot that was taken."""
-        self.waits: Waits = {}
-        """The waits that were over just before, where they were asked for."""
         self._cost_s = 0.0
         self._next_s = 0.0
 
@@ -44,19 +41,14 @@ class Offer:
         """The client; None once it is gone without having been closed."""
         return self._client()
 
-    def look(self, now_s: float, *, with_waits: bool = False, at_any_cost: bool = False) -> ConnectionState | None:
-        """Take a snapshot, unless the last was too short a time ago for what it cost; None then, and where the client is gone.
-
-        `with_waits`: with the waits that are over, for who is to tell them.
-        """
+    def look(self, now_s: float, *, at_any_cost: bool = False) -> ConnectionState | None:
+        """Take a snapshot, unless the last was too short a time ago for what it cost; None then, and where the client is gone."""
         client = self.client
         if client is None or (now_s < self._next_s and not at_any_cost):
             return None
         # What the thread itself spends: waiting for the interpreter's lock costs the script nothing.
         begin_s = time.thread_time()
         try:
-            if with_waits:  # first: see `haip_sync.observe.waits`
-                self.waits = waits_of(client.metrics())
             self.state = client.connection_state()
         except HAIPError:  # it cannot tell now; what it told last stands
             return None

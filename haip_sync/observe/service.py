@@ -30,12 +30,21 @@ logger = logging.getLogger("haip_sync.observe")
 
 ROUND_S: Final = 0.05
 """How often those who are attached hear of what happened."""
+LONGEST_ROUND_S: Final = 0.1
+"""How often where a round is dear: a busy script, whose caches the round finds cold, or many monitors."""
+_ROUND_SHARE: Final = 0.0025
+"""The share of the time that rounds may take before they come less often."""
 SAMPLE_S: Final = 1.0
 """How often every client is looked at, whether somebody is attached or not."""
 _SAMPLE_SHARE: Final = 0.01
 """The share of the time that this may take at most: a thousand clients are looked at less often."""
 _LAST_WORDS_S: Final = 0.2
 """How long those who are attached may take to read that the last client is closed."""
+
+
+def round_for(cost_s: float) -> float:
+    """Return how long to wait for the next round where the last has taken this much of the thread's time."""
+    return min(LONGEST_ROUND_S, max(ROUND_S, cost_s / _ROUND_SHARE))
 
 
 class Service:
@@ -61,6 +70,7 @@ class Service:
         self._selector.register(self._ear, selectors.EVENT_READ, self._on_wake)
         self._guests = Guests(self._selector, self._offers, welcome=self._welcome, later=self.call_soon, peer_of=peer_of)
         self._next_sample_s = self._next_round_s = 0.0
+        self._round_s = ROUND_S
         self.has_ended = False
         self._thread = threading.Thread(target=self._run, name="haip-observe", daemon=True)
 
@@ -135,9 +145,11 @@ class Service:
             self._sample(now_s)
             self._next_sample_s = now_s + max(SAMPLE_S, (time.thread_time() - begin_s) / _SAMPLE_SHARE)
         if now_s >= self._next_round_s:
-            self._next_round_s = now_s + ROUND_S
+            begin_s = time.thread_time()
             for offer in self._offers.values():
                 self._report(offer, now_s)
+            self._round_s = round_for(time.thread_time() - begin_s)
+            self._next_round_s = now_s + self._round_s
         self._guests.keep(now_s)
 
     def _pause_s(self, now_s: float) -> float:
@@ -219,12 +231,12 @@ class Service:
         watching = self._guests.attached(offer.name)
         if not watching:
             return
-        batch = offer.feed.take()
+        batch = offer.feed.take(self._round_s / ROUND_S)
         client = offer.client
         if client is not None and not last:
             offer.feed.spare(client, batch, now_s)
-        state = offer.look(now_s, with_waits=True, at_any_cost=last)
-        snapshot = None if state is None else encoded_snapshot(offer.name, now_s, state, offer.waits)
+        state = offer.look(now_s, at_any_cost=last)
+        snapshot = None if state is None else encoded_snapshot(offer.name, now_s, state)
         frames: dict[bool, list[bytes]] = {}
         for visitor, attachment in watching:
             if visitor.is_full and not last:  # whose last words it will read, or nobody will

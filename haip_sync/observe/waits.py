@@ -10,9 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from haip_sync.events import ChannelEvent, SendBlocked
-from haip_sync.flow.metrics import FlowControlMetrics
-from haip_sync.observe.messages import Waited, Waits
-from haip_sync.state import ChannelState, ConnectionState
+from haip_sync.state import ChannelState, ConnectionState, Waited
 
 _NONE = Waited(0, 0.0)
 
@@ -37,15 +35,6 @@ class WaitsEnded(ChannelEvent, frozen=True, kw_only=True):
     """How long they have waited, all together."""
 
 
-def waits_of(counts: FlowControlMetrics) -> Waits:
-    """Return the waits that are over, by channel and cause."""
-    return {
-        channel: {cause: Waited(waits.count, waits.total_s) for cause, waits in counted.waits.items()}
-        for channel, counted in counts.channels.items()
-        if counted.waits
-    }
-
-
 class WaitBook:
     """Compares each snapshot's counts with those of the one before."""
 
@@ -53,16 +42,15 @@ class WaitBook:
         self._lines: dict[str, _Line] = {}
         self._last_s: float | None = None
 
-    def catch_up(self, state: ConnectionState, over: Waits, now_s: float) -> list[ChannelEvent]:
+    def catch_up(self, state: ConnectionState, now_s: float) -> list[ChannelEvent]:
         """Return what has come since the last call. The first has what stands, and nothing that was over by then."""
         found: list[ChannelEvent] = []
         since_s, self._last_s = self._last_s, now_s
         for name, channel in state.channels.items():
-            causes = over.get(name, {})
             line = self._lines.get(name)
             if line is None:
-                line = self._lines[name] = _Line(name, causes if since_s is None else {})
-            found += line.catch_up(channel, causes, since_s, now_s)
+                line = self._lines[name] = _Line(name, channel.waits if since_s is None else {})
+            found += line.catch_up(channel, since_s, now_s)
         return sorted(found, key=lambda event: event.time_s)
 
 
@@ -74,15 +62,14 @@ class _Line:
         self._over = over
         self._told = _count(over)
 
-    def catch_up(
-        self, state: ChannelState, over: Mapping[str, Waited], since_s: float | None, now_s: float
-    ) -> Iterator[ChannelEvent]:
+    def catch_up(self, state: ChannelState, since_s: float | None, now_s: float) -> Iterator[ChannelEvent]:
+        over = state.waits
         if any(over.get(cause, _NONE).count < waited.count for cause, waited in self._over.items()):
             self._begin_anew(state)
         ended = {cause: waited.minus(self._over.get(cause, _NONE)) for cause, waited in over.items()}
         ended = {cause: waited for cause, waited in ended.items() if waited.count}
         self._over = over
-        # Counted before the snapshot was taken: who stopped in between is missing for once, and is nobody new the next time.
+        # Counted once awake: who was let go on and still sleeps is missing for once, and is nobody new the next time.
         began, self._told = max(0, _count(over) + state.waiting - self._told), max(self._told, _count(over) + state.waiting)
         ago_s = state.oldest_wait if state.waiting else sum(waited.total_s for waited in ended.values())
         ago_s = ago_s if math.isfinite(ago_s) else 0.0  # a program may claim anything

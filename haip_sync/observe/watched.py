@@ -68,10 +68,10 @@ class Watched:
     def take_in(self, said: Snapshot | Happened | Past, offset: Offset) -> None:
         """Keep what the program says of the client."""
         match said:
-            case Snapshot(now_s=now_s, state=state, waits=waits):
+            case Snapshot(now_s=now_s, state=state):
                 self.state, self.state_s = _moved_state(state, offset), offset.ours(now_s)
                 self._keep(self._grants.catch_up(state, now_s), offset)
-                in_sums = self._waits.catch_up(state, waits, now_s)
+                in_sums = self._waits.catch_up(state, now_s)
                 if not self.every_event:  # each single wait is told then
                     self._keep(in_sums, offset)
             case Happened(events=events, dropped=dropped):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from haip_sync.config import FlowControlConfig
+from typing import Final, NamedTuple
+
 from haip_sync.errors import WaitCause
 from haip_sync.flow.gates import Gate
 from haip_sync.runtime.connection import Connection
@@ -11,7 +12,7 @@ from haip_sync.runtime.rooms import Rooms
 from haip_sync.state import ChannelState, ConnectionState
 
 
-def connection_state(connection: Connection, config: FlowControlConfig, now_s: float) -> ConnectionState:
+def connection_state(connection: Connection, now_s: float) -> ConnectionState:
     """Return the connection at this moment. Any thread, without the lock."""
     connection.home.check()
     rooms = connection.rooms
@@ -29,7 +30,7 @@ def connection_state(connection: Connection, config: FlowControlConfig, now_s: f
             dialect=rooms.session.dialect_name,
             epoch=rooms.turnstile.epoch,
             round_trip=connection.heartbeat.round_trip_s,
-            channels={gate.channel: _channel_state(rooms, gate, config, now_s) for gate in rooms.turnstile.gates},
+            channels={gate.channel: _channel_state(connection, gate, now_s) for gate in rooms.turnstile.gates},
             last_error=None if failure is None else str(failure),
             phase=phase,
             attempt=offline.attempt if is_offline and offline else 0,
@@ -39,35 +40,48 @@ def connection_state(connection: Connection, config: FlowControlConfig, now_s: f
         )
 
 
-def _channel_state(rooms: Rooms, gate: Gate[Entry], config: FlowControlConfig, now_s: float) -> ChannelState:
+class _Line(NamedTuple):
+    """Who stands on a channel; the defaults: nobody."""
+
+    waiting: int = 0
+    backlog: int = 0
+    oldest_wait: float = 0.0
+    waiting_for: str | None = None
+    missing: int = 0
+
+
+_NOBODY: Final = _Line()
+
+
+def _channel_state(connection: Connection, gate: Gate[Entry], now_s: float) -> ChannelState:
+    # Who looks at a script twenty times a second holds its lock for this long: what can be asked once is asked once.
     messages, size = gate.ledger.messages, gate.ledger.byte_credits
-    caps = config.caps_for(gate.channel)
-    window = rooms.inbox.window(gate.channel)
-    first = gate.first()
-    cause, missing = _lack(rooms, gate)
+    window = connection.rooms.inbox.window(gate.channel)
+    received, remaining = window.received, window.remaining
+    line = _line(connection.rooms, gate, now_s) if gate.queue else _NOBODY
     return ChannelState(
         credits=messages.spendable,
         byte_credits=size.spendable,
-        max_credits=caps[0],
-        max_credit_bytes=caps[1],
+        max_credits=messages.cap,
+        max_credit_bytes=size.cap,
         set_aside=messages.set_aside,
         set_aside_bytes=size.set_aside,
-        waiting=gate.waiting(),
+        waiting=line.waiting,
         queued=gate.queued,
         queued_bytes=gate.queued_bytes,
-        backlog=gate.in_line(),
-        oldest_wait=0.0 if first is None else max(0.0, now_s - first.since_s),
+        backlog=line.backlog,
+        oldest_wait=line.oldest_wait,
         paused_by_us=gate.paused_by_us,
         paused_by_peer=gate.paused_by_peer,
         sent_messages=messages.spent,
         sent_bytes=size.spent,
-        received_messages=window.received.messages,
-        received_bytes=window.received.byte_credits,
-        receive_window=window.remaining.messages,
-        receive_window_bytes=window.remaining.byte_credits,
+        received_messages=received.messages,
+        received_bytes=received.byte_credits,
+        receive_window=remaining.messages,
+        receive_window_bytes=remaining.byte_credits,
         receive_breaches=window.breaches,
-        waiting_for=cause,
-        missing=missing,
+        waiting_for=line.waiting_for,
+        missing=line.missing,
         peak_credits=messages.peak,
         peak_byte_credits=size.peak,
         granted=messages.granted,
@@ -75,14 +89,17 @@ def _channel_state(rooms: Rooms, gate: Gate[Entry], config: FlowControlConfig, n
         forfeited=messages.forfeited,
         forfeited_bytes=size.forfeited,
         last_grant_age=None if gate.last_grant_s is None else max(0.0, now_s - gate.last_grant_s),
+        waits=connection.watch.metrics.over(gate.channel),
     )
 
 
-def _lack(rooms: Rooms, gate: Gate[Entry]) -> tuple[str | None, int]:
-    """Return what the first in the queue waits for, and how much of it is missing."""
+def _line(rooms: Rooms, gate: Gate[Entry], now_s: float) -> _Line:
+    """Return who stands on a channel, and what the first of them lacks."""
+    first, cause, missing = gate.first(), None, 0
     shortage = rooms.turnstile.shortage(gate)
-    if shortage is None:
-        return None, 0
-    missing = gate.ledger.missing(shortage.needed)
-    amounts = {WaitCause.MESSAGES: missing.messages, WaitCause.BYTES: missing.byte_credits}
-    return shortage.cause.value, amounts.get(shortage.cause, 0)
+    if shortage is not None:
+        lacking = gate.ledger.missing(shortage.needed)
+        amounts = {WaitCause.MESSAGES: lacking.messages, WaitCause.BYTES: lacking.byte_credits}
+        cause, missing = shortage.cause.value, amounts.get(shortage.cause, 0)
+    oldest_wait = 0.0 if first is None else max(0.0, now_s - first.since_s)
+    return _Line(gate.waiting(), gate.in_line(), oldest_wait, cause, missing)

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from haip_sync import ConnectionState, Event
+from haip_sync.observe import WaitsBegan, WaitsEnded
 from monitor_app.model.audit import AuditEntry, AuditTrail
 from monitor_app.model.audit_file import AuditFile
 from monitor_app.model.channel_view import ChannelView, in_order
@@ -24,6 +25,7 @@ from monitor_app.model.status import STALE, Status
 from monitor_app.model.tracker import ChannelTracker
 from monitor_app.model.units import format_duration
 from monitor_app.model.visibility import Visibility
+from monitor_app.model.wait_rows import WaitRows
 
 BUDGET_S: Final = 0.003
 """How long one tick may take out of the buffer; what is left waits for the next tick, or is counted as dropped."""
@@ -63,6 +65,7 @@ class Ingest:
         self.lag_s = 0.0
         self._notices = 0
         self.log = EventLog()
+        self._wait_rows = WaitRows()
         self.visibility = Visibility()
         self.audit = AuditTrail(self.clock)
         self.commands = Commands(source, self.audit, self.clock)
@@ -98,6 +101,8 @@ class Ingest:
         """Take in what has happened since the last tick."""
         now_s = self.clock.now_s()
         self._drain(now_s)
+        for event in self._wait_rows.due(now_s):
+            self._log(event)
         for notice in self.source.take_notices():
             self._take_notice(notice, self.audit.answer(notice))
         for notice, entry in self.commands.take_refusals():
@@ -147,15 +152,21 @@ class Ingest:
             if drained.oldest_s is not None:
                 self.lag_s = max(self.lag_s, now_s - drained.oldest_s)
             for event in drained.events:
-                self._take_event(event)
+                self._take_event(event, now_s)
             if len(drained.events) < _BATCH or self.clock.now_s() - now_s > BUDGET_S:
                 return
 
-    def _take_event(self, event: Event) -> None:
+    def _take_event(self, event: Event, now_s: float) -> None:
+        if not isinstance(event, WaitsBegan | WaitsEnded):
+            self._log(event)
+        elif (told := self._wait_rows.take(event, now_s)) is not None:
+            self._log(told)
+        self._happenings.take(event)
+
+    def _log(self, event: Event) -> None:
         row = row_of_event(event)
         if row is not None:
             self.log.add(row)
-        self._happenings.take(event)
 
     def _take_notice(self, notice: Notice, entry: AuditEntry | None) -> None:
         self._notices += 1

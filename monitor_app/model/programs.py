@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from haip_sync.observe import ProgramInfo, list_programs
+from haip_sync.observe import ProgramInfo, list_programs, places_passed_over
 
 PERIOD_S: Final = 0.2
 """Between two looks: with what is waited for a program that was stopped, and the pace of text, it is told within a second."""
@@ -30,6 +30,9 @@ class Programs:
 
     The thread asks every program time and again, and puts the answers down in one store; a program that does not answer keeps the
     name and the clients that it had.
+
+    Attributes:
+        passed_over: Why places where programs could be were not looked into, as of the last look; one sentence each.
     """
 
     def __init__(self, lister: Lister = list_programs, *, period_s: float = PERIOD_S) -> None:
@@ -37,6 +40,7 @@ class Programs:
         self._period_s = period_s
         self._found: dict[Path, ProgramInfo] = {}
         self._taken: dict[Path, ProgramInfo] = {}
+        self.passed_over: Sequence[str] = ()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitor-programs", daemon=True)
 
@@ -67,6 +71,7 @@ class Programs:
 
     def look(self) -> None:
         """Ask every program once."""
+        self.passed_over = places_passed_over()
         before = self._found
         self._found = {program.path: _with_memory(program, before.get(program.path)) for program in self._lister()}
 

@@ -35,6 +35,7 @@ class AttachDialog(QDialog):
     Attributes:
         table: One row for each client.
         why: More about the chosen row; without rows, what to do.
+        passed_over: Where nobody looked, and why; hidden where that is nowhere.
         attach: Opens a window on the chosen client.
 
     Signals:
@@ -51,6 +52,7 @@ class AttachDialog(QDialog):
         self._rows: list[ProgramRow] = []
         self.table = QTableWidget(0, len(_HEADINGS))
         self.why = wrapping_label()
+        self.passed_over = wrapping_label("muted")
         self.attach = button("&Attach", "Open a window on the chosen client", look="main")
         self._cancel = button("Cancel", "Cancel")
         self._set_up_table()
@@ -64,6 +66,7 @@ class AttachDialog(QDialog):
         column.addWidget(label("Scripts running as you", "title"))
         column.addWidget(self.table, 1)
         column.addWidget(self.why)
+        column.addWidget(self.passed_over)
         column.addLayout(buttons)
         self.attach.setDefault(True)
         self.attach.clicked.connect(self._on_attach)
@@ -71,6 +74,7 @@ class AttachDialog(QDialog):
         self.table.itemActivated.connect(self._on_attach)
         self.table.itemSelectionChanged.connect(self._show_choice)
         self.show_rows([])
+        self.show_passed_over([])
 
     def _set_up_table(self) -> None:
         table = self.table
@@ -108,6 +112,11 @@ class AttachDialog(QDialog):
                     self.table.setItem(place, column, item)
         self.table.selectRow(self._place_of(before))
         self._show_choice()
+
+    def show_passed_over(self, reasons: Sequence[str]) -> None:
+        """Show why places where scripts could be were not looked into."""
+        self.passed_over.setText(f"Not looked into: {'; '.join(reasons)}")
+        self.passed_over.setVisible(bool(reasons))
 
     def _place_of(self, before: ProgramRow | None) -> int:
         if before is None:

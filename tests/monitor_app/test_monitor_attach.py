@@ -123,6 +123,24 @@ def test_without_a_script_the_list_says_what_to_do(qtbot: QtBot, place: Path, wi
     assert window.dialogs._programs is None
 
 
+def test_the_list_says_where_nobody_looked(qtbot: QtBot, place: Path, window: MainWindow) -> None:
+    """A directory that is open to others is named with the reason in one line, which goes once it is closed to them."""
+    place.chmod(0o755)
+    qtbot.keyClick(window, Qt.Key.Key_O, Qt.KeyboardModifier.ControlModifier)
+    dialog = window.findChild(AttachDialog)
+    assert dialog is not None
+
+    def is_shown() -> bool:
+        window.dialogs.refresh(connected=False)
+        return dialog.passed_over.isVisible()
+
+    qtbot.waitUntil(is_shown, timeout=TIMEOUT_MS)
+    assert dialog.passed_over.text() == f"Not looked into: {place} is open to other users (mode 0755): chmod 700 it"
+    place.chmod(0o700)
+    qtbot.waitUntil(lambda: not is_shown(), timeout=TIMEOUT_MS)
+    dialog.reject()
+
+
 def test_the_chosen_row_stays_chosen_while_the_list_changes(qtbot: QtBot, window: MainWindow) -> None:
     """A row that goes leaves the choice on the first; a program that cannot be attached to disables the button."""
     dialog = AttachDialog(window)

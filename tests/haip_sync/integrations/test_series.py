@@ -10,7 +10,7 @@ from support.states import make_channel, make_connection
 from haip_sync import ChannelState, WaitCause
 from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.integrations.prometheus import HaipCollector
-from haip_sync.integrations.series import BALANCES, BREACHES, HOLDS, OTHER, QUEUES, Given, Group, Scrape
+from haip_sync.integrations.series import BALANCES, BREACHES, HOLDS, OTHER, QUEUES, STANDING, Given, Group, Scrape
 
 
 def told(given: Given, *, counts: MetricsRecorder | None = None, **channels: ChannelState) -> Scrape:
@@ -31,12 +31,18 @@ def test_the_series_of_a_queue_begin_with_what_first_waits_and_stay() -> None:
     given, counts = Given("client"), MetricsRecorder()
     assert having(told(given, USER=make_channel(), AGENT=make_channel()), QUEUES) == {}
     queued = make_channel(queued=2, backlog=2, oldest_wait=1.5)
-    assert having(told(given, USER=queued, AGENT=make_channel()), QUEUES) == {"USER": (2, 0, 1.5)}
+    assert having(told(given, USER=queued, AGENT=make_channel()), QUEUES) == {"USER": (2,)}
     counts.waited("AGENT", WaitCause.BYTES, 0.25)
-    assert having(told(given, counts=counts, USER=make_channel(), AGENT=make_channel()), QUEUES) == {
-        "USER": (0, 0, 0.0),
-        "AGENT": (0, 0, 0.0),
-    }
+    later = told(given, counts=counts, USER=make_channel(), AGENT=make_channel())
+    assert having(later, QUEUES) == {"USER": (0,), "AGENT": (0,)}
+
+
+def test_threads_and_their_wait_are_told_while_something_stands() -> None:
+    """A backlog of 0 says it all of the others."""
+    given = Given("client")
+    queued = make_channel(queued=2, backlog=2, oldest_wait=1.5)
+    assert having(told(given, USER=queued, AGENT=make_channel()), STANDING) == {"USER": (0, 1.5)}
+    assert having(told(given, USER=make_channel(), AGENT=make_channel()), STANDING) == {}
 
 
 def test_breaches_are_told_of_channels_that_the_peer_sends_on() -> None:
@@ -69,7 +75,8 @@ def test_what_is_beyond_the_bound_is_put_together_figure_by_figure() -> None:
         B=make_channel(credits=2, backlog=3, waiting=1, oldest_wait=1.0),
         C=make_channel(credits=4),
     )
-    assert having(scrape, QUEUES) == {OTHER: (4, 2, 2.0)}
+    assert having(scrape, QUEUES) == {OTHER: (4,)}
+    assert having(scrape, STANDING) == {OTHER: (2, 2.0)}
     assert having(scrape, BALANCES)[OTHER][0] == 7
 
 

@@ -16,11 +16,10 @@ from support.turnstiles import PATIENCE_S, until
 from haip_sync import FlowControlConfig, FlowControlTimeout, HAIPClient
 from haip_sync.observe import ProgramLink, list_programs
 from haip_sync.observe.offering import Offering
+from haip_sync.observe.service import LONGEST_ROUND_S, ROUND_S, round_for
 from haip_sync.testing import DevServer, Generous
 
 PLENTY = 10_000
-LOOK = 40
-"""Bytecodes of a look whether somebody listens for waits; to tell of one takes several times as many."""
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +71,7 @@ def steps_of_a_wait(client: HAIPClient) -> int:
 def test_a_send_takes_the_same_steps_whoever_watches() -> None:
     """Not offered, offered, with one and with eight monitors attached: the sending thread does the same, to the bytecode.
 
-    So does one that has to wait, but for a look whether its wait is listened for: who is attached is told of that in sums.
+    So does one that has to wait: who is attached is told of that in sums.
     """
     credit = FlowControlConfig(max_credits=PLENTY, max_credit_bytes=PLENTY * 1_000)
     with (
@@ -94,5 +93,10 @@ def test_a_send_takes_the_same_steps_whoever_watches() -> None:
             link.attach("sender")
             until(lambda link=link: link.snapshot("sender"))
             if count in {1, 8}:
-                assert least_steps(client) == expected
-                assert 0 <= steps_of_a_wait(client) - expected_of_a_wait <= LOOK
+                assert (least_steps(client), steps_of_a_wait(client)) == (expected, expected_of_a_wait)
+
+
+@pytest.mark.parametrize(("cost_s", "expected_s"), [(0.0, ROUND_S), (0.0001, ROUND_S), (0.0002, 0.08), (0.5, LONGEST_ROUND_S)])
+def test_a_dear_round_comes_less_often(cost_s: float, expected_s: float) -> None:
+    """Twenty times a second where it costs little, and never less than ten times: an operator must not wait for what is seen."""
+    assert round_for(cost_s) == pytest.approx(expected_s)

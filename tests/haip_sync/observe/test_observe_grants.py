@@ -11,7 +11,7 @@ from support.observed import CONNECTED, IDLE, StandIn
 from support.states import make_grant
 
 from haip_sync import CreditGranted, CreditRequested
-from haip_sync.observe.feed import GRANTS_A_ROUND, THICK_S, Feed
+from haip_sync.observe.feed import EVENTS_A_ROUND, GRANTS_A_ROUND, LONGEST_THICK_S, THICK_S, Feed
 from haip_sync.observe.grants import Grants
 from haip_sync.observe.messages import Happened, Snapshot
 from haip_sync.observe.watched import Offset, Watched
@@ -113,6 +113,39 @@ def test_thick_grants_are_not_listened_to_for_a_while() -> None:
     feed.leave()
     feed.spare(client, feed.take(), 99.0)
     assert client.listening == []
+
+
+def test_grants_that_stay_thick_are_tried_less_and_less_often() -> None:
+    """Each time in vain the pause doubles, up to a bound; grants that came thin for a round begin at the shortest again."""
+    client, feed = StandIn(), Feed()
+    feed.follow(client, every_event=False)
+    now_s, pauses = 0.0, []
+
+    def goes_round(count: int) -> bool:
+        client.emit(*(grant(1) for _ in range(count)))
+        feed.spare(client, feed.take(), now_s)
+        return CreditGranted in client.listening[0].kinds
+
+    for count in [50] * 6 + [1, 50]:
+        if goes_round(count):
+            continue
+        since_s = now_s
+        while not goes_round(50):
+            now_s += THICK_S / 2
+        pauses.append(now_s - since_s)
+    assert pauses == [THICK_S, 2 * THICK_S, 4 * THICK_S, 8 * THICK_S, LONGEST_THICK_S, LONGEST_THICK_S, THICK_S]
+
+
+def test_a_longer_round_has_room_for_more() -> None:
+    """Grants are thick by what comes in a second, and so is a flood, however long a round takes."""
+    client, feed = StandIn(), Feed(most_events=EVENTS_A_ROUND)
+    feed.follow(client, every_event=False)
+    client.emit(*(grant(1) for _ in range(2 * GRANTS_A_ROUND)))
+    feed.spare(client, feed.take(2.0), 1.0)
+    assert CreditGranted in client.listening[0].kinds
+    for rounds, room in ((1.0, EVENTS_A_ROUND), (2.0, EVENTS_A_ROUND), (0.5, EVENTS_A_ROUND), (1.0, EVENTS_A_ROUND // 2)):
+        client.emit(*(grant(number) for number in range(2 * EVENTS_A_ROUND)))
+        assert len(feed.take(rounds).events) == room
 
 
 def test_who_wants_every_event_hears_every_grant() -> None:

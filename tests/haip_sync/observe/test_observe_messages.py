@@ -27,11 +27,11 @@ from haip_sync.observe.messages import (
     Happened,
     MalformedError,
     Snapshot,
-    Waited,
     encoded,
     from_monitor,
     from_program,
 )
+from haip_sync.state import Waited
 
 SECRET = "what only the script may know"
 FILLINGS: dict[Any, Any] = {str: "x", int: 3, float: 1.5, bool: True}
@@ -122,13 +122,13 @@ def test_what_cannot_be_written_down_is_counted() -> None:
 
 def test_a_snapshot_with_numbers_too_large_arrives_with_the_largest_there_are() -> None:
     """A cap of 10**30 is a legal setting, and must not cost a monitor the snapshot."""
-    channel = msgspec.structs.replace(CONNECTED.channels["USER"], max_credits=10**30)
+    waits = {"messages": Waited(3, 0.5)}
+    channel = msgspec.structs.replace(CONNECTED.channels["USER"], max_credits=10**30, waits=waits)
     state = msgspec.structs.replace(CONNECTED, channels={"USER": channel}, last_error="\udc80")
-    waits = {"USER": {"messages": Waited(3, 0.5)}}
-    said = from_program(encoded_snapshot("c", 1.0, state, waits))
+    said = from_program(encoded_snapshot("c", 1.0, state))
     assert isinstance(said, Snapshot)
     assert said.state.channels["USER"].max_credits == (1 << 63) - 1
-    assert (said.state.last_error, said.waits) == ("?", waits)
+    assert (said.state.last_error, said.state.channels["USER"].waits) == ("?", waits)
 
 
 @given(st.binary(max_size=200))

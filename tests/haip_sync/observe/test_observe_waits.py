@@ -18,27 +18,32 @@ from haip_sync import FlowControlTimeout, HAIPClient, SendAdmitted, SendBlocked,
 from haip_sync.events import Event
 from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.observe import ProgramLink, WaitsBegan, WaitsEnded, list_programs
-from haip_sync.observe.messages import Snapshot, Waited
-from haip_sync.observe.waits import WaitBook, waits_of
+from haip_sync.observe.messages import Snapshot
+from haip_sync.observe.waits import WaitBook
 from haip_sync.observe.watched import Offset, Watched
-from haip_sync.state import ConnectionState
+from haip_sync.state import ConnectionState, Waited
 from haip_sync.testing import DevServer, OnRequest
 
-Over = dict[str, dict[str, Waited]]
+Over = dict[str, Waited]
 
 
-def standing(waiting: int = 0, *, oldest_wait: float = 0.0, waiting_for: str | None = "messages") -> ConnectionState:
+def standing(waiting: int = 0, over: Over | None = None, *, oldest_wait: float = 0.0) -> ConnectionState:
     """Return a client with so many threads in the line of USER, the first of which lacks two messages of three."""
-    cause = waiting_for if waiting else None
     channel = make_channel(
-        credits=1, waiting=waiting, backlog=waiting, oldest_wait=oldest_wait, waiting_for=cause, missing=2 if waiting else 0
+        credits=1,
+        waiting=waiting,
+        backlog=waiting,
+        oldest_wait=oldest_wait,
+        waiting_for="messages" if waiting else None,
+        missing=2 if waiting else 0,
+        waits=over or {},
     )
     return make_connection(channels={"USER": channel})
 
 
 def over(count: int, total_s: float = 0.0, cause: str = "messages") -> Over:
-    """Return so many waits on USER that are over."""
-    return {"USER": {cause: Waited(count, total_s)}} if count else {}
+    """Return so many waits that are over."""
+    return {cause: Waited(count, total_s)} if count else {}
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Round:
     end: int
     """Of those who stand."""
     in_between: int
-    """Of these, between the counting and the snapshot."""
+    """Of these, let go on by the time of the snapshot, and not counted yet."""
     is_told: bool
     """Whether the monitor gets the snapshot: one that does not read gets none."""
 
@@ -62,7 +67,7 @@ ROUNDS = st.lists(st.builds(Round, begin=FEW, end=FEW, in_between=FEW, is_told=s
 def test_each_wait_begins_once_and_ends_once(past: int, rounds: list[Round]) -> None:
     """Whenever it comes, also where somebody goes on while a snapshot is taken; what was over before the first is not told."""
     book, stand, done, told = WaitBook(), 0, past, Counter[str]()
-    book.catch_up(standing(), over(past), 0.0)
+    book.catch_up(standing(0, over(past)), 0.0)
     for number, one in enumerate([*rounds, *[Round(0, 0, 0, is_told=True)] * 2], 1):
         stand += one.begin
         ended = min(stand, one.end)
@@ -70,7 +75,7 @@ def test_each_wait_begins_once_and_ends_once(past: int, rounds: list[Round]) -> 
         stand -= ended
         counted = over(done + ended - late, float(done + ended - late))
         done += ended
-        for event in book.catch_up(standing(stand), counted, float(number)) if one.is_told else ():
+        for event in book.catch_up(standing(stand, counted), float(number)) if one.is_told else ():
             assert isinstance(event, WaitsBegan | WaitsEnded)
             told[type(event).__name__] += event.times
     assert told["WaitsBegan"] == sum(one.begin for one in rounds)
@@ -80,7 +85,7 @@ def test_each_wait_begins_once_and_ends_once(past: int, rounds: list[Round]) -> 
 
 def test_who_stands_is_told_with_the_time_and_what_is_lacking() -> None:
     """At the first snapshot too: an operator attaches because somebody stands."""
-    (event,) = WaitBook().catch_up(standing(2, oldest_wait=7.0), over(50, 1.0), 100.0)
+    (event,) = WaitBook().catch_up(standing(2, over(50, 1.0), oldest_wait=7.0), 100.0)
     assert isinstance(event, SendBlocked)
     assert event == WaitsBegan(
         time_s=93.0,
@@ -98,8 +103,8 @@ def test_who_stands_is_told_with_the_time_and_what_is_lacking() -> None:
 def test_a_wait_between_two_snapshots_is_told_with_its_length() -> None:
     """It began after the one and was over before the other; its cause is the one that was counted."""
     book = WaitBook()
-    book.catch_up(standing(), {}, 10.0)
-    events = book.catch_up(standing(), over(3, 0.02, "bytes"), 10.05)
+    book.catch_up(standing(), 10.0)
+    events = book.catch_up(standing(0, over(3, 0.02, "bytes")), 10.05)
     began, ended = events
     assert isinstance(began, WaitsBegan)
     assert (began.cause, began.times, began.waiting, began.time_s) == ("bytes", 3, 0, pytest.approx(10.03))
@@ -111,9 +116,9 @@ def test_a_claim_that_is_no_number_makes_no_time_that_is_none(claimed: float) ->
     """A hostile program: every event has a time that can be shown."""
     book = WaitBook()
     events = [
-        *book.catch_up(standing(1, oldest_wait=claimed), {}, 1.0),
-        *book.catch_up(standing(2, oldest_wait=claimed), over(1, claimed), 2.0),
-        *book.catch_up(standing(), over(9, claimed), 3.0),
+        *book.catch_up(standing(1, oldest_wait=claimed), 1.0),
+        *book.catch_up(standing(2, over(1, claimed), oldest_wait=claimed), 2.0),
+        *book.catch_up(standing(0, over(9, claimed)), 3.0),
     ]
     assert len(events) == 5
     assert all(1.0 <= event.time_s <= 3.0 for event in events)
@@ -122,12 +127,12 @@ def test_a_claim_that_is_no_number_makes_no_time_that_is_none(claimed: float) ->
 def test_metrics_that_begin_anew_lose_nothing() -> None:
     """Who stood as the script reset them is not told again, and what comes after is."""
     book = WaitBook()
-    book.catch_up(standing(1), over(8, 4.0), 1.0)
-    assert book.catch_up(standing(1), {}, 2.0) == []
-    (ended,) = book.catch_up(standing(), over(1, 2.5), 3.0)
+    book.catch_up(standing(1, over(8, 4.0)), 1.0)
+    assert book.catch_up(standing(1), 2.0) == []
+    (ended,) = book.catch_up(standing(0, over(1, 2.5)), 3.0)
     assert isinstance(ended, WaitsEnded)
     assert (ended.times, ended.total_s) == (1, 2.5)
-    assert [type(event) for event in book.catch_up(standing(), over(2, 3.0), 4.0)] == [WaitsBegan, WaitsEnded]
+    assert [type(event) for event in book.catch_up(standing(0, over(2, 3.0)), 4.0)] == [WaitsBegan, WaitsEnded]
 
 
 def test_what_is_counted_is_what_the_metrics_have() -> None:
@@ -137,17 +142,20 @@ def test_what_is_counted_is_what_the_metrics_have() -> None:
     counts.waited("USER", WaitCause.MESSAGES, 0.5)
     counts.waited("USER", WaitCause.BYTES, 0.25)
     counts.waited("USER", WaitCause.BYTES, 0.25)
-    assert waits_of(counts.snapshot()) == {"USER": {"messages": Waited(1, 0.5), "bytes": Waited(2, 0.5)}}
+    assert counts.over("USER") == {"messages": Waited(1, 0.5), "bytes": Waited(2, 0.5)}
+    assert counts.over("AGENT") == counts.over("SYSTEM") == {}
+    spread = counts.snapshot().channels["USER"].waits
+    assert counts.over("USER") == {cause: Waited(waits.count, waits.total_s) for cause, waits in spread.items()}
 
 
 def test_who_hears_of_every_wait_is_told_no_sums() -> None:
     """They would come twice; the sums go on from where they are, once single waits are told no longer."""
     watched, offset = Watched(every_event=True), Offset()
     for now_s, count in ((1.0, 0), (2.0, 3)):
-        watched.take_in(Snapshot(client="c", now_s=now_s, state=standing(), waits=over(count)), offset)
+        watched.take_in(Snapshot(client="c", now_s=now_s, state=standing(0, over(count))), offset)
     assert watched.drain(9).events == []
     watched.every_event = False
-    watched.take_in(Snapshot(client="c", now_s=3.0, state=standing(), waits=over(4)), offset)
+    watched.take_in(Snapshot(client="c", now_s=3.0, state=standing(0, over(4))), offset)
     assert [getattr(event, "times", 0) for event in watched.drain(9).events] == [1, 1]
 
 
