@@ -47,12 +47,12 @@ def _name(count: int, window: tuple[int, int]) -> str:
 
 _CASES: Final = [*((count, WIDE) for count in _COUNTS), (1, MIDDLE), (1, NARROW)]
 ROWS = (
+    *(Row(f"{_name(*case)}: CPU beside the sender", COST, _UNWATCHED, "<= 1.02" if case[0] < 2 else "") for case in _CASES),
     *(
-        Row(f"{_name(*case)}: {what}", COST, _UNWATCHED, "<= 1.02" if case[0] < 2 else "")
+        Row(f"{_name(*case)}: {what}", kind, _UNWATCHED)
         for case in _CASES
-        for what in ("CPU beside the sender", "CPU of the sender")
+        for what, kind in (("CPU of the sender", COST), ("rate", RATE))
     ),
-    *(Row(f"{_name(*case)}: rate", RATE, _UNWATCHED, ">= 0.98" if case[0] < 2 else "") for case in _CASES),
     Row("scrape of 50 clients x 5 channels", COST, "20 ms", "<= 1"),
 )
 
@@ -84,7 +84,8 @@ def test_sender_that_is_watched(benchmark: Any, table: Table, server: str, count
 
     They hear of grants and balances, and go before the next round, so that the floor pays nothing for them. What other threads
     take is what watching costs: it is added to the floor of the same moment, and certain to a part of a hundred. The sending
-    thread itself does the same work, as `test_observe_cost.py` counts, on a machine that has more to do.
+    thread itself does the same work, as `test_observe_cost.py` counts: its own time and the rate are shown, and differ by some
+    parts of a hundred from run to run whether anybody watches or not, so that no bar of two parts can be held to them.
     """
     name = _name(count, window)
     errors: list[Event] = []
