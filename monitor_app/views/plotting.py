@@ -14,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QRect, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QPainter
+from PySide6.QtGui import QBrush, QColor, QPainter, QPen
+from PySide6.QtWidgets import QGraphicsItem, QGraphicsRectItem
 
 from monitor_app.model.history import METRICS, Floats
 from monitor_app.model.marks import MarkKind
@@ -69,6 +70,12 @@ class _Plot:
         self.covers = [_region(10) for _ in range(_MAX_GAPS)]
         self.hatches = [_region(11) for _ in range(_MAX_GAPS)]
         self.selection = _region(-15)
+        # What the plot is painted on: below the grid, and that below the curves, of which one may lie on a line of it.
+        # Behind the item as its axes are, or it would cover them.
+        self.ground = QGraphicsRectItem(item)
+        self.ground.setFlag(QGraphicsItem.GraphicsItemFlag.ItemNegativeZStacksBehindParent)
+        self.ground.setZValue(-2)
+        self.ground.setPen(QPen(Qt.PenStyle.NoPen))
         self.cursor = pg.InfiniteLine(angle=90, movable=False)
         self._set_up()
 
@@ -86,9 +93,12 @@ class _Plot:
             item.addItem(part, ignoreBounds=True)
         for side in ("left", "bottom"):  # their numbers stand beside the plots, where none of them is cut
             item.getAxis(side).setStyle(showValues=False, tickLength=0)
+            item.getAxis(side).setZValue(-1)
         item.getAxis("left").setWidth(1)
         item.getAxis("bottom").setHeight(1)
         item.showGrid(x=True, y=True, alpha=1.0)
+        box = item.getViewBox()
+        box.geometryChanged.connect(lambda: self.ground.setRect(box.geometry()))
 
     def fit(self, wide: int) -> None:
         """Let every line be so many pixels of the screen wide."""
@@ -149,7 +159,7 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
         colours = self._theme.colours
         self.setBackground(colours.panel)
         for plot in self.plots:
-            plot.item.getViewBox().setBackgroundColor(colours.field)
+            plot.ground.setBrush(QBrush(QColor(colours.field)))
             for side in ("left", "bottom"):
                 axis = plot.item.getAxis(side)
                 axis.setPen(pg.mkPen(colours.grid, width=self._wide))
