@@ -346,16 +346,22 @@ class Divisible(Parcel):
         self._cost, self._steps = Cost(1, 10), 3
 
 
+def waits_for_the_whole(bench: Bench) -> threading.Thread:
+    """Return a thread that waits until all of a text of three pieces may go."""
+    text = Divisible(bench.outlet, "text", 3)
+    waiter = threading.Thread(target=bench.turnstile.pass_through, args=("USER", text, None))
+    waiter.start()
+    until(lambda: bench.waiting() == 1)
+    return waiter
+
+
 @pytest.mark.parametrize(("first", "spent", "leaves"), [(3, 1, True), (3, 2, False), (10, 8, False), (4, 2, True)])
 def test_a_whole_is_not_waited_for_while_the_peer_waits_for_us(first: int, spent: int, leaves: bool) -> None:
     """With half of the largest balance left and no grant for a second a text goes on in pieces; with less it waits on."""
     bench = Bench(messages=first)
     for number in range(spent):
         bench.send(f"frame {number}")
-    text = Divisible(bench.outlet, "text", 3)
-    waiter = threading.Thread(target=bench.turnstile.pass_through, args=("USER", text, None))
-    waiter.start()
-    until(lambda: bench.waiting() == 1)
+    waiter = waits_for_the_whole(bench)
     with bench.parking.lock:
         bench.turnstile.serve_all()
         assert bench.outlet.labels.count("text") == 0
@@ -372,10 +378,7 @@ def test_who_waits_for_the_whole_keeps_nobody_busy() -> None:
     """Whoever looks after all gates is called once for a text whose patience is to end, and not again by his own look."""
     bench = Bench(messages=3)
     bench.send("frame")
-    text = Divisible(bench.outlet, "text", 3)
-    waiter = threading.Thread(target=bench.turnstile.pass_through, args=("USER", text, None))
-    waiter.start()
-    until(lambda: bench.waiting() == 1)
+    waiter = waits_for_the_whole(bench)
     with bench.parking.lock:
         bench.turnstile.serve_all()
         pokes = bench.pokes
