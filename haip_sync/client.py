@@ -38,6 +38,7 @@ from haip_sync.protocol.names import (
     SYSTEM,
 )
 from haip_sync.runtime import log_setup
+from haip_sync.runtime.account import Account, account
 from haip_sync.runtime.arguments import (
     check_frame,
     check_session_id,
@@ -651,6 +652,10 @@ class HAIPClient:
     def connection_state(self) -> ConnectionState:
         """Return one consistent snapshot of everything, at any time."""
         return connection_state(self._connection, time.monotonic())
+
+    def account(self) -> Account:
+        """Return the figures of both alone, in one step: for who reads many clients often, as `HaipCollector` does."""
+        return account(self._connection, time.monotonic())
 
     # ---- Receiving and listening ----------------------------------------------------------------------------------------------
 
