@@ -10,7 +10,7 @@ from prometheus_client.core import Metric
 from haip_sync import WaitCause
 from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.integrations.prometheus import HaipCollector
-from haip_sync.integrations.series import BALANCES, BREACHES, HOLDS, OTHER, QUEUES, STANDING, Given, Group, Scrape
+from haip_sync.integrations.series import BALANCES, BREACHES, CREDIT, HOLDS, OTHER, QUEUES, STANDING, Given, Group, Scrape
 from haip_sync.runtime.account import Account, Balance
 
 _CALM = Balance(
@@ -98,6 +98,19 @@ def test_what_is_beyond_the_bound_is_put_together_figure_by_figure() -> None:
     assert having(scrape, QUEUES) == {OTHER: (4,)}
     assert having(scrape, STANDING) == {OTHER: (2, 2.0)}
     assert having(scrape, BALANCES)[OTHER][0] == 7
+
+
+def test_what_was_counted_beyond_the_bound_is_put_together() -> None:
+    """Grants, and waits cause by cause; what each client counts stays its own."""
+    given, counts = Given("client"), MetricsRecorder()
+    for channel, wait_s in (("A", 0.25), ("B", 2.0), ("USER", 9.0)):
+        counts.received(channel, 5, 50)
+        counts.waited(channel, WaitCause.BYTES, wait_s)
+    counts.waited("B", WaitCause.SOCKET, 1.0)
+    scrape = told(given, counts=counts.copy(), **dict.fromkeys(("USER", "AGENT", "A", "B"), make_channel()))
+    assert having(scrape, CREDIT) == {"USER": (0, 5, 50), OTHER: (0, 10, 100)}
+    waits = {(channel, cause): (each.count, each.total_s) for (_, channel), cause, each in scrape.waits()}
+    assert waits == {("USER", "bytes"): (1, 9.0), (OTHER, "bytes"): (2, 2.25), (OTHER, "socket"): (1, 1.0)}
 
 
 def test_the_names_are_as_the_linter_of_prometheus_asks() -> None:
