@@ -38,7 +38,7 @@ from haip_sync.protocol.names import (
     SYSTEM,
 )
 from haip_sync.runtime import log_setup
-from haip_sync.runtime.account import Account, account
+from haip_sync.runtime.account import Account, Caps, account
 from haip_sync.runtime.arguments import (
     check_frame,
     check_session_id,
@@ -655,7 +655,7 @@ class HAIPClient:
 
     def account(self) -> Account:
         """Return the figures of both alone, in one step: for who reads many clients often, as `HaipCollector` does."""
-        return account(self._connection, time.monotonic())
+        return account(self._connection, Caps(*self._config.usual_caps()), time.monotonic())
 
     # ---- Receiving and listening ----------------------------------------------------------------------------------------------
 
