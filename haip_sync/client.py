@@ -38,7 +38,6 @@ from haip_sync.protocol.names import (
     SYSTEM,
 )
 from haip_sync.runtime import log_setup
-from haip_sync.runtime.account import Account, Caps, account
 from haip_sync.runtime.arguments import (
     check_frame,
     check_session_id,
@@ -68,6 +67,8 @@ from haip_sync.state import ConnectionState, Explanation, SendReceipt
 
 if TYPE_CHECKING:
     from ssl import SSLContext
+
+    from haip_sync.runtime.account import Account
 
 _CLOSE_TIMEOUT_S: Final = 5.0
 _OPEN_TIMEOUT_S: Final = 10.0
@@ -655,7 +656,11 @@ class HAIPClient:
 
     def account(self) -> Account:
         """Return the figures of both alone, in one step: for who reads many clients often, as `HaipCollector` does."""
-        return account(self._connection, Caps(*self._config.usual_caps()), time.monotonic())
+        # Imported here: whoever is not scraped pays nothing for it.
+        taken: Account = importlib.import_module("haip_sync.runtime.account").account(
+            self._connection, self._config.usual_caps(), time.monotonic()
+        )
+        return taken
 
     # ---- Receiving and listening ----------------------------------------------------------------------------------------------
 

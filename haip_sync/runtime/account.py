@@ -50,7 +50,7 @@ class Account(NamedTuple):
     """By channel: what was counted since the client was made, or `reset_metrics`. A copy, which counts no further."""
 
 
-def account(connection: Connection, usual_caps: Caps, now_s: float) -> Account:
+def account(connection: Connection, usual_caps: tuple[int, int], now_s: float) -> Account:
     """Return the connection at this moment. Any thread, without the lock."""
     connection.home.check()
     rooms = connection.rooms
@@ -60,7 +60,7 @@ def account(connection: Connection, usual_caps: Caps, now_s: float) -> Account:
             rooms.turnstile.mend()
         balances = {gate.channel: _balance(gate, rooms.inbox, now_s) for gate in rooms.turnstile.gates}
         figures = connection.watch.metrics.copy().channels
-        return Account(connection.is_open, rooms.turnstile.epoch, usual_caps, balances, figures)
+        return Account(connection.is_open, rooms.turnstile.epoch, Caps(*usual_caps), balances, figures)
 
 
 def _balance(gate: Gate[Entry], inbox: Inbox, now_s: float) -> Balance:
