@@ -657,9 +657,8 @@ class HAIPClient:
     def account(self) -> Account:
         """Return the figures of both alone, in one step: for who reads many clients often, as `HaipCollector` does."""
         # Imported here: whoever is not scraped pays nothing for it.
-        taken: Account = importlib.import_module("haip_sync.runtime.account").account(
-            self._connection, self._config.usual_caps(), time.monotonic()
-        )
+        module = importlib.import_module("haip_sync.runtime.account")
+        taken: Account = module.account(self._connection, time.monotonic())
         return taken
 
     # ---- Receiving and listening ----------------------------------------------------------------------------------------------

@@ -168,10 +168,6 @@ class FlowControlConfig:
             amount_for(self.max_credit_bytes, channel, DEFAULT_MAX_CREDIT_BYTES),
         )
 
-    def usual_caps(self) -> tuple[int, int]:
-        """Return the caps of every channel that no mapping names, as (messages, bytes)."""
-        return self.caps_for("")  # which is no channel's name
-
     def named_channels(self) -> frozenset[str]:
         """Return the well-known channels and every channel that a mapping names."""
         names = set(WELL_KNOWN_CHANNELS)

@@ -16,10 +16,6 @@ stays, also at 0: `haip_backlog` of a channel with its first wait, `haip_wait_se
 `haip_breaches` with what first comes from the peer. Some go again: `haip_paused` is told of the channels that are held, and
 `haip_waiting_threads` and `haip_oldest_wait_seconds` of those whose backlog is not 0, which would say nothing more. A sum over
 what may not have begun is `sum(haip_backlog) or vector(0)`.
-
-The caps of a client's channels, which its settings make and which stay, are told once, without a `channel`; with one only where
-they are other ones. What each channel has of its cap is
-`haip_credits / haip_max_credits or haip_credits / ignoring (channel) group_left haip_max_credits{channel=""}`.
 """
 
 from __future__ import annotations
@@ -125,7 +121,7 @@ def _families(scrape: Scrape) -> Iterator[Metric]:
     yield from (connected, reconnects)
     for group, rows in scrape.rows().items():
         # Labels are made once for all families of the group: `add_metric` would make them for each.
-        labels = [{"channel": channel, "client": client} if channel else {"client": client} for client, channel in rows]
+        labels = [{"channel": channel, "client": client} for client, channel in rows]
         for figure in group:
             family = (CounterMetricFamily if figure.is_counter else GaugeMetricFamily)(figure.name, figure.text)
             name = f"{figure.name}_total" if figure.is_counter else figure.name

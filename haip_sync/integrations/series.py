@@ -10,16 +10,13 @@ import msgspec
 
 from haip_sync.config import WELL_KNOWN_CHANNELS
 from haip_sync.flow.metrics import OTHER_CHANNELS, Figures, Histogram
-from haip_sync.runtime.account import Account, Balance, Caps
+from haip_sync.runtime.account import Account, Balance
 
 OTHER: Final = OTHER_CHANNELS
 
-ALL: Final = ""
-"""In the place of a channel: all of the client's that are not told of by name. To Prometheus an empty label is none."""
-
 Labels = tuple[str, str]
 """Client and channel."""
-Rows = Mapping[Labels, Balance | Caps | Figures]
+Rows = Mapping[Labels, Balance | Figures]
 
 
 class Figure(NamedTuple):
@@ -42,17 +39,10 @@ Group = tuple[Figure, ...]
 BALANCES: Final = (
     Figure("credits", "haip_credits", "Messages that may be sent now."),
     Figure("byte_credits", "haip_credit_bytes", "Bytes that may be sent now."),
+    Figure("max_credits", "haip_max_credits", "The cap on the messages that may be sent."),
+    Figure("max_credit_bytes", "haip_max_credit_bytes", "The cap on the bytes that may be sent."),
 )
 """Told of every channel."""
-CAPS: Final = (
-    Figure("max_credits", "haip_max_credits", "The cap on a channel's messages; without a channel: on those of each other one."),
-    Figure(
-        "max_credit_bytes",
-        "haip_max_credit_bytes",
-        "The cap on a channel's bytes; without a channel: on those of each other one.",
-    ),
-)
-"""Told of those that have caps of their own, and once for the others of a client, which have its usual ones."""
 QUEUES: Final = (Figure("backlog", "haip_backlog", "Waiting threads and queued messages together."),)
 """Told of those on which something has waited."""
 STANDING: Final = (
@@ -107,7 +97,6 @@ class Scrape:
     def __init__(self) -> None:
         self.lines: dict[str, tuple[int, int]] = {}
         """By client: whether it is connected, and its handshakes after the first."""
-        self._usual_caps: dict[Labels, Caps] = {}
         self._balances: dict[Labels, Balance] = {}
         self._figures: dict[Labels, Figures] = {}
         self._waited: set[Labels] = set()
@@ -117,8 +106,6 @@ class Scrape:
         """Add one client to what its name stands for."""
         connected, reconnects = self.lines.get(given.name, (0, 0))
         self.lines[given.name] = (connected + account.connected, reconnects + max(0, account.epoch - 1))
-        if given.name != OTHER:  # which has no caps but sums
-            self._usual_caps[given.name, ALL] = account.usual_caps
         self._waited |= given.waited
         self._heard |= given.heard
         for labels, balance in zip(given.labels(account.balances), account.balances.values(), strict=True):
@@ -134,20 +121,11 @@ class Scrape:
         balances = self._balances
         return {
             BALANCES: balances,
-            CAPS: {**self._usual_caps, **self._own_caps()},
             QUEUES: {labels: each for labels, each in balances.items() if labels in self._waited},
             STANDING: {labels: each for labels, each in balances.items() if each.backlog},
             HOLDS: {labels: each for labels, each in balances.items() if each.paused},
             BREACHES: {labels: each for labels, each in balances.items() if labels in self._heard},
             CREDIT: self._figures,
-        }
-
-    def _own_caps(self) -> Rows:
-        """Return the channels whose caps are not their client's usual ones; what was put together has sums of its own."""
-        return {
-            labels: each
-            for labels, each in self._balances.items()
-            if OTHER in labels or self._usual_caps[labels[0], ALL] != (each.max_credits, each.max_credit_bytes)
         }
 
     def waits(self) -> Iterator[tuple[Labels, str, Histogram]]:

@@ -14,13 +14,6 @@ from haip_sync.runtime.inbox import Inbox
 from haip_sync.runtime.outgoing import Entry
 
 
-class Caps(NamedTuple):
-    """The most that may be spendable at any moment."""
-
-    max_credits: int
-    max_credit_bytes: int
-
-
 class Balance(msgspec.Struct, frozen=True, gc=False):
     """One channel at one moment. Members that have the name of one of `ChannelState` are the same."""
 
@@ -42,15 +35,13 @@ class Account(NamedTuple):
 
     connected: bool
     epoch: int
-    usual_caps: Caps
-    """Of every channel that has none of its own."""
     balances: Mapping[str, Balance]
     """By channel."""
     figures: Mapping[str, Figures]
     """By channel: what was counted since the client was made, or `reset_metrics`. A copy, which counts no further."""
 
 
-def account(connection: Connection, usual_caps: tuple[int, int], now_s: float) -> Account:
+def account(connection: Connection, now_s: float) -> Account:
     """Return the connection at this moment. Any thread, without the lock."""
     connection.home.check()
     rooms = connection.rooms
@@ -59,8 +50,7 @@ def account(connection: Connection, usual_caps: tuple[int, int], now_s: float) -
         if not is_reentered:  # in a signal handler: somebody is in the middle of it
             rooms.turnstile.mend()
         balances = {gate.channel: _balance(gate, rooms.inbox, now_s) for gate in rooms.turnstile.gates}
-        figures = connection.watch.metrics.copy().channels
-        return Account(connection.is_open, rooms.turnstile.epoch, Caps(*usual_caps), balances, figures)
+        return Account(connection.is_open, rooms.turnstile.epoch, balances, connection.watch.metrics.copy().channels)
 
 
 def _balance(gate: Gate[Entry], inbox: Inbox, now_s: float) -> Balance:

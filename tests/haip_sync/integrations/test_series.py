@@ -10,21 +10,8 @@ from prometheus_client.core import Metric
 from haip_sync import WaitCause
 from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.integrations.prometheus import HaipCollector
-from haip_sync.integrations.series import (
-    ALL,
-    BALANCES,
-    BREACHES,
-    CAPS,
-    CREDIT,
-    HOLDS,
-    OTHER,
-    QUEUES,
-    STANDING,
-    Given,
-    Group,
-    Scrape,
-)
-from haip_sync.runtime.account import Account, Balance, Caps
+from haip_sync.integrations.series import BALANCES, BREACHES, CREDIT, HOLDS, OTHER, QUEUES, STANDING, Given, Group, Scrape
+from haip_sync.runtime.account import Account, Balance
 
 _CALM = Balance(
     credits=100,
@@ -48,8 +35,7 @@ def make_channel(**changes: object) -> Balance:
 
 def told(given: Given, *, counts: MetricsRecorder | None = None, **channels: Balance) -> Scrape:
     """Return what a scrape of a client in this state has read."""
-    account = Account(True, 1, Caps(100, 512 * 1024), channels, (counts or MetricsRecorder()).channels)
-    scrape = Scrape()
+    account, scrape = Account(True, 1, channels, (counts or MetricsRecorder()).channels), Scrape()
     given.note(account, most_channels=2)
     scrape.add(given, account)
     return scrape
@@ -96,18 +82,6 @@ def test_holds_are_told_while_they_last() -> None:
     assert having(scrape, HOLDS) == {"USER": (True,)}
     assert set(having(scrape, BALANCES)) == {"USER", "AGENT"}
     assert having(told(given, USER=make_channel(), AGENT=make_channel()), HOLDS) == {}
-
-
-def test_caps_are_told_once_and_of_channels_that_have_their_own() -> None:
-    """The client's usual ones stand for every other channel, whatever else it has; a sum over channels is nobody's usual one."""
-    given, usual = Given("client"), (100, 512 * 1024)
-    assert having(told(given, USER=make_channel(), AGENT=make_channel()), CAPS) == {ALL: usual}
-    few, short = make_channel(max_credits=7), make_channel(max_credit_bytes=7)
-    assert having(told(given, USER=few, AGENT=make_channel()), CAPS) == {ALL: usual, "USER": (7, 512 * 1024)}
-    assert having(told(given, USER=make_channel(), AGENT=short), CAPS) == {ALL: usual, "AGENT": (100, 7)}
-    beyond = told(given, USER=make_channel(), AGENT=make_channel(), A=make_channel(), B=few)
-    assert having(beyond, CAPS) == {ALL: usual, OTHER: (107, 1024 * 1024)}
-    assert having(told(Given(OTHER), USER=make_channel()), CAPS) == {"USER": usual}
 
 
 def test_what_is_beyond_the_bound_is_put_together_figure_by_figure() -> None:
