@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QRect
 from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
@@ -27,6 +28,7 @@ def test_a_shape_at_the_top_or_the_foot_is_whole(qtbot: QtBot) -> None:
     edges = EdgeShapes(Theme(Mode.DARK), lambda _metric, value: int(value))
     qtbot.addWidget(edges)
     edges.resize(EDGE_WIDTH, HEIGHT)
+    edges.arrange([QRect(0, 0, EDGE_WIDTH, HEIGHT)])
     whole = painted(edges, HEIGHT // 2)
     assert whole > 0
     assert painted(edges, 0) == painted(edges, HEIGHT) == whole

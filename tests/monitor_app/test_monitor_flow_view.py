@@ -22,7 +22,7 @@ from monitor_app.model.visibility import fitting
 from monitor_app.views.figures_view import FiguresView
 from monitor_app.views.flow_bar import FlowBar
 from monitor_app.views.side_columns import ReadOut
-from monitor_app.views.time_strip import TimeStrip, legend_of
+from monitor_app.views.time_strip import TimeStrip, legends_of
 
 LEFT = Qt.MouseButton.LeftButton
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -375,8 +375,8 @@ def test_every_part_of_the_plots_has_a_name_for_who_cannot_see(lived: MainWindow
 def cell(figures: FiguresView, name: str) -> str:
     """Return the first channel's figure of this name."""
     model = figures.table.model()
-    row = next(row for row in range(model.rowCount()) if model.index(row, 0).data() == name)
-    return str(model.index(row, 1).data())
+    row = next(row for row in range(model.rowCount()) if model.headerData(row, Qt.Orientation.Vertical, 0) == name)
+    return str(model.index(row, 0).data())
 
 
 def _notice(time_s: float) -> Notice:
@@ -384,11 +384,11 @@ def _notice(time_s: float) -> Notice:
     return Notice(time_s=time_s, channel="USER", action="pause", result="done", ok=True)
 
 
-def test_the_legend_names_silence_where_there_was_some() -> None:
-    """It has no room for everything: silence takes the place of an absence that did not happen."""
-    named = legend_of({"USER": {Activity.SENDING: 1.0}})
-    assert (Activity.OFFLINE in named, Activity.SILENT in named) == (True, False)
-    named = legend_of({"USER": {Activity.SILENT: 0.5, Activity.IDLE: 0.5}})
-    assert (Activity.OFFLINE in named, Activity.SILENT in named) == (False, True)
-    named = legend_of({"USER": {Activity.SILENT: 0.5}, "AGENT": {Activity.OFFLINE: 0.5}})
-    assert (Activity.OFFLINE in named, Activity.SILENT in named) == (True, True)
+def test_the_legend_names_what_is_rare_where_it_was_seen() -> None:
+    """An absence of the connection, silence and our own leaving are named where they were; for want of room only what was seen."""
+    usual = [activity for activity in Activity if activity not in {Activity.OFFLINE, Activity.SILENT, Activity.DETACHED}]
+    named, seen = legends_of({"USER": {Activity.SENDING: 1.0}})
+    assert (set(named), seen) == (set(usual), [Activity.SENDING])
+    named, seen = legends_of({"USER": {Activity.SILENT: 0.5, Activity.IDLE: 0.5}, "AGENT": {Activity.OFFLINE: 0.5}})
+    assert set(named) == {*usual, Activity.SILENT, Activity.OFFLINE}
+    assert set(seen) == {Activity.SILENT, Activity.OFFLINE, Activity.IDLE}
