@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from monitor_app.model.activity import Activity
 from monitor_app.model.history import Floats
 
 
@@ -72,10 +73,19 @@ def away_from(places: Sequence[float], taken: Sequence[float], least: float) -> 
 def whole_parts(room: int, count: int, least: int, most: int | None = None) -> tuple[int, int]:
     """Return the size of the parts of which as many as fit share `room`, and what of it is left over.
 
-    A part is never smaller than `least` nor larger than `most`; with a `most`, room that all `count` do not need is not left over.
+    A part is never smaller than `least` nor larger than `most`; with a `most`, what all `count` do not need is not left over.
     """
     shown = max(1, min(count, room // least))
     size = max(least, room // shown)
     if most is not None and shown == count:
         return min(size, most), 0
     return size, max(0, room - shown * size)
+
+
+def legend_that_fits(
+    legends: Sequence[list[Activity]], widths: Mapping[Activity, int], captions: Mapping[str, int], room: int
+) -> tuple[str, list[Activity]]:
+    """Return the first caption and the first legend that fit `room` together: rather a shorter caption than a shorter legend."""
+    choice = [(caption, named) for named in legends for caption in captions]
+    fits = ((caption, named) for caption, named in choice if captions[caption] + sum(widths[one] for one in named) <= room)
+    return next(fits, choice[-1])

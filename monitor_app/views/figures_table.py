@@ -23,6 +23,7 @@ _HEADING_PIXELS: Final = 10
 _CELL_PIXELS: Final = 11
 """Sizes of the fonts as the style sheet has them."""
 _MARGIN: Final = 3
+_MOST_ROUNDS: Final = 4
 _LEFT: Final = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT: Final = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _Index = QModelIndex | QPersistentModelIndex
@@ -109,6 +110,8 @@ class FiguresTable(QTableView):
         super().__init__()
         self._model = FiguresModel(self)
         self._names = _Names(theme, self)
+        self._rounds_left = 0
+        self._is_stale = False
         self.setModel(self._model)
         self.setVerticalHeader(self._names)
         self.setObjectName("figures")
@@ -137,18 +140,27 @@ class FiguresTable(QTableView):
         self._fit()
 
     def _fit(self) -> None:
+        """Share out the room until that changes it no more: a scroll bar may come or go meanwhile."""
+        if self._rounds_left:
+            self._is_stale = True
+            return
+        self._rounds_left = _MOST_ROUNDS
+        while self._rounds_left:
+            self._is_stale = False
+            self._share_out()
+            self._rounds_left = self._rounds_left - 1 if self._is_stale else 0
+
+    def _share_out(self) -> None:
         """Share out the room; what cannot be shared evenly goes to the headers."""
-        headings, room = self.horizontalHeader(), self.viewport().size()
+        headings, names = self.horizontalHeader(), self._names
         metrics = QFontMetrics(sized(headings.font(), _HEADING_PIXELS))
-        shorts = [
-            short_name(str(self._model.headerData(at, Qt.Orientation.Horizontal)), _NAME_LENGTH) for at in range(headings.count())
-        ]
-        least = max((metrics.horizontalAdvance(name) for name in shorts), default=0) + 2 * _MARGIN
-        across = room.width() + self._names.width() - self._names.widest()
-        width, beside = whole_parts(across, headings.count(), max(_NARROWEST, least))
+        channels = [str(self._model.headerData(at, Qt.Orientation.Horizontal)) for at in range(headings.count())]
+        longest = max((metrics.horizontalAdvance(short_name(name, _NAME_LENGTH)) for name in channels), default=0)
+        across = self.viewport().width() + names.width() - names.widest()
+        width, beside = whole_parts(across, headings.count(), max(_NARROWEST, longest + 2 * _MARGIN))
         headings.setDefaultSectionSize(width)
-        self._names.setFixedWidth(self._names.widest() + beside)
-        down = room.height() + headings.height() - _HEADING_HEIGHT
-        height, above = whole_parts(down, self._names.count(), *_ROW_HEIGHTS)
-        self._names.setDefaultSectionSize(height)
+        names.setFixedWidth(names.widest() + beside)
+        down = self.viewport().height() + headings.height() - _HEADING_HEIGHT
+        height, above = whole_parts(down, names.count(), *_ROW_HEIGHTS)
+        names.setDefaultSectionSize(height)
         headings.setFixedHeight(_HEADING_HEIGHT + above)

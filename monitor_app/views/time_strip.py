@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from monitor_app.model.activity import Activity
 from monitor_app.model.figures import span_words
+from monitor_app.model.spacing import legend_that_fits
 from monitor_app.model.units import format_share
 from monitor_app.theme import Theme
 from monitor_app.views.activity_brushes import brush_of, colour_of_word, fill, is_hatched
@@ -44,7 +45,11 @@ Shares = Mapping[str, Mapping[Activity, float]]
 
 
 class TimeStrip(QWidget):
-    """One bar a channel, and a legend of words and fills above."""
+    """One bar a channel, and a legend of words and fills above.
+
+    Attributes:
+        span: Which span the shares are of, in words.
+    """
 
     def __init__(self, theme: Theme, values_width: int) -> None:
         super().__init__()
@@ -52,7 +57,7 @@ class TimeStrip(QWidget):
         self._values_width = values_width
         self._channels: Sequence[tuple[str, int]] = ()
         self._shares: Shares = {}
-        self._span = ""
+        self.span = ""
         self._chosen = ""
         self._more = 0
         self._left_px, self._width_px = 0, 1
@@ -77,7 +82,7 @@ class TimeStrip(QWidget):
         self._channels, self._more, self._shares = channels, more, shares
         if grows:
             self.updateGeometry()
-        self._span = span_words(scale.right_s - scale.left_s)
+        self.span = span_words(scale.right_s - scale.left_s)
         self._left_px, self._width_px = scale.left_px, scale.width_px
         self.setAccessibleDescription("; ".join(f"{name}: {spoken(spent)}" for name, spent in shares.items()))
         self.update()
@@ -104,7 +109,7 @@ class TimeStrip(QWidget):
         metrics = painter.fontMetrics()
         room = self.width() - 2 * _EDGE
         widths = {activity: metrics.horizontalAdvance(activity.value) + _BOX for activity in Activity}
-        captions = {words: metrics.horizontalAdvance(words) + _GAP for words in (self._span, self._span.partition(",")[0])}
+        captions = {words: metrics.horizontalAdvance(words) + _GAP for words in (self.span, self.span.partition(",")[0])}
         caption, named = legend_that_fits(legends_of(self._shares), widths, captions, room)
         put_text(painter, QRect(_EDGE, 0, captions[caption], LEGEND_HEIGHT), caption, colours.muted)
         spare = (room - captions[caption] - sum(widths[activity] for activity in named)) // max(1, len(named) - 1)
@@ -186,15 +191,6 @@ def legends_of(shares: Shares) -> tuple[list[Activity], list[Activity]]:
     seen = {activity for spent in shares.values() for activity, share in spent.items() if share}
     named = [activity for activity in _ORDER if activity not in _RARE or activity in seen]
     return named, [activity for activity in named if activity in seen]
-
-
-def legend_that_fits(
-    legends: Sequence[list[Activity]], widths: Mapping[Activity, int], captions: Mapping[str, int], room: int
-) -> tuple[str, list[Activity]]:
-    """Return the first caption and the first legend that fit `room` together: rather a shorter caption than a shorter legend."""
-    choice = [(caption, named) for named in legends for caption in captions]
-    fits = ((caption, named) for caption, named in choice if captions[caption] + sum(widths[one] for one in named) <= room)
-    return next(fits, choice[-1])
 
 
 def spoken(shares: Mapping[Activity, float]) -> str:

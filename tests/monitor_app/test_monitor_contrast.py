@@ -117,9 +117,9 @@ def test_no_label_hides_a_share(qtbot: QtBot, mode: Mode, share: float) -> None:
 def test_the_bars_of_credit_are_seen_on_every_row(window: MainWindow, source: Any, mode: Mode) -> None:
     """Empty or full, of the chosen channel or not: frame, fill and the line of what is low stand out from what they lie on."""
     window.actions_.modes[mode].trigger()
-    for credits in (0, 100):
+    for balance in (0, 100):
         for channel in WELL_KNOWN:
-            source.change(channel, **{"credits": credits, "max_credits": 100, "peak_credits": 100})
+            source.change(channel, credits=balance, max_credits=100, peak_credits=100)
         window.refresh()
         colours = window._theme.colours
         image = window.table.viewport().grab().toImage()
@@ -132,5 +132,5 @@ def test_the_bars_of_credit_are_seen_on_every_row(window: MainWindow, source: An
             middle = row_of(image, frame_y + 3, cell.left() + 13, cell.right() - 5)
             line = middle.index(QColor(colours.text))
             assert all(contrast(middle[line], middle[line + step]) >= SEEN for step in (-1, 1))
-            if credits:
+            if balance:
                 assert contrast(middle[-3], ground) >= SEEN

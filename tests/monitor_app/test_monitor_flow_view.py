@@ -16,6 +16,7 @@ from support.states import CHANNELS, make_channel, make_connection, make_grant
 from monitor_app.main_window import MainWindow
 from monitor_app.model.activity import Activity
 from monitor_app.model.export import Export, Format
+from monitor_app.model.figures import span_words
 from monitor_app.model.source import Notice
 from monitor_app.model.viewport import Mode
 from monitor_app.model.visibility import fitting
@@ -100,6 +101,35 @@ def test_the_wheel_zooms_round_the_pointer_and_live_returns(qtbot: QtBot, lived:
     assert lived.flow.picture.viewport.mode is Mode.LIVE
     assert "LIVE" in bar_text(lived)
     assert not lived.flow._bar.live.isVisible()
+
+
+def test_the_buttons_of_the_view_look_as_what_they_do(qtbot: QtBot, lived: MainWindow) -> None:
+    """Looking back, neither Live nor Freeze view is pressed, and each does what it says."""
+    live, freeze = lived._bar.live, lived._bar.freeze
+    assert (live.isChecked(), freeze.isChecked()) == (True, False)
+    drag(qtbot, lived, 0.2, 0.7)
+    assert lived.flow.picture.viewport.mode is Mode.BACK
+    assert (live.isChecked(), freeze.isChecked()) == (False, False)
+    qtbot.mouseClick(live, LEFT)
+    assert lived.flow.picture.viewport.mode is Mode.LIVE
+    assert (live.isChecked(), freeze.isChecked()) == (True, False)
+    drag(qtbot, lived, 0.2, 0.7)
+    qtbot.mouseClick(freeze, LEFT)
+    assert lived.flow.frozen
+    assert (live.isChecked(), freeze.isChecked()) == (False, True)
+
+
+def test_figures_and_bars_say_which_span_they_are_of(lived: MainWindow) -> None:
+    """The title of the figures turns with the wheel, not at the next text; a selected span is called so, and the bars' is not."""
+    strip = lived.flow.findChild(TimeStrip)
+    assert strip is not None
+    assert (lived.figures.which.text(), strip.span) == ("visible span, 2 min 0 s", "visible span, 2 min 0 s")
+    wheel(lived, 0.5, 3)
+    assert lived.figures.which.text() == span_words(lived.flow.span_s)
+    right_s = edges(lived)[1]
+    lived.flow.picture.selection = (right_s - 12.0, right_s)
+    lived.refresh()
+    assert (lived.figures.which.text(), strip.span) == ("selected span, 12.0 s", span_words(lived.flow.span_s))
 
 
 def test_the_wheel_at_the_right_edge_zooms_while_live(lived: MainWindow) -> None:
@@ -385,7 +415,7 @@ def _notice(time_s: float) -> Notice:
 
 
 def test_the_legend_names_what_is_rare_where_it_was_seen() -> None:
-    """An absence of the connection, silence and our own leaving are named where they were; for want of room only what was seen."""
+    """An absence of the connection, silence and our own leaving are named where they were; without room only what was seen."""
     usual = [activity for activity in Activity if activity not in {Activity.OFFLINE, Activity.SILENT, Activity.DETACHED}]
     named, seen = legends_of({"USER": {Activity.SENDING: 1.0}})
     assert (set(named), seen) == (set(usual), [Activity.SENDING])

@@ -1,6 +1,8 @@
-"""Room for what is drawn side by side: ticks that can be told apart, shapes that do not cover each other, parts that are whole."""
+"""Room for what is drawn side by side: ticks that can be told apart, shapes beside each other, parts that are whole."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -8,8 +10,7 @@ from hypothesis import strategies as st
 
 from monitor_app.model.activity import Activity
 from monitor_app.model.figures import span_words
-from monitor_app.model.spacing import away_from, spread, thinned, whole_parts, with_room
-from monitor_app.views.time_strip import legend_that_fits
+from monitor_app.model.spacing import away_from, legend_that_fits, spread, thinned, whole_parts, with_room
 
 TIMES = st.lists(st.floats(0, 100), max_size=60).map(sorted)
 
@@ -18,7 +19,7 @@ TIMES = st.lists(st.floats(0, 100), max_size=60).map(sorted)
 def test_marks_in_a_crowd_can_be_told_apart(times: list[float], least: float) -> None:
     """No two are closer than asked for, none is further from its moment than that, and no moment is without a mark near it."""
     drawn = thinned(times, least).tolist()
-    assert all(later - earlier >= least - 1e-9 for earlier, later in zip(drawn, drawn[1:], strict=False))
+    assert all(later - earlier >= least - 1e-9 for earlier, later in pairwise(drawn))
     assert all(min(abs(mark - time) for time in times) <= least for mark in drawn)
     assert all(min(abs(mark - time) for mark in drawn) <= least for time in times)
 
@@ -38,7 +39,7 @@ def test_places_are_spread_within_their_limits(wanted: list[float], least: float
     apart = min(least, 50.0 / max(1, len(wanted) - 1))
     ranked = [places[at] for at in sorted(range(len(wanted)), key=lambda at: wanted[at])]
     assert all(-1e-6 <= place <= 50.0 + 1e-6 for place in places)
-    assert all(later - earlier >= apart - 1e-6 for earlier, later in zip(ranked, ranked[1:], strict=False))
+    assert all(later - earlier >= apart - 1e-6 for earlier, later in pairwise(ranked))
 
 
 def test_places_with_room_stay_and_others_part_evenly() -> None:
