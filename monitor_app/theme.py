@@ -276,7 +276,6 @@ QHeaderView {{ background: {c.panel}; }}
 QHeaderView::section {{ background: {c.panel}; color: {c.muted}; font-size: 11px; border: none;
   border-bottom: 1px solid {c.inner}; border-right: 1px solid {c.inner}; padding: 3px; }}
 QTreeView#channels QHeaderView::section:first {{ padding-left: 25px; }}
-QTableView#figures QHeaderView::section {{ padding: 3px 2px; font-size: 10px; }}
 QTableView QTableCornerButton::section {{ background: {c.panel}; border: none; border-bottom: 1px solid {c.inner};
   border-right: 1px solid {c.inner}; }}
 QDialog QTreeView, QDialog QTableView {{ border-top: 1px solid {c.border}; }}

@@ -103,17 +103,47 @@ class _Names(QHeaderView):
         return max((metrics.horizontalAdvance(name) for name in names), default=0) + 3 * _MARGIN
 
 
+class _Channels(QHeaderView):
+    """The names of the channels; of one that does not fit both ends, as many differ at the end only."""
+
+    def __init__(self, theme: Theme, parent: QWidget) -> None:
+        super().__init__(Qt.Orientation.Horizontal, parent)
+        self._theme = theme
+        self.setAccessibleName("Channels of the figures")
+        self.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.setMinimumSectionSize(1)
+
+    def paintSection(self, painter: QPainter, rect: QRect, logical: int) -> None:  # noqa: N802 - Qt's name
+        """Paint a name, and the lines below and beside it."""
+        colours = self._theme.colours
+        painter.fillRect(rect, QColor(colours.inner))
+        painter.fillRect(rect.adjusted(0, 0, -1, -1), QColor(colours.panel))
+        painter.setFont(sized(self.font(), _HEADING_PIXELS))
+        room = rect.adjusted(1, 0, -_MARGIN, -1)
+        name = str(self.model().headerData(logical, Qt.Orientation.Horizontal))
+        shown = painter.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, room.width())
+        put_text(painter, room, shown, colours.muted, right=True)
+
+    def least(self) -> int:
+        """Return the width that a section needs for as much of each name as is to be read at least."""
+        metrics = QFontMetrics(sized(self.font(), _HEADING_PIXELS))
+        names = [str(self.model().headerData(at, Qt.Orientation.Horizontal)) for at in range(self.count())]
+        longest = max((metrics.horizontalAdvance(short_name(name, _NAME_LENGTH)) for name in names), default=0)
+        return max(_NARROWEST, longest + 2 * _MARGIN)
+
+
 class FiguresTable(QTableView):
     """Shows as many rows and columns as fit wholly, and gives them the room that is left."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self._model = FiguresModel(self)
-        self._names = _Names(theme, self)
+        self._names, self._channels = _Names(theme, self), _Channels(theme, self)
         self._rounds_left = 0
         self._is_stale = False
         self.setModel(self._model)
         self.setVerticalHeader(self._names)
+        self.setHorizontalHeader(self._channels)
         self.setObjectName("figures")
         self.setAccessibleName("Figures of the span")
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -123,11 +153,6 @@ class FiguresTable(QTableView):
         self.setWordWrap(False)
         self.setTabKeyNavigation(False)
         self.setCornerButtonEnabled(False)
-        headings = self.horizontalHeader()
-        headings.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        headings.setMinimumSectionSize(1)
-        headings.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        headings.setHighlightSections(False)
 
     def show_figures(self, channels: list[str], rows: list[tuple[str, list[str]]]) -> None:
         """Show other figures."""
@@ -152,12 +177,9 @@ class FiguresTable(QTableView):
 
     def _share_out(self) -> None:
         """Share out the room; what cannot be shared evenly goes to the headers."""
-        headings, names = self.horizontalHeader(), self._names
-        metrics = QFontMetrics(sized(headings.font(), _HEADING_PIXELS))
-        channels = [str(self._model.headerData(at, Qt.Orientation.Horizontal)) for at in range(headings.count())]
-        longest = max((metrics.horizontalAdvance(short_name(name, _NAME_LENGTH)) for name in channels), default=0)
+        headings, names = self._channels, self._names
         across = self.viewport().width() + names.width() - names.widest()
-        width, beside = whole_parts(across, headings.count(), max(_NARROWEST, longest + 2 * _MARGIN))
+        width, beside = whole_parts(across, headings.count(), headings.least())
         headings.setDefaultSectionSize(width)
         names.setFixedWidth(names.widest() + beside)
         down = self.viewport().height() + headings.height() - _HEADING_HEIGHT

@@ -204,7 +204,7 @@ class ReadOut(QWidget):
         draw_shape(painter, channel, place, QPointF(10, line.center().y() + 1), self._theme.channel_colour(channel, place))
         painter.setFont(sized(self.font(), 10, bold=True))
         text = _value_text(value)
-        taken = painter.fontMetrics().horizontalAdvance(text) + 2 * _MARGIN
+        taken = painter.fontMetrics().horizontalAdvance(text) + _MARGIN + _BETWEEN
         put_text(painter, line.adjusted(_NAME_AT, 0, -_MARGIN, 0), text, colours.text, right=True)
         painter.setFont(sized(self.font(), 10))
         put_name(painter, line.adjusted(_NAME_AT, 0, -taken, 0), channel, colours.text)

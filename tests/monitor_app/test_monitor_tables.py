@@ -154,9 +154,10 @@ def test_no_name_in_the_figures_is_cut_where_there_is_room(window: MainWindow, s
 
 
 def fits(table: FiguresTable, column: int) -> bool:
-    """Return whether the heading of a column is shown whole."""
+    """Return whether the heading of a column is seen whole: an ellipsis would be shorter than the name."""
     name = str(table.model().headerData(column, Qt.Orientation.Horizontal, Qt.ItemDataRole.DisplayRole))
-    return QFontMetrics(sized(table.font(), 10)).horizontalAdvance(name) <= table.columnWidth(column) - 5
+    head, _ = words(table, column, 0)
+    return head.width() >= QFontMetrics(sized(table.font(), 10)).tightBoundingRect(name).width() - 2
 
 
 def test_the_clear_icon_stands_in_the_middle_of_its_field(qtbot: QtBot, window: MainWindow) -> None:
