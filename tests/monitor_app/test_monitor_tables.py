@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QApplication, QHeaderView, QLineEdit, QTableView, QToolButton, QTreeView
+from PySide6.QtWidgets import QAbstractButton, QApplication, QHeaderView, QLineEdit, QTableView, QToolButton, QTreeView
 from pytestqt.qtbot import QtBot
 from support.ink import ink
 from support.states import make_grant
@@ -135,6 +135,18 @@ def test_no_row_or_column_of_the_figures_is_cut(window: MainWindow, source: Any,
         assert table.verticalHeader().isVisible()
         assert not table.verticalScrollBar().geometry().intersects(table.viewport().geometry())
     assert whole(table, model.rowCount() - 1, model.columnCount() - 1)
+    assert table.viewport().height() % table.rowHeight(0) == table.viewport().width() % table.columnWidth(0) == 0
+
+
+def test_the_headers_of_the_figures_meet(window: MainWindow, source: Any, clock: Any) -> None:
+    """Whatever room is left over: the corner is as high as the headings beside it, and no strip of a next row is seen."""
+    for height in (800, 803, 807, 811):
+        window.resize(1280, height)
+        table = with_many(source, clock, window, ["USER"])
+        (corner,) = (made for made in table.findChildren(QAbstractButton) if made.parent() is table)
+        assert corner.geometry().bottom() == table.horizontalHeader().geometry().bottom()
+        assert corner.geometry().right() == table.verticalHeader().geometry().right()
+        assert table.viewport().height() % table.rowHeight(0) == 0
 
 
 def test_no_name_in_the_figures_is_cut_where_there_is_room(window: MainWindow, source: Any, clock: Any) -> None:
