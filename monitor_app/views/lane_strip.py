@@ -13,6 +13,7 @@ from monitor_app.model.activity import Activity
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.marks import MarkKind
 from monitor_app.model.spacing import away_from, thinned, with_room
+from monitor_app.model.visibility import words_of_hidden
 from monitor_app.theme import Theme
 from monitor_app.views.activity_brushes import fill
 from monitor_app.views.channel_shapes import draw_shape
@@ -97,12 +98,12 @@ class LaneStrip(QWidget):
         put_name(painter, QRect(20, lane.top(), self._scale.left_px - 22, lane.height()), channel, self._theme.colours.text)
 
     def _paint_folded(self, painter: QPainter) -> None:
-        words = [f"{self._more} more in the table; choose one to see it here"] if self._more else []
-        if self._folded:
-            words.append(f"idle, folded away: {', '.join(self._folded)}")
+        """Say which channels have no lane, as fully as there is room for."""
         painter.setFont(sized(self.font(), 10))
         line = QRect(20, len(self._channels) * LANE_HEIGHT + 2, self.width() - self._legend_width - 24, LANE_HEIGHT)
-        put_text(painter, line, "; ".join(words), self._theme.colours.muted)
+        choice, metrics = words_of_hidden(self._more, self._folded), painter.fontMetrics()
+        words = next((words for words in choice if metrics.horizontalAdvance(words) <= line.width()), choice[-1])
+        put_text(painter, line, words, self._theme.colours.muted)
 
     def _paint_lane(self, painter: QPainter, lane: QRect, channel: str, place: int) -> None:
         tracker = self._ingest.tracker(channel)

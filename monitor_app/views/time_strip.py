@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from PySide6.QtCore import QPointF, QRect, QSize
-from PySide6.QtGui import QColor, QPainter, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtCore import QEvent, QPointF, QRect, QSize
+from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from monitor_app.model.activity import Activity
 from monitor_app.model.figures import span_words
@@ -16,7 +16,7 @@ from monitor_app.model.units import format_share
 from monitor_app.theme import Theme
 from monitor_app.views.activity_brushes import brush_of, colour_of_word, fill, is_hatched
 from monitor_app.views.channel_shapes import draw_shape
-from monitor_app.views.parts import put_name, put_text, sized
+from monitor_app.views.parts import as_tip, put_name, put_text, sized
 from monitor_app.views.time_axis import TimeScale
 
 ROW_HEIGHT: Final = 16
@@ -86,6 +86,15 @@ class TimeStrip(QWidget):
         self._left_px, self._width_px = scale.left_px, scale.width_px
         self.setAccessibleDescription("; ".join(f"{name}: {spoken(spent)}" for name, spent in shares.items()))
         self.update()
+
+    def event(self, event: QEvent) -> bool:
+        """Tell all shares of the bar that is pointed at: not every one has the room for its number."""
+        if isinstance(event, QHelpEvent) and event.type() is QEvent.Type.ToolTip:
+            row = (event.pos().y() - LEGEND_HEIGHT) // ROW_HEIGHT
+            name = self._channels[row][0] if 0 <= row < len(self._channels) else ""
+            QToolTip.showText(event.globalPos(), as_tip(f"{name}: {spoken(self._shares.get(name, {}))}") if name else "", self)
+            return True
+        return super().event(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name and signature
         """Paint the legend and the bars."""

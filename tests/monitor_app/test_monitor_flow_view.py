@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QImage, QWheelEvent
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QHelpEvent, QImage, QWheelEvent
+from PySide6.QtWidgets import QApplication, QLabel, QToolTip
 from pytestqt.qtbot import QtBot
 from support.states import CHANNELS, make_channel, make_connection, make_grant
 
 from monitor_app.main_window import MainWindow
-from monitor_app.model.activity import Activity
 from monitor_app.model.export import Export, Format
 from monitor_app.model.figures import span_words
 from monitor_app.model.source import Notice
@@ -23,7 +22,7 @@ from monitor_app.model.visibility import fitting
 from monitor_app.views.figures_view import FiguresView
 from monitor_app.views.flow_bar import FlowBar
 from monitor_app.views.side_columns import ReadOut
-from monitor_app.views.time_strip import TimeStrip, legends_of
+from monitor_app.views.time_strip import LEGEND_HEIGHT, TimeStrip
 
 LEFT = Qt.MouseButton.LeftButton
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -377,6 +376,17 @@ def test_the_strip_tells_how_the_visible_time_was_spent(lived: MainWindow, sourc
     assert "USER: paused by us 100 %" in strip.accessibleDescription()
 
 
+def test_a_bar_that_is_pointed_at_tells_all_its_shares(qtbot: QtBot, lived: MainWindow) -> None:
+    """A share that is too narrow for its number is told by the tip of its bar; beside the bars there is none."""
+    strip = lived.flow.findChild(TimeStrip)
+    assert strip is not None
+    for y, words in ((LEGEND_HEIGHT + 5, "USER: "), (3, "")):
+        place = QPoint(200, y)
+        QApplication.sendEvent(strip, QHelpEvent(QEvent.Type.ToolTip, place, strip.mapToGlobal(place)))
+        qtbot.waitUntil(lambda words=words: QToolTip.text().startswith(words) and bool(QToolTip.text()) == bool(words))
+    assert "%" in strip.accessibleDescription()
+
+
 def test_the_plots_can_be_written_as_png_and_csv(lived: MainWindow, tmp_path: Path) -> None:
     """The picture is as large as on the screen; the data has a line a column, with least and greatest values by unit."""
     lived.flow.export_png(tmp_path / "plots.png")
@@ -412,13 +422,3 @@ def cell(figures: FiguresView, name: str) -> str:
 def _notice(time_s: float) -> Notice:
     """Return what came of a pause."""
     return Notice(time_s=time_s, channel="USER", action="pause", result="done", ok=True)
-
-
-def test_the_legend_names_what_is_rare_where_it_was_seen() -> None:
-    """An absence of the connection, silence and our own leaving are named where they were; without room only what was seen."""
-    usual = [activity for activity in Activity if activity not in {Activity.OFFLINE, Activity.SILENT, Activity.DETACHED}]
-    named, seen = legends_of({"USER": {Activity.SENDING: 1.0}})
-    assert (set(named), seen) == (set(usual), [Activity.SENDING])
-    named, seen = legends_of({"USER": {Activity.SILENT: 0.5, Activity.IDLE: 0.5}, "AGENT": {Activity.OFFLINE: 0.5}})
-    assert set(named) == {*usual, Activity.SILENT, Activity.OFFLINE}
-    assert set(seen) == {Activity.SILENT, Activity.OFFLINE, Activity.IDLE}

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from monitor_app.model.activity import Activity
 from monitor_app.model.figures import span_words
 from monitor_app.model.spacing import away_from, legend_that_fits, spread, thinned, whole_parts, with_room
+from monitor_app.model.visibility import words_of_hidden
+from monitor_app.views.time_strip import legends_of
 
 TIMES = st.lists(st.floats(0, 100), max_size=60).map(sorted)
 
@@ -92,3 +94,23 @@ def test_a_span_is_named_with_its_length() -> None:
     """Figures and bars say by the same words which span they are of."""
     assert span_words(30.0) == "visible span, 30.0 s"
     assert span_words(12.0, selected=True) == "selected span, 12.0 s"
+
+
+def test_channels_without_a_lane_are_told_as_fully_as_there_is_room_for() -> None:
+    """Names where they fit, else how many there are."""
+    assert words_of_hidden(0, []) == ("", "")
+    assert words_of_hidden(2, [])[0] == "2 more in the table; choose one to see it here"
+    said = words_of_hidden(2, ["USER", "AGENT"])
+    assert said[0] == "2 more in the table; choose one to see it here; idle, folded away: USER, AGENT"
+    assert said[-1] == "2 more in the table; 2 idle, folded away"
+    assert words_of_hidden(0, ["USER"])[0] == "idle, folded away: USER"
+
+
+def test_the_legend_names_what_is_rare_where_it_was_seen() -> None:
+    """An absence of the connection, silence and our own leaving are named where they were; without room only what was seen."""
+    usual = [activity for activity in Activity if activity not in {Activity.OFFLINE, Activity.SILENT, Activity.DETACHED}]
+    named, seen = legends_of({"USER": {Activity.SENDING: 1.0}})
+    assert (set(named), seen) == (set(usual), [Activity.SENDING])
+    named, seen = legends_of({"USER": {Activity.SILENT: 0.5, Activity.IDLE: 0.5}, "AGENT": {Activity.OFFLINE: 0.5}})
+    assert set(named) == {*usual, Activity.SILENT, Activity.OFFLINE}
+    assert set(seen) == {Activity.SILENT, Activity.OFFLINE, Activity.IDLE}
