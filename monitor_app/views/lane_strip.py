@@ -153,8 +153,9 @@ class LaneStrip(QWidget):
         return QColor(colours.selected if channel == self._chosen else colours.panel)
 
     def _whole(self, x: float, size: float) -> float:
-        """Return where the middle of a sign of `size` is that is to be at `x`: at the right edge it stays whole."""
-        return min(x, self._scale.left_px + self._scale.width_px + 1 - size / 2)
+        """Return where the middle of a sign of `size` is that is to be at `x`: at the edges it stays whole."""
+        left, width = self._scale.left_px, self._scale.width_px
+        return max(left + size / 2, min(x, left + width + 1 - size / 2))
 
     def _paint_legend(self, painter: QPainter) -> None:
         """Name the kinds of marks, as many to a line as there is height for."""

@@ -91,8 +91,8 @@ def lane_of(qtbot: QtBot, source: Any, *ago_s: float) -> QImage:
     return lanes.grab().toImage().copy(100, 0, 300, 20)
 
 
-def test_signs_at_the_right_edge_of_a_lane_do_not_lie_on_each_other(qtbot: QtBot, source: Any) -> None:
-    """A sign at the edge is drawn whole, and another just before it makes no more of it: as many pixels as one."""
+def test_signs_at_the_edges_of_a_lane_are_whole_and_do_not_lie_on_each_other(qtbot: QtBot, source: Any) -> None:
+    """A sign at an edge has as many pixels as one elsewhere, and so have two of which one has no room beside the other."""
     ink = QColor(DARK.starved)
 
     def inked(*ago_s: float) -> int:
@@ -101,7 +101,7 @@ def test_signs_at_the_right_edge_of_a_lane_do_not_lie_on_each_other(qtbot: QtBot
 
     alone = inked(10.0)
     assert alone > 30
-    assert inked(0.0) == inked(1.2) == inked(1.2, 0.1) == alone
+    assert inked(0.0) == inked(1.2) == inked(1.2, 0.1) == inked(29.9) == alone
     assert inked(1.9, 0.1) == 2 * alone
 
 
