@@ -98,11 +98,15 @@ def written_late(value: object) -> LateJson | None:
     write = fast_writer()
     if write is None or type(value) is not dict:
         return None
-    members = value.copy()  # in one step: another thread may be changing it
-    long = [name for name, member in members.items() if _is_long(member)]
-    if len(long) != 1 or not (text := members[long[0]]).isascii():
+    members, found = value.copy(), None  # in one step: another thread may be changing it
+    for name, member in members.items():
+        if type(member) is str and len(member) >= LONG:  # `_is_long`, without a call for each
+            if found is not None or not member.isascii():
+                return None
+            found, text = name, member
+    if found is None:
         return None
-    members[long[0]] = STAND_IN
+    members[found] = STAND_IN
     before, _, after = _plain(members).partition(_QUOTED_STAND_IN)
     return LateJson(len(before) + len(write(text)) + len(after), before, text, after)
 
