@@ -42,7 +42,8 @@ class FlowView(QFrame):
         mark_chosen: A mark was clicked on; the `Mark`.
         folding_changed: Idle channels are folded away (true), or no longer are.
         span_changed: Another span is shown than the one that was chosen by name; its seconds.
-        view_changed: The plots follow, stand still or look back other than before, show a span by name, or one was selected.
+        view_changed: The plots follow, stand still or look back other than before, show a span by name or other channels, or a
+            span was selected.
     """
 
     mode_changed = Signal(object)
@@ -174,6 +175,7 @@ class FlowView(QFrame):
         self._ingest.visibility.folds_idle = folds
         self.folding_changed.emit(folds)
         self.refresh()
+        self.view_changed.emit()
 
     @Slot(object)
     def show_row(self, row: LogRow | None) -> None:
