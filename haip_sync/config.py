@@ -40,6 +40,8 @@ InboxMode = Literal["queue", "listeners"]
 Overflow = Literal["block", "raise", "drop_oldest", "drop_newest"]
 DialectChoice = Literal["auto", "message", "text", "transaction"]
 
+MOST_EXACT: Final = 2**53 - 1
+"""The largest whole number that every JSON implementation carries exactly."""
 _LONGEST_S = 1e9
 """What every clock and lock of the operating system can wait for: 31 years."""
 _CHANNEL_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -58,11 +60,13 @@ def _is_channel_name(text: str) -> bool:
 
 
 def check_count(name: str, value: object, *, minimum: int = 0) -> int:
-    """Return `value` if it is a whole number of at least `minimum`, else raise `ConfigError` naming `name`."""
+    """Return `value` if it is a whole number from `minimum` to `MOST_EXACT`, else raise `ConfigError` naming `name`."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ConfigError(f"{name} must be a whole number, not {value!r} of type {type(value).__name__}")
     if value < minimum:
         raise ConfigError(f"{name} must be at least {minimum}, not {value}")
+    if value > MOST_EXACT:  # not written out: so many digits that Python refuses to
+        raise ConfigError(f"{name} must be at most {MOST_EXACT}, the largest number that all JSON carries exactly")
     return value
 
 

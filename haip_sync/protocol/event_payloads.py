@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-MOST_EXACT = 2**53 - 1
-"""The largest whole number that every JSON implementation carries exactly."""
+from haip_sync.config import MOST_EXACT
 
 SeqText = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,19}\Z")]
 """A `seq`: a decimal string."""

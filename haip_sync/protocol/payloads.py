@@ -13,10 +13,10 @@ from typing import Annotated, Any, Final, TypeVar, cast
 
 import msgspec
 
-from haip_sync.config import check_channel
+from haip_sync.config import MOST_EXACT, check_channel
 from haip_sync.errors import ConfigError, ProtocolError
 from haip_sync.protocol import event_payloads as events
-from haip_sync.protocol.event_payloads import MOST_EXACT, Payload
+from haip_sync.protocol.event_payloads import Payload
 from haip_sync.protocol.identifiers import shown
 from haip_sync.protocol.names import (
     AUDIO_CHUNK,

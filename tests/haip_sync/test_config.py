@@ -20,6 +20,8 @@ from haip_sync import BearerToken, ConfigError, FlowControlConfig, HAIPClient, H
         ({"initial_credits": None}, "initial_credits must be a whole number"),
         ({"initial_credit_bytes": {"USER": -5}}, r"initial_credit_bytes\['USER'\] must be at least 0"),
         ({"max_credits": 0}, "max_credits must be at least 1"),
+        ({"max_credits": 2**53}, "max_credits must be at most 9007199254740991"),
+        ({"max_credit_bytes": {"USER": 10**5_000}}, r"max_credit_bytes\['USER'\] must be at most 9007199254740991"),
         ({"max_credits": {"USER": 0}}, r"max_credits\['USER'\] must be at least 1"),
         ({"max_credit_bytes": 0}, "max_credit_bytes must be at least 1"),
         ({"max_credit_bytes": {"NOT A NAME": 1}}, "channel 'NOT A NAME' is not a legal name"),
