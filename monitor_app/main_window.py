@@ -145,6 +145,9 @@ class MainWindow(QMainWindow):
         self.log.follow.toggled.connect(self.actions_.follow.setChecked)
         self.answer.chosen.connect(self.table.choose)
         self.answer.reconnect_wanted.connect(self.dialogs.retry)
+        for wanted in (self.answer.attach_wanted, self.page.attach_wanted):
+            wanted.connect(self.dialogs.open_attach)
+        self.answer.attach_again_wanted.connect(self.dialogs.attach_again)
         self.flow.frozen_changed.connect(self._bar.show_frozen)
         self.flow.span_changed.connect(self._bar.show_span)
         self._bar.live_wanted.connect(self.actions_.live.trigger)
@@ -154,7 +157,6 @@ class MainWindow(QMainWindow):
         self.steering.changed.connect(self._on_text)
         self.dialogs.changed.connect(self.refresh)
         self.dialogs.address_changed.connect(self._on_address_changed)
-        self.page.attach_wanted.connect(self.dialogs.open_attach)
         self.page.server_chosen.connect(self.dialogs.open_connect)
         for part in (self.banner, self.page):
             part.retry_wanted.connect(self.dialogs.retry)

@@ -158,8 +158,10 @@ class Theme(QObject):
             (role.ToolTipText, colours.text),
         ):
             palette.setColor(which, QColor(colour))
-        for which in (role.WindowText, role.Text, role.ButtonText):
+        for which in (role.WindowText, role.Text, role.ButtonText, role.HighlightedText):
             palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(colours.disabled))
+        for which in (role.Base, role.Button):  # a field that takes nothing lies flat on its ground
+            palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(colours.panel))
         return palette
 
     @Slot()
@@ -216,7 +218,7 @@ QLabel[tone="by-choice"] {{ color: {c.muted}; background: {c.header}; padding: 6
 QPushButton, QToolButton, QLineEdit {{
   min-height: 22px; border: 1px solid {c.border}; border-radius: 3px; background: {c.button}; padding: 0 8px; }}
 QLineEdit {{ background: {c.field}; padding: 0 6px; selection-background-color: {c.accent_fill};
-  selection-color: {c.on_accent}; }}
+  selection-color: {c.on_accent}; placeholder-text-color: {c.muted}; }}
 QPushButton[look="preset"] {{ padding: 0 2px; font-size: 11px; }}
 QSpinBox QLineEdit {{ border: none; min-height: 0; padding: 0; background: transparent; }}
 QPushButton:hover, QToolButton:hover {{ border-color: {c.muted}; }}

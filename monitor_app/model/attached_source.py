@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -28,7 +29,7 @@ from haip_sync.observe import (
     on_one_line,
 )
 from monitor_app.model.absence import DETACHED, absence_of, sentence, told_of
-from monitor_app.model.failures import failure_of_loss
+from monitor_app.model.failures import NOT_CONNECTED_YET, failure_of_loss
 from monitor_app.model.remembered import states_of
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
 
@@ -117,7 +118,8 @@ class AttachedSource:
         absence = self._absence()
         if absence is None:
             return self._failure_of(self._link.snapshot(self._client))
-        return Failure(title=absence.title, text=f"{absence.text} What is shown are the last known values.")
+        words = [absence.text, absence.advice, "What is shown are the last known values."]
+        return replace(absence, text=" ".join(word for word in words if word), advice="")
 
     @property
     def silent_s(self) -> float | None:
@@ -265,8 +267,8 @@ class AttachedSource:
         if state is None or state.phase in {"connecting", "open", "offline"}:  # whoever is offline means to come back
             return None
         if state.phase == "new":
-            return Failure(title="Not connected", text="The script has not connected this client yet.")
-        return failure_of_loss(self.address, state.last_error, self._goodbye)
+            return NOT_CONNECTED_YET
+        return failure_of_loss(self.address, state.last_error, self._goodbye, of_script=True)
 
     def _is_withdrawn(self) -> bool:
         program = self._link.program

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from haip_sync import (
     AuthError,
     ConfigError,
@@ -24,6 +26,9 @@ _ADVICE: tuple[tuple[type[Exception], str, str], ...] = (
     (HAIPTimeout, "The server does not answer", "It may be busy, or not be a HAIP server."),
     (ConnectError, "The server cannot be reached", "Check that it runs and that the address is right."),
 )
+NOT_CONNECTED_YET: Final = Failure(
+    title="Not connected", text="The script has not connected this client yet. Its channels move as soon as it does."
+)
 
 
 def failure_of(error: Exception, address: str) -> Failure:
@@ -34,10 +39,11 @@ def failure_of(error: Exception, address: str) -> Failure:
     return Failure(title="No connection", text=_sentence(error, address))
 
 
-def failure_of_loss(address: str, last_error: str | None, goodbye: Disconnected | None) -> Failure:
-    """Return what to say when a connection that stood is over."""
+def failure_of_loss(address: str, last_error: str | None, goodbye: Disconnected | None, *, of_script: bool = False) -> Failure:
+    """Return what to say when a connection that stood is over; `of_script`: a script's, which only the script can mend."""
     reason = last_error or (goodbye.reason if goodbye is not None else "the connection is closed")
-    return Failure(title="The connection is over", text=f"{_end(reason, address)} What is shown are the last known values.")
+    who = " Only the script can connect again." if of_script else ""
+    return Failure(title="The connection is over", text=f"{_end(reason, address)} What is shown are the last known values.{who}")
 
 
 def complaint_of(event: ErrorReported) -> str:

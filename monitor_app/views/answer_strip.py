@@ -17,6 +17,8 @@ from monitor_app.views.ground import Ground
 from monitor_app.views.parts import ElidedLabel, as_tip, button, set_sheet
 
 _BAR_HEIGHT = 46
+_STEERING = frozenset({Remedy.REQUEST, Remedy.RESUME})
+"""What acts on a channel, and may be refused; everything else concerns the monitor alone."""
 
 
 class AnswerStrip(QToolBar):
@@ -31,11 +33,15 @@ class AnswerStrip(QToolBar):
 
     Signals:
         reconnect_wanted: Connect again.
+        attach_wanted: List the scripts that can be looked at.
+        attach_again_wanted: Look at the script again.
         chosen: Look at a channel.
         evidence_wanted: Show the events of a channel since a moment.
     """
 
     reconnect_wanted = Signal()
+    attach_wanted = Signal()
+    attach_again_wanted = Signal()
     chosen = Signal(str)
     evidence_wanted = Signal(str, float)
 
@@ -100,10 +106,9 @@ class AnswerStrip(QToolBar):
         self.look.setText(f"Show {short_name(answer.channel or '')}")
         self.action.setVisible(answer.offer.remedy is not Remedy.NONE)
         self.action.setText(answer.offer.text)
-        self.action.setAccessibleName(f"{answer.offer.text} for {answer.channel}")
-        busy = answer.offer.remedy is Remedy.RECONNECT and self._ingest.source.connecting
-        locked = "" if answer.offer.remedy is Remedy.RECONNECT else self._ingest.commands.locked
-        self.action.setDisabled(busy or bool(locked))
+        self.action.setAccessibleName(f"{answer.offer.text} for {answer.channel}" if answer.channel else answer.offer.text)
+        locked = self._ingest.commands.locked if answer.offer.remedy in _STEERING else ""
+        self.action.setDisabled(bool(locked))
         self.action.setToolTip(as_tip(locked))
         self._row.activate()  # at once: for a frame the new words would stand in the buttons of the old ones
 
@@ -130,6 +135,10 @@ class AnswerStrip(QToolBar):
                 self._ingest.commands.resume(channel)
             case Remedy.RECONNECT:
                 self.reconnect_wanted.emit()
+            case Remedy.ATTACH:
+                self.attach_wanted.emit()
+            case Remedy.ATTACH_AGAIN:
+                self.attach_again_wanted.emit()
 
     @Slot()
     def show_evidence(self) -> None:

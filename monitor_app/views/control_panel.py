@@ -87,7 +87,6 @@ class ControlPanel(QScrollArea):
         self.chooser.textActivated.connect(self.channel_chosen)
         self.answer.requested.connect(self._on_requested)
         self.answer.resumed.connect(self._on_resumed)
-        self.answer.reconnect_wanted.connect(self._on_reconnect_wanted)
         self.answer.other_chosen.connect(self.channel_chosen)
         self.request.requested.connect(self._on_requested)
         self.pause.paused.connect(self._on_paused)
@@ -172,7 +171,3 @@ class ControlPanel(QScrollArea):
     @Slot(str)
     def _on_sent(self, text: str) -> None:
         self._ingest.commands.send_test_message(self._channel, text)
-
-    @Slot()
-    def _on_reconnect_wanted(self) -> None:
-        self._ingest.commands.reconnect()
