@@ -224,6 +224,7 @@ QSpinBox QLineEdit {{ border: none; min-height: 0; padding: 0; background: trans
 QPushButton:hover, QToolButton:hover {{ border-color: {c.muted}; }}
 QPushButton:focus, QToolButton:focus, QLineEdit:focus {{ border-color: {c.accent}; }}
 QPushButton:pressed, QToolButton:pressed {{ background: {c.selected}; }}
+QLineEdit:disabled {{ placeholder-text-color: {c.disabled}; }}
 QPushButton:disabled, QToolButton:disabled, QLineEdit:disabled {{ color: {c.disabled};
   border-color: {c.inner}; background: {c.panel}; }}
 QToolButton:checked, QPushButton:checked {{ background: {c.accent_ground}; border-color: {c.accent};

@@ -57,6 +57,11 @@ def allow(widget: QWidget, why_not: str) -> None:
     widget.setToolTip(as_tip(why_not))
 
 
+def allow_field(field: QWidget, why_not: str) -> None:
+    """Enable a field, or disable it and say why; one that is typed in keeps the focus, else the next keys were commands."""
+    allow(field, "" if field.hasFocus() else why_not)
+
+
 def spin_box(maximum: int, suffix: str, name: str, value: int) -> QSpinBox:
     """Return a field for a whole number from 0, with its unit."""
     made = QSpinBox()
