@@ -136,7 +136,7 @@ class MainWindow(QMainWindow):
         SingleKeys(self, (self.table, self.figures.table, *self.log_panel.pages, self.inspector), self.actions_)
         self.table.visibility_changed.connect(self.flow.refresh)
         self.table.visibility_changed.connect(self.figures.refresh)
-        self.log.row_chosen.connect(self.inspector.show_row)
+        self.log_panel.row_chosen.connect(self.inspector.show_row)
         self.log.row_chosen.connect(self.flow.show_row)
         self.flow.view_changed.connect(self.figures.refresh)
         self.flow.mark_chosen.connect(self.log_panel.show_mark)
@@ -251,7 +251,6 @@ class MainWindow(QMainWindow):
         for part in (self.answer, self.banner, self.page, self.table, self.flow, self.figures, self.log_panel, self.control):
             part.refresh()
         self._status.refresh(self._pulse.frames_per_s(), self._pulse.lag_s())
-        self.docks.by_name["inspector"].bar.detail.setText(self.inspector.detail.text())
         self.steering.refresh(self.actions_)
         self.dialogs.refresh(connected=connected)
 

@@ -19,7 +19,7 @@ from monitor_app.model.outage import outage_of
 from monitor_app.model.remedies import NO_OFFER, TRY_NOW, Offer, offer_for
 from monitor_app.model.source import Failure
 from monitor_app.model.status import STALE, Status
-from monitor_app.model.units import format_bytes, format_duration, format_messages
+from monitor_app.model.units import format_apart, format_duration, format_messages
 
 _MARGIN_S: Final = 0.05
 """What an event may lie before the moment that is told of it."""
@@ -192,7 +192,8 @@ def _need(view: ChannelView) -> str:
     if state.waiting_for == "messages":
         left = "1 is" if state.credits == 1 else f"{state.credits} are"
         return f"The next needs {format_messages(view.needed_messages)} of credit and {left} left."
-    return f"The next frame needs {format_bytes(view.needed_bytes)} and {format_bytes(state.byte_credits)} is left."
+    needed, left = format_apart(view.needed_bytes, state.byte_credits)
+    return f"The next frame needs {needed} and {left} is left."
 
 
 def _peer(view: ChannelView) -> str:

@@ -15,7 +15,7 @@ from monitor_app.model.addresses import without_secrets
 from monitor_app.model.attempt import Attempt, cancelled
 from monitor_app.model.client_commands import ClientCommands
 from monitor_app.model.event_buffer import WATCHED, EventBuffer
-from monitor_app.model.failures import NOT_CONNECTED_YET, complaint_of, failure_of, failure_of_loss
+from monitor_app.model.failures import NOT_CONNECTED_YET, complaint_of, failure_of, failure_of_loss, told_of_failure
 from monitor_app.model.queue_book import QUEUE_EVENTS, QueueBook
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
 
@@ -288,7 +288,7 @@ class ClientSource:
 
     def _fail(self, failure: Failure) -> None:
         self._failure = failure
-        self.note_result(None, "connect", f"{failure.title}. {failure.text}", ok=False, is_ours=failure.is_ours)
+        self.note_result(None, "connect", told_of_failure(failure), ok=False, is_ours=failure.is_ours)
 
     def note_result(self, channel: str | None, action: str, result: str, *, ok: bool, is_ours: bool = False) -> None:
         """Leave a notice. From any thread."""

@@ -16,6 +16,7 @@ from haip_sync import (
     VersionError,
 )
 from monitor_app.model.source import Failure
+from monitor_app.model.wording import begins_with_address, cause_first
 
 _ADVICE: tuple[tuple[type[Exception], str, str], ...] = (
     (ConfigError, "The address cannot be used", "Write it as ws://host:port, or wss://host:port for TLS."),
@@ -44,6 +45,14 @@ def failure_of_loss(address: str, last_error: str | None, goodbye: Disconnected 
     reason = last_error or (goodbye.reason if goodbye is not None else "the connection is closed")
     who = " Only the script can connect again." if of_script else ""
     return Failure(title="The connection is over", text=f"{_end(reason, address)} What is shown are the last known values.{who}")
+
+
+def told_of_failure(failure: Failure) -> str:
+    """Return a failure for the log and the audit trail, which have one line for it: the cause first, and once."""
+    if failure.is_ours or not begins_with_address(failure.text):
+        return f"{failure.title}. {failure.text}"
+    text = cause_first(failure.text)
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def complaint_of(event: ErrorReported) -> str:
