@@ -229,6 +229,7 @@ QPushButton:disabled, QToolButton:disabled, QLineEdit:disabled {{ color: {c.disa
   border-color: {c.inner}; background: {c.panel}; }}
 QToolButton:checked, QPushButton:checked {{ background: {c.accent_ground}; border-color: {c.accent};
   font-weight: bold; }}
+QToolButton:checked:disabled {{ background: {c.panel}; border-color: {c.border}; }}
 QPushButton[look="main"] {{ background: {c.accent_fill}; border-color: {c.accent_fill}; color: {c.on_accent};
   font-weight: bold; }}
 QPushButton[look="main"]:focus {{ border-color: {c.text}; }}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,7 @@ from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
 
 MONITOR: Final = "haip-monitor"
 """What the script's log calls us."""
+_TIME: Final = attrgetter("time_s")
 LinkFactory = Callable[[ProgramInfo | Path], ProgramLink]
 
 
@@ -149,12 +151,13 @@ class AttachedSource:
         return state
 
     def drain(self, limit: int) -> Drained:
-        """Take at most `limit` events."""
+        """Take at most `limit` events. A script's threads hand theirs over in turn: by a millisecond some are out of order."""
         taken = self._link.drain(self._client, limit)
-        for event in taken.events:
+        events = sorted(taken.events, key=_TIME)
+        for event in events:
             if isinstance(event, Disconnected):
                 self._goodbye = event
-        return Drained(events=taken.events, dropped=taken.dropped, oldest_s=taken.events[0].time_s if taken.events else None)
+        return Drained(events=events, dropped=taken.dropped, oldest_s=events[0].time_s if events else None)
 
     def take_past(self) -> Sequence[tuple[float, ConnectionState]]:
         """Take what the program remembered as we attached: a moment a second, oldest first, in seconds on our monotonic clock.

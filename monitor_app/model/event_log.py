@@ -122,7 +122,13 @@ class EventLog:
         return self.first + len(self.rows)
 
     def add(self, row: LogRow) -> None:
-        """Append a row; the oldest goes when there are too many."""
+        """Append a row; the oldest goes when there are too many.
+
+        Times never go back from row to row: what is told late, as a sum of waits is, counts as of the moment before it was. The
+        event behind the row keeps its own time.
+        """
+        if self.rows and row.time_s < self.rows[-1].time_s:
+            row.time_s = self.rows[-1].time_s
         self.rows.append(row)
         if len(self.kinds) < _MAX_KINDS:  # a peer chooses the codes of its errors
             self.kinds.add(row.kind)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from PySide6.QtCore import QEvent, QObject, Qt, Slot
-from PySide6.QtGui import QAction, QKeyEvent, QPalette
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, Qt, Slot
+from PySide6.QtGui import QAction, QBrush, QKeyEvent, QPalette
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
     QHeaderView,
     QLineEdit,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -24,6 +26,17 @@ from monitor_app.views.parts import dress_fields, label
 Listed = tuple[str, str, str, QAction]
 _HEADINGS: Final = ("Menu", "Command", "Keys")
 _MOVES: Final = frozenset({Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown})
+
+
+class _InItsColour(QStyledItemDelegate):
+    """Leaves a command that cannot be done now its quiet colour when it is chosen: the sheet of styles has one for all."""
+
+    def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:  # noqa: N802 - Qt's name
+        """Take the colour of the item for the chosen row too."""
+        super().initStyleOption(option, index)
+        colour = index.data(Qt.ItemDataRole.ForegroundRole)
+        if isinstance(colour, QBrush):
+            option.palette.setBrush(QPalette.ColorRole.HighlightedText, colour)
 
 
 class ShortcutSheet(QDialog):
@@ -71,6 +84,7 @@ class ShortcutSheet(QDialog):
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(22)
         table.setShowGrid(False)
+        table.setItemDelegate(_InItsColour(table))
         table.setTabKeyNavigation(False)
         table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)

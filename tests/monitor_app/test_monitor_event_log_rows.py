@@ -10,6 +10,7 @@ from haip_sync import (
     ChannelResumed,
     ChannelStalled,
     Connected,
+    CreditGranted,
     CreditRequested,
     Disconnected,
     ErrorReported,
@@ -130,3 +131,14 @@ def test_the_log_is_bounded_and_numbers_its_rows() -> None:
         log.add(LogRow(float(number), None, "X", str(number), Tone.PLAIN))
     assert [row.text for row in log.rows] == ["2", "3", "4"]
     assert (log.first, log.end) == (2, 5)
+
+
+def test_the_times_of_the_rows_never_go_back() -> None:
+    """What is told late stands where it was told, at the time of the row before; its event keeps its own."""
+    log = EventLog()
+    for time_s in (5.0, 4.999, 6.0, 5.5):
+        row = row_of_event(make_grant(time_s, 1))
+        assert row is not None
+        log.add(row)
+    assert [row.time_s for row in log.rows] == [5.0, 5.0, 6.0, 6.0]
+    assert [row.detail.time_s for row in log.rows if isinstance(row.detail, CreditGranted)] == [5.0, 4.999, 6.0, 5.5]

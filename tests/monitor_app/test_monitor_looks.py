@@ -18,6 +18,7 @@ from monitor_app.model.picture import Picture
 from monitor_app.theme import DARK, Colours, Mode, Theme
 from monitor_app.views import signs
 from monitor_app.views.plotting import Canvas
+from monitor_app.views.shortcut_sheet import ShortcutSheet
 
 LEFT = Qt.MouseButton.LeftButton
 THEMES = [Mode.DARK, Mode.LIGHT]
@@ -150,3 +151,46 @@ def test_lines_are_as_wide_on_a_fine_screen(qtbot: QtBot, monkeypatch: pytest.Mo
     assert widest(image, DARK.grid, from_top + QPoint(0, 6 * scale), down) == scale
     assert widest(image, DARK.grid, from_left, right) == scale
     assert widest(image, DARK.text, from_left, right) == scale
+
+
+@pytest.mark.parametrize("mode", THEMES)
+def test_a_command_that_cannot_be_done_looks_so_when_it_is_chosen(window: MainWindow, source: Any, mode: Mode) -> None:
+    """In the sheet of shortcuts, whose first row is chosen as it opens: its words are as quiet as those of its like."""
+    colours = colours_of(window, mode)
+    source.can_reconnect = False
+    window.refresh()
+    window.actions_.shortcuts.trigger()
+    sheet = window.findChild(ShortcutSheet)
+    assert isinstance(sheet, ShortcutSheet)
+    sheet.table.setFocus()
+    QApplication.processEvents()
+    table = sheet.table
+    assert (table.currentRow(), table.item(0, 1).text().startswith("Connect…: not now")) == (0, True)
+    ground = QColor(colours.selected)
+    loudest = []
+    for row in (0, 1):
+        table.selectRow(row)
+        QApplication.processEvents()
+        inks = pixels_of(table.viewport(), table.visualItemRect(table.item(row, 1)))
+        loudest.append(max(abs(lightness(pixel) - lightness(ground)) for pixel in inks))
+    quiet = abs(lightness(QColor(colours.disabled)) - lightness(ground))
+    assert loudest[0] <= quiet + 0.03 < loudest[1]
+    sheet.reject()
+
+
+def pixels_of(widget: QWidget, rect: QRect) -> list[QColor]:
+    """Return the pixels of a part of a widget, but for its edge, where the focus may be drawn."""
+    image, inner = widget.grab().toImage(), rect.adjusted(3, 3, -3, -3)
+    return [image.pixelColor(x, y) for x in range(inner.left(), inner.right()) for y in range(inner.top(), inner.bottom())]
+
+
+def test_the_menu_and_the_button_that_fold_agree(window: MainWindow, source: Any) -> None:
+    """With nothing idle neither can be pressed, and both say that idle channels would be folded; else both can be."""
+    menu, button = window.actions_.fold_idle, window.flow._bar.fold
+    for enabled in (True, False):
+        window.flow._bar.show_folding(3 if enabled else 0, folds=True)
+        assert (menu.isEnabled(), button.isEnabled()) == (enabled, enabled)
+        assert (menu.isChecked(), button.isChecked()) == (True, True)
+    assert menu.toolTip() == button.toolTip() == "No channel is idle in the visible span."
+    window.flow._bar.show_folding(0, folds=False)
+    assert (menu.isEnabled(), button.isEnabled(), button.isChecked()) == (True, True, False)
