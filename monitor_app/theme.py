@@ -158,7 +158,7 @@ class Theme(QObject):
             (role.ToolTipText, colours.text),
         ):
             palette.setColor(which, QColor(colour))
-        for which in (role.WindowText, role.Text, role.ButtonText, role.HighlightedText):
+        for which in (role.WindowText, role.Text, role.ButtonText, role.HighlightedText, role.PlaceholderText):
             palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(colours.disabled))
         for which in (role.Base, role.Button):  # a field that takes nothing lies flat on its ground
             palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(colours.panel))
@@ -220,7 +220,7 @@ QPushButton, QToolButton, QLineEdit {{
 QLineEdit {{ background: {c.field}; padding: 0 6px; selection-background-color: {c.accent_fill};
   selection-color: {c.on_accent}; placeholder-text-color: {c.muted}; }}
 QPushButton[look="preset"] {{ padding: 0 2px; font-size: 11px; }}
-QSpinBox QLineEdit {{ border: none; min-height: 0; padding: 0; background: transparent; }}
+QSpinBox QLineEdit, QDoubleSpinBox QLineEdit {{ border: none; min-height: 0; padding: 0; background: transparent; }}
 QPushButton:hover, QToolButton:hover {{ border-color: {c.muted}; }}
 QPushButton:focus, QToolButton:focus, QLineEdit:focus {{ border-color: {c.accent}; }}
 QPushButton:pressed, QToolButton:pressed {{ background: {c.selected}; }}

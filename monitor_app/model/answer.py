@@ -106,7 +106,7 @@ def _over(worst: ChannelView, last_error: str | None, failure: Failure | None, c
     if failure is not None and failure.is_ours:
         return Answer(failure.title, failure.text, status=Status.OFFLINE, is_ours=True)
     why = last_error or (failure.text if failure else "")
-    evidence = f"{why.rstrip('.')}. {explain(worst).removeprefix(NO_CONNECTION)}".strip() if why else explain(worst)
+    evidence = f"{why.rstrip('.')}. {explain(worst).removeprefix(NO_CONNECTION).lstrip()}".strip() if why else explain(worst)
     return Answer(f"Not connected for {format_duration(worst.status_s)}", evidence, status=Status.OFFLINE)
 
 

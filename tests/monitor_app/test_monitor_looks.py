@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QColor, QIcon, QImage
-from PySide6.QtWidgets import QApplication, QFileDialog, QHeaderView, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QStyleOptionViewItem,
+    QToolButton,
+    QTreeView,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 from support.states import make_channel, make_connection
 from support.still_clock import StillClock
@@ -69,6 +80,35 @@ def test_the_arrow_of_the_sorted_column_can_be_seen(qtbot: QtBot, window: MainWi
     arrow = [image.pixelColor(x, y) for x in range(column.right() - 14, column.right() - 3) for y in range(image.height() - 3)]
     ground = QColor(colours.panel)
     assert max(abs(lightness(pixel) - lightness(ground)) for pixel in arrow) > 0.4
+    chooser.close()
+
+
+@pytest.mark.parametrize("mode", THEMES)
+def test_the_chooser_of_a_file_has_the_signs_of_the_window(qtbot: QtBot, window: MainWindow, tmp_path: Path, mode: Mode) -> None:
+    """Its buttons, its folders and its files are drawn in the colours of the theme; Save and Cancel have words only."""
+    colours = colours_of(window, mode)
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    window.actions_.save_plots.trigger()
+    (chooser,) = window.findChildren(QFileDialog)
+    chooser.setDirectory(str(tmp_path))
+    view = chooser.findChild(QTreeView, "treeView")
+    assert isinstance(view, QTreeView)
+    qtbot.waitUntil(lambda: view.model().rowCount(view.rootIndex()) == 2, timeout=5000)
+    tools = [tool for tool in chooser.findChildren(QToolButton) if not tool.icon().isNull()]
+    assert len(tools) == 6
+    for tool in tools:
+        assert inks(tool.icon(), QIcon.Mode.Normal) <= {colours.text.upper()}
+    drawn = set()
+    for row in range(2):
+        option = QStyleOptionViewItem()
+        view.itemDelegate().initStyleOption(option, view.model().index(row, 0, view.rootIndex()))
+        assert inks(option.icon, QIcon.Mode.Normal) <= {colours.muted.upper()}
+        drawn.add(bytes(option.icon.pixmap(signs.SIZE, signs.SIZE).toImage().constBits()))
+    assert len(drawn) == 2, "a folder and a file are told apart"
+    words = [button for button in chooser.findChildren(QPushButton) if button.isVisible()]
+    assert {button.text() for button in words} == {"&Save", "Cancel"}
+    assert all(button.icon().isNull() for button in words)
     chooser.close()
 
 

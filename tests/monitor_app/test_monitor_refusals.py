@@ -142,7 +142,7 @@ def fields_of(window: MainWindow) -> list[QWidget]:
     window.control.strategy.chooser.setCurrentIndex(2)
     kinds = (QSpinBox, QDoubleSpinBox, QComboBox)
     found: list[QWidget] = [field for kind in kinds for field in window.control.findChildren(kind)]
-    window.control.pause.reason.setText("drill")
+    window.control.pause.reason.setText("drill")  # not typed, which would keep it enabled
     return [*found, window.control.pause.reason, window.control.test_message.text]
 
 
@@ -174,8 +174,10 @@ def test_a_field_that_is_typed_in_keeps_the_hands(qtbot: QtBot, window: MainWind
     qtbot.keyClicks(reason, "drill")
     source.lose()
     window.refresh()
+    assert reason.palette().placeholderText().color() == QColor(window._theme.colours.muted)
     assert window.focusWidget() is reason
     assert reason.isEnabled()
     window.table.setFocus()
     window.refresh()
     assert not reason.isEnabled()
+    assert reason.palette().placeholderText().color() == QColor(window._theme.colours.disabled)
