@@ -221,8 +221,8 @@ def _blocked(event: WaitsBegan) -> str:
 def _went_on(event: WaitsEnded) -> str:
     together = "" if event.times == 1 else " together"
     waited = "less than 0.1 s" if event.total_s < _SHORT_WAIT_S else format_duration(event.total_s)
-    sends = "1 send waits" if event.times == 1 else f"{format_count(event.times)} sends wait"
-    return f"{sends} no longer, after {waited}{together}: {_CAUSES.get(event.cause, event.cause)}"
+    sends = "1 send" if event.times == 1 else f"{format_count(event.times)} sends"
+    return f"{sends} went on after {waited}{together}: {_CAUSES.get(event.cause, event.cause)}"
 
 
 def _paused(event: ChannelPaused) -> LogRow:

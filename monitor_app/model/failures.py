@@ -27,6 +27,7 @@ _ADVICE: tuple[tuple[type[Exception], str, str], ...] = (
     (HAIPTimeout, "The server does not answer", "It may be busy, or not be a HAIP server."),
     (ConnectError, "The server cannot be reached", "Check that it runs and that the address is right."),
 )
+_NOT_AGAIN: Final = frozenset({ConfigError, AuthError, VersionError})
 NOT_CONNECTED_YET: Final = Failure(
     title="Not connected", text="The script has not connected this client yet. Its channels move as soon as it does."
 )
@@ -36,7 +37,8 @@ def failure_of(error: Exception, address: str) -> Failure:
     """Return what to say when connecting to `address` failed with `error`."""
     for kind, title, advice in _ADVICE:
         if isinstance(error, kind):
-            return Failure(title=title, text=f"{_sentence(error, address)} {advice}".strip())
+            text = f"{_sentence(error, address)} {advice}".strip()
+            return Failure(title=title, text=text, wants_another=kind in _NOT_AGAIN)
     return Failure(title="No connection", text=_sentence(error, address))
 
 

@@ -57,6 +57,8 @@ class Failure:
     """Whether the operator wanted it so: then nothing went wrong."""
     advice: str = ""
     """What comes next, or what to do, in a sentence; empty where `text` says it."""
+    wants_another: bool = False
+    """Whether the same address and token cannot do: to try them again would end in the same way."""
     offer: Offer = NO_OFFER
     """The useful button beside the sentence on top; none where another place has the buttons, or nothing helps."""
 

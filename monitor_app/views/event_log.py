@@ -60,7 +60,8 @@ class EventLogView(RowTable):
         theme.changed.connect(self._model.redraw)
 
     def _set_up_filters(self) -> None:
-        self.text_filter.setPlaceholderText("Filter text (Ctrl+F)")
+        self.text_filter.setPlaceholderText("Filter text")
+        self.text_filter.setToolTip("Show rows that contain this text (Ctrl+F)")
         self.text_filter.setAccessibleName("Show rows that contain this text")
         self.text_filter.setClearButtonEnabled(True)
         self.text_filter.setMinimumWidth(90)

@@ -171,8 +171,8 @@ def test_waits_that_an_attached_script_counted_have_a_row_for_each_end() -> None
     assert [(row.kind, row.text) for row in rows if row is not None] == [
         ("BLOCKED", "5 sends had to wait: no credit in messages; the first needs 3 messages, has 1; 2 stand now"),
         ("BLOCKED", "1 send had to wait: no connection"),
-        ("ADMITTED", "4 sends wait no longer, after 2.0 s together: no credit in bytes"),
-        ("ADMITTED", "1 send waits no longer, after less than 0.1 s: a new one"),
+        ("ADMITTED", "4 sends went on after 2.0 s together: no credit in bytes"),
+        ("ADMITTED", "1 send went on after less than 0.1 s: a new one"),
     ]
 
 

@@ -11,9 +11,10 @@ from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 from support.states import make_connection
 
+from haip_sync import AuthError, ConnectError
 from monitor_app.main_window import MainWindow
 from monitor_app.model.absence import absence_of
-from monitor_app.model.failures import failure_of_loss
+from monitor_app.model.failures import failure_of, failure_of_loss
 from monitor_app.model.remedies import ATTACH, ATTACH_AGAIN, Offer
 from monitor_app.model.source import Failure
 
@@ -132,3 +133,14 @@ def test_the_end_of_a_scripts_connection_says_who_can_mend_it() -> None:
     """Where the monitor cannot connect it does not leave the reader to look for the button."""
     assert failure_of_loss("ws://a:1", "it broke", None, of_script=True).text.endswith("Only the script can connect again.")
     assert "script" not in failure_of_loss("ws://a:1", "it broke", None).text
+
+
+def test_the_button_that_helps_is_the_loud_one(window: MainWindow, source: Any) -> None:
+    """Where nobody answered it tries again; where the token was refused it asks for another."""
+    window._centre.reset()
+    for error, retry, connect in ((ConnectError("nobody"), "main", ""), (AuthError("refused"), "", "main")):
+        never_connected(source)
+        source.failure = failure_of(error, "ws://a:1")
+        window.refresh()
+        assert window.page.retry.isVisible()
+        assert (window.page.retry.property("look"), window.page.connect_button.property("look")) == (retry, connect)

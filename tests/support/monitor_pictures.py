@@ -151,7 +151,7 @@ def _live(camera: Photographer, window: MainWindow) -> None:
     window.table.choose("AUDIO_OUT")
     camera.take(window, "13-paused-by-us", "PAUSED by us for")
     window.table.choose("USER")
-    camera.take(window, "14-paused-by-peer", "PAUSED by peer for", 0.5)
+    camera.take(window, "14-paused-by-peer", "Only the peer can resume it. 1 message", 0.5)
     spin(12.0)
     window.table.choose("AUDIO_IN")
     camera.take(window, "15-busy", lambda: len(window.log.shown_rows) > _MANY_ROWS)
