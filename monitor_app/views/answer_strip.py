@@ -17,6 +17,7 @@ from monitor_app.views.ground import Ground
 from monitor_app.views.parts import ElidedLabel, as_tip, button, set_sheet
 
 _BAR_HEIGHT = 46
+_USEFUL = "The useful action"
 _STEERING = frozenset({Remedy.REQUEST, Remedy.RESUME})
 """What acts on a channel, and may be refused; everything else concerns the monitor alone."""
 
@@ -58,7 +59,7 @@ class AnswerStrip(QToolBar):
         self._sign = QLabel()
         self.title = ElidedLabel("", tone="title")
         self.evidence = ElidedLabel("", tone="muted")
-        self.action = button("", "The useful action", look="main")
+        self.action = button("", _USEFUL, look="main")
         self.look = button("Show", "Choose the channel that the sentence is about")
         self.proof = button("Evidence", "Show the events behind the sentence")
         self._lay_out()
@@ -106,7 +107,8 @@ class AnswerStrip(QToolBar):
         self.look.setText(f"Show {short_name(answer.channel or '')}")
         self.action.setVisible(answer.offer.remedy is not Remedy.NONE)
         self.action.setText(answer.offer.text)
-        self.action.setAccessibleName(f"{answer.offer.text} for {answer.channel}" if answer.channel else answer.offer.text)
+        does = answer.offer.text or _USEFUL
+        self.action.setAccessibleName(f"{does} for {answer.channel}" if answer.channel else does)
         locked = self._ingest.commands.locked if answer.offer.remedy in _STEERING else ""
         self.action.setDisabled(bool(locked))
         self.action.setToolTip(as_tip(locked))

@@ -40,6 +40,10 @@ class Photographer:
         self._application = gui._application()
         self._scratch = tempfile.TemporaryDirectory()
 
+    def close(self) -> None:
+        """Forget the settings of every window."""
+        self._scratch.cleanup()
+
     def settings(self) -> Settings:
         """Return settings of their own."""
         return Settings(Path(tempfile.mkdtemp(dir=self._scratch.name)) / "settings.ini")

@@ -348,8 +348,11 @@ def main(folder: Path, mode: Mode) -> None:
     """Take every picture."""
     folder.mkdir(parents=True, exist_ok=True)
     camera = Photographer(folder, mode)
-    for scene in SCENES:
-        scene(camera)
+    try:
+        for scene in SCENES:
+            scene(camera)
+    finally:
+        camera.close()
 
 
 if __name__ == "__main__":
