@@ -68,6 +68,8 @@ from haip_sync.state import ConnectionState, Explanation, SendReceipt
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from haip_sync.runtime.account import Account
+
 _CLOSE_TIMEOUT_S: Final = 5.0
 _OPEN_TIMEOUT_S: Final = 10.0
 
@@ -651,6 +653,13 @@ class HAIPClient:
     def connection_state(self) -> ConnectionState:
         """Return one consistent snapshot of everything, at any time."""
         return connection_state(self._connection, time.monotonic())
+
+    def account(self) -> Account:
+        """Return the figures of both alone, in one step: for who reads many clients often, as `HaipCollector` does."""
+        # Imported here: whoever is not scraped pays nothing for it.
+        module = importlib.import_module("haip_sync.runtime.account")
+        taken: Account = module.account(self._connection, time.monotonic())
+        return taken
 
     # ---- Receiving and listening ----------------------------------------------------------------------------------------------
 

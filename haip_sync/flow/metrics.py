@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
-from itertools import accumulate
+from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate, pairwise, starmap
 from operator import add
 from typing import Any, Final
 
@@ -101,9 +101,10 @@ def upper_edge_s(bucket: int) -> float:
 
 
 _EDGE_BUCKETS: Final = tuple(bucket_of(edge_s) - 1 for edge_s in WAIT_EDGES_S)
+_BETWEEN_EDGES: Final = tuple(starmap(slice, pairwise((0, *(bucket + 1 for bucket in _EDGE_BUCKETS)))))
 
 
-class _Histogram:
+class Histogram:
     """The waits for one cause."""
 
     __slots__ = ("count", "counts", "max_s", "total_s")
@@ -115,24 +116,32 @@ class _Histogram:
         self.max_s = 0.0
 
     def record(self, wait_s: float) -> None:
+        """Count a wait."""
         self.counts[bucket_of(wait_s)] += 1
         self.count += 1
         self.total_s += wait_s
         self.max_s = max(self.max_s, wait_s)
 
-    def plus(self, other: _Histogram) -> _Histogram:
-        both = _Histogram.__new__(_Histogram)
+    def plus(self, other: Histogram) -> Histogram:
+        """Return the waits of both."""
+        both = Histogram.__new__(Histogram)
         both.counts = array("Q", map(add, self.counts, other.counts))
         both.count, both.total_s = self.count + other.count, self.total_s + other.total_s
         both.max_s = max(self.max_s, other.max_s)
         return both
 
-    def copy(self) -> _Histogram:
-        same = _Histogram.__new__(_Histogram)
+    def copy(self) -> Histogram:
+        """Return the same, sharing nothing with this one."""
+        same = Histogram.__new__(Histogram)
         same.counts, same.count, same.total_s, same.max_s = self.counts[:], self.count, self.total_s, self.max_s
         return same
 
+    def reached(self) -> Iterator[int]:
+        """Yield how many waited less than each of `WAIT_EDGES_S`, in a third of the time that all statistics take."""
+        return accumulate(map(sum, map(self.counts.__getitem__, _BETWEEN_EDGES)))
+
     def statistics(self) -> WaitStatistics:
+        """Return what is told of them."""
         reached = list(accumulate(self.counts))
         p50_s, p90_s, p99_s = (self._percentile_s(percent, reached) for percent in (50, 90, 99))
         return WaitStatistics(
@@ -152,8 +161,8 @@ class _Histogram:
         return min(upper_edge_s(bisect_left(reached, rank)), self.max_s)
 
 
-class _Figures:
-    """One channel's."""
+class Figures:
+    """What was counted of one channel. `ChannelMetrics` is what is told of it."""
 
     __slots__ = ("received", "received_bytes", "requests", "waits")
 
@@ -161,9 +170,10 @@ class _Figures:
         self.requests = 0
         self.received = 0
         self.received_bytes = 0
-        self.waits: dict[WaitCause, _Histogram] = {}
+        self.waits: dict[WaitCause, Histogram] = {}
 
-    def add(self, other: _Figures) -> None:
+    def add(self, other: Figures) -> None:
+        """Count as well what the other has. Waits for a cause that was unknown here are shared: nobody counts on here."""
         self.requests += other.requests
         self.received += other.received
         self.received_bytes += other.received_bytes
@@ -171,13 +181,14 @@ class _Figures:
             mine = self.waits.get(cause)
             self.waits[cause] = waits if mine is None else mine.plus(waits)
 
-    def copy(self) -> _Figures:
-        same = _Figures()
+    def copy(self) -> Figures:
+        """Return the same, sharing nothing with this one."""
+        same = Figures.__new__(Figures)
         same.requests, same.received, same.received_bytes = self.requests, self.received, self.received_bytes
         same.waits = {cause: waits.copy() for cause, waits in self.waits.items()}
         return same
 
-    def metrics(self, statistics_of: Callable[[_Histogram], WaitStatistics]) -> dict[str, Any]:
+    def metrics(self, statistics_of: Callable[[Histogram], WaitStatistics]) -> dict[str, Any]:
         """Return the members of `ChannelMetrics`."""
         blocked, total_s, waits = 0, 0.0, {}
         for cause, histogram in self.waits.items():
@@ -204,7 +215,7 @@ class MetricsRecorder:
     """
 
     def __init__(self) -> None:
-        self._channels: dict[str, _Figures] = {}
+        self._channels: dict[str, Figures] = {}
 
     def requested(self, channel: str) -> None:
         """Count a request for credit that was sent."""
@@ -221,7 +232,7 @@ class MetricsRecorder:
         waits = (self._channels.get(channel) or self._opened(channel)).waits
         histogram = waits.get(cause)
         if histogram is None:
-            histogram = waits[cause] = _Histogram()
+            histogram = waits[cause] = Histogram()
         histogram.record(wait_s if wait_s > 0.0 else 0.0)
 
     def over(self, channel: str) -> dict[str, Waited]:
@@ -231,14 +242,19 @@ class MetricsRecorder:
             return {}
         return {cause.value: Waited(waits.count, waits.total_s) for cause, waits in figures.waits.items()}
 
+    @property
+    def channels(self) -> Mapping[str, Figures]:
+        """The channels that have figures, as they were counted: nothing is worked out."""
+        return self._channels
+
     def snapshot(self) -> FlowControlMetrics:
         """Return all figures of this moment."""
-        total = _Figures()
+        total = Figures()
         for figures in self._channels.values():
             total.add(figures)
-        known: dict[_Histogram, WaitStatistics] = {}
+        known: dict[Histogram, WaitStatistics] = {}
 
-        def statistics_of(waits: _Histogram) -> WaitStatistics:
+        def statistics_of(waits: Histogram) -> WaitStatistics:
             # What only one channel has waited for is the same over all of them: worked out once.
             return known.get(waits) or known.setdefault(waits, waits.statistics())
 
@@ -255,7 +271,7 @@ class MetricsRecorder:
         """Begin anew: every figure is 0, and no channel is known."""
         self._channels.clear()
 
-    def _opened(self, channel: str) -> _Figures:
+    def _opened(self, channel: str) -> Figures:
         """Return the figures of a channel that has none yet."""
         name = channel if len(self._channels) < MAX_CHANNELS else OTHER_CHANNELS
-        return self._channels.setdefault(name, _Figures())
+        return self._channels.setdefault(name, Figures())

@@ -36,7 +36,7 @@ from haip_sync.client import HAIPClient
 from haip_sync.config import check_count
 from haip_sync.errors import HAIPError
 from haip_sync.flow.metrics import WAIT_EDGES_S
-from haip_sync.integrations.series import OTHER, Given, Group, Rows, Scrape, Waits
+from haip_sync.integrations.series import OTHER, Given, Scrape
 
 __all__ = ["MOST_CHANNELS", "MOST_CLIENTS", "OTHER", "HaipCollector"]
 
@@ -86,13 +86,13 @@ class HaipCollector(Collector):
         scrape = Scrape()
         for client in self._clients():
             try:
-                state, counts = client.connection_state(), client.metrics()
+                account = client.account()
             except HAIPError:  # of a parent process, in its forked child: it is told of there
                 continue
             with self._lock:
                 given = self._given_to(client)
-                given.note(state, counts, most_channels=self._most_channels)
-                scrape.add(given, state, counts)
+                given.note(account, most_channels=self._most_channels)
+                scrape.add(given, account)
         return _families(scrape)
 
     def _clients(self) -> list[HAIPClient]:
@@ -119,29 +119,24 @@ def _families(scrape: Scrape) -> Iterator[Metric]:
         connected.add_sample(_CONNECTED[0], {"client": client}, is_connected)
         reconnects.add_sample(f"{_RECONNECTS[0]}_total", {"client": client}, handshakes)
     yield from (connected, reconnects)
-    for group, rows in scrape.rows.items():
-        yield from _of_channels(group, rows)
-    yield _histogram(scrape.waits)
+    for group, rows in scrape.rows().items():
+        # Labels are made once for all families of the group: `add_metric` would make them for each.
+        labels = [{"channel": channel, "client": client} for client, channel in rows]
+        for figure in group:
+            family = (CounterMetricFamily if figure.is_counter else GaugeMetricFamily)(figure.name, figure.text)
+            name = f"{figure.name}_total" if figure.is_counter else figure.name
+            family.samples = _samples(repeat(name), labels, figure.of(rows))
+            yield family
+    yield _histogram(scrape)
 
 
-def _of_channels(group: Group, rows: Rows) -> Iterator[Metric]:
-    # Labels are made once for all families of the group: `add_metric` would make them for each.
-    labels = [{"channel": channel, "client": client} for client, channel in rows]
-    columns = list(zip(*rows.values(), strict=True)) or [()] * len(group.figures)
-    for figure, column in zip(group.figures, columns, strict=True):
-        family = (CounterMetricFamily if figure.is_counter else GaugeMetricFamily)(figure.name, figure.text)
-        name = f"{figure.name}_total" if figure.is_counter else figure.name
-        family.samples = _samples(repeat(name), labels, column)
-        yield family
-
-
-def _histogram(waits: Waits) -> Metric:
+def _histogram(scrape: Scrape) -> Metric:
     family = HistogramMetricFamily(*_WAITS)
-    for (client, channel, cause), (*reached, total_s) in waits.items():
+    for (client, channel), cause, waits in scrape.waits():
         labels = {"cause": cause, "channel": channel, "client": client}
         buckets = [{**labels, "le": edge} for edge in _EDGES]
-        family.samples += _samples(repeat(_BUCKET), buckets, reached)
-        family.samples += _samples((_COUNT, _SUM), (labels, labels), (reached[-1], total_s))
+        family.samples += _samples(repeat(_BUCKET), buckets, (*waits.reached(), waits.count))
+        family.samples += _samples((_COUNT, _SUM), (labels, labels), (waits.count, waits.total_s))
     return family
 
 

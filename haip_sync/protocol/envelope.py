@@ -18,7 +18,15 @@ import msgspec
 from haip_sync.config import DEFAULT_MAX_NESTING, check_channel
 from haip_sync.errors import ConfigError, ProtocolError
 from haip_sync.protocol.identifiers import shown
-from haip_sync.protocol.long_strings import LONG, STAND_IN, put_in_place, read_string, with_written_strings
+from haip_sync.protocol.long_strings import (
+    LONG,
+    STAND_IN,
+    LateJson,
+    put_in_place,
+    read_string,
+    with_written_strings,
+    written_late,
+)
 from haip_sync.protocol.names import MAJOR, MEDIA_TYPES
 from haip_sync.protocol.nesting import check_nesting
 from haip_sync.protocol.unread import check_readable, is_sparse, one_long_string, text_member
@@ -156,6 +164,19 @@ def encode_json(value: object) -> bytes:
     return encoded
 
 
+def encode_payload(payload: object) -> bytes | LateJson:
+    """Return a frame's payload as JSON in UTF-8, which may be written in part when it leaves. Raises as `encode_json`."""
+    if _was_long[0]:
+        try:
+            late = written_late(payload)
+        except (TypeError, ValueError, RecursionError):
+            late = None  # the whole says better what is wrong
+        if late is not None:
+            _was_long[0] = late.size >= LONG
+            return late
+    return encode_json(payload)
+
+
 def decode_json(data: bytes) -> Any:
     """Return what JSON of our own says."""
     return msgspec.json.decode(data)
@@ -191,7 +212,7 @@ class Frame(msgspec.Struct, eq=False, gc=False):
     `binary` follows it as a WebSocket frame of its own. `media` is the byte credit that a media frame takes; None: its size.
     `in_transaction`: it means nothing on another line. `about_bytes`: what the text frame weighs but for the few digits of `seq`
     and `ack`, and the binary frame that follows it. It is put together when it leaves: a long payload is copied once less, and
-    what is kept for replay is its own part only.
+    what is kept for replay is its own part only, of a long string not even that (`LateJson`).
 
     A struct is made in C, and this one is nothing that the garbage collector looks at: thousands are kept for replay.
     """
@@ -206,7 +227,7 @@ class Frame(msgspec.Struct, eq=False, gc=False):
     _fixed_size: int
     """All but the digits of seq and ack: sizes are asked for several times a send."""
     _kind: _Kind
-    _payload: bytes
+    _payload: bytes | LateJson
     _after: bytes
 
     def size(self, seq: int, ack: int) -> int:
@@ -221,7 +242,11 @@ class Frame(msgspec.Struct, eq=False, gc=False):
         """Return the text frame."""
         _, _, before_seq, before_payload, _ = self._kind
         numbers = b'%d","ack":"%d","ts":"%013d' % (seq, ack, ts_ms) if ack else b'%d","ts":"%013d' % (seq, ts_ms)
-        return b"".join((_BEFORE_ID, self.id.encode(), before_seq, numbers, before_payload, self._payload, self._after))
+        payload = self._payload
+        if isinstance(payload, bytes):
+            return b"".join((_BEFORE_ID, self.id.encode(), before_seq, numbers, before_payload, payload, self._after))
+        pieces = payload.pieces()
+        return b"".join((_BEFORE_ID, self.id.encode(), before_seq, numbers, before_payload, *pieces, self._after))
 
 
 _BEFORE_ID: Final = b'{"id":"'
@@ -248,7 +273,7 @@ class FrameMaker:
         self,
         channel: str,
         frame_type: str,
-        payload_json: bytes,
+        payload_json: bytes | LateJson,
         *,
         run_id: str | None = None,
         thread_id: str | None = None,

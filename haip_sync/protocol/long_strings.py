@@ -39,7 +39,8 @@ def fast_reader() -> Callable[[bytes], Any]:
 
 
 STAND_IN: Final = os.urandom(16).hex()
-"""What is read in a long string's place. Nobody else knows it, so that no peer's string is taken for it."""
+"""What is read, or written first, in a long string's place. Nobody else knows it, so that no other string is taken for it."""
+_QUOTED_STAND_IN: Final = b'"%b"' % STAND_IN.encode()
 
 
 def read_string(written: bytes) -> str | None:
@@ -62,6 +63,52 @@ def put_in_place(payload: Any, text: str) -> bool:
             payload[name] = text
             return True
     return False
+
+
+class LateJson(msgspec.Struct, frozen=True, gc=False):
+    """JSON of an object with one long string of ASCII, which is written each time that it is asked for. Immutable.
+
+    A frame lives until the peer has long acknowledged it, and thousands do. What it holds for that time is the caller's own
+    string; a copy of it, encoded, is memory that no cache has seen, and to fill that takes three times as long as to write the
+    string twice. ASCII, so that the string is no larger than what it is written as, which is what all limits count.
+    """
+
+    size: int
+    """Bytes of the whole."""
+    before: bytes
+    text: str
+    after: bytes
+
+    def __len__(self) -> int:
+        return self.size
+
+    def pieces(self) -> tuple[bytes, bytes, bytes]:
+        """Return the JSON, in pieces."""
+        return self.before, (fast_writer() or _plain)(self.text), self.after
+
+
+_plain: Final = msgspec.json.Encoder().encode
+
+
+def written_late(value: object) -> LateJson | None:
+    """Return `value` with its long string to be written later; None: it is not so plain, or writing would take too long.
+
+    Raises as msgspec does.
+    """
+    write = fast_writer()
+    if write is None or type(value) is not dict:
+        return None
+    members, found = value.copy(), None  # in one step: another thread may be changing it
+    for name, member in members.items():
+        if type(member) is str and len(member) >= LONG:  # `_is_long`, without a call for each
+            if found is not None or not member.isascii():
+                return None
+            found, text = name, member
+    if found is None:
+        return None
+    members[found] = STAND_IN
+    before, _, after = _plain(members).partition(_QUOTED_STAND_IN)
+    return LateJson(len(before) + len(write(text)) + len(after), before, text, after)
 
 
 def with_written_strings(value: Any) -> Any:

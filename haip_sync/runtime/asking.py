@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from haip_sync.errors import WaitCause
+from haip_sync.errors import ConfigError, WaitCause
 from haip_sync.events import RequestExpired, WarningRaised
 from haip_sync.flow.gates import Gate
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
@@ -48,7 +48,7 @@ class Watch:
         self.first: tuple[float, dict[str, Ledger]] | None = None
         self.grants: deque[tuple[str, Cost]] = deque(maxlen=_MOST_GRANTS)
         self.looks: set[str] = set()
-        self.levels: Mapping[str, tuple[int, int] | None] = {}
+        self.levels: Mapping[str, tuple[float, float] | None] = {}
         self._poke = poke
         self._clock = clock
 
@@ -204,9 +204,8 @@ class Asking:
             self._switch_off(strategy, type(exc).__name__)
 
     def _ask(self, strategy: Strategy, requests: list[CreditRequest], views: dict[str, ChannelView]) -> None:
-        levels = {channel: strategy.wake_below(channel) for channel in views}
-        due_s = strategy.due_s()
-        self._due_s = math.inf if due_s is None else float(due_s)
+        levels = {channel: _level(strategy, channel) for channel in views}
+        self._due_s = _due_s(strategy)
         with self._rooms.parking.lock:
             self._rooms.turnstile.mend()
             self._watch.levels = levels
@@ -262,3 +261,24 @@ class Asking:
             needed_messages=lack.messages,
             needed_bytes=lack.byte_credits,
         )
+
+
+def _level(strategy: Strategy, channel: str) -> tuple[float, float] | None:
+    """Return what the strategy names. Checked here, where what it does wrong is caught: senders compare with it."""
+    level: object = strategy.wake_below(channel)
+    match level:
+        case None:
+            return None
+        case (int() | float() as messages, int() | float() as byte_credits) if not math.isnan(messages + byte_credits):
+            return messages, byte_credits
+    raise ConfigError(f"wake_below({channel!r}) must return (messages, bytes) or None, not {level!r:.100}")
+
+
+def _due_s(strategy: Strategy) -> float:
+    """Return when the strategy wants to look again; infinite where only something that happens is a reason."""
+    due_s: object = strategy.due_s()
+    if due_s is None:
+        return math.inf
+    if not isinstance(due_s, (int, float)) or math.isnan(due_s):
+        raise ConfigError(f"due_s() must return seconds or None, not {due_s!r:.100}")
+    return due_s

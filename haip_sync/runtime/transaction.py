@@ -21,7 +21,7 @@ from haip_sync.errors import (
 from haip_sync.events import Message
 from haip_sync.flow.ledger import Cost
 from haip_sync.flow.pending import PendingSend
-from haip_sync.protocol.envelope import Frame, encode_json, media_bytes
+from haip_sync.protocol.envelope import Frame, encode_json, encode_payload, media_bytes
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import CONTROL_TYPES, MESSAGE, SYSTEM, TRANSACTION_END, TRANSACTION_JOIN, TRANSACTION_START
 from haip_sync.protocol.transactions import TransactionState
@@ -166,7 +166,7 @@ class Transaction:
         return self._connection.rooms.session.frames.make(
             channel,
             event_type,
-            encode_json(payload),
+            encode_payload(payload),
             transaction=self.id,
             binary=binary,
             binary_mime=binary_mime,

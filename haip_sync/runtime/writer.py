@@ -182,10 +182,12 @@ class Writer:
 
         The line was shut before. What was half written is forgotten: a new line begins with whole frames.
         """
+        # First: who takes the pen from now on, before this thread has it, leaves what it would write for the next line, of which
+        # it would otherwise be said that it may have left on this one. Whoever has it already goes on with the line it took.
+        self.line = None
         try:
             if not self._pen.acquire(timeout=-1 if timeout_s is None else timeout_s):
                 return False
-            self.line = None
             self._in_hand = None
         finally:
             try:  # noqa: SIM105 - as in `_is_taken`: interrupted, the pen must not stay in our hand

@@ -138,7 +138,8 @@ def test_sender_that_is_watched(benchmark: Any, table: Table, server: str, count
 def test_scrape(benchmark: Any, table: Table) -> None:
     """Every series of every channel has begun but for waits that are over, which one of each client has; the text is made.
 
-    As for a server: this is what one thread of the script takes while Prometheus waits for the answer.
+    The caps are those of settings that name no channel. As for a server: this is what one thread of the script takes while
+    Prometheus waits for the answer.
     """
     clients = [HAIPClient("ws://localhost:1", name=f"client {number}") for number in range(50)]
     for client in clients:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -204,6 +205,22 @@ def test_whoever_comes_to_stand_first_is_asked_for(start: Start) -> None:
     assert requests(server) == []
     client.resume_channel("USER")
     assert all(message.result(PATIENCE_S).outcome in HAS_LEFT for message in queued)
+
+
+@pytest.mark.parametrize("name", ["wake_below", "due_s"])
+@pytest.mark.parametrize("nonsense", ["soon", 5j, (1,), ("a", "b"), math.nan, (math.nan, 1)], ids=repr)
+def test_a_strategy_that_answers_nonsense_is_switched_off(
+    start: Start, caplog: pytest.LogCaptureFixture, name: str, nonsense: object
+) -> None:
+    """What it returned is named in the log; senders, who would compare with it, hear nothing of that."""
+    _, client = start()
+    warnings: list[WarningRaised] = []
+    client.subscribe(warnings.append, WarningRaised)
+    client.set_strategy(type("Odd", (Strategy,), {name: lambda *_: nonsense})())
+    until(lambda: warnings)
+    assert "Odd raised ConfigError and is switched off" in warnings[0].text
+    assert f"{nonsense!r}" in caplog.text
+    assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome in HAS_LEFT
 
 
 def test_a_strategy_that_raises_is_switched_off(start: Start, caplog: pytest.LogCaptureFixture) -> None:

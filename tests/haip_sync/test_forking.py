@@ -61,6 +61,7 @@ calls = {
     "HAIPClient.reset_metrics": lambda: client.reset_metrics(),
     "HAIPClient.explain": lambda: client.explain("USER"),
     "HAIPClient.connection_state": lambda: client.connection_state(),
+    "HAIPClient.account": lambda: client.account(),
     "HAIPClient.receive": lambda: client.receive(1),
     "HAIPClient.messages": lambda: next(messages),
     "HAIPClient.subscribe": lambda: client.subscribe(print, Message),

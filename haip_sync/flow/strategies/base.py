@@ -52,7 +52,8 @@ class Strategy:
     """Decides when to ask the peer for credit, and for how much. This one never asks; subclass it to write your own.
 
     All methods are called by one client on its service thread: one after another, never under a lock, and `connected` before any
-    other. They must not wait. `now_s` is in seconds on a monotonic clock. Whoever keeps a state gives each client an object of
+    other. They must not wait. One that raises, or answers what it may not, is switched off: a warning says so, and the log why.
+    `now_s` is in seconds on a monotonic clock. Whoever keeps a state gives each client an object of
     its own: the strategies here with a state are `ConservativeStrategy`, `AggressiveStrategy` and `AdaptiveStrategy`.
     """
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from haip_sync.errors import ConnectionClosedError, HAIPTimeout, ProtocolError, UnsupportedByPeerError
-from haip_sync.protocol.envelope import Frame, encode_json, media_bytes
+from haip_sync.protocol.envelope import Frame, encode_payload, media_bytes
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import MEDIA_TYPES, PING, RUN_FINISHED, RUN_STARTED, SYSTEM, TOOL_CALL
 from haip_sync.runtime.connection import Connection
@@ -71,7 +71,7 @@ class Conversation:
         return session.frames.make(
             channel,
             event_type,
-            encode_json(payload),
+            encode_payload(payload),
             run_id=labels.run_id,
             thread_id=labels.thread_id,
             binary=binary,

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from haip_sync import ConfigError
 from haip_sync.protocol import long_strings
-from haip_sync.protocol.envelope import decode_envelope, encode_json
+from haip_sync.protocol.envelope import FrameMaker, decode_envelope, encode_json, encode_payload
 from haip_sync.protocol.long_strings import (
     LONG,
     STAND_IN,
+    LateJson,
     fast_reader,
     fast_writer,
     put_in_place,
@@ -79,6 +80,53 @@ def test_without_orjson_msgspec_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long_strings, "fast_writer", lambda: None)
     value = {"a": "x" * LONG}
     assert with_written_strings(value) == value
+    encode_json("x" * LONG)
+    assert encode_payload(value) == PLAIN(value)
+
+
+@given(st.dictionaries(st.text(max_size=5), VALUES, max_size=4), st.integers(1, 10**6), st.integers(0, 10**6))
+def test_a_frame_that_writes_its_string_late_is_the_same(value: dict[str, Any], seq: int, ack: int) -> None:
+    """Whenever its string is written, a frame has the same bytes, as many as it says, and as often as it is asked."""
+    maker = FrameMaker("session", lambda: "id")
+    at_once = maker.make("USER", "MESSAGE", PLAIN(value))
+    encode_json("x" * LONG)  # only after a long one is looked for long ones
+    late = maker.make("USER", "MESSAGE", encode_payload(value))
+    assert late.render(seq, ack, 7) == late.render(seq, ack, 7) == at_once.render(seq, ack, 7)
+    assert late.size(seq, ack) == at_once.size(seq, ack) == len(late.render(seq, ack, 7))
+    assert late.about_bytes == at_once.about_bytes
+
+
+def test_what_is_kept_of_a_long_string_is_the_callers_own() -> None:
+    """No copy of it lives as long as the frame; what else the payload said is as it was, whatever becomes of the payload."""
+    payload: dict[str, Any] = {"a": [1], "text": "x" * LONG}
+    text = payload["text"]
+    encode_json(text)
+    late = encode_payload(payload)
+    assert isinstance(late, LateJson)
+    assert late.text is text
+    expected = PLAIN(payload)
+    payload["a"].append(2)
+    payload["text"] = "y"
+    assert b"".join(late.pieces()) == expected
+    assert len(late) == len(expected)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [{"a": "ä" * LONG}, {"a": "x" * LONG, "b": "y" * LONG}, "x" * LONG, {"a": "x" * (LONG - 1)}, {"a": ["x" * LONG]}],
+    ids=["not ASCII", "two", "no object", "short", "deeper"],
+)
+def test_what_is_not_so_plain_is_written_at_once(payload: object) -> None:
+    """Where the string may be larger than what it is written as, or is not the only one, nothing is put off."""
+    encode_json("x" * LONG)
+    assert encode_payload(payload) == PLAIN(payload)
+
+
+def test_a_payload_beside_a_long_string_that_json_cannot_carry_is_refused() -> None:
+    """The same error as for any other payload."""
+    encode_json("x" * LONG)
+    with pytest.raises(ConfigError, match="cannot be written as JSON"):
+        encode_payload({"text": "x" * LONG, "b": object()})
 
 
 def read_by_msgspec(written: bytes) -> str | None:

@@ -303,7 +303,7 @@ def test_what_gathers_on_a_line_that_breaks_is_sent_on_the_next_or_told_of(monke
             receipt = in_thread(lambda: client.send_text_message("USER", "second", timeout=PATIENCE_S)).result(PATIENCE_S)
             assert gathered(client) == 1
             cut_now.set()
-            until(lambda: client.connection_state().phase == "offline")
+            until(lambda: client._connection.writer.line is None)
         until(lambda: client.connection_state().epoch == 2)
         if credit:
             assert told.get() == "second"

@@ -175,7 +175,7 @@ def test_what_gathered_in_a_transaction_whose_line_breaks_is_told_of(monkeypatch
             receipt = sending.result(PATIENCE_S)
             assert (gathered(client), receipt.seq) == (1, 6)
             cut_now.set()
-            until(lambda: client.connection_state().phase == "offline")
+            until(lambda: client._connection.writer.line is None)
         until(lambda: client.connection_state().epoch == 2)
         until(lambda: [event.message_id for event in unconfirmed] == [receipt.message_id])
         assert receipt.outcome == "indeterminate"

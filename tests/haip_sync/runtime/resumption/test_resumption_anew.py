@@ -67,7 +67,7 @@ def held_up(second: Script) -> Iterator[tuple[HAIPClient, Future[Any], PendingSe
             queueing = in_thread(lambda: client.enqueue_text_message("USER", "held up too"))
             until(lambda: connection.rooms.session.last_seq == 7)
             cut_now.set()
-            until(lambda: client.connection_state().phase == "offline")
+            until(lambda: connection.writer.line is None)
         yield client, sending, queueing.result(PATIENCE_S)
 
 
@@ -259,7 +259,7 @@ def test_a_call_that_had_its_turn_and_did_not_leave_is_made_on_the_new_line() ->
             calling = in_thread(lambda: client.call_tool("AGENT", "sum", timeout=PATIENCE_S))
             until(lambda: client._connection.rooms.session.last_seq == 2)
             cut_now.set()
-            until(lambda: client.connection_state().phase == "offline")
+            until(lambda: client._connection.writer.line is None)
         assert calling.result(PATIENCE_S).result(PATIENCE_S) == 42
 
 
