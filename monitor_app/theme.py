@@ -269,6 +269,7 @@ QScrollArea, QScrollArea > QWidget > QWidget {{ background: {c.panel}; border: n
 QTreeView, QTableView {{ background: {c.panel}; alternate-background-color: {c.header}; border: 1px solid {c.border};
   border-top: none; outline: none; font-size: 11px; selection-background-color: {c.selected};
   selection-color: {c.text}; gridline-color: {c.inner}; }}
+QTableView[look="quiet"] {{ selection-color: {c.disabled}; }}
 QTreeView:focus, QTableView:focus {{ border-color: {c.accent}; }}
 QProgressBar {{ border: 1px solid {c.border}; border-radius: 3px; background: {c.field}; color: {c.text}; min-height: 18px;
   text-align: center; }}

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, Qt, Slot
-from PySide6.QtGui import QAction, QBrush, QKeyEvent, QPalette
+from PySide6.QtCore import QEvent, QObject, Qt, Slot
+from PySide6.QtGui import QAction, QKeyEvent, QPalette
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
     QHeaderView,
     QLineEdit,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -21,22 +19,11 @@ from PySide6.QtWidgets import (
 )
 
 from monitor_app.views.empty_hint import EmptyHint
-from monitor_app.views.parts import dress_fields, label
+from monitor_app.views.parts import dress_fields, label, set_look
 
 Listed = tuple[str, str, str, QAction]
 _HEADINGS: Final = ("Menu", "Command", "Keys")
 _MOVES: Final = frozenset({Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown})
-
-
-class _InItsColour(QStyledItemDelegate):
-    """Leaves a command that cannot be done now its quiet colour when it is chosen: the sheet of styles has one for all."""
-
-    def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:  # noqa: N802 - Qt's name
-        """Take the colour of the item for the chosen row too."""
-        super().initStyleOption(option, index)
-        colour = index.data(Qt.ItemDataRole.ForegroundRole)
-        if isinstance(colour, QBrush):
-            option.palette.setBrush(QPalette.ColorRole.HighlightedText, colour)
 
 
 class ShortcutSheet(QDialog):
@@ -74,6 +61,7 @@ class ShortcutSheet(QDialog):
         self.search.textChanged.connect(self._fill)
         self.search.returnPressed.connect(self._on_chosen)
         self.table.itemActivated.connect(self._on_chosen)
+        self.table.itemSelectionChanged.connect(self._on_selected)
         self._fill()
         self.search.setFocus()
 
@@ -84,7 +72,6 @@ class ShortcutSheet(QDialog):
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(22)
         table.setShowGrid(False)
-        table.setItemDelegate(_InItsColour(table))
         table.setTabKeyNavigation(False)
         table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -121,12 +108,23 @@ class ShortcutSheet(QDialog):
         self.hint.tell("" if found else "No command has these words. Fewer of them find more.")
         if found:
             self.table.selectRow(0)
+        self._on_selected()  # the same row may be another command now
+
+    @property
+    def _chosen(self) -> QAction | None:
+        """The chosen command."""
+        rows = self.table.selectionModel().selectedRows()
+        return self._shown[rows[0].row()] if rows else None
+
+    @Slot()
+    def _on_selected(self) -> None:
+        """Let a command that cannot be done now keep its quiet colour: the sheet of styles has one for all that is chosen."""
+        set_look(self.table, "" if self._chosen is None or self._chosen.isEnabled() else "quiet")
 
     @Slot()
     def _on_chosen(self) -> None:
         """Do the chosen command once the sheet is gone: it may open a dialog, or move the focus."""
-        rows = self.table.selectionModel().selectedRows()
-        action = self._shown[rows[0].row()] if rows else None
+        action = self._chosen
         if action is not None and action.isEnabled():
             self.accept()
             action.trigger()

@@ -215,6 +215,9 @@ def test_a_command_that_cannot_be_done_looks_so_when_it_is_chosen(window: MainWi
         loudest.append(max(abs(lightness(pixel) - lightness(ground)) for pixel in inks))
     quiet = abs(lightness(QColor(colours.disabled)) - lightness(ground))
     assert loudest[0] <= quiet + 0.03 < loudest[1]
+    table.selectRow(0)
+    sheet.search.setText("export the log")
+    assert (table.currentRow(), table.property("look")) == (0, "")
     sheet.reject()
 
 
