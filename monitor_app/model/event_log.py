@@ -271,7 +271,9 @@ def row_of_notice(notice: Notice, entry: AuditEntry | None = None) -> LogRow:
     if entry is None:
         return LogRow(notice.time_s, notice.channel, notice.action, notice.result, tone, notice)
     why = f": “{entry.reason}”" if entry.reason and entry.reason not in notice.result else ""
-    return LogRow(notice.time_s, notice.channel, notice.action, f"{notice.result} (by {entry.who}{why})", tone, entry)
+    return LogRow(
+        notice.time_s, notice.channel, notice.action, f"{notice.result.removesuffix('.')} (by {entry.who}{why})", tone, entry
+    )
 
 
 def row_of_action(entry: AuditEntry) -> LogRow:

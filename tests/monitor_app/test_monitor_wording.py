@@ -10,7 +10,8 @@ from haip_sync import AuthError, ChannelStalled, ConfigError, ConnectError, Disc
 from haip_sync.flow.explain import ADVICE
 from monitor_app.main_window import MainWindow
 from monitor_app.model.attempt import cancelled
-from monitor_app.model.event_log import row_of_event
+from monitor_app.model.audit import AuditTrail
+from monitor_app.model.event_log import row_of_event, row_of_notice
 from monitor_app.model.failures import failure_of, told_of_failure
 from monitor_app.model.source import Notice
 from monitor_app.model.wording import cause_first, cause_of, for_operators
@@ -74,6 +75,13 @@ def test_a_failed_attempt_is_told_once_and_cause_first() -> None:
     bad = failure_of(ConfigError("the address has no host"), "")
     assert told_of_failure(bad).startswith("The address cannot be used. the address has no host.")
     assert told_of_failure(cancelled(ADDRESS)) == f"Connecting was cancelled. {ADDRESS} had not answered yet."
+
+
+def test_who_did_it_stands_within_the_sentence() -> None:
+    """A full stop before the brackets would make two of one."""
+    entry = AuditTrail(StillClock(), "mara").begin("connect", None)
+    row = row_of_notice(Notice(time_s=1.0, channel=None, action="connect", result=f"Connected to {ADDRESS}.", ok=True), entry)
+    assert row.text == f"Connected to {ADDRESS} (by mara)"
 
 
 def test_the_causes_have_room_in_the_log(window: MainWindow, clock: StillClock) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QPoint, QTimer
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QDialog, QLabel, QMenu, QWidget
 
 from monitor_app import gui
@@ -75,6 +76,7 @@ class Photographer:
             window.refresh()
             spin(_PAINTED_S)
             if question():
+                paint_all()
                 taken = self._application.primaryScreen().grabWindow(0)
                 if question():
                     taken.save(str(self.folder / f"{name}.png"))
@@ -135,6 +137,15 @@ def close_dialogs(window: QWidget) -> None:
 def open_dialog(window: QWidget) -> QDialog:
     """Return the dialog that is open."""
     return next(dialog for dialog in window.findChildren(QDialog) if dialog.isVisible())
+
+
+def paint_all() -> None:
+    """Have what the labels say on the screen: a window that is painted a few times a second shows what they said before."""
+    for top in QApplication.topLevelWidgets():
+        if top.isVisible():
+            top.repaint()
+    QGuiApplication.sync()
+    spin(_PAINTED_S)
 
 
 def has_dialog(window: QWidget) -> bool:
