@@ -148,8 +148,9 @@ class MainWindow(QMainWindow):
         for wanted in (self.answer.attach_wanted, self.page.attach_wanted):
             wanted.connect(self.dialogs.open_attach)
         self.answer.attach_again_wanted.connect(self.dialogs.attach_again)
-        self.flow.frozen_changed.connect(self._bar.show_frozen)
+        self.flow.mode_changed.connect(self._bar.show_mode)
         self.flow.span_changed.connect(self._bar.show_span)
+        self.flow.span_changed.connect(self.figures.name_span)
         self._bar.live_wanted.connect(self.actions_.live.trigger)
         self._bar.freeze_wanted.connect(self.actions_.freeze.trigger)
         self._bar.span_chosen.connect(self.actions_.choose_span)

@@ -279,9 +279,16 @@ QPlainTextEdit {{ background: {c.field}; color: {c.text}; border: 1px solid {c.b
 QPlainTextEdit:focus {{ border-color: {c.accent}; }}
 QHeaderView {{ background: {c.panel}; }}
 QHeaderView::section {{ background: {c.panel}; color: {c.muted}; font-size: 11px; border: none;
-  border-bottom: 1px solid {c.inner}; border-right: 1px solid {c.inner}; padding: 3px 6px; }}
-QTreeView QHeaderView::section {{ padding: 3px 2px; }}
-QTableView#figures QHeaderView::section {{ padding: 3px 1px; font-size: 10px; }}
+  border-bottom: 1px solid {c.inner}; border-right: 1px solid {c.inner}; padding: 3px; }}
+QTreeView#channels QHeaderView::section:first {{ padding-left: 25px; }}
+QTableView QTableCornerButton::section {{ background: {c.panel}; border: none; border-bottom: 1px solid {c.inner};
+  border-right: 1px solid {c.inner}; }}
+QDialog QTreeView, QDialog QTableView {{ border-top: 1px solid {c.border}; }}
+QDialog QTableView::item {{ padding: 0 5px; }}
+QDialog QTableView QHeaderView::section {{ padding: 3px 8px; }}
+QDialog QTreeView:focus, QDialog QTableView:focus {{ border-top-color: {c.accent}; }}
+QLineEdit QToolButton, QLineEdit QToolButton:hover, QLineEdit QToolButton:pressed {{ min-height: 0; border: none; padding: 0;
+  background: transparent; }}
 QStatusBar {{ background: {c.header}; border-top: 1px solid {c.border}; }}
 QStatusBar::item {{ border: none; }}
 QStatusBar QLabel {{ padding: 0 4px; }}

@@ -96,6 +96,11 @@ def _growth(history: History, counter: str, channel: str, from_s: float, to_s: f
     return max(0.0, last - first)
 
 
+def span_words(seconds: float, *, selected: bool = False) -> str:
+    """Return which span a figure or a share is of."""
+    return f"{'selected' if selected else 'visible'} span, {format_duration(seconds)}"
+
+
 def _end(spread: Spread | None, end: str) -> str:
     return NONE if spread is None else format_number({"least": spread.least, "mean": spread.mean, "most": spread.most}[end])
 

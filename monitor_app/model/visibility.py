@@ -59,3 +59,13 @@ def fitting(lines: Sequence[Line], chosen: str, room: int) -> tuple[list[Line], 
     if wanted not in kept:
         kept[-1] = wanted
     return kept, len(lines) - len(kept)
+
+
+def words_of_hidden(more: int, folded: Sequence[str]) -> tuple[str, ...]:
+    """Return what is said of channels without a lane, the longest way first: `more` have no room, and some are idle."""
+    long = [f"{more} more in the table; choose one to see it here"] if more else []
+    short = [f"{more} more in the table"] if more else []
+    if not folded:
+        return "; ".join(long), "; ".join(short)
+    names, count = f"idle, folded away: {', '.join(folded)}", f"{len(folded)} idle, folded away"
+    return tuple("; ".join((*begin, end)) for begin, end in ((long, names), (short, names), (long, count), (short, count)))

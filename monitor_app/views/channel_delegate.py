@@ -128,17 +128,20 @@ class ChannelDelegate(QStyledItemDelegate):
     def _paint_bar(self, painter: QPainter, line: QRect, view: ChannelView, balance: int, cap: int, peak: int, row: int) -> None:
         colours = self._theme.colours
         bar = QRect(line.left() + 8, line.top() + 4, line.width() - 8, 7)
-        painter.fillRect(bar, QColor(colours.border))
+        painter.fillRect(bar, QColor(colours.disabled))  # a frame that is seen on the chosen row as well
         painter.fillRect(bar.adjusted(1, 1, -1, -1), QColor(colours.field))
         inner = bar.adjusted(1, 1, -1, -1)
         share = min(1.0, max(0.0, balance / cap)) if cap else 0.0
         colour = self._theme.channel_colour(view.name, row)
         if view.status in STALE:
             colour = QColor(colours.disabled)
-        painter.fillRect(inner.left(), inner.top(), round(inner.width() * share), inner.height(), colour)
+        filled = round(inner.width() * share)
+        painter.fillRect(inner.left(), inner.top(), filled, inner.height(), colour)
         if self.side is Side.RECEIVE:
             return
         low_at = inner.left() + round(inner.width() * min(1.0, min(cap, peak) * LOW_SHARE / cap)) if cap else inner.left()
+        if low_at < inner.left() + filled:  # a gap at either side, for the fill may be as light as the line
+            painter.fillRect(QRect(low_at - 1, inner.top(), 3, inner.height()) & inner, QColor(colours.field))
         painter.fillRect(low_at, bar.top() - 1, 1, bar.height() + 2, QColor(colours.text))
 
     def _paint_numbers(self, painter: QPainter, upper: QRect, lower: QRect, view: ChannelView, column: Column) -> None:

@@ -24,7 +24,7 @@ from monitor_app.views.channel_delegate import VIEW_ROLE, ChannelDelegate
 from monitor_app.views.empty_hint import EmptyHint
 from monitor_app.views.side_switch import SideSwitch
 
-_WIDTHS: Final = (132, 60, 66, 50, 60, 68)
+_WIDTHS: Final = (128, 60, 66, 54, 60, 68)
 _SWATCH_PX: Final = 22
 _EMPTY: Final = "No channels yet. They are listed here as soon as there is a connection."
 _KEYS_OF_THE_WINDOW: Final = frozenset({Qt.Key.Key_Space, Qt.Key.Key_L, Qt.Key.Key_P})
@@ -132,6 +132,7 @@ class ChannelTable(QTreeView):
         self.setModel(self._model)
         self._delegate = ChannelDelegate(theme, ingest.visibility, self)
         self.setItemDelegate(self._delegate)
+        self.setObjectName("channels")
         self.setAccessibleName("Channels")
         self.setAccessibleDescription(
             "H hides the chosen channel from the plots, S shows it alone, Left and Right change the side."

@@ -11,7 +11,7 @@ from monitor_app.model.crosshair import Crosshair
 from monitor_app.model.event_log import LogRow
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.picture import Picture
-from monitor_app.model.viewport import Mode, Viewport
+from monitor_app.model.viewport import Viewport
 from monitor_app.views.plot_hands import PlotHands
 
 
@@ -23,14 +23,12 @@ class FlowHands(QObject):
 
     Signals:
         mode_changed: The picture follows, stands still or looks back, other than before.
-        frozen_changed: The picture was told to stand still (true), or no longer is (false).
         span_changed: Another span is shown than the one that was chosen by name; its seconds.
         moved: The crosshair stands elsewhere.
         selected: A span is selected, or nothing any more.
     """
 
     mode_changed = Signal()
-    frozen_changed = Signal(bool)
     span_changed = Signal(float)
     moved = Signal()
     selected = Signal()
@@ -96,8 +94,6 @@ class FlowHands(QObject):
         viewport = self._viewport
         before, span_s = viewport.mode, viewport.span_s
         change()
-        if Mode.FROZEN in {before, viewport.mode} and viewport.mode is not before:
-            self.frozen_changed.emit(self._viewport.mode is Mode.FROZEN)
         if viewport.mode is not before:
             self.mode_changed.emit()
         if viewport.span_s != span_s:

@@ -38,15 +38,16 @@ class FlowView(QFrame):
         picture: What is shown.
 
     Signals:
-        frozen_changed: The picture was told to stand still (true), or no longer is (false).
+        mode_changed: The picture follows, stands still or looks back, other than before; the `Mode`.
         mark_chosen: A mark was clicked on; the `Mark`.
         folding_changed: Idle channels are folded away (true), or no longer are.
         fold_allowed: Why there is nothing to fold or to unfold; empty: there is.
         span_changed: Another span is shown than the one that was chosen by name; its seconds.
-        view_changed: The plots follow, stand still or look back other than before, show a span by name, or one was selected.
+        view_changed: The plots follow, stand still or look back other than before, show a span by name or other channels, or a
+            span was selected.
     """
 
-    frozen_changed = Signal(bool)
+    mode_changed = Signal(object)
     span_changed = Signal(float)
     view_changed = Signal()
     mark_chosen = Signal(object)
@@ -94,7 +95,6 @@ class FlowView(QFrame):
         layout.addWidget(self._times)
 
     def _connect_hands(self) -> None:
-        self._hands.frozen_changed.connect(self.frozen_changed)
         self._hands.span_changed.connect(self.span_changed)
         self._hands.mode_changed.connect(self._on_mode_changed)
         self._hands.moved.connect(self._on_moved)
@@ -129,7 +129,7 @@ class FlowView(QFrame):
     def choose(self, channel: str) -> None:
         """Bring out one channel."""
         self.picture.chosen = channel
-        for part in (self._lanes, self._plots, self._readout, self._times):
+        for part in (self._lanes, self._plots, self._edge, self._readout, self._times):
             part.choose(channel)
 
     def set_span(self, span_s: float) -> None:
@@ -178,6 +178,7 @@ class FlowView(QFrame):
         self._ingest.visibility.folds_idle = folds
         self.folding_changed.emit(folds)
         self.refresh()
+        self.view_changed.emit()
 
     @Slot(object)
     def show_row(self, row: LogRow | None) -> None:
@@ -224,8 +225,7 @@ class FlowView(QFrame):
         frame = self.picture.frame()
         self._on_arranged()
         self._show_values(frame)
-        scale = self._scale(frame)
-        self._times.show_shares(*self._rows(frame), self.picture.shares(frame), scale.left_px, scale.width_px)
+        self._times.show_shares(*self._rows(frame), self.picture.shares(frame), self._scale(frame))
         self._bar.show_moment(self.picture.viewport.mode, frame.right_s, self._ingest)
         self._bar.show_folding(len(frame.folded), folds=self._ingest.visibility.folds_idle)
 
@@ -275,6 +275,7 @@ class FlowView(QFrame):
     @Slot()
     def _on_mode_changed(self) -> None:
         self.refresh()
+        self.mode_changed.emit(self.picture.viewport.mode)
         self.view_changed.emit()
 
     @Slot(float)
@@ -291,9 +292,8 @@ class FlowView(QFrame):
 
     @Slot()
     def _on_arranged(self) -> None:
-        rects = self._plots.rects()
-        self._titles.arrange(rects)
-        self._readout.arrange(rects)
+        for part in (self._titles, self._edge, self._readout):
+            part.arrange(self._plots.rects())
 
     @Slot()
     def _on_theme_changed(self) -> None:

@@ -12,18 +12,25 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from monitor_app.model.activity import Activity
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.marks import MarkKind
+from monitor_app.model.spacing import away_from, thinned, with_room
+from monitor_app.model.visibility import words_of_hidden
 from monitor_app.theme import Theme
-from monitor_app.views.activity_brushes import brush_of
+from monitor_app.views.activity_brushes import fill
 from monitor_app.views.channel_shapes import draw_shape
 from monitor_app.views.parts import put_name, put_text, sized
 from monitor_app.views.signs import MARK_SIGNS, SIZE, mark_colour, stamp
 from monitor_app.views.time_axis import TimeScale
 
 LANE_HEIGHT: Final = 16
-_GRANT_EVERY_PX: Final = 6
+_GRANT_EVERY_PX: Final = 8
 _SIGN_EVERY_PX: Final = 14
+_SIGN_BESIDE_PX: Final = 10
+"""How far apart the middles of two grants, of two signs, and of a grant and a sign are at least."""
+_FOOT: Final = 2
+"""How much of every activity is left under a sign: one that is shorter than the sign is wide is seen there."""
 _SIGNS: Final = tuple(kind for kind in MarkKind if kind is not MarkKind.GRANT)
 _GRANT_SIZE: Final = 8.4
+_GRANT_HALO: Final = 13.0
 _LEGEND_SIZE: Final = 9.6
 _LEGEND_LINE: Final = (11, 16)
 
@@ -91,12 +98,12 @@ class LaneStrip(QWidget):
         put_name(painter, QRect(20, lane.top(), self._scale.left_px - 22, lane.height()), channel, self._theme.colours.text)
 
     def _paint_folded(self, painter: QPainter) -> None:
-        words = [f"{self._more} more in the table; choose one to see it here"] if self._more else []
-        if self._folded:
-            words.append(f"idle, folded away: {', '.join(self._folded)}")
+        """Say which channels have no lane, as fully as there is room for."""
         painter.setFont(sized(self.font(), 10))
         line = QRect(20, len(self._channels) * LANE_HEIGHT + 2, self.width() - self._legend_width - 24, LANE_HEIGHT)
-        put_text(painter, line, "; ".join(words), self._theme.colours.muted)
+        choice, metrics = words_of_hidden(self._more, self._folded), painter.fontMetrics()
+        words = next((words for words in choice if metrics.horizontalAdvance(words) <= line.width()), choice[-1])
+        put_text(painter, line, words, self._theme.colours.muted)
 
     def _paint_lane(self, painter: QPainter, lane: QRect, channel: str, place: int) -> None:
         tracker = self._ingest.tracker(channel)
@@ -108,39 +115,47 @@ class LaneStrip(QWidget):
         for first, end, activity in tracker.activity.runs.columns(from_s, to_s, max(1, scale.width_px)):
             left = scale.left_px + first
             tall = activity.stands
-            height = LANE_HEIGHT - 7 if tall else (2 if activity is Activity.SENDING else 1)
+            height = LANE_HEIGHT - 6 if tall else (_FOOT if activity is Activity.SENDING else 1)
             top = lane.top() + 4 if tall else lane.bottom() - 3
-            painter.fillRect(left, top, end - first, height, brush_of(activity, colours, colour))
-        self._paint_grants(painter, lane, channel, colour, from_s, to_s)
-        self._paint_signs(painter, lane, channel, from_s, to_s)
+            fill(painter, QRect(left, top, end - first, height), activity, colours, colour)
+        signs = self._paint_signs(painter, lane, channel, from_s, to_s)
+        self._paint_grants(painter, lane, channel, colour, signs)
 
-    def _paint_grants(self, painter: QPainter, lane: QRect, channel: str, colour: QColor, from_s: float, to_s: float) -> None:
-        last_px = float("-inf")
-        ground = QColor(self._theme.colours.panel)
-        for mark in self._ingest.marks.between(MarkKind.GRANT, channel, from_s, to_s):
-            x = self._scale.x_of(mark.time_s)
-            if x - last_px >= _GRANT_EVERY_PX:
-                last_px = x
-                left = self._whole(x, _GRANT_SIZE)
-                stamp(painter, MARK_SIGNS[MarkKind.GRANT], left, lane.top() + 2, colour, ground, _GRANT_SIZE)
+    def _paint_grants(self, painter: QPainter, lane: QRect, channel: str, colour: QColor, signs: Sequence[float]) -> None:
+        """Paint grants where there is room between `signs`, the middles of what is painted already."""
+        scale = self._scale
+        ground = self._ground(channel)
+        marks = self._ingest.marks.between(MarkKind.GRANT, channel, scale.now_s + scale.left_s, scale.now_s + scale.right_s)
+        least_s = _GRANT_EVERY_PX * (scale.right_s - scale.left_s) / max(1, scale.width_px)
+        times_s = thinned([mark.time_s for mark in marks], least_s).tolist()
+        middles = [self._whole(scale.x_of(time_s), _GRANT_SIZE) for time_s in times_s]
+        for middle in away_from(middles, signs, _SIGN_BESIDE_PX):
+            for size, ink in ((_GRANT_HALO, ground), (_GRANT_SIZE, colour)):  # so that it is seen on any activity
+                top = lane.top() + 2 + (_GRANT_SIZE - size) / 2
+                stamp(painter, MARK_SIGNS[MarkKind.GRANT], middle - size / 2, top, ink, ground, size)
 
-    def _paint_signs(self, painter: QPainter, lane: QRect, channel: str, from_s: float, to_s: float) -> None:
-        colours = self._theme.colours
-        ground = QColor(colours.selected if channel == self._chosen else colours.panel)
+    def _paint_signs(self, painter: QPainter, lane: QRect, channel: str, from_s: float, to_s: float) -> list[float]:
+        """Paint the signs of marks, as many as there is room for, and return where their middles are."""
+        colours, ground = self._theme.colours, self._ground(channel)
         marks = [mark for kind in _SIGNS for mark in self._ingest.marks.of_channels(kind, (channel,), from_s, to_s)]
-        last_px = float("-inf")
-        for mark in sorted(marks, key=lambda mark: mark.time_s):
-            x = self._scale.x_of(mark.time_s)
-            if x - last_px < _SIGN_EVERY_PX:
-                continue
-            last_px = x
-            left = int(self._whole(x, SIZE))
-            painter.fillRect(left - 1, lane.top() + 1, SIZE + 2, SIZE + 2, ground)
-            stamp(painter, MARK_SIGNS[mark.kind], left, lane.top() + 2, mark_colour(mark.kind, colours), ground)
+        marks.sort(key=lambda mark: mark.time_s)
+        middles = [self._whole(self._scale.x_of(mark.time_s), SIZE) for mark in marks]
+        kept = with_room(middles, _SIGN_EVERY_PX)
+        for number in kept:
+            left, kind = int(middles[number] - SIZE / 2), marks[number].kind
+            painter.fillRect(left - 1, lane.top(), SIZE + 2, SIZE, ground)
+            stamp(painter, MARK_SIGNS[kind], left, lane.top(), mark_colour(kind, colours), ground)
+        return [middles[number] for number in kept]
+
+    def _ground(self, channel: str) -> QColor:
+        """Return what the lane of a channel is painted on."""
+        colours = self._theme.colours
+        return QColor(colours.selected if channel == self._chosen else colours.panel)
 
     def _whole(self, x: float, size: float) -> float:
-        """Return where a sign of `size` begins whose middle is to be at `x`: at the right edge it stays whole."""
-        return min(x - size / 2, self._scale.left_px + self._scale.width_px + 1 - size)
+        """Return where the middle of a sign of `size` is that is to be at `x`: at the edges it stays whole."""
+        left, width = self._scale.left_px, self._scale.width_px
+        return max(left + size / 2, min(x, left + width + 1 - size / 2))
 
     def _paint_legend(self, painter: QPainter) -> None:
         """Name the kinds of marks, as many to a line as there is height for."""

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QGraphicsItem, QGraphicsRectItem
 from monitor_app.model.history import METRICS, Floats
 from monitor_app.model.marks import MarkKind
 from monitor_app.model.picture import Frame
+from monitor_app.model.spacing import thinned
 from monitor_app.model.units import binary_ceiling, nice_ceiling, time_ticks
 from monitor_app.theme import Theme
 from monitor_app.views.fine_lines import draw_as_wide
@@ -30,6 +31,7 @@ _MAX_GAPS: Final = 12
 _RATE: Final = METRICS.index("rate")
 """A mean over seconds, which does not jump: one point a column shows it."""
 _GRANT_TICK: Final = 0.06
+_TICK_EVERY_PX: Final = 4
 _EMPTY: Final = np.zeros(0)
 _LOW_MARKS: Final = frozenset({MarkKind.GRANT})
 """Marks that come so often that they are ticks at the bottom and not lines."""
@@ -223,7 +225,8 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
         self._fit_screen()
         self._drawn_at = self.rects()
         times_s = frame.window.times_s - frame.right_s
-        marks = {kind: _pairs(times, frame.right_s) for kind, times in frame.marks.items()}
+        tick_s = _TICK_EVERY_PX * self._span_s / max(1, *(rect.width() for rect in self._drawn_at))
+        marks = {kind: _pairs(times, frame.right_s, tick_s if kind in _LOW_MARKS else 0.0) for kind, times in frame.marks.items()}
         for metric in range(len(METRICS)):
             plot = self.plots[metric]
             if not plot.item.isVisible():
@@ -304,5 +307,5 @@ def _tops(row: Floats) -> Floats:
     return tops
 
 
-def _pairs(times: Sequence[float], right_s: float) -> Floats:
-    return np.repeat(np.asarray(times, dtype=np.float64) - right_s, 2)
+def _pairs(times: Sequence[float], right_s: float, least_s: float) -> Floats:
+    return np.repeat(thinned(times, least_s) - right_s, 2)

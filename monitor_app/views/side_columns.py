@@ -10,6 +10,7 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from monitor_app.model.history import METRICS
+from monitor_app.model.spacing import spread
 from monitor_app.model.units import NONE, format_count, format_number
 from monitor_app.model.visibility import fitting
 from monitor_app.theme import Theme
@@ -29,10 +30,19 @@ _NUMBERS_WIDTH: Final = 44
 _TICK_HEIGHT: Final = 11
 Ticks = Sequence[Sequence[tuple[float, float]]]
 """For each of `METRICS` the values that are marked, and the share of the height that lies above them."""
+_NAME_AT: Final = 19
+_MARGIN: Final = 8
 _MAX_LINE: Final = 15
-_MIN_LINE: Final = 11
-Values = Sequence[Sequence[tuple[str, int, float | None]]]
-"""For each of `METRICS` the channels, their places among all, and their values."""
+_MIN_LINE: Final = 12
+_BETWEEN: Final = 3
+"""How far a block of values may reach into the space between two plots, where it needs it."""
+_APART: Final = 10
+_CURVE_END: Final = 3
+"""How far apart the middles of two shapes are at least, and how long a line is drawn on from the end of a curve."""
+Lines = Sequence[tuple[str, int, float | None]]
+"""Channels, their places among all, and their values."""
+Values = Sequence[Lines]
+"""Lines for each of `METRICS`."""
 
 
 class PlotTitles(QWidget):
@@ -90,29 +100,48 @@ class EdgeShapes(QWidget):
         super().__init__()
         self._theme = theme
         self._y_of = y_of
-        self._places: list[tuple[int, str, int]] = []
+        self._rects: list[QRect] = []
+        self._chosen = ""
+        self._places: list[tuple[str, int, int, float]] = []
         self.setFixedWidth(EDGE_WIDTH)
+
+    def arrange(self, rects: list[QRect]) -> None:
+        """Keep the shapes at the height of their plots."""
+        self._rects = rects
+
+    def choose(self, channel: str) -> None:
+        """Show the shape of `channel` even where there is no room for all."""
+        self._chosen = channel
 
     def show_values(self, values: Values) -> None:
         """Show where the curves end. Painted only when one of them has moved."""
-        places = [
-            (y, channel, place)
-            for metric, lines in enumerate(values)
-            for channel, place, value in lines
-            if value is not None and (y := self._y_of(metric, value)) is not None
-        ]
+        blocks = enumerate(zip(self._rects, values, strict=False))
+        places = [shape for metric, (rect, lines) in blocks if not rect.isEmpty() for shape in self._shapes(metric, rect, lines)]
         if places != self._places:
             self._places = places
             self.update()
 
+    def _shapes(self, metric: int, rect: QRect, lines: Lines) -> list[tuple[str, int, int, float]]:
+        """Return channel, place, end of the curve and middle of the shape of those that there is room for, none over another."""
+        ends = [
+            (channel, place, y)
+            for channel, place, value in lines
+            if value is not None and (y := self._y_of(metric, value)) is not None
+        ]
+        half = EDGE_WIDTH / 2  # of what lies at the foot of the last plot half would be cut off
+        low, high = max(rect.top() + 2.0, half), min(rect.bottom(), self.height() - half)
+        shown, _ = fitting(ends, self._chosen, max(1, 1 + int((high - low) / _APART)))
+        middles = spread([y for _, _, y in shown], _APART, low, high)
+        return [(*end, round(middle)) for end, middle in zip(shown, middles, strict=True)]
+
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name and signature
-        """Paint the shapes."""
+        """Paint the shapes, and of each curve a bit more: a shape that made room for another stands beside its end."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(self._theme.colours.panel))
-        half = EDGE_WIDTH / 2
-        for y, channel, place in self._places:
-            inside_y = min(max(y, half), self.height() - half)  # of what lies at the foot of the last plot half would be cut off
-            draw_shape(painter, channel, place, QPointF(half, inside_y), self._theme.channel_colour(channel, place))
+        for channel, place, y, middle in self._places:
+            colour = self._theme.channel_colour(channel, place)
+            painter.fillRect(0, min(max(y, 0), self.height() - 1), _CURVE_END, 1, colour)
+            draw_shape(painter, channel, place, QPointF((EDGE_WIDTH + _CURVE_END) / 2, middle), colour)
         painter.end()
 
 
@@ -152,26 +181,33 @@ class ReadOut(QWidget):
             self._paint_block(painter, rect, lines)
         painter.end()
 
-    def _paint_block(self, painter: QPainter, rect: QRect, lines: Sequence[tuple[str, int, float | None]]) -> None:
+    def _paint_block(self, painter: QPainter, rect: QRect, lines: Lines) -> None:
         if not lines or rect.isEmpty():
             return
-        height = max(_MIN_LINE, min(_MAX_LINE, rect.height() // len(lines)))
-        shown, more = fitting(lines, self._chosen, max(1, rect.height() // height))
+        block = rect.adjusted(0, -_BETWEEN, 0, _BETWEEN) & self.rect()
+        height = max(_MIN_LINE, min(_MAX_LINE, block.height() // len(lines)))
+        shown, more = fitting(lines, self._chosen, max(1, block.height() // height))
+        top = block.top() if height * (len(shown) + bool(more)) > rect.height() else rect.top()
         for row, (channel, _, _) in enumerate(shown):  # before all words, which reach into the next line
             if channel == self._chosen:
-                ground = QColor(self._theme.colours.selected)
-                painter.fillRect(0, rect.top() + row * height, self.width(), height, ground)
-        for row, (channel, place, value) in enumerate(shown):
-            line = QRect(0, rect.top() + row * height, self.width(), height)
-            draw_shape(painter, channel, place, QPointF(10, line.center().y() + 1), self._theme.channel_colour(channel, place))
-            painter.setFont(sized(self.font(), 10))
-            put_name(painter, line.adjusted(19, 0, -44, 0), channel, self._theme.colours.text)
-            painter.setFont(sized(self.font(), 10, bold=True))
-            put_text(painter, line.adjusted(70, 0, -8, 0), _value_text(value), self._theme.colours.text, right=True)
+                painter.fillRect(0, top + row * height, self.width(), height, QColor(self._theme.colours.selected))
+        for row, line in enumerate(shown):
+            self._paint_line(painter, QRect(0, top + row * height, self.width(), height), *line)
         if more:
             painter.setFont(sized(self.font(), 10))
-            line = QRect(19, rect.top() + len(shown) * height, self.width() - 27, height)
-            put_text(painter, line, f"{more} more", self._theme.colours.muted, right=True)
+            line_of_more = QRect(_NAME_AT, top + len(shown) * height, self.width() - _NAME_AT - _MARGIN, height)
+            put_text(painter, line_of_more, f"{more} more", self._theme.colours.muted, right=True)
+
+    def _paint_line(self, painter: QPainter, line: QRect, channel: str, place: int, value: float | None) -> None:
+        """Write a name and its value; the name has the room that the value leaves."""
+        colours = self._theme.colours
+        draw_shape(painter, channel, place, QPointF(10, line.center().y() + 1), self._theme.channel_colour(channel, place))
+        painter.setFont(sized(self.font(), 10, bold=True))
+        text = _value_text(value)
+        taken = painter.fontMetrics().horizontalAdvance(text) + _MARGIN + _BETWEEN
+        put_text(painter, line.adjusted(_NAME_AT, 0, -_MARGIN, 0), text, colours.text, right=True)
+        painter.setFont(sized(self.font(), 10))
+        put_name(painter, line.adjusted(_NAME_AT, 0, -taken, 0), channel, colours.text)
 
 
 def _value_text(value: float | None) -> str:

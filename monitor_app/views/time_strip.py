@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from PySide6.QtCore import QPointF, QRect, QSize
-from PySide6.QtGui import QColor, QPainter, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtCore import QEvent, QPointF, QRect, QSize
+from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from monitor_app.model.activity import Activity
+from monitor_app.model.figures import span_words
+from monitor_app.model.spacing import legend_that_fits
 from monitor_app.model.units import format_share
 from monitor_app.theme import Theme
-from monitor_app.views.activity_brushes import brush_of, colour_of_word, is_hatched
+from monitor_app.views.activity_brushes import brush_of, colour_of_word, fill, is_hatched
 from monitor_app.views.channel_shapes import draw_shape
-from monitor_app.views.parts import put_name, put_text, sized
+from monitor_app.views.parts import as_tip, put_name, put_text, sized
+from monitor_app.views.time_axis import TimeScale
 
 ROW_HEIGHT: Final = 16
 LEGEND_HEIGHT: Final = 18
@@ -29,14 +32,24 @@ _ORDER: Final = (
     Activity.DETACHED,
     Activity.IDLE,
 )
-_RARE: Final = frozenset({Activity.SILENT, Activity.DETACHED})
-_HATCH_BESIDE: Final = 12
-"""How much of a hatch is left beside its words at least: less is no hatch any more."""
+_RARE: Final = frozenset({Activity.OFFLINE, Activity.SILENT, Activity.DETACHED})
+_HATCH_BESIDE: Final = 9
+"""How much of a hatch is left at either side of its words at least: less is no hatch any more."""
+_SEAM: Final = 2
+"""Of a part that is wider than this, its last pixel parts it from the next one, whose colour may be like its own."""
+_EDGE: Final = 8
+_BOX: Final = 22
+_GAP: Final = 14
+"""In the legend: what is free at its ends, what a box takes beside its word, and what is free between two words at most."""
 Shares = Mapping[str, Mapping[Activity, float]]
 
 
 class TimeStrip(QWidget):
-    """One bar a channel, and a legend of words and fills above."""
+    """One bar a channel, and a legend of words and fills above.
+
+    Attributes:
+        span: Which span the shares are of, in words.
+    """
 
     def __init__(self, theme: Theme, values_width: int) -> None:
         super().__init__()
@@ -44,6 +57,7 @@ class TimeStrip(QWidget):
         self._values_width = values_width
         self._channels: Sequence[tuple[str, int]] = ()
         self._shares: Shares = {}
+        self.span = ""
         self._chosen = ""
         self._more = 0
         self._left_px, self._width_px = 0, 1
@@ -59,8 +73,8 @@ class TimeStrip(QWidget):
         self._chosen = channel
         self.update()
 
-    def show_shares(self, channels: Sequence[tuple[str, int]], more: int, shares: Shares, left_px: int, width_px: int) -> None:
-        """Show parts of the visible span by channel, each with its place among all; the bars lie below the plots.
+    def show_shares(self, channels: Sequence[tuple[str, int]], more: int, shares: Shares, scale: TimeScale) -> None:
+        """Show parts of the span of `scale` by channel, each with its place among all; the bars lie below the plots.
 
         `more`: how many channels have no room; `shares` has them too, for those who hear them.
         """
@@ -68,9 +82,19 @@ class TimeStrip(QWidget):
         self._channels, self._more, self._shares = channels, more, shares
         if grows:
             self.updateGeometry()
-        self._left_px, self._width_px = left_px, width_px
+        self.span = span_words(scale.right_s - scale.left_s)
+        self._left_px, self._width_px = scale.left_px, scale.width_px
         self.setAccessibleDescription("; ".join(f"{name}: {spoken(spent)}" for name, spent in shares.items()))
         self.update()
+
+    def event(self, event: QEvent) -> bool:
+        """Tell all shares of the bar that is pointed at: not every one has the room for its number."""
+        if isinstance(event, QHelpEvent) and event.type() is QEvent.Type.ToolTip:
+            row = (event.pos().y() - LEGEND_HEIGHT) // ROW_HEIGHT
+            name = self._channels[row][0] if 0 <= row < len(self._channels) else ""
+            QToolTip.showText(event.globalPos(), as_tip(f"{name}: {spoken(self._shares.get(name, {}))}") if name else "", self)
+            return True
+        return super().event(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name and signature
         """Paint the legend and the bars."""
@@ -88,21 +112,24 @@ class TimeStrip(QWidget):
         painter.end()
 
     def _paint_legend(self, painter: QPainter) -> None:
+        """Say which span the shares are of, and name the fills: of those that do not all fit the ones that are seen."""
         colours = self._theme.colours
         painter.fillRect(0, 0, self.width(), LEGEND_HEIGHT, QColor(colours.header))
         metrics = painter.fontMetrics()
-        named, widths = legend_of(self._shares), {a: metrics.horizontalAdvance(a.value) + 18 for a in Activity}
-        if sum(widths[activity] for activity in named) > self.width() - 16:
-            named = [activity for activity in named if any(spent.get(activity) for spent in self._shares.values())]
-        spare = max(1, (self.width() - 16 - sum(widths[activity] for activity in named)) // max(1, len(named)))
-        left = 8
+        room = self.width() - 2 * _EDGE
+        widths = {activity: metrics.horizontalAdvance(activity.value) + _BOX for activity in Activity}
+        captions = {words: metrics.horizontalAdvance(words) + _GAP for words in (self.span, self.span.partition(",")[0])}
+        caption, named = legend_that_fits(legends_of(self._shares), widths, captions, room)
+        put_text(painter, QRect(_EDGE, 0, captions[caption], LEGEND_HEIGHT), caption, colours.muted)
+        spare = (room - captions[caption] - sum(widths[activity] for activity in named)) // max(1, len(named) - 1)
+        left = _EDGE + captions[caption]
         for activity in named:
             box = QRect(left, 4, 12, 9)
-            painter.fillRect(box, brush_of(activity, colours, QColor(colours.muted)))
-            painter.setPen(QColor(colours.border))
-            painter.drawRect(box)
+            fill(painter, box, Activity.IDLE, colours, QColor())  # its frame is that of all
+            if activity is not Activity.IDLE:
+                fill(painter, box.adjusted(1, 1, -1, -1), activity, colours, QColor(colours.muted))
             put_text(painter, QRect(left + 16, 0, widths[activity], LEGEND_HEIGHT), activity.value, colours.text)
-            left += widths[activity] + min(spare, 14)
+            left += widths[activity] + max(0, min(spare, _GAP))
 
     def _paint_row(self, painter: QPainter, line: QRect, channel: str, place: int) -> None:
         colours = self._theme.colours
@@ -134,7 +161,7 @@ class TimeStrip(QWidget):
             if right <= left:
                 continue
             part = QRect(bar.left() + left, bar.top(), right - left, bar.height())
-            painter.fillRect(part, brush_of(activity, colours, colour))
+            fill(painter, part.adjusted(0, 0, -1, 0) if part.width() > _SEAM else part, activity, colours, colour)
             self._paint_percent(painter, part, activity, share, colour)
 
     def _paint_percent(self, painter: QPainter, part: QRect, activity: Activity, share: float, colour: QColor) -> None:
@@ -142,13 +169,15 @@ class TimeStrip(QWidget):
         colours = self._theme.colours
         metrics = painter.fontMetrics()
         texts = (f"{activity.value} {format_share(share)}", format_share(share))
-        margin = 8 + (_HATCH_BESIDE if is_hatched(activity) else 0)
+        hatched = is_hatched(activity)
+        margin = 8 + (2 * _HATCH_BESIDE if hatched else 0)
         text = next((text for text in texts if metrics.horizontalAdvance(text) + margin <= part.width()), "")
         if not text:
             return
         ground = brush_of(activity, colours, colour).color()
         place = QRect(part.left() + 2, part.top(), metrics.horizontalAdvance(text) + 6, part.height())
-        if is_hatched(activity):
+        if hatched:  # in the middle, so that the hatch is seen to begin and to end where it does
+            place.moveLeft(part.left() + (part.width() - place.width()) // 2)
             ground = QColor(colours.field)
             painter.fillRect(place, ground)
         ink = "#000000" if _is_light(ground) else "#FFFFFF"
@@ -166,14 +195,11 @@ def greatest_wait(shares: Mapping[Activity, float]) -> Activity | None:
     return max(waits, key=lambda activity: waits[activity], default=None)
 
 
-def legend_of(shares: Shares) -> list[Activity]:
-    """Return what the legend names: everything. Silence and our own leaving are rare and have no room: they only where seen.
-
-    Where one was, it takes the place of an absence of the connection that did not happen.
-    """
+def legends_of(shares: Shares) -> tuple[list[Activity], list[Activity]]:
+    """Return what the legend names: everything, of what is rare that which is seen; and, for want of room, what is seen."""
     seen = {activity for spent in shares.values() for activity, share in spent.items() if share}
-    spared = _RARE if seen.isdisjoint(_RARE) else {*_RARE, Activity.OFFLINE}
-    return [activity for activity in _ORDER if activity not in spared or activity in seen]
+    named = [activity for activity in _ORDER if activity not in _RARE or activity in seen]
+    return named, [activity for activity in named if activity in seen]
 
 
 def spoken(shares: Mapping[Activity, float]) -> str:

@@ -8,6 +8,7 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QButtonGroup, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
 
+from monitor_app.model.viewport import Mode
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.parts import as_tip, label, toggle_row
@@ -101,9 +102,12 @@ class ViewBar(QToolBar):
         for made in self._spans.values():
             made.setChecked(made is named)
 
-    def show_frozen(self, frozen: bool) -> None:
-        """Show whether the picture stands still."""
-        (self.freeze if frozen else self.live).setChecked(True)
+    def show_mode(self, mode: Mode) -> None:
+        """Show whether the picture follows or stands still; while it looks back it does neither, and both can be pressed."""
+        shown = {Mode.LIVE: self.live, Mode.FROZEN: self.freeze}.get(mode)
+        self._view_group.setExclusive(shown is not None)
+        for made in (self.live, self.freeze):
+            made.setChecked(made is shown)
 
     def show_read_only(self, *, read_only: bool, refused: str = "") -> None:
         """Show whether the operator may steer. `refused`: why the source lets nobody steer, whatever the operator wants."""

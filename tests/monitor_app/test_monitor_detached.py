@@ -24,7 +24,7 @@ from monitor_app.model.status import Status
 from monitor_app.theme import DARK, Mode, Theme
 from monitor_app.views.flow_bar import FlowBar
 from monitor_app.views.status_line import StatusLine
-from monitor_app.views.time_strip import legend_of
+from monitor_app.views.time_strip import legends_of
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 TIMEOUT_MS = 15_000
@@ -81,7 +81,7 @@ def test_a_script_that_we_left_is_detached_in_every_part_at_once(qtbot: QtBot, a
     qtbot.waitUntil(lambda: "detached" in attached.flow._times.accessibleDescription(), timeout=TIMEOUT_MS)
     assert "silent" not in attached.flow._times.accessibleDescription()
     picture = attached.flow.picture
-    assert "detached" in [activity.value for activity in legend_of(picture.shares(picture.frame()))]
+    assert "detached" in [activity.value for activity in legends_of(picture.shares(picture.frame()))[0]]
     tracker = attached.ingest.tracker("USER")
     assert tracker is not None
     cells = dict(rows_of([figures_of(tracker, attached.ingest.history, *picture.edges())]))

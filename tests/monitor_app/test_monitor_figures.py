@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QFontMetrics
 from support.states import make_grant
 
 from haip_sync import CreditGranted, CreditRequested
@@ -18,7 +16,6 @@ from monitor_app.model.figures import SpanFigures, figures_of, grants_against_sp
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.receiving import explain_receiving, receive_sides
 from monitor_app.views.channel_cells import Side
-from monitor_app.views.parts import sized
 
 
 @pytest.fixture
@@ -163,23 +160,6 @@ def test_the_receiving_side_says_what_is_wrong(source: Any, clock: Any, changes:
     view = ingest.channel("USER")
     assert view is not None
     assert explain_receiving(view).startswith(words)
-
-
-def test_no_heading_is_cut_off_in_a_window_of_the_smallest_size(qtbot: Any, window: MainWindow, source: Any, clock: Any) -> None:
-    """The columns of long names are as wide as their headings, those of the usual five fit without a scroll bar."""
-    window.resize(1280, 800)
-    for names, scrolls in ((list(source.state.channels), False), ([f"A_WORKER_WITH_A_LONG_NAME_{n}" for n in range(9)], True)):
-        used = msgspec.structs.replace(source.state.channels["USER"], sent_messages=9)
-        source.state = msgspec.structs.replace(source.state, channels={**source.state.channels, **dict.fromkeys(names, used)})
-        clock.time_s += 1.0
-        window.refresh()
-        scroll_bar = window.figures.table.horizontalScrollBar()
-        qtbot.waitUntil(lambda scroll_bar=scroll_bar, scrolls=scrolls: scroll_bar.isVisible() is scrolls)
-        header = window.figures.table.horizontalHeader()
-        shown = [str(header.model().headerData(place, Qt.Orientation.Horizontal, 0)) for place in range(header.count())]
-        assert len(shown) > len(names)
-        metrics = QFontMetrics(sized(header.font(), 10))
-        assert all(metrics.horizontalAdvance(word) + 3 < header.sectionSize(at) for at, word in enumerate(shown))
 
 
 def test_the_table_has_a_receiving_side(qtbot: Any, window: MainWindow, source: Any) -> None:

@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QImage, QWheelEvent
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QHelpEvent, QImage, QWheelEvent
+from PySide6.QtWidgets import QApplication, QLabel, QToolTip
 from pytestqt.qtbot import QtBot
 from support.states import CHANNELS, make_channel, make_connection, make_grant
 
 from monitor_app.main_window import MainWindow
-from monitor_app.model.activity import Activity
 from monitor_app.model.export import Export, Format
+from monitor_app.model.figures import span_words
 from monitor_app.model.source import Notice
 from monitor_app.model.viewport import Mode
 from monitor_app.model.visibility import fitting
 from monitor_app.views.figures_view import FiguresView
 from monitor_app.views.flow_bar import FlowBar
 from monitor_app.views.side_columns import ReadOut
-from monitor_app.views.time_strip import TimeStrip, legend_of
+from monitor_app.views.time_strip import LEGEND_HEIGHT, TimeStrip
 
 LEFT = Qt.MouseButton.LeftButton
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -100,6 +100,35 @@ def test_the_wheel_zooms_round_the_pointer_and_live_returns(qtbot: QtBot, lived:
     assert lived.flow.picture.viewport.mode is Mode.LIVE
     assert "LIVE" in bar_text(lived)
     assert not lived.flow._bar.live.isVisible()
+
+
+def test_the_buttons_of_the_view_look_as_what_they_do(qtbot: QtBot, lived: MainWindow) -> None:
+    """Looking back, neither Live nor Freeze view is pressed, and each does what it says."""
+    live, freeze = lived._bar.live, lived._bar.freeze
+    assert (live.isChecked(), freeze.isChecked()) == (True, False)
+    drag(qtbot, lived, 0.2, 0.7)
+    assert lived.flow.picture.viewport.mode is Mode.BACK
+    assert (live.isChecked(), freeze.isChecked()) == (False, False)
+    qtbot.mouseClick(live, LEFT)
+    assert lived.flow.picture.viewport.mode is Mode.LIVE
+    assert (live.isChecked(), freeze.isChecked()) == (True, False)
+    drag(qtbot, lived, 0.2, 0.7)
+    qtbot.mouseClick(freeze, LEFT)
+    assert lived.flow.frozen
+    assert (live.isChecked(), freeze.isChecked()) == (False, True)
+
+
+def test_figures_and_bars_say_which_span_they_are_of(lived: MainWindow) -> None:
+    """The title of the figures turns with the wheel, not at the next text; a selected span is called so, and the bars' is not."""
+    strip = lived.flow.findChild(TimeStrip)
+    assert strip is not None
+    assert (lived.figures.which.text(), strip.span) == ("visible span, 2 min 0 s", "visible span, 2 min 0 s")
+    wheel(lived, 0.5, 3)
+    assert lived.figures.which.text() == span_words(lived.flow.span_s)
+    right_s = edges(lived)[1]
+    lived.flow.picture.selection = (right_s - 12.0, right_s)
+    lived.refresh()
+    assert (lived.figures.which.text(), strip.span) == ("selected span, 12.0 s", span_words(lived.flow.span_s))
 
 
 def test_the_wheel_at_the_right_edge_zooms_while_live(lived: MainWindow) -> None:
@@ -347,6 +376,17 @@ def test_the_strip_tells_how_the_visible_time_was_spent(lived: MainWindow, sourc
     assert "USER: paused by us 100 %" in strip.accessibleDescription()
 
 
+def test_a_bar_that_is_pointed_at_tells_all_its_shares(qtbot: QtBot, lived: MainWindow) -> None:
+    """A share that is too narrow for its number is told by the tip of its bar; beside the bars there is none."""
+    strip = lived.flow.findChild(TimeStrip)
+    assert strip is not None
+    for y, words in ((LEGEND_HEIGHT + 5, "USER: "), (3, "")):
+        place = QPoint(200, y)
+        QApplication.sendEvent(strip, QHelpEvent(QEvent.Type.ToolTip, place, strip.mapToGlobal(place)))
+        qtbot.waitUntil(lambda words=words: QToolTip.text().startswith(words) and bool(QToolTip.text()) == bool(words))
+    assert "%" in strip.accessibleDescription()
+
+
 def test_the_plots_can_be_written_as_png_and_csv(lived: MainWindow, tmp_path: Path) -> None:
     """The picture is as large as on the screen; the data has a line a column, with least and greatest values by unit."""
     lived.flow.export_png(tmp_path / "plots.png")
@@ -375,20 +415,10 @@ def test_every_part_of_the_plots_has_a_name_for_who_cannot_see(lived: MainWindow
 def cell(figures: FiguresView, name: str) -> str:
     """Return the first channel's figure of this name."""
     model = figures.table.model()
-    row = next(row for row in range(model.rowCount()) if model.index(row, 0).data() == name)
-    return str(model.index(row, 1).data())
+    row = next(row for row in range(model.rowCount()) if model.headerData(row, Qt.Orientation.Vertical, 0) == name)
+    return str(model.index(row, 0).data())
 
 
 def _notice(time_s: float) -> Notice:
     """Return what came of a pause."""
     return Notice(time_s=time_s, channel="USER", action="pause", result="done", ok=True)
-
-
-def test_the_legend_names_silence_where_there_was_some() -> None:
-    """It has no room for everything: silence takes the place of an absence that did not happen."""
-    named = legend_of({"USER": {Activity.SENDING: 1.0}})
-    assert (Activity.OFFLINE in named, Activity.SILENT in named) == (True, False)
-    named = legend_of({"USER": {Activity.SILENT: 0.5, Activity.IDLE: 0.5}})
-    assert (Activity.OFFLINE in named, Activity.SILENT in named) == (False, True)
-    named = legend_of({"USER": {Activity.SILENT: 0.5}, "AGENT": {Activity.OFFLINE: 0.5}})
-    assert (Activity.OFFLINE in named, Activity.SILENT in named) == (True, True)

@@ -79,8 +79,8 @@ def cell(window: MainWindow, column: Column, row: int = 0) -> str:
 def figure(window: MainWindow, name: str) -> str:
     """Return a figure of the first channel."""
     model = window.figures.table.model()
-    rows = {model.index(row, 0).data(): row for row in range(model.rowCount())}
-    return str(model.index(rows[name], 1).data())
+    rows = {model.headerData(row, Qt.Orientation.Vertical, 0): row for row in range(model.rowCount())}
+    return str(model.index(rows[name], 0).data())
 
 
 def drag_with_shift(qtbot: QtBot, window: MainWindow, from_share: float, to_share: float) -> None:
