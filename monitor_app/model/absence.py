@@ -10,7 +10,7 @@ from monitor_app.model.source import Failure
 
 DETACHED: Final = "Detached"
 _COMES_BACK: Final = "It is shown again as soon as it answers."
-_RUN_AGAIN: Final = "Once it runs again, attach to it anew."
+_RUN_AGAIN: Final = "Attach to it anew once it is there again."
 _OTHERS: Final = "Others of its clients may be there to attach to."
 
 

@@ -141,7 +141,7 @@ def test_a_script_that_was_killed_is_told_in_one_sentence(qtbot: QtBot, attached
     sentence = f"python -c (pid {running.pid}) has ended."
     assert (
         attached.answer.evidence.text()
-        == f"{sentence} Once it runs again, attach to it anew. What is shown are the last known values."
+        == f"{sentence} Attach to it anew once it is there again. What is shown are the last known values."
     )
     qtbot.waitUntil(lambda: sentence in [row.text for row in attached.log.shown_rows], timeout=TIMEOUT_MS)
     assert [row.text for row in attached.log.shown_rows if row.kind == "program"][-1] == sentence

@@ -114,7 +114,7 @@ class QuietPrograms:
 @pytest.mark.parametrize(
     ("link", "is_detached", "is_withdrawn", "advice", "offer"),
     [
-        (StandInLink(has_ended=True, trouble="feed.py has ended."), False, False, "attach to it anew", ATTACH),
+        (StandInLink(has_ended=True, trouble="feed.py has ended."), False, False, "Attach to it anew", ATTACH),
         (StandInLink(has_ended=False, trouble="feed.py is stopped."), False, False, "as soon as it answers", ATTACH),
         (StandInLink(has_ended=False, trouble=None), False, True, "Others of its clients", ATTACH),
         (StandInLink(has_ended=False, trouble=None), True, False, "Attach again", ATTACH_AGAIN),
