@@ -122,19 +122,23 @@ class EventLog:
         return self.first + len(self.rows)
 
     def add(self, row: LogRow) -> None:
-        """Append a row; the oldest goes when there are too many.
-
-        Times never go back from row to row: what is told late, as a sum of waits is, counts as of the moment before it was. The
-        event behind the row keeps its own time.
-        """
-        if self.rows and row.time_s < self.rows[-1].time_s:
-            row.time_s = self.rows[-1].time_s
+        """Append a row; the oldest goes when there are too many."""
         self.rows.append(row)
         if len(self.kinds) < _MAX_KINDS:  # a peer chooses the codes of its errors
             self.kinds.add(row.kind)
         if len(self.rows) > self._max_rows:
             self.rows.popleft()
             self.first += 1
+
+
+def told_late(row: LogRow, log: EventLog) -> LogRow:
+    """Return the row of a sum of several moments, which is told when they are over: it stands no earlier than the row before it.
+
+    The time column would go back without that. Of one moment the time is never changed; the event behind the row keeps its own.
+    """
+    if log.rows and row.time_s < log.rows[-1].time_s:
+        row.time_s = log.rows[-1].time_s
+    return row
 
 
 def row_of_event(event: Event) -> LogRow | None:
