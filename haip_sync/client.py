@@ -624,8 +624,8 @@ class HAIPClient:
     def set_strategy(self, strategy: Strategy | None) -> None:
         """Let `strategy` ask the peer for credit from now on, at any time; None: nobody.
 
-        It runs on the client's own thread, never under a lock. One that raises is switched off, with a warning. Raises
-        `ConfigError` for what is no strategy.
+        It runs on the client's own thread, never under a lock. One that raises, or answers what it may not, is switched off,
+        with a warning. Raises `ConfigError` for what is no strategy.
         """
         if strategy is not None and not isinstance(strategy, Strategy):
             raise ConfigError(f"strategy must be a Strategy or None, not {type(strategy).__name__}")
@@ -655,7 +655,10 @@ class HAIPClient:
         return connection_state(self._connection, time.monotonic())
 
     def account(self) -> Account:
-        """Return the figures of both alone, in one step: for who reads many clients often, as `HaipCollector` does."""
+        """Return the figures alone of `connection_state` and `metrics`, of one moment, at any time.
+
+        It takes a third of their time: for whoever reads many clients often, as `HaipCollector` does.
+        """
         # Imported here: whoever is not scraped pays nothing for it.
         module = importlib.import_module("haip_sync.runtime.account")
         taken: Account = module.account(self._connection, time.monotonic())

@@ -238,7 +238,8 @@ class Limits:
     max_unwritten_answers_bytes: int = DEFAULT_MAX_UNWRITTEN_ANSWERS_BYTES
     """What may stand unwritten before a peer that asks for answers and reads none is given up."""
     max_replay_bytes: int = DEFAULT_MAX_REPLAY_BYTES
-    """What is kept of our own frames for a peer that asks for them again or resumes, or the latest frames, if they are larger."""
+    """What is kept of our own frames for a peer that asks for them again or resumes, or the latest frames, if they are larger.
+    They count as they are on the wire; of one long string in a payload no copy is kept, but the string itself."""
     max_log_lines_per_s: int = DEFAULT_MAX_LOG_LINES_PER_S
     """Warnings about the peer that are logged in one second; the rest are counted, and their number logged."""
 

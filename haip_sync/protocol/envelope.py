@@ -2,7 +2,7 @@
 
 Outgoing frames are made in two steps, because `seq` and `ack` are known only at the moment of admission and count in the
 frame's bytes: a `Frame` is everything else, encoded once by the sender outside any lock; `Frame.size` and
-`Frame.render` put the numbers in.
+`Frame.render` put the numbers in. Of a payload's one long string the sender learns the size, and whoever writes encodes it.
 """
 
 from __future__ import annotations

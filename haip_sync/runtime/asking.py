@@ -199,7 +199,7 @@ class Asking:
                 proposals += strategy.look(seen, now_s, round_trip_s=turn.round_trip_s)
             self._tell_expired(now_s)
             self._ask(strategy, self._desk.admit(proposals, now_s), views)
-        except Exception as exc:
+        except BaseException as exc:  # SystemExit too: it would end this thread, and nobody would hear of that
             log.exception("the strategy %s raised and is switched off", type(strategy).__name__)
             self._switch_off(strategy, type(exc).__name__)
 
@@ -269,8 +269,8 @@ def _level(strategy: Strategy, channel: str) -> tuple[float, float] | None:
     match level:
         case None:
             return None
-        case (int() | float() as messages, int() | float() as byte_credits) if not math.isnan(messages + byte_credits):
-            return messages, byte_credits
+        case (messages, size) if (least := _plain(messages)) is not None and (least_bytes := _plain(size)) is not None:
+            return least, least_bytes
     raise ConfigError(f"wake_below({channel!r}) must return (messages, bytes) or None, not {level!r:.100}")
 
 
@@ -279,6 +279,14 @@ def _due_s(strategy: Strategy) -> float:
     due_s: object = strategy.due_s()
     if due_s is None:
         return math.inf
-    if not isinstance(due_s, (int, float)) or math.isnan(due_s):
+    plain_s = _plain(due_s)
+    if plain_s is None:
         raise ConfigError(f"due_s() must return seconds or None, not {due_s!r:.100}")
-    return due_s
+    return float(plain_s)
+
+
+def _plain(value: object) -> float | None:
+    """Return a number as one of Python's own, which compares without any code of the strategy's; None: it is none."""
+    if isinstance(value, int):
+        return int(value)
+    return float(value) if isinstance(value, float) and not math.isnan(value) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -108,6 +109,31 @@ class Broken(Strategy):
 
     def connected(self, views: Mapping[str, ChannelView], now_s: float) -> Sequence[CreditRequest]:
         raise RuntimeError("my own fault")
+
+
+class Leaving(Strategy):
+    """Ends the thread that it runs on."""
+
+    def connected(self, views: Mapping[str, ChannelView], now_s: float) -> Sequence[CreditRequest]:
+        sys.exit("my own fault")
+
+
+class _Whole(int):
+    """A number with comparisons of its own, which fail."""
+
+    def __gt__(self, other: int) -> bool:
+        raise RuntimeError("my own fault")
+
+    __lt__ = __le__ = __ge__ = __gt__
+
+
+class _Seconds(float):
+    """The same of seconds."""
+
+    def __gt__(self, other: float) -> bool:
+        raise RuntimeError("my own fault")
+
+    __lt__ = __le__ = __ge__ = __gt__
 
 
 class Held(ThresholdStrategy):
@@ -223,14 +249,47 @@ def test_a_strategy_that_answers_nonsense_is_switched_off(
     assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome in HAS_LEFT
 
 
-def test_a_strategy_that_raises_is_switched_off(start: Start, caplog: pytest.LogCaptureFixture) -> None:
-    """What a user's strategy raises stops the asking, is told, and harms nothing else."""
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("wake_below", (math.inf, -math.inf)),
+        ("wake_below", (10**400, 0.0)),
+        ("wake_below", [_Whole(5), _Whole(5)]),
+        ("due_s", _Seconds(5)),
+    ],
+)
+def test_any_number_that_a_strategy_answers_is_compared_with(start: Start, name: str, answer: object) -> None:
+    """However large it is: and neither senders nor the service thread run a comparison of the strategy's own."""
+    _, client = start()
+    asked, heard = Event(), Event()
+
+    def answers(*_: object) -> object:
+        asked.set()
+        return answer
+
+    def granted(*_: object) -> Sequence[CreditRequest]:
+        heard.set()
+        return ()
+
+    client.set_strategy(type("Numerous", (Strategy,), {name: answers, "granted": granted})())
+    assert asked.wait(PATIENCE_S)
+    assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome in HAS_LEFT
+    client.request_credits("USER", messages=3)
+    assert heard.wait(PATIENCE_S)  # it is not switched off
+    assert client.send_text_message("USER", "y", timeout=PATIENCE_S).outcome in HAS_LEFT
+
+
+@pytest.mark.parametrize(("strategy", "raised"), [(Broken(), "RuntimeError"), (Leaving(), "SystemExit")])
+def test_a_strategy_that_raises_is_switched_off(
+    start: Start, caplog: pytest.LogCaptureFixture, strategy: Strategy, raised: str
+) -> None:
+    """What a user's strategy raises stops the asking, is told, and harms nothing else: `sys.exit` ends no thread of ours."""
     _, client = start()
     warnings: list[WarningRaised] = []
     client.subscribe(warnings.append, WarningRaised)
-    client.set_strategy(Broken())
+    client.set_strategy(strategy)
     until(lambda: warnings)
-    assert "Broken raised RuntimeError and is switched off" in warnings[0].text
+    assert f"{type(strategy).__name__} raised {raised} and is switched off" in warnings[0].text
     assert "my own fault" in caplog.text
     assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome in HAS_LEFT
     with pytest.raises(ConfigError, match="strategy must be a Strategy or None, not str"):
