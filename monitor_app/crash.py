@@ -23,6 +23,16 @@ _SENTENCE: Final = (
     "from now on. Please copy this into a bug report."
 )
 _MOST_KNOWN: Final = 200
+_LAST_END: Final = (
+    "An error of the monitor's own ended it when it ran last. What it watched went on. Please copy this into a bug report."
+)
+
+
+def tell_of_last_end(report: str, window: QWidget) -> TextDialog:
+    """Show what was written down when the monitor ended so: then it could not show anything any more. Return the dialog."""
+    dialog = TextDialog("The last run did not end well", _LAST_END, report, window)
+    dialog.open()
+    return dialog
 
 
 class CrashWatch(QObject):

@@ -30,7 +30,7 @@ from PySide6.QtCore import (
 from PySide6.QtWidgets import QApplication
 
 from monitor_app import qt_messages
-from monitor_app.crash import CrashWatch
+from monitor_app.crash import CrashWatch, tell_of_last_end
 from monitor_app.main_window import MainWindow
 from monitor_app.model.attached_source import AttachedSource
 from monitor_app.model.client_source import ClientSource, open_client
@@ -42,7 +42,6 @@ from monitor_app.model.text_table import render
 from monitor_app.options import Options
 from monitor_app.settings import Settings
 from monitor_app.theme import Mode, Theme
-from monitor_app.views.text_dialog import TextDialog
 
 if TYPE_CHECKING:
     from haip_sync import HAIPClient
@@ -198,15 +197,14 @@ class Session(QObject):
         self.window.dialogs.expect(url)
 
     def _tell_of_last_end(self) -> None:
-        """Show what the last run wrote down when Qt ended it: then it could not show anything any more."""
+        """Show what the last run wrote down when Qt ended it."""
         if self._settings is None:
             return
         path = self._settings.path.with_name(_GRAVE)
         qt_messages.keep_fatal_in(path)
         text = qt_messages.take_last_fatal(path)
         if text:
-            sentence = "The monitor ended with this error when it ran last. Please copy it into a bug report."
-            TextDialog("The last run did not end well", sentence, text, self.window).open()
+            tell_of_last_end(text, self.window)
 
     def _end_timer(self) -> QTimer | None:
         if self._options.duration_s is None:

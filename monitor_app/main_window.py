@@ -136,7 +136,7 @@ class MainWindow(QMainWindow):
         SingleKeys(self, (self.table, self.figures.table, *self.log_panel.pages, self.inspector), self.actions_)
         self.table.visibility_changed.connect(self.flow.refresh)
         self.table.visibility_changed.connect(self.figures.refresh)
-        self.log.row_chosen.connect(self.inspector.show_row)
+        self.log_panel.row_chosen.connect(self.inspector.show_row)
         self.log.row_chosen.connect(self.flow.show_row)
         self.flow.view_changed.connect(self.figures.refresh)
         self.flow.mark_chosen.connect(self.log_panel.show_mark)
@@ -145,6 +145,9 @@ class MainWindow(QMainWindow):
         self.log.follow.toggled.connect(self.actions_.follow.setChecked)
         self.answer.chosen.connect(self.table.choose)
         self.answer.reconnect_wanted.connect(self.dialogs.retry)
+        for wanted in (self.answer.attach_wanted, self.page.attach_wanted):
+            wanted.connect(self.dialogs.open_attach)
+        self.answer.attach_again_wanted.connect(self.dialogs.attach_again)
         self.flow.mode_changed.connect(self._bar.show_mode)
         self.flow.span_changed.connect(self._bar.show_span)
         self.flow.span_changed.connect(self.figures.name_span)
@@ -155,7 +158,6 @@ class MainWindow(QMainWindow):
         self.steering.changed.connect(self._on_text)
         self.dialogs.changed.connect(self.refresh)
         self.dialogs.address_changed.connect(self._on_address_changed)
-        self.page.attach_wanted.connect(self.dialogs.open_attach)
         self.page.server_chosen.connect(self.dialogs.open_connect)
         for part in (self.banner, self.page):
             part.retry_wanted.connect(self.dialogs.retry)
@@ -250,7 +252,6 @@ class MainWindow(QMainWindow):
         for part in (self.answer, self.banner, self.page, self.table, self.flow, self.figures, self.log_panel, self.control):
             part.refresh()
         self._status.refresh(self._pulse.frames_per_s(), self._pulse.lag_s())
-        self.docks.by_name["inspector"].bar.detail.setText(self.inspector.detail.text())
         self.steering.refresh(self.actions_)
         self.dialogs.refresh(connected=connected)
 

@@ -16,6 +16,7 @@ class PlotCommands(QObject):
     def __init__(self, flow: FlowView, bar: ViewBar, actions: Actions, settings: Settings | None) -> None:
         super().__init__(flow)
         self._flow = flow
+        self._actions = actions
         self._plots = actions.plots
         self._settings = settings
         hidden = settings.hidden_plots if settings is not None else frozenset()
@@ -33,6 +34,9 @@ class PlotCommands(QObject):
         )
         actions.fold_idle.setChecked(flow.folds_idle)
         flow.folding_changed.connect(actions.fold_idle.setChecked)
+        flow.fold_allowed.connect(self._on_fold_allowed)
+        fold = flow.tools[-1]
+        self._on_fold_allowed("" if fold.isEnabled() else fold.toolTip())
         bar.put_menu("Plots", "Choose which plots are shown", list(self._plots.values()))
         self._show()
 
@@ -42,6 +46,10 @@ class PlotCommands(QObject):
         for action in self._plots.values():
             action.setChecked(True)
         self._on_chosen()
+
+    @Slot(str)
+    def _on_fold_allowed(self, why_not: str) -> None:
+        self._actions.allow("fold_idle", why_not)
 
     @Slot()
     def _on_chosen(self) -> None:

@@ -76,7 +76,8 @@ class Steering(QObject):
         empty = view is None or not view.state.queued
         actions.allow("pause", why_not or ("We have paused it already." if held else ""))
         actions.allow("resume", why_not or ("" if held else "We have not paused it."))
-        actions.allow("request", why_not)
+        for name in ("request", "strategy", "test_message"):
+            actions.allow(name, why_not)
         actions.allow("clear_queue", why_not or ("The queue is empty." if empty else ""))
         if self._dialog is not None:
             self._dialog.refresh(self._ingest.channel(self._dialog.channel), why_not=why_not)

@@ -158,8 +158,10 @@ class Theme(QObject):
             (role.ToolTipText, colours.text),
         ):
             palette.setColor(which, QColor(colour))
-        for which in (role.WindowText, role.Text, role.ButtonText):
+        for which in (role.WindowText, role.Text, role.ButtonText, role.HighlightedText, role.PlaceholderText):
             palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(colours.disabled))
+        for which in (role.Base, role.Button):  # a field that takes nothing lies flat on its ground
+            palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(colours.panel))
         return palette
 
     @Slot()
@@ -216,16 +218,18 @@ QLabel[tone="by-choice"] {{ color: {c.muted}; background: {c.header}; padding: 6
 QPushButton, QToolButton, QLineEdit {{
   min-height: 22px; border: 1px solid {c.border}; border-radius: 3px; background: {c.button}; padding: 0 8px; }}
 QLineEdit {{ background: {c.field}; padding: 0 6px; selection-background-color: {c.accent_fill};
-  selection-color: {c.on_accent}; }}
+  selection-color: {c.on_accent}; placeholder-text-color: {c.muted}; }}
 QPushButton[look="preset"] {{ padding: 0 2px; font-size: 11px; }}
-QSpinBox QLineEdit {{ border: none; min-height: 0; padding: 0; background: transparent; }}
+QSpinBox QLineEdit, QDoubleSpinBox QLineEdit {{ border: none; min-height: 0; padding: 0; background: transparent; }}
 QPushButton:hover, QToolButton:hover {{ border-color: {c.muted}; }}
 QPushButton:focus, QToolButton:focus, QLineEdit:focus {{ border-color: {c.accent}; }}
 QPushButton:pressed, QToolButton:pressed {{ background: {c.selected}; }}
+QLineEdit:disabled {{ placeholder-text-color: {c.disabled}; }}
 QPushButton:disabled, QToolButton:disabled, QLineEdit:disabled {{ color: {c.disabled};
   border-color: {c.inner}; background: {c.panel}; }}
 QToolButton:checked, QPushButton:checked {{ background: {c.accent_ground}; border-color: {c.accent};
   font-weight: bold; }}
+QToolButton:checked:disabled {{ background: {c.panel}; border-color: {c.border}; }}
 QPushButton[look="main"] {{ background: {c.accent_fill}; border-color: {c.accent_fill}; color: {c.on_accent};
   font-weight: bold; }}
 QPushButton[look="main"]:focus {{ border-color: {c.text}; }}
@@ -265,6 +269,7 @@ QScrollArea, QScrollArea > QWidget > QWidget {{ background: {c.panel}; border: n
 QTreeView, QTableView {{ background: {c.panel}; alternate-background-color: {c.header}; border: 1px solid {c.border};
   border-top: none; outline: none; font-size: 11px; selection-background-color: {c.selected};
   selection-color: {c.text}; gridline-color: {c.inner}; }}
+QTableView[look="quiet"] {{ selection-color: {c.disabled}; }}
 QTreeView:focus, QTableView:focus {{ border-color: {c.accent}; }}
 QProgressBar {{ border: 1px solid {c.border}; border-radius: 3px; background: {c.field}; color: {c.text}; min-height: 18px;
   text-align: center; }}

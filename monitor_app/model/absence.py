@@ -5,22 +5,27 @@ from __future__ import annotations
 from typing import Final
 
 from haip_sync.observe import ProgramLink, on_one_line
+from monitor_app.model.remedies import ATTACH, ATTACH_AGAIN
 from monitor_app.model.source import Failure
 
 DETACHED: Final = "Detached"
+_COMES_BACK: Final = "It is shown again as soon as it answers."
+_RUN_AGAIN: Final = "Attach to it anew once it is there again."
+_OTHERS: Final = "Others of its clients may be there to attach to."
 
 
 def absence_of(link: ProgramLink, client: str, *, is_detached: bool, is_withdrawn: bool) -> Failure | None:
     """Return why nothing is heard of the client; None while something is."""
     if is_detached:
         text = "The script was left as it was. File, Attach again (Ctrl+Shift+O) looks at it again."
-        return Failure(title=DETACHED, text=text, is_ours=True)
+        return Failure(title=DETACHED, text=text, is_ours=True, offer=ATTACH_AGAIN)
     trouble = link.trouble
     if trouble is not None:
-        return Failure(title=_title_of(link), text=on_one_line(sentence(trouble, link.program.name)))
+        text, advice = on_one_line(sentence(trouble, link.program.name)), _RUN_AGAIN if link.has_ended else _COMES_BACK
+        return Failure(title=_title_of(link), text=text, advice=advice, offer=ATTACH)
     if is_withdrawn:
         text = f"{link.program.name} has no client {client} any more."
-        return Failure(title="The script has closed this client", text=on_one_line(text))
+        return Failure(title="The script has closed this client", text=on_one_line(text), advice=_OTHERS, offer=ATTACH)
     return None
 
 

@@ -16,13 +16,14 @@ from monitor_app.model.explanations import NO_CONNECTION, explain, grant_of, how
 from monitor_app.model.forecast import Outlook, format_range
 from monitor_app.model.grants import window_hint, window_of
 from monitor_app.model.outage import outage_of
-from monitor_app.model.remedies import NO_OFFER, Offer, offer_for
+from monitor_app.model.remedies import NO_OFFER, TRY_NOW, Offer, offer_for
 from monitor_app.model.source import Failure
 from monitor_app.model.status import STALE, Status
-from monitor_app.model.units import format_bytes, format_duration, format_messages
+from monitor_app.model.units import format_apart, format_duration, format_messages
 
 _MARGIN_S: Final = 0.05
 """What an event may lie before the moment that is told of it."""
+_BY_ITSELF: Final = "The client tries again by itself."
 _WAITS_ON_PEER: Final = ("socket", "writer")
 _IS: Final = {
     Status.PAUSED_BY_US: "is paused by us",
@@ -77,12 +78,14 @@ def answer_of(
     if worst is None or connection is None:
         return Answer("No channels yet", "They show as soon as there is a connection.")
     if failure is not None and not can_reconnect:
-        return Answer(failure.title, failure.text, status=worst.status if worst.status in STALE else Status.OFFLINE)
+        status = worst.status if worst.status in STALE else Status.OFFLINE
+        return Answer(failure.title, failure.text, status=status, offer=failure.offer)
     outage = outage_of(connection, now_s)
     if outage is not None:
-        return Answer(outage.title, outage.text, status=Status.OFFLINE)
+        text, offer = (outage.text, TRY_NOW) if can_reconnect else (f"{outage.text} {_BY_ITSELF}", NO_OFFER)
+        return Answer(outage.title, text, status=Status.OFFLINE, offer=offer)
     if worst.status is Status.OFFLINE:
-        return _over(worst, connection.last_error, failure, connecting_to, can_reconnect=can_reconnect)
+        return _over(worst, connection.last_error, failure, connecting_to)
     if _badness(worst)[0] <= Status.FLOWING.severity:
         return _calm(channels)
     hint = window_hint(window_of(worst, connection.round_trip or 0.0))
@@ -92,22 +95,19 @@ def answer_of(
         evidence=f"{evidence} {hint}" if hint else evidence,
         channel=worst.name,
         status=worst.status,
-        offer=offer_for(worst, can_reconnect=can_reconnect),
+        offer=offer_for(worst),
     )
 
 
-def _over(
-    worst: ChannelView, last_error: str | None, failure: Failure | None, connecting_to: str, *, can_reconnect: bool
-) -> Answer:
-    """Return what to say when the client does not come back by itself."""
+def _over(worst: ChannelView, last_error: str | None, failure: Failure | None, connecting_to: str) -> Answer:
+    """Return what to say when the client does not come back by itself. What to do stands in the centre, with its buttons."""
     if connecting_to:
         return Answer(f"Connecting to {connecting_to}", "Waiting for the server's answer.", status=Status.OFFLINE)
-    offer = offer_for(worst, can_reconnect=can_reconnect)
     if failure is not None and failure.is_ours:
-        return Answer(failure.title, failure.text, status=Status.OFFLINE, offer=offer, is_ours=True)
+        return Answer(failure.title, failure.text, status=Status.OFFLINE, is_ours=True)
     why = last_error or (failure.text if failure else "")
-    evidence = f"{why.rstrip('.')}. {explain(worst).removeprefix(NO_CONNECTION)}".strip() if why else explain(worst)
-    return Answer(f"Not connected for {format_duration(worst.status_s)}", evidence, status=Status.OFFLINE, offer=offer)
+    evidence = f"{why.rstrip('.')}. {explain(worst).removeprefix(NO_CONNECTION).lstrip()}".strip() if why else explain(worst)
+    return Answer(f"Not connected for {format_duration(worst.status_s)}", evidence, status=Status.OFFLINE)
 
 
 def _badness(view: ChannelView) -> tuple[float, float]:
@@ -192,7 +192,8 @@ def _need(view: ChannelView) -> str:
     if state.waiting_for == "messages":
         left = "1 is" if state.credits == 1 else f"{state.credits} are"
         return f"The next needs {format_messages(view.needed_messages)} of credit and {left} left."
-    return f"The next frame needs {format_bytes(view.needed_bytes)} and {format_bytes(state.byte_credits)} is left."
+    needed, left = format_apart(view.needed_bytes, state.byte_credits)
+    return f"The next frame needs {needed} and {left} is left."
 
 
 def _peer(view: ChannelView) -> str:

@@ -6,7 +6,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -28,12 +30,13 @@ from haip_sync.observe import (
     on_one_line,
 )
 from monitor_app.model.absence import DETACHED, absence_of, sentence, told_of
-from monitor_app.model.failures import failure_of_loss
+from monitor_app.model.failures import NOT_CONNECTED_YET, failure_of_loss
 from monitor_app.model.remembered import states_of
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
 
 MONITOR: Final = "haip-monitor"
 """What the script's log calls us."""
+_TIME: Final = attrgetter("time_s")
 LinkFactory = Callable[[ProgramInfo | Path], ProgramLink]
 
 
@@ -117,7 +120,8 @@ class AttachedSource:
         absence = self._absence()
         if absence is None:
             return self._failure_of(self._link.snapshot(self._client))
-        return Failure(title=absence.title, text=f"{absence.text} What is shown are the last known values.")
+        words = [absence.text, absence.advice, "What is shown are the last known values."]
+        return replace(absence, text=" ".join(word for word in words if word), advice="")
 
     @property
     def silent_s(self) -> float | None:
@@ -147,12 +151,13 @@ class AttachedSource:
         return state
 
     def drain(self, limit: int) -> Drained:
-        """Take at most `limit` events."""
+        """Take at most `limit` events. A script's threads hand theirs over in turn: by a millisecond some are out of order."""
         taken = self._link.drain(self._client, limit)
-        for event in taken.events:
+        events = sorted(taken.events, key=_TIME)
+        for event in events:
             if isinstance(event, Disconnected):
                 self._goodbye = event
-        return Drained(events=taken.events, dropped=taken.dropped, oldest_s=taken.events[0].time_s if taken.events else None)
+        return Drained(events=events, dropped=taken.dropped, oldest_s=events[0].time_s if events else None)
 
     def take_past(self) -> Sequence[tuple[float, ConnectionState]]:
         """Take what the program remembered as we attached: a moment a second, oldest first, in seconds on our monotonic clock.
@@ -265,8 +270,8 @@ class AttachedSource:
         if state is None or state.phase in {"connecting", "open", "offline"}:  # whoever is offline means to come back
             return None
         if state.phase == "new":
-            return Failure(title="Not connected", text="The script has not connected this client yet.")
-        return failure_of_loss(self.address, state.last_error, self._goodbye)
+            return NOT_CONNECTED_YET
+        return failure_of_loss(self.address, state.last_error, self._goodbye, of_script=True)
 
     def _is_withdrawn(self) -> bool:
         program = self._link.program

@@ -15,7 +15,7 @@ from monitor_app.model.addresses import without_secrets
 from monitor_app.model.attempt import Attempt, cancelled
 from monitor_app.model.client_commands import ClientCommands
 from monitor_app.model.event_buffer import WATCHED, EventBuffer
-from monitor_app.model.failures import complaint_of, failure_of, failure_of_loss
+from monitor_app.model.failures import NOT_CONNECTED_YET, complaint_of, failure_of, failure_of_loss, told_of_failure
 from monitor_app.model.queue_book import QUEUE_EVENTS, QueueBook
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
 
@@ -96,8 +96,8 @@ class ClientSource:
         if state is None or state.connected or state.phase == "offline":
             return None
         if not self._was_connected and state.epoch == 0:
-            return None if self._factory else Failure(title="Not connected", text="The script has not connected this client yet.")
-        return failure_of_loss(self.address, state.last_error, self._goodbye)
+            return None if self._factory else NOT_CONNECTED_YET
+        return failure_of_loss(self.address, state.last_error, self._goodbye, of_script=self._factory is None)
 
     @property
     def can_reconnect(self) -> bool:
@@ -288,7 +288,7 @@ class ClientSource:
 
     def _fail(self, failure: Failure) -> None:
         self._failure = failure
-        self.note_result(None, "connect", f"{failure.title}. {failure.text}", ok=False, is_ours=failure.is_ours)
+        self.note_result(None, "connect", told_of_failure(failure), ok=False, is_ours=failure.is_ours)
 
     def note_result(self, channel: str | None, action: str, result: str, *, ok: bool, is_ours: bool = False) -> None:
         """Leave a notice. From any thread."""

@@ -15,6 +15,7 @@ from monitor_app.model.units import format_bytes, format_credit, format_messages
 
 READ_ONLY: Final = "The monitor is read-only: Channel, Read-only lets you steer again."
 OFFLINE: Final = "There is no connection."
+NOTHING: Final = "Nothing to ask for: enter at least 1 message or 1 KiB."
 
 
 class Commands:
@@ -49,9 +50,9 @@ class Commands:
         self._do("resume", channel, lambda: self._source.resume(channel), reason=reason)
 
     def request(self, channel: str, messages: int, byte_credits: int) -> None:
-        """Ask the peer for credit."""
-        details = format_credit(messages, byte_credits)
-        self._do("request", channel, lambda: self._source.request(channel, messages, byte_credits), details=details)
+        """Ask the peer for credit; to ask for none of either is refused here, in words for an operator."""
+        details, wrong = format_credit(messages, byte_credits), "" if messages or byte_credits else NOTHING
+        self._do("request", channel, lambda: self._source.request(channel, messages, byte_credits), details=details, wrong=wrong)
 
     def send_test_message(self, channel: str, text: str) -> None:
         """Send `text` in line."""
@@ -98,12 +99,21 @@ class Commands:
         return taken
 
     def _do(
-        self, action: str, channel: str | None, call: Callable[[], None], *, details: str = "", reason: str | None = None
+        self,
+        action: str,
+        channel: str | None,
+        call: Callable[[], None],
+        *,
+        details: str = "",
+        reason: str | None = None,
+        wrong: str = "",
     ) -> None:
+        """Write a command down and give it, or refuse it: because nothing may be steered, or for what is `wrong` with it."""
         entry = self._audit.begin(action, channel, details=details, reason=reason)
-        if not self.locked:
+        why_not = self.locked or wrong
+        if not why_not:
             call()
             return
-        refused = self._audit.refuse(entry, self.locked)
-        notice = Notice(time_s=self._clock.now_s(), channel=channel, action=action, result=self.locked, ok=False)
+        refused = self._audit.refuse(entry, why_not)
+        notice = Notice(time_s=self._clock.now_s(), channel=channel, action=action, result=why_not, ok=False)
         self._refusals.append((notice, refused))

@@ -29,10 +29,11 @@ from haip_sync import (
     WarningRaised,
 )
 from haip_sync.observe import WaitsBegan, WaitsEnded
-from monitor_app.model.audit import AuditEntry
+from monitor_app.model.audit import AuditEntry, Outcome, sentence_of
 from monitor_app.model.cutting import cut, one_line
 from monitor_app.model.source import Notice
 from monitor_app.model.units import (
+    format_apart,
     format_bytes,
     format_count,
     format_credit,
@@ -40,6 +41,7 @@ from monitor_app.model.units import (
     format_messages,
     short_session,
 )
+from monitor_app.model.wording import cause_first, cause_of, for_operators
 
 MAX_ROWS: Final = 100_000
 _PREVIEW: Final = 160
@@ -129,6 +131,16 @@ class EventLog:
             self.first += 1
 
 
+def told_late(row: LogRow, log: EventLog) -> LogRow:
+    """Return the row of a sum of several moments, which is told when they are over: it stands no earlier than the row before it.
+
+    The time column would go back without that. Of one moment the time is never changed; the event behind the row keeps its own.
+    """
+    if log.rows and row.time_s < log.rows[-1].time_s:
+        row.time_s = log.rows[-1].time_s
+    return row
+
+
 def row_of_event(event: Event) -> LogRow | None:
     """Return the row that stands for `event`; None for events that the log leaves out."""
     if type(event) is CreditGranted:  # first, as a flood is made of them
@@ -169,7 +181,8 @@ def _row_of_connection_event(event: Event) -> LogRow | None:
             return LogRow(event.time_s, event.channel, event.code, text, Tone.TROUBLE, event)
         case WarningRaised():
             kind = "STALLED" if isinstance(event, ChannelStalled) else "WARNING"
-            return LogRow(event.time_s, event.channel, kind, event.text, Tone.TROUBLE, event)
+            text = for_operators(event.text).removeprefix(f"{event.channel} ")
+            return LogRow(event.time_s, event.channel, kind, text, Tone.TROUBLE, event)
         case _:
             return None
 
@@ -178,11 +191,11 @@ def _row_of_line(event: Connected | Disconnected | Reconnecting) -> LogRow:
     if isinstance(event, Connected):
         return LogRow(event.time_s, None, "CONNECT", f"connected to {event.address}", Tone.PLAIN, event)
     if isinstance(event, Reconnecting):
-        text = f"attempt {event.attempt} in {format_duration(event.delay_s)}: {event.reason}"
+        text = f"{cause_of(event.reason)}; attempt {event.attempt} in {format_duration(event.delay_s)}"
         return LogRow(event.time_s, None, "RECONNECT", text, Tone.TROUBLE, event)
     tone = Tone.PLAIN if event.in_good_order else Tone.TROUBLE
     code = "" if event.code is None or str(event.code) in event.reason else f" (code {event.code})"
-    return LogRow(event.time_s, None, "DISCONNECT", f"{event.reason}{code}", tone, event)
+    return LogRow(event.time_s, None, "DISCONNECT", f"{cause_first(event.reason)}{code}", tone, event)
 
 
 def _granted(event: CreditGranted) -> str:
@@ -201,9 +214,10 @@ def _blocked(event: WaitsBegan) -> str:
     sends = "1 send" if event.times == 1 else f"{format_count(event.times)} sends"
     needs = ""
     if event.messages_needed or event.bytes_needed:
-        of_messages = event.cause == "messages"
-        needed = format_messages(event.messages_needed) if of_messages else format_bytes(event.bytes_needed)
-        needs = f"; the first needs {needed}, has {event.credits if of_messages else format_bytes(event.byte_credits)}"
+        needed, has = format_apart(event.bytes_needed, event.byte_credits)
+        if event.cause == "messages":
+            needed, has = format_messages(event.messages_needed), str(event.credits)
+        needs = f"; the first needs {needed}, has {has}"
     stand = f"; {format_count(event.waiting)} stand now" if event.waiting and event.waiting != event.times else ""
     return f"{sends} had to wait: {_CAUSES.get(event.cause, event.cause)}{needs}{stand}"
 
@@ -211,8 +225,8 @@ def _blocked(event: WaitsBegan) -> str:
 def _went_on(event: WaitsEnded) -> str:
     together = "" if event.times == 1 else " together"
     waited = "less than 0.1 s" if event.total_s < _SHORT_WAIT_S else format_duration(event.total_s)
-    sends = "1 send waits" if event.times == 1 else f"{format_count(event.times)} sends wait"
-    return f"{sends} no longer, after {waited}{together}: {_CAUSES.get(event.cause, event.cause)}"
+    sends = "1 send" if event.times == 1 else f"{format_count(event.times)} sends"
+    return f"{sends} went on after {waited}{together}: {_CAUSES.get(event.cause, event.cause)}"
 
 
 def _paused(event: ChannelPaused) -> LogRow:
@@ -261,4 +275,12 @@ def row_of_notice(notice: Notice, entry: AuditEntry | None = None) -> LogRow:
     if entry is None:
         return LogRow(notice.time_s, notice.channel, notice.action, notice.result, tone, notice)
     why = f": “{entry.reason}”" if entry.reason and entry.reason not in notice.result else ""
-    return LogRow(notice.time_s, notice.channel, notice.action, f"{notice.result} (by {entry.who}{why})", tone, entry)
+    return LogRow(
+        notice.time_s, notice.channel, notice.action, f"{notice.result.removesuffix('.')} (by {entry.who}{why})", tone, entry
+    )
+
+
+def row_of_action(entry: AuditEntry) -> LogRow:
+    """Return an action of the audit trail as a row, for the inspector."""
+    tone = Tone.TROUBLE if entry.outcome in {Outcome.FAILED, Outcome.REFUSED} else Tone.OURS
+    return LogRow(entry.time_s, entry.channel, entry.action, sentence_of(entry), tone, entry)

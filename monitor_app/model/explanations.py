@@ -6,7 +6,7 @@ from typing import Final
 
 from monitor_app.model.channel_view import ChannelView
 from monitor_app.model.status import LOW_SHARE, Status
-from monitor_app.model.units import format_bytes, format_credit, format_duration, format_messages, format_share
+from monitor_app.model.units import format_apart, format_bytes, format_credit, format_duration, format_messages, format_share
 
 NO_CONNECTION: Final = "No connection."
 
@@ -37,7 +37,8 @@ def lacks(view: ChannelView) -> str:
     if state.waiting_for == "messages":
         return f"needs {format_messages(view.needed_messages)}, has {state.credits}"
     if state.waiting_for == "bytes":
-        return f"needs {format_bytes(view.needed_bytes)}, has {format_bytes(state.byte_credits)}"
+        needed, has = format_apart(view.needed_bytes, state.byte_credits)
+        return f"needs {needed}, has {has}"
     return _OTHER_WAITS.get(state.waiting_for, f"waits: {state.waiting_for}")
 
 

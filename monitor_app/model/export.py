@@ -132,7 +132,14 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ExportError(f"{path} could not be written: {_reason(error)}. Nothing was changed.") from error
+        raise ExportError(_told_of(path, error)) from error
+
+
+def _told_of(path: Path, error: OSError) -> str:
+    """Return what went wrong, and what to do where that is not plain."""
+    if error.errno == errno.ENOENT and not path.parent.is_dir():
+        return f"There is no folder {path.parent}. Make it first, or give another one. Nothing was written."
+    return f"{path} could not be written: {_reason(error)}. Nothing was changed."
 
 
 def _reason(error: OSError) -> str:

@@ -24,6 +24,7 @@ from monitor_app.model.marks import MarkKind, Marks
 from monitor_app.model.source import Notice
 from monitor_app.model.tracker import ChannelTracker
 from monitor_app.model.units import format_credit, format_duration
+from monitor_app.model.wording import cause_of
 
 
 class Happenings:
@@ -87,7 +88,11 @@ class Happenings:
 
     def _connection(self, event: Connected | Disconnected) -> None:
         up = isinstance(event, Connected)
-        words = (lambda: f"connected to {event.address}") if isinstance(event, Connected) else (lambda: f"lost: {event.reason}")
+        words = (
+            (lambda: f"connected to {event.address}")
+            if isinstance(event, Connected)
+            else (lambda: f"lost: {cause_of(event.reason)}")
+        )
         self._marks.add(MarkKind.RECONNECT, None, event.time_s, words)
         for tracker in self._trackers.values():
             tracker.activity.connection(event.time_s, connected=up)
@@ -106,7 +111,7 @@ def _wait(event: SendBlocked | WaitsEnded, tracker: ChannelTracker) -> None:
 
 
 def _attempt(event: Reconnecting) -> str:
-    return f"attempt {event.attempt} in {format_duration(event.delay_s)}: {event.reason}"
+    return f"attempt {event.attempt} in {format_duration(event.delay_s)}: {cause_of(event.reason)}"
 
 
 def _expired(event: RequestExpired) -> str:

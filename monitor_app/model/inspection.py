@@ -34,6 +34,17 @@ def plain_row(row: LogRow, clock: Clock) -> dict[str, Any]:
     return shown
 
 
+def shown_row(row: LogRow, clock: Clock) -> dict[str, Any]:
+    """Return a row as the inspector shows it below its sentence: the moment as the log has it, and what stands behind it."""
+    moment = clock.time_of_day(row.time_s, milliseconds=True)
+    shown: dict[str, Any] = {"type": row.kind, "channel": row.channel, "time": moment}
+    if row.channel is None:
+        del shown["channel"]
+    if row.detail is not None:
+        shown["detail"] = plain_detail(row.detail, clock)
+    return shown
+
+
 def plain_detail(detail: object, clock: Clock) -> Any:
     """Return what stands behind a row as plain data: an event with its name, an action, or data that is plain already."""
     match detail:

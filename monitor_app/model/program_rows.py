@@ -9,6 +9,7 @@ from typing import Final
 
 from haip_sync.observe import ClientSummary, ProgramInfo, on_one_line
 from monitor_app.model.units import NONE, format_duration
+from monitor_app.model.wording import for_operators
 
 _PHASES: Final = {
     "new": "not connected",
@@ -70,7 +71,7 @@ def _row_of_client(program: ProgramInfo, client: ClientSummary) -> ProgramRow:
         "blocked" if waits else _PHASES[client.phase],
         client=client.name,
         worst=f"{client.worst} waits for {client.cause}, {format_duration(client.oldest_wait)}" if waits else "",
-        why=client.why,
+        why=for_operators(client.why),
         steering="allowed" if client.may_steer else "look only",
     )
 

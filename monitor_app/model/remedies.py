@@ -18,6 +18,8 @@ class Remedy(Enum):
     REQUEST = "request"
     RESUME = "resume"
     RECONNECT = "reconnect"
+    ATTACH = "attach"
+    ATTACH_AGAIN = "attach again"
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,16 @@ class Offer:
 
 
 NO_OFFER: Final = Offer(Remedy.NONE)
+TRY_NOW: Final = Offer(Remedy.RECONNECT, "Try again now (F5)")
+ATTACH: Final = Offer(Remedy.ATTACH, "Attach to a script… (Ctrl+O)")
+ATTACH_AGAIN: Final = Offer(Remedy.ATTACH_AGAIN, "Attach again (Ctrl+Shift+O)")
 
 
-def offer_for(view: ChannelView, *, can_reconnect: bool) -> Offer:
-    """Return the one thing that would help `view`; nothing where we cannot help, or nothing is wrong."""
+def offer_for(view: ChannelView) -> Offer:
+    """Return the one thing that would help `view`; nothing where we cannot help, or nothing is wrong.
+
+    What helps a connection is no channel's: it is offered once, where the connection is spoken of.
+    """
     match view.status:
         case Status.STARVED:
             return _request_offer(*useful_request(view))
@@ -42,8 +50,6 @@ def offer_for(view: ChannelView, *, can_reconnect: bool) -> Offer:
             return _request_offer(*request_to_cap(view))
         case Status.PAUSED_BY_US:
             return Offer(Remedy.RESUME, "Resume now")
-        case Status.OFFLINE if can_reconnect:
-            return Offer(Remedy.RECONNECT, "Try again (F5)")
         case _:
             return NO_OFFER
 

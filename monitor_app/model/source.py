@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from haip_sync import ConnectionState, Event
+from monitor_app.model.remedies import NO_OFFER, Offer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,12 @@ class Failure:
     """What is known about it and how to go on, in a few sentences. Never a token."""
     is_ours: bool = False
     """Whether the operator wanted it so: then nothing went wrong."""
+    advice: str = ""
+    """What comes next, or what to do, in a sentence; empty where `text` says it."""
+    wants_another: bool = False
+    """Whether the same address and token cannot do: to try them again would end in the same way."""
+    offer: Offer = NO_OFFER
+    """The useful button beside the sentence on top; none where another place has the buttons, or nothing helps."""
 
 
 @dataclass(frozen=True)

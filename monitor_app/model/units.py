@@ -40,6 +40,12 @@ def format_bytes(byte_count: int) -> str:
     return f"{byte_count} B" if abs(byte_count) < KIB else f"{format_kib(byte_count)} KiB"
 
 
+def format_apart(one: int, other: int) -> tuple[str, str]:
+    """Return two amounts of bytes with their units; those that would read the same and are not, in single bytes."""
+    texts = format_bytes(one), format_bytes(other)
+    return texts if texts[0] != texts[1] or one == other else (f"{format_count(one)} B", f"{format_count(other)} B")
+
+
 def format_count(number: int) -> str:
     """Return a whole number with thin groups of three digits."""
     return f"{number:,}".replace(",", " ")

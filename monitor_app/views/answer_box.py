@@ -23,13 +23,11 @@ class AnswerBox(Ground):
     Signals:
         requested: Ask for credit: messages, bytes.
         resumed: Resume the channel.
-        reconnect_wanted: Connect again.
         other_chosen: Look at another channel, which is worse off; its name.
     """
 
     requested = Signal(int, int)
     resumed = Signal()
-    reconnect_wanted = Signal()
     other_chosen = Signal(str)
 
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
@@ -70,10 +68,10 @@ class AnswerBox(Ground):
         self._dress(view)
         self._title.setText(headline(view))
         self._text.setText(explain(view))
-        self._offer = offer_for(view, can_reconnect=self._ingest.source.can_reconnect)
+        self._offer = offer_for(view)
         self.action.setText(self._offer.text)
         self.action.setVisible(self._offer.remedy is not Remedy.NONE)
-        self.action.setDisabled(self._offer.remedy is Remedy.RECONNECT and self._ingest.source.connecting)
+        self.action.setEnabled(True)
         self._show_other(view)
 
     def _show_other(self, view: ChannelView) -> None:
@@ -100,8 +98,6 @@ class AnswerBox(Ground):
                 self.requested.emit(self._offer.messages, self._offer.byte_credits)
             case Remedy.RESUME:
                 self.resumed.emit()
-            case Remedy.RECONNECT:
-                self.reconnect_wanted.emit()
 
     @Slot()
     def _on_other(self) -> None:

@@ -17,6 +17,9 @@ from monitor_app.views.ground import Ground
 from monitor_app.views.parts import ElidedLabel, as_tip, button, set_sheet
 
 _BAR_HEIGHT = 46
+_USEFUL = "The useful action"
+_STEERING = frozenset({Remedy.REQUEST, Remedy.RESUME})
+"""What acts on a channel, and may be refused; everything else concerns the monitor alone."""
 
 
 class AnswerStrip(QToolBar):
@@ -31,11 +34,15 @@ class AnswerStrip(QToolBar):
 
     Signals:
         reconnect_wanted: Connect again.
+        attach_wanted: List the scripts that can be looked at.
+        attach_again_wanted: Look at the script again.
         chosen: Look at a channel.
         evidence_wanted: Show the events of a channel since a moment.
     """
 
     reconnect_wanted = Signal()
+    attach_wanted = Signal()
+    attach_again_wanted = Signal()
     chosen = Signal(str)
     evidence_wanted = Signal(str, float)
 
@@ -52,7 +59,7 @@ class AnswerStrip(QToolBar):
         self._sign = QLabel()
         self.title = ElidedLabel("", tone="title")
         self.evidence = ElidedLabel("", tone="muted")
-        self.action = button("", "The useful action", look="main")
+        self.action = button("", _USEFUL, look="main")
         self.look = button("Show", "Choose the channel that the sentence is about")
         self.proof = button("Evidence", "Show the events behind the sentence")
         self._lay_out()
@@ -100,10 +107,10 @@ class AnswerStrip(QToolBar):
         self.look.setText(f"Show {short_name(answer.channel or '')}")
         self.action.setVisible(answer.offer.remedy is not Remedy.NONE)
         self.action.setText(answer.offer.text)
-        self.action.setAccessibleName(f"{answer.offer.text} for {answer.channel}")
-        busy = answer.offer.remedy is Remedy.RECONNECT and self._ingest.source.connecting
-        locked = "" if answer.offer.remedy is Remedy.RECONNECT else self._ingest.commands.locked
-        self.action.setDisabled(busy or bool(locked))
+        does = answer.offer.text or _USEFUL
+        self.action.setAccessibleName(f"{does} for {answer.channel}" if answer.channel else does)
+        locked = self._ingest.commands.locked if answer.offer.remedy in _STEERING else ""
+        self.action.setDisabled(bool(locked))
         self.action.setToolTip(as_tip(locked))
         self._row.activate()  # at once: for a frame the new words would stand in the buttons of the old ones
 
@@ -130,6 +137,10 @@ class AnswerStrip(QToolBar):
                 self._ingest.commands.resume(channel)
             case Remedy.RECONNECT:
                 self.reconnect_wanted.emit()
+            case Remedy.ATTACH:
+                self.attach_wanted.emit()
+            case Remedy.ATTACH_AGAIN:
+                self.attach_again_wanted.emit()
 
     @Slot()
     def show_evidence(self) -> None:

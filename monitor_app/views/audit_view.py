@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QModelIndex, QObject, Qt, Signal, Slot
 from PySide6.QtGui import QColor
 
 from monitor_app.model.audit import AuditEntry, AuditTrail, Outcome
 from monitor_app.model.clock import Clock
+from monitor_app.model.event_log import row_of_action
 from monitor_app.model.units import format_count
 from monitor_app.theme import Theme
 from monitor_app.views.empty_hint import EmptyHint
@@ -16,7 +17,7 @@ from monitor_app.views.row_model import RowModel
 from monitor_app.views.row_table import RowTable
 
 _HEADINGS: Final = ("Time", "Who", "Channel", "Action", "Why", "What came of it")
-_WIDTHS: Final = (66, 70, 84, 210, 120)
+_WIDTHS: Final = (64, 58, 84, 200, 92)
 _EMPTY: Final = "No action yet. What you do in Control is written down here: who, when, on what, why, and what came of it."
 _RESULT: Final = len(_HEADINGS) - 1
 
@@ -73,7 +74,12 @@ class AuditView(RowTable):
 
     Attributes:
         hint: What stands there before the first entry.
+
+    Signals:
+        row_chosen: The operator went to another entry; it as a `LogRow`, None for none.
     """
+
+    row_chosen = Signal(object)
 
     def __init__(self, audit: AuditTrail, clock: Clock, theme: Theme) -> None:
         super().__init__("Audit trail", _WIDTHS)
@@ -82,6 +88,7 @@ class AuditView(RowTable):
         self.setModel(self._model)
         self.arrange_columns()
         theme.changed.connect(self._model.redraw)
+        self.selectionModel().currentRowChanged.connect(self._on_current_changed)
 
     def refresh(self) -> None:
         """Show what was done. Called at the rate of text."""
@@ -89,3 +96,7 @@ class AuditView(RowTable):
             self.scrollToBottom()
         self._model.say_count(self._model.words)
         self.hint.tell("" if self._model.count() else _EMPTY)
+
+    @Slot(QModelIndex)
+    def _on_current_changed(self, index: QModelIndex) -> None:
+        self.row_chosen.emit(row_of_action(self._model.entries[index.row()]) if index.isValid() else None)

@@ -7,12 +7,13 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPush
 
 from monitor_app.model.channel_view import ChannelView, request_to_cap, useful_request
 from monitor_app.model.clock import Clock
+from monitor_app.model.last_word import LastWord
 from monitor_app.model.source import Notice
 from monitor_app.model.status import Status
 from monitor_app.model.units import KIB, format_count, format_kib, short_name
 from monitor_app.theme import Theme
 from monitor_app.views import signs
-from monitor_app.views.group import Group, allow, spin_box
+from monitor_app.views.group import Group, allow, allow_field, spin_box
 from monitor_app.views.parts import button, label, set_tone, wrapping_label
 
 _MAX_MESSAGES = 1_000_000
@@ -36,6 +37,8 @@ class RequestGroup(Group):
     def __init__(self, clock: Clock) -> None:
         super().__init__("Request credit")
         self._clock = clock
+        self._last_word = LastWord(clock)
+        self._last: Notice | None = None
         self._view: ChannelView | None = None
         self.messages = spin_box(_MAX_MESSAGES, " msg", "Messages to request", 10)
         self.kibibytes = spin_box(_MAX_KIB, " KiB", "KiB to request", 0)
@@ -44,6 +47,8 @@ class RequestGroup(Group):
         self._result = wrapping_label("small")
         self._lay_out()
         self.send.clicked.connect(self._on_send)
+        for field in (self.messages, self.kibibytes):
+            field.valueChanged.connect(self._on_changed)
 
     def _lay_out(self) -> None:
         fields = QHBoxLayout()
@@ -70,18 +75,28 @@ class RequestGroup(Group):
 
     def refresh(self, view: ChannelView, last: Notice | None, *, why_not: str) -> None:
         """Show the caps of the chosen channel and what came of its last request."""
-        self._view = view
+        self._view, self._last = view, last
         state = view.state
         self.detail.setText(f"cap {format_count(state.max_credits)} · {format_kib(state.max_credit_bytes)} KiB")
         self.detail.setToolTip("The most credit that may stand here at a time, in messages and bytes")
         for control in (self.send, *self._presets):
             allow(control, why_not)
+        for field in (self.messages, self.kibibytes):
+            allow_field(field, why_not)
+        self._show_result()
+
+    def _show_result(self) -> None:
+        """Say what came of the last request; of one that was refused a while ago only that it was."""
+        last = self._last
         if last is None:
-            self._result.setText("Nothing asked for yet.")
-            set_tone(self._result, "small")
+            text, tone = "Nothing asked for yet.", "small"
+        elif self._last_word.is_over(last):
+            text, tone = "Refused last; the log says why.", "small"
         else:
-            self._result.setText(f"{self._clock.time_of_day(last.time_s)}  {last.result}{self._answer(last)}")
-            set_tone(self._result, "small" if last.ok else "bad")
+            text = f"{self._clock.time_of_day(last.time_s)}  {last.result}{self._answer(last)}"
+            tone = "small" if last.ok else "bad"
+        self._result.setText(text)
+        set_tone(self._result, tone)
 
     def _answer(self, last: Notice) -> str:
         """Return whether a grant came after the request that `last` speaks of."""
@@ -90,6 +105,11 @@ class RequestGroup(Group):
         age_s = self._view.grant_age_s
         granted = age_s is not None and self._clock.now_s() - age_s >= last.time_s
         return "; a grant came since" if granted else "; no grant yet"
+
+    @Slot()
+    def _on_changed(self) -> None:
+        self._last_word.touch()
+        self._show_result()
 
     @Slot()
     def _on_send(self) -> None:
@@ -134,9 +154,10 @@ class PauseGroup(Group):
     paused = Signal(str)
     resumed = Signal(str)
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self, theme: Theme, clock: Clock) -> None:
         super().__init__("Pause channel")
         self._theme = theme
+        self._last_word = LastWord(clock)
         self.detail.setText("stops sending")
         self.reason = QLineEdit()
         self.reason.setPlaceholderText("why, for peer and audit trail")
@@ -146,6 +167,7 @@ class PauseGroup(Group):
         self._result = wrapping_label("bad")
         self._lay_out()
         self.dress()
+        self.reason.textEdited.connect(self._last_word.touch)
         self.reason.returnPressed.connect(self._on_return)
         self.pause.clicked.connect(self._on_pause)
         self.resume.clicked.connect(self._on_resume)
@@ -172,12 +194,13 @@ class PauseGroup(Group):
         self.resume.setIcon(signs.icon(signs.RESUME, colours.text, colours.button, colours.disabled))
 
     def refresh(self, view: ChannelView, last: Notice | None, *, why_not: str) -> None:
-        """Show what can be done with the chosen channel; a refusal stays until the next attempt."""
+        """Show what can be done with the chosen channel, and why it was refused a moment ago."""
         self.pause.setText(f"Pause {short_name(view.name)}")
         held = view.state.paused_by_us
         allow(self.pause, why_not or ("We have paused it already." if held else ""))
         allow(self.resume, why_not or ("" if held else "We have not paused it."))
-        refused = last is not None and not last.ok
+        allow_field(self.reason, why_not)
+        refused = last is not None and not last.ok and not self._last_word.is_over(last)
         self._result.setVisible(refused)
         self._result.setText(last.result if refused and last is not None else "")
 
@@ -212,8 +235,9 @@ class TestMessageGroup(Group):
 
     sent = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         super().__init__("Test message")
+        self._last_word = LastWord(clock)
         self.text = QLineEdit("test from the monitor")
         self.text.setAccessibleName("Text of the test message")
         self.send: QPushButton = button("Send", "Send the test message")
@@ -224,6 +248,7 @@ class TestMessageGroup(Group):
         fields.addWidget(self.send)
         self.rows.addLayout(fields)
         self.rows.addWidget(self._result)
+        self.text.textEdited.connect(self._last_word.touch)
         self.text.returnPressed.connect(self._on_send)
         self.send.clicked.connect(self._on_send)
 
@@ -232,8 +257,10 @@ class TestMessageGroup(Group):
         waits = view.state.backlog > 0 or view.status in {Status.PAUSED_BY_US, Status.PAUSED_BY_PEER}
         self.detail.setText(f"waits as number {view.state.backlog + 1}" if waits else "leaves at once")
         allow(self.send, why_not)
-        self._result.setVisible(last is not None)
-        if last is not None:
+        allow_field(self.text, why_not)
+        is_told = last is not None and not self._last_word.is_over(last)
+        self._result.setVisible(is_told)
+        if last is not None and is_told:
             self._result.setText(last.result)
             set_tone(self._result, "small" if last.ok else "bad")
 

@@ -55,10 +55,10 @@ class ControlPanel(QScrollArea):
         self.chooser.setMinimumContentsLength(10)
         self.answer = AnswerBox(ingest, theme)
         self.request = RequestGroup(ingest.clock)
-        self.pause = PauseGroup(theme)
+        self.pause = PauseGroup(theme, ingest.clock)
         self.strategy = StrategyGroup()
         self.queue = QueueGroup()
-        self.test_message = TestMessageGroup()
+        self.test_message = TestMessageGroup(ingest.clock)
         self._why_not = wrapping_label("why-not")
         self._nothing = wrapping_label("muted")
         self._nothing.setText("Once there is a connection, its channels can be steered from here.")
@@ -87,7 +87,6 @@ class ControlPanel(QScrollArea):
         self.chooser.textActivated.connect(self.channel_chosen)
         self.answer.requested.connect(self._on_requested)
         self.answer.resumed.connect(self._on_resumed)
-        self.answer.reconnect_wanted.connect(self._on_reconnect_wanted)
         self.answer.other_chosen.connect(self.channel_chosen)
         self.request.requested.connect(self._on_requested)
         self.pause.paused.connect(self._on_paused)
@@ -172,7 +171,3 @@ class ControlPanel(QScrollArea):
     @Slot(str)
     def _on_sent(self, text: str) -> None:
         self._ingest.commands.send_test_message(self._channel, text)
-
-    @Slot()
-    def _on_reconnect_wanted(self) -> None:
-        self._ingest.commands.reconnect()

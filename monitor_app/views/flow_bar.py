@@ -16,6 +16,8 @@ from monitor_app.views import signs
 from monitor_app.views.parts import TitleBar, label, set_role
 
 _DETAIL: Final = "send window"
+_FOLD: Final = "Fold channels away on which nothing happened in the visible span"
+_NOTHING_IDLE: Final = "No channel is idle in the visible span."
 
 
 class FlowBar(TitleBar):
@@ -30,11 +32,13 @@ class FlowBar(TitleBar):
         live_wanted: Follow again.
         select_toggled: The next drag selects, or it does not.
         fold_toggled: Fold them away, or do not.
+        fold_allowed: There is something to fold or to unfold (empty), or why not.
     """
 
     live_wanted = Signal()
     select_toggled = Signal(bool)
     fold_toggled = Signal(bool)
+    fold_allowed = Signal(str)
 
     def __init__(self, theme: Theme) -> None:
         super().__init__("Flow", "header")
@@ -43,7 +47,7 @@ class FlowBar(TitleBar):
         self._sign, self._text = QLabel(), label("", "title")
         self.live = _button("Back to live", "Follow what happens (End)")
         self.select = _button("Select span", "Drag over the plots to select a span (Shift+drag does it too)", checkable=True)
-        self.fold = _button("", "Fold channels away on which nothing happened in the visible span", checkable=True)
+        self.fold = _button("", _FOLD, checkable=True)
         for widget in (self._sign, self._text, self.live):
             self.row.addWidget(widget)
         self.live.setProperty("look", "small")
@@ -79,9 +83,13 @@ class FlowBar(TitleBar):
         self.select.setChecked(on)
 
     def show_folding(self, folded: int, *, folds: bool) -> None:
-        """Show how many channels are folded away; without any there is nothing to press."""
-        self.fold.setEnabled(bool(folded) or not folds)
-        self.fold.setChecked(folds and bool(folded))
+        """Show how many channels are folded away; without any there is nothing to press, here and in the menu."""
+        can_press = bool(folded) or not folds
+        if can_press != self.fold.isEnabled():
+            self.fold.setEnabled(can_press)
+            self.fold.setToolTip(_FOLD if can_press else _NOTHING_IDLE)
+            self.fold_allowed.emit("" if can_press else _NOTHING_IDLE)
+        self.fold.setChecked(folds)
         self.fold.setText(f"{folded} idle folded" if folds and folded else "Fold idle")
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name

@@ -41,6 +41,7 @@ class FlowView(QFrame):
         mode_changed: The picture follows, stands still or looks back, other than before; the `Mode`.
         mark_chosen: A mark was clicked on; the `Mark`.
         folding_changed: Idle channels are folded away (true), or no longer are.
+        fold_allowed: Why there is nothing to fold or to unfold; empty: there is.
         span_changed: Another span is shown than the one that was chosen by name; its seconds.
         view_changed: The plots follow, stand still or look back other than before, show a span by name or other channels, or a
             span was selected.
@@ -51,6 +52,7 @@ class FlowView(QFrame):
     view_changed = Signal()
     mark_chosen = Signal(object)
     folding_changed = Signal(bool)
+    fold_allowed = Signal(str)
 
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
         super().__init__()
@@ -75,6 +77,7 @@ class FlowView(QFrame):
         self._bar.live_wanted.connect(self.follow)
         self._bar.select_toggled.connect(self._on_select_toggled)
         self._bar.fold_toggled.connect(self.fold_idle)
+        self._bar.fold_allowed.connect(self.fold_allowed)
         theme.changed.connect(self._on_theme_changed)
 
     def _lay_out(self) -> None:
@@ -295,6 +298,5 @@ class FlowView(QFrame):
     @Slot()
     def _on_theme_changed(self) -> None:
         self._plots.dress()
-        self._lanes.update()
-        self._axis.update()
-        self.update()
+        for part in (self._lanes, self._axis, self):
+            part.update()

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QSpinBox, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QFrame,
+    QHBoxLayout,
+    QLineEdit,
+    QSizePolicy,
+    QSpinBox,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from monitor_app.views.parts import FIELD_HEIGHT, as_tip, label
 
@@ -55,6 +65,13 @@ def allow(widget: QWidget, why_not: str) -> None:
     """Enable a control, or disable it and say why in its tooltip."""
     widget.setDisabled(bool(why_not))
     widget.setToolTip(as_tip(why_not))
+
+
+def allow_field(field: QWidget, why_not: str) -> None:
+    """Enable a field, or disable it and say why; one that is typed in keeps the focus, else the next keys were commands."""
+    edit = field.lineEdit() if isinstance(field, QAbstractSpinBox) else field
+    is_typed_in = isinstance(edit, QLineEdit) and field.hasFocus() and edit.isModified()
+    allow(field, "" if is_typed_in else why_not)
 
 
 def spin_box(maximum: int, suffix: str, name: str, value: int) -> QSpinBox:

@@ -37,9 +37,11 @@ class LogPanel(QStackedWidget):
 
     Signals:
         wanted: The panel has something to show; whoever hid it may show it.
+        row_chosen: The operator went to another row of either page; the `LogRow`, None for none.
     """
 
     wanted = Signal()
+    row_chosen = Signal(object)
 
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
         super().__init__()
@@ -61,6 +63,8 @@ class LogPanel(QStackedWidget):
         self.events_tab.clicked.connect(self.show_events)
         self.audit_tab.clicked.connect(self.show_audit)
         self.export.clicked.connect(self.open_export)
+        for page in (self.events, self.audit):
+            page.row_chosen.connect(self.row_chosen)
 
     def refresh(self) -> None:
         """Show what has happened. Called at the rate of text."""

@@ -109,7 +109,7 @@ def set_role(widget: QWidget, role: str) -> None:
 
 
 def set_look(widget: QWidget, look: str) -> None:
-    """Give a button another look of the style sheet."""
+    """Give a button or a table another look of the style sheet."""
     _set(widget, "look", look)
 
 

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from monitor_app.views.empty_hint import EmptyHint
-from monitor_app.views.parts import dress_fields, label
+from monitor_app.views.parts import dress_fields, label, set_look
 
 Listed = tuple[str, str, str, QAction]
 _HEADINGS: Final = ("Menu", "Command", "Keys")
@@ -61,6 +61,7 @@ class ShortcutSheet(QDialog):
         self.search.textChanged.connect(self._fill)
         self.search.returnPressed.connect(self._on_chosen)
         self.table.itemActivated.connect(self._on_chosen)
+        self.table.itemSelectionChanged.connect(self._on_selected)
         self._fill()
         self.search.setFocus()
 
@@ -107,12 +108,23 @@ class ShortcutSheet(QDialog):
         self.hint.tell("" if found else "No command has these words. Fewer of them find more.")
         if found:
             self.table.selectRow(0)
+        self._on_selected()  # the same row may be another command now
+
+    @property
+    def _chosen(self) -> QAction | None:
+        """The chosen command."""
+        rows = self.table.selectionModel().selectedRows()
+        return self._shown[rows[0].row()] if rows else None
+
+    @Slot()
+    def _on_selected(self) -> None:
+        """Let a command that cannot be done now keep its quiet colour: the sheet of styles has one for all that is chosen."""
+        set_look(self.table, "" if self._chosen is None or self._chosen.isEnabled() else "quiet")
 
     @Slot()
     def _on_chosen(self) -> None:
         """Do the chosen command once the sheet is gone: it may open a dialog, or move the focus."""
-        rows = self.table.selectionModel().selectedRows()
-        action = self._shown[rows[0].row()] if rows else None
+        action = self._chosen
         if action is not None and action.isEnabled():
             self.accept()
             action.trigger()

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QHBoxLayou
 
 from monitor_app.model.source import Notice
 from monitor_app.model.strategy_plan import KINDS, Setting, StrategyPlan, kind_of
-from monitor_app.views.group import Group, allow, spin_box
+from monitor_app.views.group import Group, allow, allow_field, spin_box
 from monitor_app.views.parts import FIELD_HEIGHT, button, dress_fields, label, set_tone, wrapping_label
 
 _MAX = 10_000_000
@@ -67,6 +67,8 @@ class StrategyGroup(Group):
     def refresh(self, last: Notice | None, *, why_not: str) -> None:
         """Show which strategy was put to use last, and whether another can be."""
         self._why_not = why_not
+        for field in (self.chooser, *self.fields.values()):
+            allow_field(field, why_not)
         self._validate()
         in_use = self._asked if last is not None and last.ok else ""
         self.detail.setText(f"{in_use}, every channel" if in_use else "as the client was made")

@@ -74,7 +74,9 @@ class _Notice(QFrame):
         self.retry.setVisible(source.can_reconnect and source.failure is not None)
         self.cancel.setVisible(source.can_reconnect and source.connecting)
         self.connect_button.setVisible(source.can_reconnect and not source.connecting)
-        set_look(self.connect_button, "" if source.failure is not None else "main")
+        repeats = source.failure is not None and not source.failure.wants_another
+        set_look(self.retry, "main" if repeats else "")
+        set_look(self.connect_button, "" if repeats else "main")
         colours = self._theme.colours
         sign, colour = signs.TROUBLE, colours.starved
         if source.connecting or outage is not None:

@@ -124,7 +124,7 @@ def test_a_script_that_is_stopped_goes_on_and_is_killed_while_the_window_stays(s
             os.kill(running.pid, signal.SIGKILL)
             said = window.says("The program is not there any more", "| picture")
             assert watch.s < 1.0
-            assert "has ended. What is shown are the last known values" in said
+            assert "has ended. Attach to it anew once it is there again. What is shown are the last known values" in said
             ends_well(window)
 
 

@@ -171,11 +171,11 @@ def test_where_nobody_waits_it_says_so_and_who_is_next(view: MakeView, answer: C
 
 
 def test_without_a_connection_the_connection_is_what_is_wrong(view: MakeView, answer: Callable[..., Any]) -> None:
-    """A line that is over says why, and offers to try again; before any channel there is a word to wait for."""
+    """A line that is over says why, and the centre offers to try again; before any channel there is a word to wait for."""
     said = answer(view("USER", Status.OFFLINE), connected=False, phase="closed", last_error="The peer is gone.")
     assert said.title == "Not connected for 6.2 s"
     assert said.evidence.startswith("The peer is gone.")
-    assert said.offer.remedy is Remedy.RECONNECT
+    assert said.offer.remedy is Remedy.NONE
     assert answer().title == "No channels yet"
     failure = Failure(title="The server cannot be reached", text="Nobody listens there.")
     told = answer(view("USER", Status.OFFLINE), connected=False, phase="closed", failure=failure)

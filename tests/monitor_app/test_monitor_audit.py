@@ -45,11 +45,11 @@ def test_an_action_is_written_down_before_and_after_it_is_done(ingest: Ingest, s
 
 def test_an_error_is_a_result(ingest: Ingest, source: Any) -> None:
     """What the source could not do is in the trail, in its words."""
-    ingest.commands.request("USER", 0, 0)
+    ingest.commands.request("USER", 3, 0)
     source.notices.append(notice("request", "must be positive", ok=False))
     ingest.tick()
     [entry] = ingest.audit.entries
-    assert (entry.outcome, entry.result, entry.details) == (Outcome.FAILED, "must be positive", "nothing")
+    assert (entry.outcome, entry.result, entry.details) == (Outcome.FAILED, "must be positive", "+3 messages")
 
 
 def test_answers_go_to_the_oldest_action_of_their_kind_and_channel(ingest: Ingest, source: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QMessageLogContext, Qt, QTimer, QtMsgType
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from monitor_app import gui, qt_messages
@@ -234,11 +234,13 @@ def test_the_session_tells_of_a_fatal_end_and_of_a_crash(
     def look_and_close() -> None:
         dialog = session.window.findChild(TextDialog)
         seen.append("" if dialog is None else dialog.text.toPlainText())
+        seen.append("" if dialog is None else " ".join(part.text() for part in dialog.findChildren(QLabel)))
         seen.append(session.window._bar.steering.text().strip())
         session.window.close()
 
     QTimer.singleShot(0, session.window, look_and_close)
     assert session.run() == 0
-    assert seen == ["Qt ended the monitor: no way on", "Read-only"]
+    assert seen[::2] == ["Qt ended the monitor: no way on", "Read-only"]
+    assert "What it watched went on. Please copy this into a bug report." in seen[1]
     assert session._ingest.commands.read_only
     assert Settings(tmp_path / "monitor.ini").theme.value == "dark"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from support.states import make_grant
 
@@ -18,7 +22,9 @@ from haip_sync import (
     PongReceived,
     WarningRaised,
 )
-from monitor_app.model.event_log import EventLog, LogRow, Tone, row_of_event, row_of_notice
+from haip_sync.observe import WaitsEnded
+from monitor_app.model.attached_source import AttachedSource
+from monitor_app.model.event_log import EventLog, LogRow, Tone, row_of_event, row_of_notice, told_late
 from monitor_app.model.source import Notice
 
 GRANT = make_grant(1.0, 50, 2048, set_aside_messages=5, credits=100, byte_credits=4096)
@@ -130,3 +136,29 @@ def test_the_log_is_bounded_and_numbers_its_rows() -> None:
         log.add(LogRow(float(number), None, "X", str(number), Tone.PLAIN))
     assert [row.text for row in log.rows] == ["2", "3", "4"]
     assert (log.first, log.end) == (2, 5)
+
+
+def test_a_sum_that_is_told_late_does_not_go_back() -> None:
+    """It stands where it was told, at the time of the row before; its event keeps its own, and a single moment is never moved."""
+    log = EventLog()
+    for time_s in (5.0, 4.999):
+        row = row_of_event(make_grant(time_s, 1))
+        assert row is not None
+        log.add(row)
+    for time_s in (4.5, 6.0):
+        waits = WaitsEnded(time_s=time_s, channel="USER", cause="messages", times=3, total_s=0.2)
+        row = row_of_event(waits)
+        assert row is not None
+        log.add(told_late(row, log))
+    assert [row.time_s for row in log.rows] == [5.0, 4.999, 4.999, 6.0]
+    assert [row.detail.time_s for row in log.rows if isinstance(row.detail, WaitsEnded)] == [4.5, 6.0]
+
+
+def test_a_scripts_events_come_in_the_order_of_their_times() -> None:
+    """Its threads hand them over in turn, so that some are a millisecond out of order: the source puts them right."""
+    events = [make_grant(5.001, 1), make_grant(5.0, 2), make_grant(5.002, 3)]
+    taken = SimpleNamespace(events=events, dropped=0)
+    link: Any = SimpleNamespace(attach=lambda _: None, start=lambda: None, drain=lambda *_: taken)
+    drained = AttachedSource(Path("nowhere"), "sender", factory=lambda _: link).drain(10)
+    assert [event.time_s for event in drained.events] == [5.0, 5.001, 5.002]
+    assert drained.oldest_s == 5.0

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from haip_sync import ChannelState
+from monitor_app.model.answer import evidence_of
 from monitor_app.model.channel_view import ChannelView, in_order, request_to_cap, useful_request, worst_off
 from monitor_app.model.explanations import explain, headline, lacks
 from monitor_app.model.status import Status
@@ -47,6 +48,13 @@ def test_starvation_of_bytes_says_it_in_kib(view: Callable[..., ChannelView]) ->
     """The sentence has need and balance in KiB, and says when no grant was ever seen."""
     starved = view(Status.STARVED, byte_credits=512, backlog=1, waiting_for="bytes", missing=7168)
     assert explain(starved) == "Needs 7.5 KiB, has 512 B. Peer has granted nothing yet."
+
+
+def test_a_lack_of_a_few_bytes_is_one(view: Callable[..., ChannelView]) -> None:
+    """What is needed and what is left never read the same while something is missing."""
+    starved = view(Status.STARVED, byte_credits=6012, backlog=1, waiting_for="bytes", missing=22)
+    assert lacks(starved) == "needs 6 034 B, has 6 012 B"
+    assert evidence_of(starved).startswith("The next frame needs 6 034 B and 6 012 B is left.")
 
 
 @pytest.mark.parametrize(

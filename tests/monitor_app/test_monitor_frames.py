@@ -66,4 +66,4 @@ def test_what_came_of_a_command_is_told_at_the_next_frame(window: MainWindow, so
     source.notices.append(Notice(time_s=clock.time_s, channel="USER", action="pause", result="USER is paused.", ok=True))
     window._on_frame()
     assert window.ingest.audit.entries[-1].outcome is Outcome.DONE
-    assert any("USER is paused." in row.text for row in window.log.shown_rows)
+    assert any("USER is paused (by " in row.text for row in window.log.shown_rows)

@@ -171,8 +171,8 @@ def test_waits_that_an_attached_script_counted_have_a_row_for_each_end() -> None
     assert [(row.kind, row.text) for row in rows if row is not None] == [
         ("BLOCKED", "5 sends had to wait: no credit in messages; the first needs 3 messages, has 1; 2 stand now"),
         ("BLOCKED", "1 send had to wait: no connection"),
-        ("ADMITTED", "4 sends wait no longer, after 2.0 s together: no credit in bytes"),
-        ("ADMITTED", "1 send waits no longer, after less than 0.1 s: a new one"),
+        ("ADMITTED", "4 sends went on after 2.0 s together: no credit in bytes"),
+        ("ADMITTED", "1 send went on after less than 0.1 s: a new one"),
     ]
 
 
@@ -250,8 +250,8 @@ def test_an_export_goes_in_steps_and_can_be_given_up(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    """The error names the file and says that nothing was changed."""
-    with pytest.raises(ExportError, match=r"gone/t\.csv could not be written: no such file or directory\. Nothing was changed"):
+    """The error names the folder, which is what is wrong, and says what to do, and that nothing was written."""
+    with pytest.raises(ExportError, match=r"There is no folder .*/gone\. Make it first, or give another one\. Nothing was"):
         Export(table(1), tmp_path / "gone" / "t.csv", Format.CSV)
 
 

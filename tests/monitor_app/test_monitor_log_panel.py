@@ -164,7 +164,11 @@ def test_an_export_that_fails_says_why_and_can_be_tried_elsewhere(
     """A folder that is not there, a folder for a file, no name, a disk that is full: the dialog stays, with a sentence."""
     warn(window, source, 3)
     dialog = open_export(window, tmp_path / "gone" / "log.csv")
-    for text, words in (("", "name of a file"), (str(tmp_path), "is a folder"), (str(tmp_path / "gone" / "x"), "no such file")):
+    for text, words in (
+        ("", "name of a file"),
+        (str(tmp_path), "is a folder"),
+        (str(tmp_path / "gone" / "x"), "There is no folder"),
+    ):
         dialog.path.setText(text)
         qtbot.mouseClick(dialog.start, LEFT)
         assert words in dialog.message.text()

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QColor, QIcon, QImage
-from PySide6.QtWidgets import QApplication, QFileDialog, QHeaderView, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QStyleOptionViewItem,
+    QToolButton,
+    QTreeView,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 from support.states import make_channel, make_connection
 from support.still_clock import StillClock
@@ -18,6 +29,7 @@ from monitor_app.model.picture import Picture
 from monitor_app.theme import DARK, Colours, Mode, Theme
 from monitor_app.views import signs
 from monitor_app.views.plotting import Canvas
+from monitor_app.views.shortcut_sheet import ShortcutSheet
 
 LEFT = Qt.MouseButton.LeftButton
 THEMES = [Mode.DARK, Mode.LIGHT]
@@ -68,6 +80,35 @@ def test_the_arrow_of_the_sorted_column_can_be_seen(qtbot: QtBot, window: MainWi
     arrow = [image.pixelColor(x, y) for x in range(column.right() - 14, column.right() - 3) for y in range(image.height() - 3)]
     ground = QColor(colours.panel)
     assert max(abs(lightness(pixel) - lightness(ground)) for pixel in arrow) > 0.4
+    chooser.close()
+
+
+@pytest.mark.parametrize("mode", THEMES)
+def test_the_chooser_of_a_file_has_the_signs_of_the_window(qtbot: QtBot, window: MainWindow, tmp_path: Path, mode: Mode) -> None:
+    """Its buttons, its folders and its files are drawn in the colours of the theme; Save and Cancel have words only."""
+    colours = colours_of(window, mode)
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    window.actions_.save_plots.trigger()
+    (chooser,) = window.findChildren(QFileDialog)
+    chooser.setDirectory(str(tmp_path))
+    view = chooser.findChild(QTreeView, "treeView")
+    assert isinstance(view, QTreeView)
+    qtbot.waitUntil(lambda: view.model().rowCount(view.rootIndex()) == 2, timeout=5000)
+    tools = [tool for tool in chooser.findChildren(QToolButton) if not tool.icon().isNull()]
+    assert len(tools) == 6
+    for tool in tools:
+        assert inks(tool.icon(), QIcon.Mode.Normal) <= {colours.text.upper()}
+    drawn = set()
+    for row in range(2):
+        option = QStyleOptionViewItem()
+        view.itemDelegate().initStyleOption(option, view.model().index(row, 0, view.rootIndex()))
+        assert inks(option.icon, QIcon.Mode.Normal) <= {colours.muted.upper()}
+        drawn.add(bytes(option.icon.pixmap(signs.SIZE, signs.SIZE).toImage().constBits()))
+    assert len(drawn) == 2, "a folder and a file are told apart"
+    words = [button for button in chooser.findChildren(QPushButton) if button.isVisible()]
+    assert {button.text() for button in words} == {"&Save", "Cancel"}
+    assert all(button.icon().isNull() for button in words)
     chooser.close()
 
 
@@ -150,3 +191,49 @@ def test_lines_are_as_wide_on_a_fine_screen(qtbot: QtBot, monkeypatch: pytest.Mo
     assert widest(image, DARK.grid, from_top + QPoint(0, 6 * scale), down) == scale
     assert widest(image, DARK.grid, from_left, right) == scale
     assert widest(image, DARK.text, from_left, right) == scale
+
+
+@pytest.mark.parametrize("mode", THEMES)
+def test_a_command_that_cannot_be_done_looks_so_when_it_is_chosen(window: MainWindow, source: Any, mode: Mode) -> None:
+    """In the sheet of shortcuts, whose first row is chosen as it opens: its words are as quiet as those of its like."""
+    colours = colours_of(window, mode)
+    source.can_reconnect = False
+    window.refresh()
+    window.actions_.shortcuts.trigger()
+    sheet = window.findChild(ShortcutSheet)
+    assert isinstance(sheet, ShortcutSheet)
+    sheet.table.setFocus()
+    QApplication.processEvents()
+    table = sheet.table
+    assert (table.currentRow(), table.item(0, 1).text().startswith("Connect…: not now")) == (0, True)
+    ground = QColor(colours.selected)
+    loudest = []
+    for row in (0, 1):
+        table.selectRow(row)
+        QApplication.processEvents()
+        inks = pixels_of(table.viewport(), table.visualItemRect(table.item(row, 1)))
+        loudest.append(max(abs(lightness(pixel) - lightness(ground)) for pixel in inks))
+    quiet = abs(lightness(QColor(colours.disabled)) - lightness(ground))
+    assert loudest[0] <= quiet + 0.03 < loudest[1]
+    table.selectRow(0)
+    sheet.search.setText("export the log")
+    assert (table.currentRow(), table.property("look")) == (0, "")
+    sheet.reject()
+
+
+def pixels_of(widget: QWidget, rect: QRect) -> list[QColor]:
+    """Return the pixels of a part of a widget, but for its edge, where the focus may be drawn."""
+    image, inner = widget.grab().toImage(), rect.adjusted(3, 3, -3, -3)
+    return [image.pixelColor(x, y) for x in range(inner.left(), inner.right()) for y in range(inner.top(), inner.bottom())]
+
+
+def test_the_menu_and_the_button_that_fold_agree(window: MainWindow, source: Any) -> None:
+    """With nothing idle neither can be pressed, and both say that idle channels would be folded; else both can be."""
+    menu, button = window.actions_.fold_idle, window.flow._bar.fold
+    for enabled in (True, False):
+        window.flow._bar.show_folding(3 if enabled else 0, folds=True)
+        assert (menu.isEnabled(), button.isEnabled()) == (enabled, enabled)
+        assert (menu.isChecked(), button.isChecked()) == (True, True)
+    assert menu.toolTip() == button.toolTip() == "No channel is idle in the visible span."
+    window.flow._bar.show_folding(0, folds=False)
+    assert (menu.isEnabled(), button.isEnabled(), button.isChecked()) == (True, True, False)

@@ -103,7 +103,7 @@ def test_the_answer_points_to_a_channel_that_is_worse_off(qtbot: QtBot, window: 
 
 def test_a_refused_request_is_said_beside_the_fields(window: MainWindow, source: Any) -> None:
     """The client's own words stand under the fields and in the log, in the colour of trouble."""
-    source.notices.append(Notice(time_s=1.0, channel="USER", action="request", result="must be positive", ok=False))
+    source.notices.append(Notice(time_s=1000.0, channel="USER", action="request", result="must be positive", ok=False))
     window.refresh()
     said = [part for part in window.control.request.findChildren(QLabel) if "must be positive" in part.text()]
     assert said

@@ -71,7 +71,7 @@ def test_the_window_says_everywhere_that_it_reconnects(
     window.refresh()
     assert window.answer.title.text() == "Reconnecting: attempt 3 in 2.4 s"
     assert "2 messages wait and keep their places" in window.answer.evidence.text()
-    assert not window.answer.action.isVisible()
+    assert window.answer.action.text() == "Try again now (F5)"
     assert not window.banner.isVisible(), "it would say the same again"
     assert window.table.model().index(0, 0).data() == "USER OFFLINE"
     assert "Reconnecting, attempt 3 in 2.4 s" in texts(window.findChild(StatusLine))

@@ -22,6 +22,21 @@ def test_few_bytes_are_not_rounded_to_kib() -> None:
     assert units.format_bytes(2048) == "2 KiB"
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "texts"),
+    [
+        (6034, 6012, ("6 034 B", "6 012 B")),
+        (256_000, 256_100, ("256 000 B", "256 100 B")),
+        (6034, 4500, ("5.9 KiB", "4.4 KiB")),
+        (6034, 6034, ("5.9 KiB", "5.9 KiB")),
+        (900, 0, ("900 B", "0 B")),
+    ],
+)
+def test_two_amounts_that_differ_read_so(one: int, other: int, texts: tuple[str, str]) -> None:
+    """Where rounding would make them the same, their bytes are told; nowhere else."""
+    assert units.format_apart(one, other) == texts
+
+
 def test_a_credit_names_only_what_it_has() -> None:
     """Of messages and bytes only those that are not zero are named."""
     assert units.format_credit(1, 0) == "+1 message"
