@@ -40,6 +40,7 @@ def steps(call: Callable[[], object]) -> int:
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # 3.12.1 looks for one such frame as the tracing begins, and else tells no bytecodes
     sys.settrace(trace)
     try:
         call()
