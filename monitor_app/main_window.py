@@ -74,7 +74,7 @@ class MainWindow(QMainWindow):
         self._dress()
         self._connect_parts()
         self._connect_actions()
-        PlotCommands(self.flow, self._bar, self.actions_, settings)
+        self._centre.plots_shown.connect(PlotCommands(self.flow, self._bar, self.actions_, settings).allow_selecting)
         self.show_span(self.flow.span_s)
         self.resize(_SIZE)
         if settings is not None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from PySide6.QtCore import QObject, Slot
 
 from monitor_app.actions import Actions
 from monitor_app.settings import Settings
 from monitor_app.views.flow_view import FlowView
 from monitor_app.views.view_bar import ViewBar
+
+_NO_PLOTS: Final = "There are no plots yet. They show as soon as there is a connection."
 
 
 class PlotCommands(QObject):
@@ -46,6 +50,14 @@ class PlotCommands(QObject):
         for action in self._plots.values():
             action.setChecked(True)
         self._on_chosen()
+
+    @Slot(bool)
+    def allow_selecting(self, shown: bool) -> None:
+        """Let a span be selected while the plots are shown; without any, say why not."""
+        select = self._flow.tools[0]
+        select.setEnabled(shown)
+        select.setToolTip(select.accessibleName() if shown else _NO_PLOTS)
+        self._actions.allow("select_span", "" if shown else _NO_PLOTS)
 
     @Slot(str)
     def _on_fold_allowed(self, why_not: str) -> None:

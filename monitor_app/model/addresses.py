@@ -6,7 +6,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 _SCHEMES: Final = frozenset({"ws", "wss"})
-_HINT: Final = "Write it as ws://host:port, or wss://host:port for TLS."
+_HINT: Final = "\nWrite it as ws://host:port, or wss://host:port for TLS."
+"""Begins a line: broken anywhere else, an address would be torn in two."""
 
 
 def without_secrets(url: str) -> str:
@@ -19,12 +20,12 @@ def without_secrets(url: str) -> str:
 def problem_of(url: str) -> str:
     """Return what is wrong with an address, in a sentence or two that never repeat its secrets; empty when nothing is."""
     if not url:
-        return f"There is no address. {_HINT}"
+        return f"There is no address.{_HINT}"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        return f"{without_secrets(url)} is no address: host or port cannot be read. {_HINT}"
+        return f"{without_secrets(url)} is no address: host or port cannot be read.{_HINT}"
     if parts.scheme.lower() not in _SCHEMES:
-        return f"{without_secrets(url)} does not begin with ws:// or wss://. {_HINT}"
-    return "" if host else f"{without_secrets(url)} names no host. {_HINT}"
+        return f"{without_secrets(url)} does not begin with ws:// or wss://.{_HINT}"
+    return "" if host else f"{without_secrets(url)} names no host.{_HINT}"

@@ -167,7 +167,7 @@ def outlook_of(view: ChannelView) -> str:
         case Outlook.STARVES:
             return f"starves of {forecast.credit} in {format_range(forecast)}"
         case Outlook.RECOVERING:
-            return f"is recovering {forecast.credit}"
+            return f"is recovering {forecast.credit.removesuffix('s')} credit"
         case Outlook.STABLE:
             return "is stable"
 

@@ -49,7 +49,7 @@ class ClientCommands:
 
         def pause(client: HAIPClient) -> str:
             client.pause_channel(channel, reason=reason)
-            return f"asked for, “{reason}”" if reason else "asked for"
+            return f"{channel} is paused"
 
         self._command(channel, "pause", pause)
 
@@ -58,7 +58,7 @@ class ClientCommands:
 
         def resume(client: HAIPClient) -> str:
             client.resume_channel(channel)
-            return "asked for"
+            return f"{channel} is resumed"
 
         self._command(channel, "resume", resume)
 

@@ -59,7 +59,13 @@ def _starved(view: ChannelView) -> str:
 def _grant_silence(view: ChannelView) -> str:
     if view.grant_age_s is None:
         return "Peer has granted nothing yet."
-    return f"Peer has granted nothing for {format_duration(view.grant_age_s)}."
+    age = format_duration(view.grant_age_s)
+    # A grant that came since the first began to wait was no silence, and the sentence on top says so too.
+    return (
+        f"Peer granted too little {age} ago."
+        if view.grant_age_s < view.state.oldest_wait
+        else f"Peer has granted nothing for {age}."
+    )
 
 
 def _low(view: ChannelView) -> str:

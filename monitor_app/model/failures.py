@@ -20,7 +20,7 @@ from monitor_app.model.wording import begins_with_address, cause_first
 
 _ADVICE: tuple[tuple[type[Exception], str, str], ...] = (
     (ConfigError, "The address cannot be used", "Write it as ws://host:port, or wss://host:port for TLS."),
-    (AuthError, "The server refused the token", "Give another one with --token or in File, Connect."),
+    (AuthError, "The server refused the token", "Give another one in File, Connect… or with --token at the start."),
     (VersionError, "The server speaks another version of HAIP", "No version is in common; nothing was sent."),
     (ProtocolError, "The server does not keep to HAIP", "Is this the address of a HAIP server?"),
     (HandshakeError, "The handshake failed", "Is this the address of a HAIP server?"),

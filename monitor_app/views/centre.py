@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from haip_sync import ConnectionState
@@ -10,12 +11,19 @@ from monitor_app.views.trouble import TroubleBanner, TroublePage
 
 
 class Centre(QWidget):
-    """Shows the plots from the first connection to a server on, with a banner above them when it is over for good."""
+    """Shows the plots from the first connection to a server on, with a banner above them when it is over for good.
+
+    Signals:
+        plots_shown: The plots took the place of what to do (true), or gave it back; and which it is at first.
+    """
+
+    plots_shown = Signal(bool)
 
     def __init__(self, flow: FlowView, page: TroublePage, banner: TroubleBanner) -> None:
         super().__init__()
         self._flow, self._page, self._banner = flow, page, banner
         self._had_connection = False
+        self._told: bool | None = None
         self._stack = QStackedWidget()
         self._stack.addWidget(flow)
         self._stack.addWidget(page)
@@ -34,6 +42,9 @@ class Centre(QWidget):
         connected = connection is not None and connection.connected
         self._had_connection = self._had_connection or connected
         self._stack.setCurrentWidget(self._flow if self._had_connection else self._page)
+        if self._told is not self._had_connection:
+            self._told = self._had_connection
+            self.plots_shown.emit(self._had_connection)
         mends_itself = connection is not None and connection.phase == "offline"  # which the sentence on top tells
         # What cannot be mended is told on top, and the banner would have no button.
         self._banner.setVisible(self._had_connection and mendable and not (connected or mends_itself))

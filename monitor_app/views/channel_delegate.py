@@ -71,7 +71,7 @@ class ChannelDelegate(QStyledItemDelegate):
         starved = view.status is Status.STARVED and self.side is Side.SEND
         colour = self._theme.colours.starved if starved else self._theme.colours.muted
         painter.setFont(sized(option.font, 11))
-        hidden = "Hidden in the plots. " if self._visibility.is_hidden(view.name) else ""
+        hidden = "Hidden. " if self._visibility.is_hidden(view.name) else ""
         put_text(painter, option.rect.adjusted(_INDENT, -3, -_MARGIN, -3), f"{hidden}{why(view, self.side)}", colour)
 
     def _paint_cell(self, painter: QPainter, option: QStyleOptionViewItem, view: ChannelView, column: Column, row: int) -> None:

@@ -89,7 +89,7 @@ class RequestGroup(Group):
         """Say what came of the last request; of one that was refused a while ago only that it was."""
         last = self._last
         if last is None:
-            text, tone = "Nothing asked for yet.", "small"
+            text, tone = "You have asked for nothing yet.", "small"
         elif self._last_word.is_over(last):
             text, tone = "Refused last; the log says why.", "small"
         else:

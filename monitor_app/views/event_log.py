@@ -47,6 +47,8 @@ class EventLogView(RowTable):
         super().__init__("Event log", _WIDTHS)
         self._ingest = ingest
         self._wanted: LogRow | None = None
+        self._goes_quietly = False
+        self._read: LogRow | None = None
         self._rest_frames = 0
         self._model = LogModel(ingest.log, ingest.clock, theme, self)
         self.hint = EmptyHint(self)
@@ -125,7 +127,7 @@ class EventLogView(RowTable):
     def show_evidence(self, channel: str, since_s: float) -> None:
         """Show what was told of `channel` since a moment, whatever was filtered before."""
         self.show_all()
-        self._model.choose(RowFilter(since_s=since_s))
+        self._choose(RowFilter(since_s=since_s))
         self.channel_filter.setCurrentText(channel)
 
     @Slot()
@@ -135,20 +137,33 @@ class EventLogView(RowTable):
             chooser.setCurrentIndex(0)
         self.text_filter.clear()
         if self._model.is_filtered:
-            self._model.choose(EVERYTHING)
+            self._choose(EVERYTHING)
 
     def choose_row(self, row: LogRow) -> None:
         """Go to a row, without the filters if they hide it; as soon as it is looked at."""
         self.follow.setChecked(False)
         if not self._model.chosen.accepts(row):
             self.show_all()
-        self._wanted = row
+        self._wanted, self._goes_quietly = row, False
         self._go_to_wanted()
+
+    def _choose(self, chosen: RowFilter) -> None:
+        """Show other rows: the newest while following, else the row that was chosen, or as soon as a filter lets it through."""
+        self._model.choose(chosen)
+        self._wanted = None
+        if self.follow.isChecked():
+            self.scrollToBottom()
+        elif self._read is not None and chosen.accepts(self._read):
+            # Quietly: inspector and plots have shown it before, and may show something else by now.
+            self._wanted, self._goes_quietly = self._read, True
+            self._go_to_wanted()
 
     def _go_to_wanted(self) -> None:
         place = next((place for place, row in enumerate(self._model.rows) if row is self._wanted), None)
         if place is not None:
+            was_blocked = self.blockSignals(self._goes_quietly)
             self.selectRow(place)
+            self.blockSignals(was_blocked)
             self.scrollTo(self._model.index(place, 0), self.ScrollHint.PositionAtCenter)
         if place is not None or not self._model.behind:
             self._wanted = None
@@ -195,15 +210,15 @@ class EventLogView(RowTable):
 
     @Slot(str)
     def _on_channel_changed(self, text: str) -> None:
-        self._model.choose(replace(self._model.chosen, channel="" if text == _ALL else text))
+        self._choose(replace(self._model.chosen, channel="" if text == _ALL else text))
 
     @Slot(str)
     def _on_kind_changed(self, text: str) -> None:
-        self._model.choose(replace(self._model.chosen, kind="" if text == _ALL_KINDS else text))
+        self._choose(replace(self._model.chosen, kind="" if text == _ALL_KINDS else text))
 
     @Slot(str)
     def _on_text_changed(self, text: str) -> None:
-        self._model.choose(replace(self._model.chosen, text=text))
+        self._choose(replace(self._model.chosen, text=text))
 
     @Slot(bool)
     def _on_follow_toggled(self, follows: bool) -> None:
@@ -217,7 +232,9 @@ class EventLogView(RowTable):
 
     @Slot(QModelIndex)
     def _on_current_changed(self, index: QModelIndex) -> None:
-        self.row_chosen.emit(self._model.rows[index.row()] if index.isValid() else None)
+        row = self._model.rows[index.row()] if index.isValid() else None
+        self._read = row
+        self.row_chosen.emit(row)
 
 
 def _chooser(first: str, name: str) -> QComboBox:

@@ -144,13 +144,15 @@ def test_nobody_can_resume_for_the_peer(view: MakeView, answer: Callable[..., An
 
 
 def test_little_credit_comes_with_its_outlook(view: MakeView, answer: Callable[..., Any]) -> None:
-    """A low channel says when it starves, of which credit, or that it is stable."""
+    """A low channel says when it starves, of which credit, or that it is stable or recovering."""
     low = view("AGENT", Status.LOW, credits=3, forecast=Forecast(Outlook.STARVES, "messages", 4.0, 6.0))
     said = answer(low)
     assert said.title == "AGENT is low for 6.2 s"
     assert said.evidence.endswith("It starves of messages in 4\N{EN DASH}6 s.")
     stable = view("AGENT", Status.LOW, credits=3, forecast=Forecast(Outlook.STABLE, "messages"))
     assert answer(stable).evidence.endswith("It is stable.")
+    recovering = view("AGENT", Status.LOW, credits=3, forecast=Forecast(Outlook.RECOVERING, "messages"))
+    assert answer(recovering).evidence.endswith("It is recovering message credit.")
 
 
 def test_a_peer_that_does_not_read_is_named(view: MakeView, answer: Callable[..., Any]) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from PySide6.QtCore import QModelIndex, Qt
+import pytest
+from PySide6.QtCore import QModelIndex, QRect, Qt
+from PySide6.QtGui import QColor, QPainter
 from PySide6.QtTest import QAbstractItemModelTester
 from pytestqt.qtbot import QtBot
 
 from monitor_app.main_window import MainWindow
+from monitor_app.views import channel_delegate
+from monitor_app.views.parts import put_text
 
 
 def test_every_channel_has_a_row_and_a_why_line(window: MainWindow) -> None:
@@ -74,3 +78,20 @@ def test_the_model_keeps_qts_rules(window: MainWindow, source: Any) -> None:
     assert tester.model() is model
     assert not model.index(0, 0, QModelIndex()).parent().isValid()
     del tester
+
+
+def test_the_line_of_a_hidden_channel_has_room(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it is hidden is told before why it is as it is, and the end of a long reason is still not cut off."""
+    reason = "10 messages left. Last grant +10 messages, +276 B, 10.4 s ago."
+    painted: list[tuple[str, int, int]] = []
+
+    def note(painter: QPainter, rect: QRect, text: str, colour: str | QColor, *, right: bool = False) -> None:
+        painted.append((text, painter.fontMetrics().horizontalAdvance(text), rect.width()))
+        put_text(painter, rect, text, colour, right=right)
+
+    monkeypatch.setattr(channel_delegate, "why", lambda *_: reason)
+    monkeypatch.setattr(channel_delegate, "put_text", note)
+    window.ingest.visibility.toggle("AGENT")
+    window.table.grab()
+    [(_, needed, room)] = [line for line in painted if line[0].endswith(reason) and line[0] != reason]
+    assert needed <= room

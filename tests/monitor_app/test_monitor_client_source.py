@@ -157,7 +157,9 @@ def test_commands_reach_the_server(own: ClientSource, server: DevServer) -> None
     assert notice_of(own, "connect").ok
     session = server.wait_for_session()
     own.pause("USER", "why")
+    assert notice_of(own, "pause").result == "USER is paused"
     own.resume("USER")
+    assert notice_of(own, "resume").result == "USER is resumed"
     own.request("USER", 5, 1024)
     own.send_test_message("USER", "hello")
     session.wait_for(lambda seen: seen.text_count == 1, what="the text")

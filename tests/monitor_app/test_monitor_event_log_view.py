@@ -105,3 +105,42 @@ def test_in_a_flood_the_table_takes_rows_in_at_every_eighth_frame(window: MainWi
     assert seen == [400] * 8 + [3600] * 2
     window.log.refresh()
     assert len(window.log.shown_rows) == 4000
+
+
+def chosen_text(window: MainWindow) -> str:
+    """Return the sentence of the row that is selected, if it is in sight; empty otherwise."""
+    rows = window.log.chosen_rows()
+    if not rows or not window.log.viewport().rect().contains(
+        window.log.visualRect(window.log.model().index(rows[0], 3)).center()
+    ):
+        return ""
+    return texts(window)[rows[0]]
+
+
+def test_filters_that_come_and_go_leave_the_chosen_row_in_sight(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """Also after a filter without a hit; nobody is told of the row anew, so that plots that follow by then are left alone."""
+    fill(window, source, 100)
+    window.log.choose_row(window.ingest.log.rows[61])
+    told: list[object] = []
+    window.log.row_chosen.connect(told.append)
+    window.log.channel_filter.setCurrentText("AGENT")
+    assert chosen_text(window) == "number 61"
+    window.log.text_filter.setText("no row has this")
+    assert texts(window) == []
+    window.log.show_all()
+    assert len(texts(window)) == 100
+    assert chosen_text(window) == "number 61"
+    assert told == []
+    window.log.choose_row(window.ingest.log.rows[3])
+    assert told == [window.ingest.log.rows[3]]
+
+
+def test_while_following_every_filter_shows_its_newest_row(window: MainWindow, source: Any) -> None:
+    """Follow is pressed, so the end is in sight at once, though nothing new happens."""
+    fill(window, source, 100)
+    bar = window.log.verticalScrollBar()
+    for channel in ("AGENT", "All channels"):
+        window.log.channel_filter.setCurrentText(channel)
+        assert window.log.follow.isChecked()
+        assert bar.maximum() > 0
+        assert bar.value() == bar.maximum()

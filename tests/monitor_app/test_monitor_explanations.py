@@ -50,6 +50,13 @@ def test_starvation_of_bytes_says_it_in_kib(view: Callable[..., ChannelView]) ->
     assert explain(starved) == "Needs 7.5 KiB, has 512 B. Peer has granted nothing yet."
 
 
+def test_a_grant_that_was_too_little_is_no_silence(view: Callable[..., ChannelView]) -> None:
+    """Who waits for longer than the last grant is old is not told that nothing was granted; the sentence on top agrees."""
+    starved = view(Status.STARVED, grant_age_s=1.1, credits=1, backlog=3, waiting_for="messages", missing=2, oldest_wait=5.5)
+    assert explain(starved) == "Needs 3 messages, has 1. Peer granted too little 1.1 s ago."
+    assert "The peer grants too little" in evidence_of(starved)
+
+
 def test_a_lack_of_a_few_bytes_is_one(view: Callable[..., ChannelView]) -> None:
     """What is needed and what is left never read the same while something is missing."""
     starved = view(Status.STARVED, byte_credits=6012, backlog=1, waiting_for="bytes", missing=22)

@@ -15,6 +15,7 @@ from haip_sync import (
     ProtocolError,
     VersionError,
 )
+from monitor_app.actions import SPECS
 from monitor_app.model.failures import complaint_of, failure_of, failure_of_loss
 
 
@@ -36,6 +37,12 @@ def test_each_kind_of_failure_has_its_title_and_the_address(error: Exception, ti
     failure = failure_of(error, "ws://a:1")
     assert failure.title == title
     assert failure.text.startswith("ws://a:1: x.")
+
+
+def test_the_advice_on_a_token_names_the_menu_as_it_is() -> None:
+    """The words are those of the command that it sends to, without its underlined letter."""
+    [words] = [spec.text.replace("&", "") for spec in SPECS if spec.name == "connect_to"]
+    assert f"File, {words} " in failure_of(AuthError("x"), "ws://a:1").text
 
 
 def test_an_address_is_not_named_twice() -> None:

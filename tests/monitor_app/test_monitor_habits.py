@@ -373,12 +373,14 @@ def test_what_drops_from_a_field_can_be_read_in_either_theme(qtbot: QtBot, windo
 
 
 def test_a_wrong_address_is_told_before_anything_is_tried(qtbot: QtBot, window: MainWindow, source: Any) -> None:
-    """The sentence says how to write it, and the dialog stays."""
+    """The sentence says how to write it, on a line of its own, and the dialog stays."""
     qtbot.keyClick(window, Qt.Key.Key_N, CTRL)
     dialog = the(window, ConnectDialog)
     dialog.url.setText("http://somewhere")
     qtbot.mouseClick(dialog.connect_button, LEFT)
     assert "does not begin with ws:// or wss://" in dialog.message.text()
+    widths = [dialog.message.fontMetrics().horizontalAdvance(line) for line in dialog.message.text().splitlines()]
+    assert max(widths) < dialog.message.width(), "an address is broken in two"
     assert source.calls == []
     dialog.url.setText("ws://somewhere")
     assert dialog.message.text() == ""

@@ -162,6 +162,10 @@ def test_a_connection_that_never_came_about_fills_the_centre(qtbot: QtBot, windo
     window.ingest.reset()
     window.refresh()
     assert window.page.title.text() == "Nothing to watch yet"
+    select, command = window.flow.tools[0], window.actions_.select_span
+    assert not select.isEnabled()
+    assert not command.isEnabled()
+    assert select.toolTip() == command.toolTip() == "There are no plots yet. They show as soon as there is a connection."
     source.failure = Failure(title="The server refused the token", text="Give another one.")
     window.refresh()
     assert window.page.isVisible()
@@ -172,6 +176,8 @@ def test_a_connection_that_never_came_about_fills_the_centre(qtbot: QtBot, windo
     source.state, source.failure = connection, None
     window.refresh()
     assert window.flow.isVisible()
+    assert select.isEnabled()
+    assert command.isEnabled()
     assert not window.banner.isVisible()
 
 

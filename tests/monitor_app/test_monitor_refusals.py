@@ -44,6 +44,11 @@ def test_a_refusal_goes_after_a_while_or_when_it_is_touched(clock: Any) -> None:
     assert word.is_over(second)
 
 
+def test_before_the_first_request_it_says_that_the_operator_made_none(window: MainWindow) -> None:
+    """A script or its strategy may have asked, which the plots show: that nobody did would be wrong."""
+    assert window.control.request._result.text() == "You have asked for nothing yet."
+
+
 def ask_for_nothing(qtbot: QtBot, window: MainWindow) -> str:
     """Ask for no credit by hand; return what is said of it."""
     window.control.request.messages.setValue(0)
