@@ -190,6 +190,14 @@ class TitleBar(QFrame):
         self.row.addWidget(label(name, "title"))
         self.row.addWidget(self.detail, 1)
 
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return a size of the height that it has: a dock asks for no other, and would lay what is in it under the title."""
+        return super().sizeHint().expandedTo(self.minimumSize())
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the same of the least size."""
+        return super().minimumSizeHint().expandedTo(self.minimumSize())
+
 
 class Dock(QDockWidget):
     """A dock with a title bar of our own.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QAbstractSlider
+from PySide6.QtWidgets import QAbstractSlider, QApplication
 from pytestqt.qtbot import QtBot
 
 from haip_sync import WarningRaised
@@ -141,6 +141,7 @@ def test_while_following_every_filter_shows_its_newest_row(window: MainWindow, s
     bar = window.log.verticalScrollBar()
     for channel in ("AGENT", "All channels"):
         window.log.channel_filter.setCurrentText(channel)
+        QApplication.processEvents()
         assert window.log.follow.isChecked()
         assert bar.maximum() > 0
         assert bar.value() == bar.maximum()

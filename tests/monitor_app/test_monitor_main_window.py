@@ -380,3 +380,10 @@ def test_a_sentence_that_is_too_long_says_all_of_it_when_pointed_at(window: Main
     assert reason.strip(" ;") in window.answer.evidence.toolTip()
     window.answer.title.grab()
     assert window.answer.title.toolTip() == ""
+
+
+def test_no_title_lies_over_what_is_in_its_dock(window: MainWindow) -> None:
+    """Whatever stands in the title: it would hide the upper part of headings, and the upper line of what has the focus."""
+    assert len(window.docks.by_name) > 1
+    for dock in window.docks.by_name.values():
+        assert dock.widget().geometry().top() > dock.bar.geometry().bottom()
