@@ -71,10 +71,10 @@ class MainWindow(QMainWindow):
         self.plot_files = PlotFiles(self.flow, self.actions_)
         self.steering = Steering(ingest, theme, self.table, self.control, self._bar)
         self._lay_out()
+        self._centre.plots_shown.connect(PlotCommands(self.flow, self._bar, self.actions_, settings).allow_selecting)
         self._dress()
         self._connect_parts()
         self._connect_actions()
-        self._centre.plots_shown.connect(PlotCommands(self.flow, self._bar, self.actions_, settings).allow_selecting)
         self.show_span(self.flow.span_s)
         self.resize(_SIZE)
         if settings is not None:

@@ -14,6 +14,7 @@ _CALLS: Final = (
     (re.compile(r"resume_channel\('[^']*'\) lets"), "Resume lets"),
     (re.compile(r"until it sends RESUME_CHANNEL"), "until it resumes it"),
 )
+_BEFORE_UNIT: Final = re.compile(r"(?<=\d) (?=(?:B|[KMGT]iB|ms|s|min|h)\b)")
 _ADDRESSED: Final = re.compile(r"(wss?://\S+?):?\s+(\S.*)", re.DOTALL)
 
 
@@ -22,6 +23,11 @@ def for_operators(text: str) -> str:
     for call, words in _CALLS:
         text = call.sub(words, text)
     return text
+
+
+def kept_together(text: str) -> str:
+    """Return `text` so that no line ends between a number and its unit, nor before a last `ago`."""
+    return _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", text).replace(" ago", "\N{NO-BREAK SPACE}ago")
 
 
 def begins_with_address(text: str) -> bool:

@@ -11,6 +11,7 @@ from monitor_app.model.ingest import Ingest
 from monitor_app.model.remedies import NO_OFFER, Remedy, offer_for
 from monitor_app.model.status import Status
 from monitor_app.model.units import short_name
+from monitor_app.model.wording import kept_together
 from monitor_app.theme import Colours, Theme
 from monitor_app.views import signs
 from monitor_app.views.ground import Ground
@@ -67,7 +68,7 @@ class AnswerBox(Ground):
         self.show()
         self._dress(view)
         self._title.setText(headline(view))
-        self._text.setText(explain(view))
+        self._text.setText(kept_together(explain(view)))
         self._offer = offer_for(view)
         self.action.setText(self._offer.text)
         self.action.setVisible(self._offer.remedy is not Remedy.NONE)

@@ -9,11 +9,13 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QMessageBox
 from pytestqt.qtbot import QtBot
 from support.states import make_grant
+from support.still_clock import StillClock
 
 from haip_sync import ChannelPaused
 from monitor_app.main_window import MainWindow
+from monitor_app.model.ingest import Ingest
 from monitor_app.model.source import Failure, Notice
-from monitor_app.theme import DARK, LIGHT, Mode
+from monitor_app.theme import DARK, LIGHT, Mode, Theme
 from monitor_app.views.connect_dialog import ConnectDialog
 from monitor_app.views.status_line import StatusLine
 
@@ -152,6 +154,18 @@ def test_a_loss_greys_and_keeps_what_was_there(qtbot: QtBot, window: MainWindow,
     assert "Not connected" in status_texts(window)
     qtbot.mouseClick(window.banner.retry, LEFT)
     assert source.calls == [("reconnect",)]
+
+
+def test_no_span_can_be_selected_in_a_window_that_opens_empty(qtbot: QtBot, source: Any, clock: StillClock) -> None:
+    """Neither by the button nor by the command, from the first frame on; a connection brings both."""
+    connection, source.state = source.state, None
+    made = MainWindow(Ingest(source, clock), Theme(Mode.DARK), "test")
+    qtbot.addWidget(made)
+    select, command = made.flow.tools[0], made.actions_.select_span
+    assert (select.isEnabled(), command.isEnabled()) == (False, False)
+    source.state = connection
+    made.refresh()
+    assert (select.isEnabled(), command.isEnabled()) == (True, True)
 
 
 def test_a_connection_that_never_came_about_fills_the_centre(qtbot: QtBot, window: MainWindow, source: Any) -> None:

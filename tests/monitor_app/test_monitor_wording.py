@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from PySide6.QtCore import Qt
 from support.still_clock import StillClock
@@ -14,7 +16,7 @@ from monitor_app.model.audit import AuditTrail
 from monitor_app.model.event_log import row_of_event, row_of_notice
 from monitor_app.model.failures import failure_of, told_of_failure
 from monitor_app.model.source import Notice
-from monitor_app.model.wording import cause_first, cause_of, for_operators
+from monitor_app.model.wording import cause_first, cause_of, for_operators, kept_together
 
 ADDRESS = "ws://127.0.0.1:36001"
 GONE = f"{ADDRESS} cannot be reached: connection refused. Is a server running there? Nothing was sent."
@@ -99,3 +101,31 @@ def test_the_causes_have_room_in_the_log(window: MainWindow, clock: StillClock) 
         index = model.index(model.rowCount() + row, column)
         needed = view.fontMetrics().horizontalAdvance(str(index.data(Qt.ItemDataRole.DisplayRole)))
         assert needed + 8 <= view.columnWidth(column), index.data()
+
+
+def test_a_number_stays_on_the_line_of_its_unit() -> None:
+    """Only there no line ends: between words it may, so that the sentence is as long as before and still finds room."""
+    text = "12 KiB left. Last grant +9 messages, +18 KiB, 1.2 s ago. Paused for 2 min 5 s."
+    kept = kept_together(text)
+    assert kept.split(" ") == [
+        "12\xa0KiB",
+        "left.",
+        "Last",
+        "grant",
+        "+9",
+        "messages,",
+        "+18\xa0KiB,",
+        "1.2\xa0s\xa0ago.",
+        "Paused",
+        "for",
+        "2\xa0min",
+        "5\xa0s.",
+    ]
+    assert kept.replace("\xa0", " ") == text
+
+
+def test_the_control_dock_tears_no_number_from_its_unit(window: MainWindow, source: Any) -> None:
+    """The sentence of the chosen channel is in few narrow lines."""
+    source.change("USER", credits=46, byte_credits=512, backlog=31, oldest_wait=6.2, waiting_for="bytes", missing=7168)
+    window.refresh()
+    assert window.control.answer._text.text().startswith("Needs 7.5\xa0KiB, has 512\xa0B. ")
