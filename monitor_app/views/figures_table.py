@@ -173,8 +173,8 @@ class FiguresTable(QTableView):
         while self._rounds_left:
             self._is_stale = False
             self._share_out()
+            self.updateGeometries()  # else the next round adds headers of now to a viewport of before; the corner takes part
             self._rounds_left = self._rounds_left - 1 if self._is_stale else 0
-        self.updateGeometries()  # the corner between the headers takes part
 
     def _share_out(self) -> None:
         """Share out the room; what cannot be shared evenly goes to the headers."""
