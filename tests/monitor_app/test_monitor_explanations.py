@@ -44,6 +44,13 @@ def test_starvation_of_messages_says_what_is_needed(view: Callable[..., ChannelV
     assert headline(starved) == "STARVED of messages for 6.2 s"
 
 
+def test_the_row_of_a_channel_agrees_with_the_sentence_on_top(view: Callable[..., ChannelView]) -> None:
+    """A peer that grants while somebody waits is not said to have granted nothing, neither there nor here."""
+    starved = view(Status.STARVED, grant_age_s=0.0, credits=1, backlog=2, waiting_for="messages", missing=2, oldest_wait=6.2)
+    assert "The peer grants too little" in evidence_of(starved)
+    assert explain(starved) == "Needs 3 messages, has 1. Peer grants too little, last 0.0 s ago."
+
+
 def test_starvation_of_bytes_says_it_in_kib(view: Callable[..., ChannelView]) -> None:
     """The sentence has need and balance in KiB, and says when no grant was ever seen."""
     starved = view(Status.STARVED, byte_credits=512, backlog=1, waiting_for="bytes", missing=7168)
@@ -69,6 +76,8 @@ def test_a_lack_of_a_few_bytes_is_one(view: Callable[..., ChannelView]) -> None:
         (Status.PAUSED_BY_PEER, {}, "“why”. Only the peer can resume it. Nobody waits."),
         (Status.OFFLINE, {}, "No connection. The last known values."),
         (Status.OFFLINE, {"backlog": 1, "oldest_wait": 1.0}, "No connection. 1 message waits, the first for 1.0 s."),
+        (Status.SILENT, {}, "The program is silent. The last known values."),
+        (Status.SILENT, {"backlog": 2, "oldest_wait": 1.0}, "The program is silent. 2 messages waited, the first for 1.0 s."),
     ],
 )
 def test_every_state_has_a_sentence(
