@@ -266,7 +266,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_disk_that_fills_up_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:
-    """Noticed at the last moment: the old file stays, the new one is gone, and the sentence says what to do where that is known."""
+    """Noticed at the last moment: the old file stays, the new one is gone, and the sentence says what to do where it can."""
     target = tmp_path / "t.csv"
     target.write_text("old")
 
