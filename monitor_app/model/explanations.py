@@ -110,7 +110,7 @@ def _paused_by_peer(view: ChannelView) -> str:
 
 
 def _offline(view: ChannelView) -> str:
-    waits = _who_waits(view) if view.state.backlog else ""
+    waits = "" if not view.state.backlog else _waiters(view, "waited") if view.is_over else _who_waits(view)
     known = "The last known values." if view.state.peak_credits or view.state.sent_messages else ""
     return f"{NO_CONNECTION} {waits or known}".rstrip()
 

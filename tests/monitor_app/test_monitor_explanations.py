@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -49,6 +50,13 @@ def test_the_row_of_a_channel_agrees_with_the_sentence_on_top(view: Callable[...
     starved = view(Status.STARVED, grant_age_s=0.0, credits=1, backlog=2, waiting_for="messages", missing=2, oldest_wait=6.2)
     assert "The peer grants too little" in evidence_of(starved)
     assert explain(starved) == "Needs 3 messages, has 1. Peer grants too little, last 0.0 s ago."
+
+
+def test_of_a_connection_that_is_over_nobody_waits_any_more(view: Callable[..., ChannelView]) -> None:
+    """What waits while a client comes back only waited when its program has ended."""
+    lost = view(Status.OFFLINE, backlog=2, oldest_wait=1.0)
+    assert explain(lost) == "No connection. 2 messages wait, the first for 1.0 s."
+    assert explain(replace(lost, is_over=True)) == "No connection. 2 messages waited, the first for 1.0 s."
 
 
 def test_starvation_of_bytes_says_it_in_kib(view: Callable[..., ChannelView]) -> None:

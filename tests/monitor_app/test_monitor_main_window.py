@@ -326,6 +326,18 @@ def test_no_session_is_told_before_the_first_handshake(window: MainWindow, sourc
     assert "epoch" not in status_texts(window)
 
 
+def test_who_waited_in_a_connection_that_is_over_is_told_in_the_past(window: MainWindow, source: Any) -> None:
+    """The row says waits while the client tries again, and waited as soon as it does not."""
+    source.change("USER", backlog=1, waiting_for="offline")
+    model = window.table.model()
+    source.state = msgspec.structs.replace(source.state, connected=False, phase="offline")
+    window.refresh()
+    assert "No connection. 1 message waits," in model.index(0, 0, model.index(0, 0)).data()
+    source.lose()
+    window.refresh()
+    assert "No connection. 1 message waited," in model.index(0, 0, model.index(0, 0)).data()
+
+
 def test_the_queue_counts_who_waits_beside_it(window: MainWindow, source: Any) -> None:
     """One sender or several, the sentence is one."""
     for waiting, words in ((1, "and 1 sender waits; clearing leaves it"), (3, "and 3 senders wait; clearing leaves them")):
