@@ -8,6 +8,7 @@ the points come decimated from the history; marks of one kind are one curve with
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
@@ -69,8 +70,8 @@ class _Plot:
         self.curves: dict[str, Any] = {}
         self.fill = _Curve(pen=None, fillLevel=0.0)
         self.marks = {kind: _Curve() for kind in MarkKind}
-        self.covers = [_region(10) for _ in range(_MAX_GAPS)]
-        self.hatches = [_region(11) for _ in range(_MAX_GAPS)]
+        # A pair for each gap that is in sight, made when there is one: each takes as long as a curve, and few windows have any.
+        self.gaps: list[tuple[Any, Any]] = []
         self.selection = _region(-15)
         # What the plot is painted on: below the grid, and that below the curves, of which one may lie on a line of it.
         # Behind the item as its axes are, or it would cover them.
@@ -83,14 +84,13 @@ class _Plot:
 
     def _set_up(self) -> None:
         item = self.item
-        item.setMenuEnabled(False)
         item.hideButtons()
         item.setMouseEnabled(x=False, y=False)
         item.disableAutoRange()
         self.fill.setZValue(-20)
         self.cursor.setZValue(20)
         self.cursor.setVisible(False)
-        parts = (self.fill, *self.marks.values(), *self.covers, *self.hatches, self.selection, self.cursor)
+        parts = (self.fill, *self.marks.values(), self.selection, self.cursor)
         for part in parts:
             item.addItem(part, ignoreBounds=True)
         for side in ("left", "bottom"):  # their numbers stand beside the plots, where none of them is cut
@@ -116,6 +116,12 @@ class _Plot:
             curve.wide = self._wide
             self.item.addItem(curve, ignoreBounds=True)
         return curve
+
+    def add_gap(self) -> None:
+        """Make what covers one gap more."""
+        self.gaps.append((_region(10), _region(11)))
+        for part in self.gaps[-1]:
+            self.item.addItem(part, ignoreBounds=True)
 
     def scale(self, value: float) -> None:
         """Let the axis reach `value`; it shrinks only when half of it has been empty, so that it does not twitch."""
@@ -151,7 +157,7 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.viewport().setCursor(Qt.CursorShape.CrossCursor)
         self.plots = [
-            _Plot(self.addPlot(row=row, col=0), ceiling)
+            _Plot(self.addPlot(row=row, col=0, enableMenu=False), ceiling)
             for row, ceiling in enumerate((nice_ceiling, binary_ceiling, nice_ceiling, nice_ceiling))
         ]
         self.dress()
@@ -166,13 +172,16 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
                 axis = plot.item.getAxis(side)
                 axis.setPen(pg.mkPen(colours.grid, width=self._wide))
             self._dress_chosen(plot)
-            for cover, hatch in zip(plot.covers, plot.hatches, strict=True):
-                cover.setBrush(QBrush(QColor(colours.field)))
-                hatch.setBrush(QBrush(QColor(colours.muted), Qt.BrushStyle.BDiagPattern))
+            self._dress_gaps(plot)
             plot.selection.setBrush(QBrush(QColor(colours.selected)))
             plot.cursor.setPen(pg.mkPen(colours.text, width=self._wide))
             for place, (channel, curve) in enumerate(plot.curves.items()):
                 curve.setPen(pg.mkPen(self._theme.channel_colour(channel, place), width=1))
+
+    def _dress_gaps(self, plot: _Plot) -> None:
+        for cover, hatch in plot.gaps:
+            cover.setBrush(QBrush(QColor(self._theme.colours.field)))
+            hatch.setBrush(QBrush(QColor(self._theme.colours.muted), Qt.BrushStyle.BDiagPattern))
 
     def _dress_chosen(self, plot: _Plot) -> None:
         plot.fill.setBrush(pg.mkBrush(self._theme.fill_of(self._chosen)))
@@ -277,10 +286,13 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
     def _draw_regions(self, plot: _Plot, frame: Frame) -> None:
         """Cover what was never measured: without a connection the line from the last value to the next would be a lie."""
         shown = list(frame.gaps)[-_MAX_GAPS:]
-        for place, (cover, hatch) in enumerate(zip(plot.covers, plot.hatches, strict=True)):
-            gap = shown[place] if place < len(shown) else None
-            _put_region(cover, gap, frame.right_s)
-            _put_region(hatch, gap, frame.right_s)
+        if len(shown) > len(plot.gaps):
+            for _ in shown[len(plot.gaps) :]:
+                plot.add_gap()
+            self._dress_gaps(plot)
+        for parts, gap in itertools.zip_longest(plot.gaps, shown):
+            for part in parts:
+                _put_region(part, gap, frame.right_s)
         _put_region(plot.selection, frame.selection, frame.right_s)
 
     def set_cursor(self, x: float | None) -> None:

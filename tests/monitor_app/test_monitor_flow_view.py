@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QHelpEvent, QImage, QWheelEvent
+from PySide6.QtGui import QColor, QHelpEvent, QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel, QToolTip
 from pytestqt.qtbot import QtBot
 from support.states import CHANNELS, make_channel, make_connection, make_grant
 
+from monitor_app import theme
 from monitor_app.main_window import MainWindow
 from monitor_app.model.export import Export, Format
 from monitor_app.model.figures import span_words
@@ -396,6 +397,38 @@ def test_a_bar_that_is_pointed_at_tells_all_its_shares(qtbot: QtBot, lived: Main
         QApplication.sendEvent(strip, QHelpEvent(QEvent.Type.ToolTip, place, strip.mapToGlobal(place)))
         qtbot.waitUntil(lambda words=words: QToolTip.text().startswith(words) and bool(QToolTip.text()) == bool(words))
     assert "%" in strip.accessibleDescription()
+
+
+def test_every_time_without_a_connection_is_hatched_and_only_that(lived: MainWindow, source: Any, clock: Any) -> None:
+    """One gap, two, and none any more once they are out of sight; what covers them has the theme's colours."""
+
+    def hatched() -> list[bool]:
+        """Return of which tenths of the visible span there is anything hatched in the first plot."""
+        lived.refresh()
+        image, rect = lived.flow._plots.canvas.grab().toImage(), lived.flow._plots.rects()[0]
+        muted = QColor(lived.flow._theme.colours.muted)
+        columns = [
+            any(image.pixelColor(x, y) == muted for y in range(rect.top() + 2, rect.bottom() - 1))
+            for x in range(rect.left(), rect.left() + rect.width() // 10 * 10)
+        ]
+        tenth = len(columns) // 10
+        return [sum(columns[at : at + tenth]) > tenth // 2 for at in range(0, tenth * 10, tenth)]
+
+    lived.show_span(30.0)
+    assert not any(hatched())
+    stands = source.state
+    for second in range(24):
+        if second % 12 == 0:
+            source.lose()
+        elif second % 12 == 6:
+            source.state, source.failure = stands, None
+        lived.ingest.tick()
+        clock.time_s += 1.0
+    assert hatched() == [at in (2, 3, 6, 7) for at in range(10)]
+    lived.actions_.modes[theme.Mode.LIGHT].trigger()
+    assert hatched() == [at in (2, 3, 6, 7) for at in range(10)]
+    clock.time_s += 31.0
+    assert not any(hatched())
 
 
 def test_the_plots_can_be_written_as_png_and_csv(lived: MainWindow, tmp_path: Path) -> None:
