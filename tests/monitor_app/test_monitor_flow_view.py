@@ -290,7 +290,8 @@ def test_the_curve_of_the_chosen_channel_lies_on_top(lived: MainWindow) -> None:
         for plot in lived.flow._plots.canvas.plots:
             assert max(plot.curves, key=lambda name, plot=plot: plot.curves[name].zValue()) == chosen
             assert [curve.zValue() for curve in plot.curves.values()].count(1.0) == 1
-            assert all(cover.zValue() > 1.0 for cover in plot.covers), "what was never measured stays covered"
+            plot.add_gap()
+            assert all(part.zValue() > 1.0 for part in plot.gaps[-1]), "what was never measured stays covered"
 
 
 def test_idle_channels_are_folded_away(qtbot: QtBot, lived: MainWindow) -> None:
