@@ -160,7 +160,7 @@ class Theme(QObject):
             palette.setColor(which, QColor(colour))
         for which in (role.WindowText, role.Text, role.ButtonText, role.HighlightedText, role.PlaceholderText):
             palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(colours.disabled))
-        for which in (role.Base, role.Button):  # a field that takes nothing lies flat on its ground
+        for which in (role.Base, role.Button, role.Window):  # a field that takes nothing lies flat; its outline is made of Window
             palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(colours.panel))
         return palette
 

@@ -29,6 +29,11 @@ def absence_of(link: ProgramLink, client: str, *, is_detached: bool, is_withdraw
     return None
 
 
+def refusal_of(absence: Failure) -> str:
+    """Return the sentence for what cannot be steered meanwhile."""
+    return "We have detached from the script." if absence.title == DETACHED else f"{absence.title}."
+
+
 def _title_of(link: ProgramLink) -> str:
     if not link.has_ended:
         return "The program has stopped answering"

@@ -29,7 +29,7 @@ from haip_sync.observe import (
     UseStrategy,
     on_one_line,
 )
-from monitor_app.model.absence import DETACHED, absence_of, sentence, told_of
+from monitor_app.model.absence import DETACHED, absence_of, refusal_of, sentence, told_of
 from monitor_app.model.failures import NOT_CONNECTED_YET, failure_of_loss
 from monitor_app.model.remembered import states_of
 from monitor_app.model.source import Drained, Failure, Notice, QueuedMessage
@@ -82,7 +82,7 @@ class AttachedSource:
         """Why commands are refused, in one sentence; None where the script lets a monitor steer this client."""
         absence = self._absence()
         if absence is not None:
-            return f"{absence.title}."
+            return refusal_of(absence)
         if self.may_steer:
             return None
         name = on_one_line(self._link.program.name)

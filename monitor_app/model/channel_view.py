@@ -52,6 +52,8 @@ class ChannelView:
     """How much of the last half minute, or of what is known of it, senders stood for want of credit."""
     starved_span_s: float = 0.0
     """Of how many seconds `starved_share` is a part."""
+    is_over: bool = False
+    """Whether all this is of a connection or a program that is gone and does not come back by itself."""
 
     @property
     def starves_again(self) -> bool:

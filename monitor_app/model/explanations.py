@@ -60,12 +60,9 @@ def _grant_silence(view: ChannelView) -> str:
     if view.grant_age_s is None:
         return "Peer has granted nothing yet."
     age = format_duration(view.grant_age_s)
-    # A grant that came since the first began to wait was no silence, and the sentence on top says so too.
-    return (
-        f"Peer granted too little {age} ago."
-        if view.grant_age_s < view.state.oldest_wait
-        else f"Peer has granted nothing for {age}."
-    )
+    if view.grant_age_s < view.state.oldest_wait:  # a grant came while the first waited: the sentence on top says so too
+        return f"Peer grants too little, last {age} ago."
+    return f"Peer has granted nothing for {age}."
 
 
 def _low(view: ChannelView) -> str:
@@ -113,14 +110,15 @@ def _paused_by_peer(view: ChannelView) -> str:
 
 
 def _offline(view: ChannelView) -> str:
-    waits = _who_waits(view) if view.state.backlog else ""
+    waits = "" if not view.state.backlog else _waiters(view, "waited") if view.is_over else _who_waits(view)
     known = "The last known values." if view.state.peak_credits or view.state.sent_messages else ""
     return f"{NO_CONNECTION} {waits or known}".rstrip()
 
 
 def _silent(view: ChannelView) -> str:
-    waited = f" {_who_waits(view)}" if view.state.backlog else ""
-    return f"Nothing is heard of the program. The last known values.{waited}"
+    """Say who waited when it was last heard of, in the past: nobody knows whether they still do."""
+    waited = _waiters(view, "waited") if view.state.backlog else "The last known values."
+    return f"The program is silent. {waited}"
 
 
 def _detached(_view: ChannelView) -> str:
@@ -130,7 +128,10 @@ def _detached(_view: ChannelView) -> str:
 def _who_waits(view: ChannelView) -> str:
     if view.state.backlog == 0:
         return "Nobody waits."
-    verb = "waits" if view.state.backlog == 1 else "wait"
+    return _waiters(view, "waits" if view.state.backlog == 1 else "wait")
+
+
+def _waiters(view: ChannelView, verb: str) -> str:
     return f"{format_messages(view.state.backlog)} {verb}, the first for {format_duration(view.state.oldest_wait)}."
 
 

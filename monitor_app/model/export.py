@@ -19,6 +19,7 @@ import msgspec
 STEP_ROWS: Final = 500
 """Rows that one step writes."""
 _FORMULA_SIGNS: Final = ("=", "+", "-", "@", "\t", "\r")
+_NOT_ALLOWED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 Record = Mapping[str, Any]
 
 
@@ -139,15 +140,22 @@ def _told_of(path: Path, error: OSError) -> str:
     """Return what went wrong, and what to do where that is not plain."""
     if error.errno == errno.ENOENT and not path.parent.is_dir():
         return f"There is no folder {path.parent}. Make it first, or give another one. Nothing was written."
-    return f"{path} could not be written: {_reason(error)}. Nothing was changed."
+    return " ".join((f"{path} could not be written: {_reason(error)}. Nothing was changed.", *_advice(error)))
 
 
 def _reason(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return "the disk is full"
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+    if error.errno in _NOT_ALLOWED:
         return "you may not write there"
     return (error.strerror or str(error)).lower()
+
+
+def _advice(error: OSError) -> tuple[str, ...]:
+    """Return what to do, where that is known: a sentence or none."""
+    if error.errno == errno.ENOSPC:
+        return ("Free some space, or give another folder.",)
+    return ("Give another folder.",) if error.errno in _NOT_ALLOWED else ()
 
 
 def _permit(part: Path, target: Path) -> None:

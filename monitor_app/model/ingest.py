@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -124,7 +125,9 @@ class Ingest:
         """Return the channels by name, as they were when first asked for after the last tick, if that is not long ago."""
         now_s = self.clock.now_s()
         if self._seen is None or not 0 <= now_s - self._seen[0] < _SAME_S:
-            self._seen = now_s, {name: tracker.view(now_s) for name, tracker in self._trackers.items()}
+            views = [tracker.view(now_s) for tracker in self._trackers.values()]
+            is_over = self.away is Status.OFFLINE and self.source.failure is not None
+            self._seen = now_s, {view.name: replace(view, is_over=True) if is_over else view for view in views}
         return self._seen[1]
 
     def tracker(self, name: str) -> ChannelTracker | None:

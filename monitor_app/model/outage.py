@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from haip_sync import ConnectionState
 from monitor_app.model.units import format_duration, format_messages
+
+_AT_ONCE_S: Final = 0.05
+"""What is nearer would read as 0.0 s."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,9 @@ def outage_of(state: ConnectionState | None, now_s: float) -> Outage | None:
 def _when(state: ConnectionState, now_s: float) -> str:
     if state.next_try_s is None:
         return f"attempt {max(1, state.attempt)} is under way"
-    return f"attempt {max(1, state.attempt)} in {format_duration(max(0.0, state.next_try_s - now_s))}"
+    left_s = state.next_try_s - now_s
+    when = f"in {format_duration(left_s)}" if left_s >= _AT_ONCE_S else "now"
+    return f"attempt {max(1, state.attempt)} {when}"
 
 
 def _since(state: ConnectionState, now_s: float) -> str:

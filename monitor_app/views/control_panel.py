@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtGui import QIcon, QPixmap
+from PySide6.QtCore import QPointF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QComboBox, QScrollArea, QVBoxLayout, QWidget
 
 from monitor_app.model.channel_view import ChannelView
@@ -13,6 +13,7 @@ from monitor_app.model.status import STALE, Status
 from monitor_app.model.strategy_plan import StrategyPlan
 from monitor_app.theme import Theme
 from monitor_app.views.answer_box import AnswerBox
+from monitor_app.views.channel_shapes import draw_shape
 from monitor_app.views.control_groups import PauseGroup, RequestGroup, TestMessageGroup
 from monitor_app.views.group import Group, allow
 from monitor_app.views.parts import FIELD_HEIGHT, set_tone, wrapping_label
@@ -50,7 +51,7 @@ class ControlPanel(QScrollArea):
         self.chooser = QComboBox()
         self.chooser.setAccessibleName("Channel to control")
         self.chooser.setFixedHeight(FIELD_HEIGHT - 2)
-        self.chooser.setIconSize(QSize(10, 10))
+        self.chooser.setIconSize(QSize(13, 13))  # what a shape fits in
         self.chooser.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.chooser.setMinimumContentsLength(10)
         self.answer = AnswerBox(ingest, theme)
@@ -138,8 +139,15 @@ class ControlPanel(QScrollArea):
         self.test_message.refresh(view, answered.get((name, "test message")), why_not=why_not)
 
     def _swatch(self, channel: str, place: int) -> QIcon:
-        pixmap = QPixmap(self.chooser.iconSize())
-        pixmap.fill(self._theme.channel_colour(channel, place))
+        size, ratio = self.chooser.iconSize(), self.devicePixelRatioF()
+        pixmap = QPixmap(size * ratio)
+        pixmap.setDevicePixelRatio(ratio)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        draw_shape(
+            painter, channel, place, QPointF(size.width() / 2, size.height() / 2), self._theme.channel_colour(channel, place)
+        )
+        painter.end()
         return QIcon(pixmap)
 
     def _fill_chooser(self) -> None:

@@ -115,6 +115,7 @@ class ExportDialog(QDialog):
             more = export.step()
         except ExportError as error:
             self._finish(str(error), "bad")
+            self.path.setFocus()  # and not the button beside it, where Return would give up what can be tried again
             return
         self.progress.setValue(export.done)
         if not more:

@@ -260,6 +260,9 @@ class Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
             visible = channel in frame.shown
             if curve.isVisible() != visible:
                 curve.setVisible(visible)
+            height = int(channel == self._chosen)  # where several agree, the chosen one is what is seen
+            if curve.zValue() != height:
+                curve.setZValue(height)
             if visible:
                 row = frame.window.row(metric, channel)
                 x, y = (times_s[::2], _tops(row)) if metric == _RATE else (times_s, row)

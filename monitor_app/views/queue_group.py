@@ -52,8 +52,9 @@ class QueueGroup(Group):
         self.detail.setText(f"oldest {format_duration(state.oldest_wait)}" if state.backlog else "nothing waits")
         self._count.setText(f"{format_messages(state.queued)}, {format_bytes(state.queued_bytes)}")
         self._waiting.setVisible(state.waiting > 0)
-        threads = "1 sender waits" if state.waiting == 1 else f"{state.waiting} senders wait"
-        self._waiting.setText(f"and {threads}; clearing leaves them")
+        one = state.waiting == 1
+        threads = "1 sender waits; clearing leaves it" if one else f"{state.waiting} senders wait; clearing leaves them"
+        self._waiting.setText(f"and {threads}")
         empty = "" if state.queued else "The queue is empty."
         allow(self.export, empty)
         allow(self.clear, why_not or empty)

@@ -38,7 +38,8 @@ class StatusLine(QStatusBar):
         state = self._ingest.connection
         dialect = state.dialect if state is not None and state.dialect else NONE
         self._dialect.setText(f"dialect {dialect}")
-        session = f"{short_session(state.session_id)} epoch {state.epoch}" if state is not None else NONE
+        met = state if state is not None and state.epoch else None  # before the first handshake no peer knows of a session
+        session = f"{short_session(met.session_id)} epoch {met.epoch}" if met is not None else NONE
         self._session.setText(f"session {session}")
         trip_s = state.round_trip if state is not None else None
         self._round_trip.setText(f"RTT {NONE if trip_s is None else f'{trip_s * 1000:.1f} ms'}")

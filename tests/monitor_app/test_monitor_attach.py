@@ -244,7 +244,7 @@ def test_a_script_is_detached_from_and_attached_to_again_by_keys(qtbot: QtBot, r
         qtbot.waitUntil(lambda: "DETACHED" in window.table.model().index(0, 0).data(), timeout=TIMEOUT_MS)
         assert (window.actions_.detach.isEnabled(), window.actions_.attach_again.isEnabled()) == (False, True)
         assert window.flow.isVisible()
-        assert window.control.why_not() == "Detached."
+        assert window.control.why_not() == "We have detached from the script."
         assert running.process.poll() is None
         qtbot.keyClick(window, Qt.Key.Key_O, control | shift)
         qtbot.waitUntil(lambda: "is starved" in window.answer.title.text(), timeout=TIMEOUT_MS)

@@ -170,7 +170,7 @@ def test_a_script_that_is_stopped_and_killed_is_told(running: Script, follow: Fo
     view = ingest.channel("USER")
     assert view is not None
     assert 0.5 < view.status_s < 1.5
-    assert explain(view).startswith("Nothing is heard of the program. The last known values. 1 message waits")
+    assert explain(view).startswith("The program is silent. 1 message waited, the first for ")
     assert "last known values" in source.failure.text
     assert not source.snapshot().connected
     os.kill(running.pid, signal.SIGCONT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -44,17 +45,24 @@ def test_starvation_of_messages_says_what_is_needed(view: Callable[..., ChannelV
     assert headline(starved) == "STARVED of messages for 6.2 s"
 
 
+def test_the_row_of_a_channel_agrees_with_the_sentence_on_top(view: Callable[..., ChannelView]) -> None:
+    """A peer that grants while somebody waits is not said to have granted nothing, neither there nor here."""
+    starved = view(Status.STARVED, grant_age_s=0.0, credits=1, backlog=2, waiting_for="messages", missing=2, oldest_wait=6.2)
+    assert "The peer grants too little" in evidence_of(starved)
+    assert explain(starved) == "Needs 3 messages, has 1. Peer grants too little, last 0.0 s ago."
+
+
+def test_of_a_connection_that_is_over_nobody_waits_any_more(view: Callable[..., ChannelView]) -> None:
+    """What waits while a client comes back only waited when its program has ended."""
+    lost = view(Status.OFFLINE, backlog=2, oldest_wait=1.0)
+    assert explain(lost) == "No connection. 2 messages wait, the first for 1.0 s."
+    assert explain(replace(lost, is_over=True)) == "No connection. 2 messages waited, the first for 1.0 s."
+
+
 def test_starvation_of_bytes_says_it_in_kib(view: Callable[..., ChannelView]) -> None:
     """The sentence has need and balance in KiB, and says when no grant was ever seen."""
     starved = view(Status.STARVED, byte_credits=512, backlog=1, waiting_for="bytes", missing=7168)
     assert explain(starved) == "Needs 7.5 KiB, has 512 B. Peer has granted nothing yet."
-
-
-def test_a_grant_that_was_too_little_is_no_silence(view: Callable[..., ChannelView]) -> None:
-    """Who waits for longer than the last grant is old is not told that nothing was granted; the sentence on top agrees."""
-    starved = view(Status.STARVED, grant_age_s=1.1, credits=1, backlog=3, waiting_for="messages", missing=2, oldest_wait=5.5)
-    assert explain(starved) == "Needs 3 messages, has 1. Peer granted too little 1.1 s ago."
-    assert "The peer grants too little" in evidence_of(starved)
 
 
 def test_a_lack_of_a_few_bytes_is_one(view: Callable[..., ChannelView]) -> None:
@@ -76,6 +84,8 @@ def test_a_lack_of_a_few_bytes_is_one(view: Callable[..., ChannelView]) -> None:
         (Status.PAUSED_BY_PEER, {}, "“why”. Only the peer can resume it. Nobody waits."),
         (Status.OFFLINE, {}, "No connection. The last known values."),
         (Status.OFFLINE, {"backlog": 1, "oldest_wait": 1.0}, "No connection. 1 message waits, the first for 1.0 s."),
+        (Status.SILENT, {}, "The program is silent. The last known values."),
+        (Status.SILENT, {"backlog": 2, "oldest_wait": 1.0}, "The program is silent. 2 messages waited, the first for 1.0 s."),
     ],
 )
 def test_every_state_has_a_sentence(

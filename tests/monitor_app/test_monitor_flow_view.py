@@ -282,6 +282,18 @@ def test_a_hidden_channel_is_not_drawn_and_one_can_be_shown_alone(qtbot: QtBot, 
     assert not curves["USER"].isVisible()
 
 
+def test_the_curve_of_the_chosen_channel_lies_on_top(lived: MainWindow) -> None:
+    """Where several channels have the same balance, the one that is looked at is seen, whichever was made first."""
+    for chosen in ("USER", "AGENT", "USER"):
+        lived.table.choose(chosen)
+        lived.refresh()
+        for plot in lived.flow._plots.canvas.plots:
+            assert max(plot.curves, key=lambda name, plot=plot: plot.curves[name].zValue()) == chosen
+            assert [curve.zValue() for curve in plot.curves.values()].count(1.0) == 1
+            plot.add_gap()
+            assert all(part.zValue() > 1.0 for part in plot.gaps[-1]), "what was never measured stays covered"
+
+
 def test_idle_channels_are_folded_away(qtbot: QtBot, lived: MainWindow) -> None:
     """Only what is used or chosen is drawn; the title says how many are folded, and its button brings them back."""
     bar = lived.flow._bar

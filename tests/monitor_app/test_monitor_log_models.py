@@ -256,12 +256,17 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(errno.ENOSPC, "the disk is full"), (errno.EACCES, "you may not write there"), (errno.EIO, "error")]
+    ("number", "words"),
+    [
+        (errno.ENOSPC, r"the disk is full\. Nothing was changed\. Free some space, or give another folder\.$"),
+        (errno.EACCES, r"you may not write there\. Nothing was changed\. Give another folder\.$"),
+        (errno.EIO, r"error\. Nothing was changed\.$"),
+    ],
 )
 def test_a_disk_that_fills_up_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:
-    """Noticed at the last moment, when the bytes go to the disk: the old file stays, the new one is gone."""
+    """Noticed at the last moment: the old file stays, the new one is gone, and the sentence says what to do where it can."""
     target = tmp_path / "t.csv"
     target.write_text("old")
 

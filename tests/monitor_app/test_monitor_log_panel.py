@@ -180,8 +180,9 @@ def test_an_export_that_fails_says_why_and_can_be_tried_elsewhere(
         qtbot.mouseClick(dialog.start, LEFT)
         qtbot.waitUntil(lambda: "the disk is full" in dialog.message.text(), timeout=5000)
     assert os.listdir(tmp_path) == []
+    assert dialog.focusWidget() is dialog.path, "where Return tries again, and does not give up"
     with qtbot.waitSignal(dialog.exported, timeout=5000):
-        qtbot.mouseClick(dialog.start, LEFT)
+        qtbot.keyClick(dialog.path, Qt.Key.Key_Return)
     assert os.listdir(tmp_path) == ["log.csv"]
     dialog.reject()
 

@@ -68,6 +68,21 @@ def test_an_icon_on_a_disabled_button_is_as_quiet_as_its_word(qtbot: QtBot, wind
 
 
 @pytest.mark.parametrize("mode", THEMES)
+def test_channels_are_chosen_by_shape_as_well_as_colour(window: MainWindow, mode: Mode) -> None:
+    """Beside its name in the control dock a channel has the shape that it has in the table; no two are alike, and none is cut."""
+    colours_of(window, mode)
+    chooser = window.control.chooser
+    pictures = [chooser.itemIcon(place).pixmap(chooser.iconSize()).toImage() for place in range(chooser.count())]
+    outlines = []
+    for image in pictures:
+        side = image.width()
+        outlines.append(tuple(image.pixelColor(x, y).alpha() > 127 for x in range(side) for y in range(side)))
+        edge = [image.pixelColor(*at) for i in range(side) for at in ((i, 0), (0, i), (i, side - 1), (side - 1, i))]
+        assert not any(pixel.alpha() > 127 for pixel in edge)
+    assert len(set(outlines)) == len(pictures) == 5
+
+
+@pytest.mark.parametrize("mode", THEMES)
 def test_the_arrow_of_the_sorted_column_can_be_seen(qtbot: QtBot, window: MainWindow, mode: Mode) -> None:
     """In the chooser of a file, on the heading of the names: dark on light, and light on dark."""
     colours = colours_of(window, mode)

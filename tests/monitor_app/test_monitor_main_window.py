@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QMessageBox
@@ -15,6 +16,7 @@ from haip_sync import ChannelPaused
 from monitor_app.main_window import MainWindow
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.source import Failure, Notice
+from monitor_app.model.units import NONE
 from monitor_app.theme import DARK, LIGHT, Mode, Theme
 from monitor_app.views.connect_dialog import ConnectDialog
 from monitor_app.views.status_line import StatusLine
@@ -334,6 +336,34 @@ def test_the_status_bar_has_connection_session_and_health(window: MainWindow, so
     for words in ("Connected", "ws://fake:1", "dialect message", "6f1c…e2a9 epoch 1", "RTT 42.0 ms", "fps", "lag"):
         assert words in texts
     assert "dropped 1 234" in texts
+
+
+def test_no_session_is_told_before_the_first_handshake(window: MainWindow, source: Any) -> None:
+    """A connection that never came about has no session and no epoch 0."""
+    source.state = msgspec.structs.replace(source.state, connected=False, epoch=0)
+    window.refresh()
+    assert f"session {NONE}" in status_texts(window)
+    assert "epoch" not in status_texts(window)
+
+
+def test_who_waited_in_a_connection_that_is_over_is_told_in_the_past(window: MainWindow, source: Any) -> None:
+    """The row says waits while the client tries again, and waited as soon as it does not."""
+    source.change("USER", backlog=1, waiting_for="offline")
+    model = window.table.model()
+    source.state = msgspec.structs.replace(source.state, connected=False, phase="offline")
+    window.refresh()
+    assert "No connection. 1 message waits," in model.index(0, 0, model.index(0, 0)).data()
+    source.lose()
+    window.refresh()
+    assert "No connection. 1 message waited," in model.index(0, 0, model.index(0, 0)).data()
+
+
+def test_the_queue_counts_who_waits_beside_it(window: MainWindow, source: Any) -> None:
+    """One sender or several, the sentence is one."""
+    for waiting, words in ((1, "and 1 sender waits; clearing leaves it"), (3, "and 3 senders wait; clearing leaves them")):
+        source.change("USER", backlog=waiting, waiting=waiting, waiting_for="messages", missing=1)
+        window.refresh()
+        assert window.control.queue._waiting.text() == words
 
 
 def test_the_picture_has_every_state_and_mark(window: MainWindow, source: Any, clock: Any) -> None:

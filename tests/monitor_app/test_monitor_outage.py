@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from PySide6.QtWidgets import QLabel
 
 from haip_sync import ChannelState, ConnectionState, Reconnecting
@@ -44,6 +45,16 @@ def test_an_outage_says_which_attempt_comes_when(connection_state: MakeConnectio
         "The line broke 4.0 s ago: The line dropped. 2 messages wait and keep their places; credit starts afresh."
     )
     assert outage.short == "Reconnecting, attempt 3 in 2.4 s"
+
+
+@pytest.mark.parametrize("next_try_s", [999.0, 1000.04])
+def test_an_attempt_that_is_due_comes_now(
+    connection_state: MakeConnection, channel_state: MakeChannel, next_try_s: float
+) -> None:
+    """Nobody is told that something happens in 0.0 s."""
+    outage = outage_of(broken(connection_state, channel_state, attempt=2, next_try_s=next_try_s), 1000.0)
+    assert outage is not None
+    assert (outage.title, outage.short) == ("Reconnecting: attempt 2 now", "Reconnecting, attempt 2 now")
 
 
 def test_an_attempt_under_way_is_called_so(connection_state: MakeConnection, channel_state: MakeChannel) -> None:

@@ -155,6 +155,14 @@ def fields_of(window: MainWindow) -> list[QWidget]:
     return [*found, window.control.pause.reason, window.control.test_message.text]
 
 
+def outline_of(field: QWidget) -> int:
+    """Return how light the outline of a field is, in the middle of its upper edge: what is furthest from the field's ground."""
+    image = field.grab().toImage()
+    ground = image.pixelColor(image.width() // 2, image.height() // 4).lightness()
+    edge = [image.pixelColor(image.width() // 2, y).lightness() for y in range(3)]
+    return max(edge, key=lambda lightness: abs(lightness - ground))
+
+
 @pytest.mark.parametrize("mode", THEMES)
 def test_a_field_that_takes_nothing_looks_so(window: MainWindow, source: Any, mode: Mode) -> None:
     """Without a connection the fields are disabled like the buttons beside them: quiet words on the ground of the panel."""
@@ -163,15 +171,18 @@ def test_a_field_that_takes_nothing_looks_so(window: MainWindow, source: Any, mo
     window.refresh()
     assert {type(field) for field in fields} == {QSpinBox, QDoubleSpinBox, QComboBox, QLineEdit}
     enabled = [best_contrast(field) for field in fields]
+    outlines = [outline_of(field) for field in fields]
     assert all(field.isEnabled() for field in fields)
     source.lose()
     window.refresh()
     assert not any(field.isEnabled() for field in fields)
     assert all("no connection" in field.toolTip() for field in fields)
-    for field, before in zip(fields, enabled, strict=True):
+    panel = QColor(colours.panel).lightness()
+    for field, before, outline in zip(fields, enabled, outlines, strict=True):
         assert best_contrast(field) < before / 1.5
         if not isinstance(field, QComboBox):  # whose ground the style shades
             assert QColor(ground_of(field)) == QColor(colours.panel)
+            assert abs(outline_of(field) - panel) < abs(outline - panel), "its outline is fainter than it was"
 
 
 def test_a_field_that_is_typed_in_keeps_the_hands(qtbot: QtBot, window: MainWindow, source: Any) -> None:
