@@ -146,3 +146,11 @@ _EXPLAIN = {
     Status.SILENT: _silent,
     Status.DETACHED: _detached,
 }
+
+
+def senders_beside(view: ChannelView) -> str:
+    """Return what is to be said of the threads that wait beside what is queued."""
+    waiting = view.state.waiting
+    if view.is_over:
+        return "1 sender waited" if waiting == 1 else f"{waiting} senders waited"
+    return "1 sender waits; clearing leaves it" if waiting == 1 else f"{waiting} senders wait; clearing leaves them"

@@ -255,7 +255,8 @@ class TestMessageGroup(Group):
     def refresh(self, view: ChannelView, last: Notice | None, *, why_not: str) -> None:
         """Show how long the line is, and what came of the last message."""
         waits = view.state.backlog > 0 or view.status in {Status.PAUSED_BY_US, Status.PAUSED_BY_PEER}
-        self.detail.setText(f"waits as number {view.state.backlog + 1}" if waits else "leaves at once")
+        when = f"waits as number {view.state.backlog + 1}" if waits else "leaves at once"
+        self.detail.setText("" if view.is_over else when)
         allow(self.send, why_not)
         allow_field(self.text, why_not)
         is_told = last is not None and not self._last_word.is_over(last)

@@ -6,6 +6,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout
 
 from monitor_app.model.channel_view import ChannelView
+from monitor_app.model.explanations import senders_beside
 from monitor_app.model.source import Notice
 from monitor_app.model.units import format_bytes, format_duration, format_messages
 from monitor_app.views.group import Group, allow
@@ -49,12 +50,10 @@ class QueueGroup(Group):
     def refresh(self, view: ChannelView, last: Notice | None, *, why_not: str) -> None:
         """Show what waits."""
         state = view.state
-        self.detail.setText(f"oldest {format_duration(state.oldest_wait)}" if state.backlog else "nothing waits")
+        self.detail.setText(f"oldest {format_duration(state.oldest_wait)}" if state.backlog else _nothing(view))
         self._count.setText(f"{format_messages(state.queued)}, {format_bytes(state.queued_bytes)}")
         self._waiting.setVisible(state.waiting > 0)
-        one = state.waiting == 1
-        threads = "1 sender waits; clearing leaves it" if one else f"{state.waiting} senders wait; clearing leaves them"
-        self._waiting.setText(f"and {threads}")
+        self._waiting.setText(f"and {senders_beside(view)}")
         empty = "" if state.queued else "The queue is empty."
         allow(self.export, empty)
         allow(self.clear, why_not or empty)
@@ -66,3 +65,7 @@ class QueueGroup(Group):
     @Slot()
     def _on_clear(self) -> None:
         self.clear_wanted.emit()
+
+
+def _nothing(view: ChannelView) -> str:
+    return "nothing waited" if view.is_over else "nothing waits"

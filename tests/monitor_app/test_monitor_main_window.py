@@ -364,6 +364,10 @@ def test_the_queue_counts_who_waits_beside_it(window: MainWindow, source: Any) -
         source.change("USER", backlog=waiting, waiting=waiting, waiting_for="messages", missing=1)
         window.refresh()
         assert window.control.queue._waiting.text() == words
+    source.lose()
+    window.refresh()
+    assert window.control.queue._waiting.text() == "and 3 senders waited"
+    assert window.control.test_message.detail.text() == ""
 
 
 def test_the_picture_has_every_state_and_mark(window: MainWindow, source: Any, clock: Any) -> None:
