@@ -85,10 +85,11 @@ def useful_request(view: ChannelView) -> tuple[int, int]:
     """
     if view.status is not Status.STARVED:
         return 0, 0
+    messages_to_cap, bytes_to_cap = request_to_cap(view)
     if view.state.waiting_for == "messages":
-        return max(view.state.missing, view.state.backlog - view.state.credits), 0
+        return max(view.state.missing, min(view.state.backlog - view.state.credits, messages_to_cap)), 0
     wanted = view.state.missing + (view.state.backlog - 1) * view.needed_bytes
-    return 0, max(view.state.missing, min(wanted, request_to_cap(view)[1]))
+    return 0, max(view.state.missing, min(wanted, bytes_to_cap))
 
 
 def request_to_cap(view: ChannelView) -> tuple[int, int]:

@@ -124,6 +124,9 @@ def test_the_useful_request_serves_everybody_who_waits(view: Callable[..., Chann
     """Each waiter needs a message at least, and as many bytes as the head; the cap bounds it, but never what the head needs."""
     messages = view(Status.STARVED, credits=1, backlog=9, waiting_for="messages", missing=2)
     assert useful_request(messages) == (8, 0)
+    for backlog, missing, wanted in ((185, 2, 99), (185, 120, 120)):  # the cap is 100, and 1 is there
+        many = view(Status.STARVED, credits=1, waiting_for="messages", missing=missing, backlog=backlog)
+        assert useful_request(many) == (wanted, 0)
     for cap, wanted in ((100_000, 700 + 8 * 800), (3_000, 2_900), (500, 700)):
         starved = view(Status.STARVED, byte_credits=100, max_credit_bytes=cap, backlog=9, waiting_for="bytes", missing=700)
         assert useful_request(starved) == (0, wanted)
