@@ -12,6 +12,7 @@ from haip_sync.flow.metrics import Figures
 from haip_sync.runtime.connection import Connection
 from haip_sync.runtime.inbox import Inbox
 from haip_sync.runtime.outgoing import Entry
+from haip_sync.runtime.snapshot import glance
 
 
 class Balance(msgspec.Struct, frozen=True, gc=False):
@@ -43,14 +44,13 @@ class Account(NamedTuple):
 
 def account(connection: Connection, now_s: float) -> Account:
     """Return the connection at this moment. Any thread, without the lock."""
-    connection.home.check()
+    return glance(connection, lambda: _account(connection, now_s))
+
+
+def _account(connection: Connection, now_s: float) -> Account:
     rooms = connection.rooms
-    is_reentered = rooms.parking.is_held_here()
-    with rooms.parking.lock:
-        if not is_reentered:  # in a signal handler: somebody is in the middle of it
-            rooms.turnstile.mend()
-        balances = {gate.channel: _balance(gate, rooms.inbox, now_s) for gate in rooms.turnstile.gates}
-        return Account(connection.is_open, rooms.turnstile.epoch, balances, connection.watch.metrics.copy().channels)
+    balances = {gate.channel: _balance(gate, rooms.inbox, now_s) for gate in rooms.turnstile.gates}
+    return Account(connection.is_open, rooms.turnstile.epoch, balances, connection.watch.metrics.copy().channels)
 
 
 def _balance(gate: Gate[Entry], inbox: Inbox, now_s: float) -> Balance:

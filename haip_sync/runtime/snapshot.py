@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeVar
 
 from haip_sync.errors import WaitCause
 from haip_sync.flow.gates import Gate
@@ -11,33 +12,45 @@ from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.state import ChannelState, ConnectionState
 
+_T = TypeVar("_T")
 
-def connection_state(connection: Connection, now_s: float) -> ConnectionState:
-    """Return the connection at this moment. Any thread, without the lock."""
+
+def glance(connection: Connection, take: Callable[[], _T]) -> _T:
+    """Return what `take` reads of a connection in one step, under its lock. Any thread, without the lock."""
     connection.home.check()
     rooms = connection.rooms
     is_reentered = rooms.parking.is_held_here()
     with rooms.parking.lock:
         if not is_reentered:  # in a signal handler: somebody is in the middle of it
             rooms.turnstile.mend()
-        failure, offline = connection.failure, rooms.turnstile.offline
-        phase = connection.phase
-        is_offline = phase == "offline" and offline is not None
-        return ConnectionState(
-            connected=connection.is_open,
-            session_id=rooms.session.session_id,
-            peer_session_id=rooms.session.peer_session_id,
-            dialect=rooms.session.dialect_name,
-            epoch=rooms.turnstile.epoch,
-            round_trip=connection.heartbeat.round_trip_s,
-            channels={gate.channel: _channel_state(connection, gate, now_s) for gate in rooms.turnstile.gates},
-            last_error=None if failure is None else str(failure),
-            phase=phase,
-            attempt=offline.attempt if is_offline and offline else 0,
-            next_try_s=offline.next_try_s if is_offline and offline else None,
-            offline_since_s=offline.since_s if is_offline and offline else None,
-            last_loss=connection.last_loss,
-        )
+        return take()
+
+
+def connection_state(connection: Connection, now_s: float) -> ConnectionState:
+    """Return the connection at this moment. Any thread, without the lock."""
+    return glance(connection, lambda: _state(connection, now_s))
+
+
+def _state(connection: Connection, now_s: float) -> ConnectionState:
+    rooms = connection.rooms
+    failure, offline = connection.failure, rooms.turnstile.offline
+    phase = connection.phase
+    is_offline = phase == "offline" and offline is not None
+    return ConnectionState(
+        connected=connection.is_open,
+        session_id=rooms.session.session_id,
+        peer_session_id=rooms.session.peer_session_id,
+        dialect=rooms.session.dialect_name,
+        epoch=rooms.turnstile.epoch,
+        round_trip=connection.heartbeat.round_trip_s,
+        channels={gate.channel: _channel_state(connection, gate, now_s) for gate in rooms.turnstile.gates},
+        last_error=None if failure is None else str(failure),
+        phase=phase,
+        attempt=offline.attempt if is_offline and offline else 0,
+        next_try_s=offline.next_try_s if is_offline and offline else None,
+        offline_since_s=offline.since_s if is_offline and offline else None,
+        last_loss=connection.last_loss,
+    )
 
 
 class _Line(NamedTuple):

@@ -233,6 +233,15 @@ def test_whoever_comes_to_stand_first_is_asked_for(start: Start) -> None:
     assert all(message.result(PATIENCE_S).outcome in HAS_LEFT for message in queued)
 
 
+def told_of(client: HAIPClient, strategy: Strategy) -> str:
+    """Give a client this strategy, and return the warning that comes of it."""
+    warnings: list[WarningRaised] = []
+    client.subscribe(warnings.append, WarningRaised)
+    client.set_strategy(strategy)
+    until(lambda: warnings)
+    return warnings[0].text
+
+
 @pytest.mark.parametrize("name", ["wake_below", "due_s"])
 @pytest.mark.parametrize("nonsense", ["soon", 5j, (1,), ("a", "b"), math.nan, (math.nan, 1)], ids=repr)
 def test_a_strategy_that_answers_nonsense_is_switched_off(
@@ -240,11 +249,8 @@ def test_a_strategy_that_answers_nonsense_is_switched_off(
 ) -> None:
     """What it returned is named in the log; senders, who would compare with it, hear nothing of that."""
     _, client = start()
-    warnings: list[WarningRaised] = []
-    client.subscribe(warnings.append, WarningRaised)
-    client.set_strategy(type("Odd", (Strategy,), {name: lambda *_: nonsense})())
-    until(lambda: warnings)
-    assert "Odd raised ConfigError and is switched off" in warnings[0].text
+    told = told_of(client, type("Odd", (Strategy,), {name: lambda *_: nonsense})())
+    assert "Odd raised ConfigError and is switched off" in told
     assert f"{nonsense!r}" in caplog.text
     assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome in HAS_LEFT
 
@@ -285,11 +291,7 @@ def test_a_strategy_that_raises_is_switched_off(
 ) -> None:
     """What a user's strategy raises stops the asking, is told, and harms nothing else: `sys.exit` ends no thread of ours."""
     _, client = start()
-    warnings: list[WarningRaised] = []
-    client.subscribe(warnings.append, WarningRaised)
-    client.set_strategy(strategy)
-    until(lambda: warnings)
-    assert f"{type(strategy).__name__} raised {raised} and is switched off" in warnings[0].text
+    assert f"{type(strategy).__name__} raised {raised} and is switched off" in told_of(client, strategy)
     assert "my own fault" in caplog.text
     assert client.send_text_message("USER", "x", timeout=PATIENCE_S).outcome in HAS_LEFT
     with pytest.raises(ConfigError, match="strategy must be a Strategy or None, not str"):
