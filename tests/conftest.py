@@ -6,6 +6,7 @@ one, where a debugger and a benchmark belong.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -44,6 +45,16 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_configure(config: pytest.Config) -> None:
     """Begin to count schedules."""
     config.stash[_TRIED] = []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Leave what is imported and collected by now out of the garbage collector's rounds.
+
+    It stays to the end anyway, and it is most of what there is: the tests that open sockets have a round each (support.descriptors).
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)
