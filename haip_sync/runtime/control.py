@@ -14,8 +14,8 @@ from haip_sync.protocol.envelope import Frame
 from haip_sync.protocol.happenings import UpdateLost
 from haip_sync.protocol.names import FLOW_UPDATE, PAUSE_CHANNEL, RESUME_CHANNEL
 from haip_sync.protocol.transactions import Stage, TransactionState
+from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.mailbox import Taker
-from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.settings import Settings
 

@@ -17,10 +17,10 @@ from haip_sync.protocol.received import Incoming, Received
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import transaction_of
 from haip_sync.runtime.discretion import Discretion
+from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.mailbox import Taker
 from haip_sync.runtime.meaning import Meaning
-from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.peer_log import PeerLog, WireLog
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.stream import CAN_TRY_TO_SEND

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 from haip_sync.errors import WaitCause
 from haip_sync.flow.gates import Gate
 from haip_sync.runtime.connection import Connection
-from haip_sync.runtime.outgoing import Entry
+from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.state import ChannelState, ConnectionState
 

@@ -9,7 +9,8 @@ from haip_sync.protocol.envelope import Envelope, Frame
 from haip_sync.protocol.happenings import ReplayAsked
 from haip_sync.protocol.names import ACCEPTED_TYPES
 from haip_sync.protocol.session import Session
-from haip_sync.runtime.outgoing import Entry, Outgoing
+from haip_sync.runtime.entry import Entry
+from haip_sync.runtime.outgoing import Outgoing
 from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.rooms import Rooms
 
