@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from haip_sync.config import DEFAULT_MAX_REPLAY_BYTES
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.names import CONTROL_TYPES
 
 KEPT_MESSAGES: Final = 1_000

@@ -10,7 +10,7 @@ from haip_sync.events import CreditRequested, Message, WarningRaised
 from haip_sync.flow.ledger import NOTHING, Cost
 from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.flow.receive_window import WindowBooks
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.happenings import UpdateLost
 from haip_sync.protocol.names import FLOW_UPDATE, PAUSE_CHANNEL, RESUME_CHANNEL
 from haip_sync.protocol.transactions import Stage, TransactionState

@@ -13,7 +13,7 @@ import msgspec
 from haip_sync.errors import ConnectionClosedError
 from haip_sync.events import Connected, Disconnected, Reconnecting
 from haip_sync.flow.explain import Offline
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.names import PING
 from haip_sync.runtime.commands import Commands
 from haip_sync.runtime.discretion import Discretion

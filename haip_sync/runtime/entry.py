@@ -11,7 +11,7 @@ from haip_sync.errors import ConnectionClosedError, HAIPError, NotSentError
 from haip_sync.flow.gates import Ticket
 from haip_sync.flow.pending import PendingSend
 from haip_sync.flow.receive_window import ReceiveWindow, WindowBooks
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.transactions import Stage, TransactionState
 from haip_sync.state import Fate, SendReceipt
 

@@ -12,7 +12,7 @@ import msgspec
 
 from haip_sync.errors import AuthError, ConnectionClosedError, HAIPError, HAIPTimeout, HandshakeError
 from haip_sync.flow.parking import Condition
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.names import ERROR
 from haip_sync.runtime.broken_stream import BrokenStreamError
 from haip_sync.runtime.control import Control

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from haip_sync.config import DEFAULT_MAX_REPLAY_BYTES
 from haip_sync.errors import HAIPError
 from haip_sync.flow.gates import Ticket
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.names import PONG
 from haip_sync.protocol.replay import ReplayWindow, Resend, TooOld
 from haip_sync.protocol.session import Session

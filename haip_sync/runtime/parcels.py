@@ -9,7 +9,7 @@ from haip_sync.errors import HAIPError, UnsupportedByPeerError, WaitCause
 from haip_sync.flow.gates import Progress, Shortage, Step
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
 from haip_sync.flow.pending import PendingSend
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.session import Session
 from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.outgoing import Outgoing

@@ -10,7 +10,8 @@ from haip_sync.config import Limits
 from haip_sync.errors import HAIPError, HandshakeError, ProtocolError
 from haip_sync.events import Message, WindowOverrun
 from haip_sync.flow.ledger import Cost
-from haip_sync.protocol.envelope import Envelope, Frame, decode_envelope
+from haip_sync.protocol.envelope import Envelope, decode_envelope
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.happenings import Violated
 from haip_sync.protocol.names import ERROR, HAI
 from haip_sync.protocol.received import Incoming, Received

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.happenings import ReplayAsked
 from haip_sync.protocol.names import ERROR, REPLAY_TOO_OLD
 from haip_sync.runtime.entry import Entry

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from haip_sync.errors import ConnectionClosedError, HAIPError
 from haip_sync.events import WarningRaised
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import PING
 from haip_sync.runtime.asking import Asking

@@ -8,7 +8,8 @@ from haip_sync.errors import UnsupportedByPeerError, WaitCause
 from haip_sync.flow.gates import Progress, Shortage, Step
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
 from haip_sync.protocol.dialects import TextDialect
-from haip_sync.protocol.envelope import Frame, encode_json
+from haip_sync.protocol.envelope import encode_json
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.text_frames import cut_escaped, escape_text
 from haip_sync.runtime.entry import Entry

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from haip_sync.protocol import replay
-from haip_sync.protocol.envelope import Frame, FrameMaker
+from haip_sync.protocol.frames import Frame, FrameMaker
 from haip_sync.protocol.gaps import GAP_PATIENCE_S, Numbers
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.replay import ReplayWindow, Resend, TooOld

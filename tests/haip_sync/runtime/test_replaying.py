@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from haip_sync.protocol.envelope import Envelope, Frame
+from haip_sync.protocol.envelope import Envelope
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.happenings import ReplayAsked
 from haip_sync.protocol.names import ACCEPTED_TYPES
 from haip_sync.protocol.session import Session
