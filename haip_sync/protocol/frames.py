@@ -8,7 +8,7 @@ payload's one long string the sender learns the size, and whoever writes encodes
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -21,7 +21,7 @@ TS_DIGITS: Final = 13
 _encoder = msgspec.json.Encoder()
 
 
-class _Kind(NamedTuple):
+class _Kind(msgspec.Struct, frozen=True):
     """What all frames of a session have in common that go to one channel with one type, encoded."""
 
     type: str
@@ -68,7 +68,7 @@ class Frame(msgspec.Struct, eq=False, gc=False):
 
     def render(self, seq: int, ack: int, ts_ms: int) -> bytes:
         """Return the text frame."""
-        _, _, before_seq, before_payload, _ = self._kind
+        before_seq, before_payload = self._kind.before_seq, self._kind.before_payload
         numbers = b'%d","ack":"%d","ts":"%013d' % (seq, ack, ts_ms) if ack else b'%d","ts":"%013d' % (seq, ts_ms)
         payload = self._payload
         if isinstance(payload, bytes):

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -25,7 +25,7 @@ KEPT_S: Final = 300.0
 _ONE_HOLE: Final = (None,)
 
 
-class Resend(NamedTuple):
+class Resend(msgspec.Struct, frozen=True):
     """One number to send again."""
 
     seq: int

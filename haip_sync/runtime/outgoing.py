@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from haip_sync.config import DEFAULT_MAX_REPLAY_BYTES
 from haip_sync.errors import HAIPError
@@ -22,7 +24,7 @@ ROOM_BYTES: Final = 256 << 10
 """How much may be admitted and not yet written, or one larger frame: more would only be promised, not sent."""
 
 
-class Repeats(NamedTuple):
+class Repeats(msgspec.Struct, frozen=True):
     """What the peer of a new line lacks."""
 
     frames: list[tuple[Resend, Entry | None]]
@@ -231,7 +233,7 @@ class Outgoing:
         """Return it without its frame where that is not to be said again."""
         frame = resend.frame
         is_past = frame is not None and (frame.in_transaction or self._was_refused(frame))
-        return resend._replace(frame=None) if is_past else resend
+        return msgspec.structs.replace(resend, frame=None) if is_past else resend
 
     def _was_refused(self, frame: Frame | None) -> bool:
         fate = None if frame is None else self.fates.of(frame.id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from haip_sync.errors import UnsupportedByPeerError, WaitCause
 from haip_sync.flow.gates import Progress, Shortage, Step
 from haip_sync.flow.ledger import NOTHING, Cost, Ledger
@@ -118,7 +120,7 @@ class TextParcel(FramesParcel):
         if not done.frames:
             return self._piece(ledger, self._start, 1, Progress(1))
         if done.offset == len(self._escaped):
-            return self._piece(ledger, self._end, self._later_frames_cost, done._replace(frames=done.frames + 1), last=True)
+            return self._piece(ledger, self._end, self._later_frames_cost, replace(done, frames=done.frames + 1), last=True)
         end = self._cut(done.offset, ledger)
         return self._piece(
             ledger, self._part(done.offset, end), self._later_frames_cost, Progress(done.frames + 1, done.parts + 1, end)
@@ -176,7 +178,7 @@ class StreamParcel(TextParcel):
 
     def write(self, escaped: bytes) -> None:
         """Add a piece, once everything before it has left."""
-        fresh = self.progress._replace(offset=0)
+        fresh = replace(self.progress, offset=0)
         # Two stores and no call: no interrupt can come between.
         self._escaped = escaped
         self.progress = fresh
