@@ -118,7 +118,7 @@ def _offline(view: ChannelView) -> str:
 def _silent(view: ChannelView) -> str:
     """Say who waited when it was last heard of, in the past: nobody knows whether they still do."""
     waited = _waiters(view, "waited") if view.state.backlog else "The last known values."
-    return f"The program is silent. {waited}"
+    return f"The script is silent. {waited}"
 
 
 def _detached(_view: ChannelView) -> str:

@@ -84,7 +84,7 @@ def test_read_only_disables_every_control_and_says_why(qtbot: QtBot, window: Mai
 
 def test_a_source_that_takes_no_commands_says_why_in_its_words(qtbot: QtBot, window: MainWindow, source: Any) -> None:
     """The window does not know what stands behind it; it shows the reason that it is given, and nowhere says that it steers."""
-    source.steering_refused = "This program lets nobody steer it."
+    source.steering_refused = "This script lets nobody steer it."
     window.refresh()
     assert not any(control.isEnabled() for control in controls(window))
     assert "lets nobody steer it" in banner(window)
