@@ -225,7 +225,8 @@ class FlowView(QFrame):
         frame = self.picture.frame()
         self._on_arranged()
         self._show_values(frame)
-        self._times.show_shares(*self._rows(frame), self.picture.shares(frame), self._scale(frame))
+        seen = self.picture.seen(frame.left_s, frame.right_s)
+        self._times.show_shares(*self._rows(frame), self.picture.shares(frame), seen, self._scale(frame))
         self._bar.show_moment(self.picture.viewport.mode, frame.right_s, self._ingest)
         self._bar.show_folding(len(frame.folded), folds=self._ingest.visibility.folds_idle)
 
