@@ -60,6 +60,8 @@ class LogPanel(QStackedWidget):
             self.events.follow,
             self.export,
         )
+        for tool in self.tools[:-1]:
+            _keep_its_place(tool)
         self.events_tab.clicked.connect(self.show_events)
         self.audit_tab.clicked.connect(self.show_audit)
         self.export.clicked.connect(self.open_export)
@@ -171,6 +173,13 @@ class LogPanel(QStackedWidget):
         (self.events_tab if shows_events else self.audit_tab).setChecked(True)
         for tool in self.tools[:-1]:
             tool.setVisible(shows_events)
+
+
+def _keep_its_place(tool: QWidget) -> None:
+    """Let nothing move to where a tool was while it is hidden: the switch of the pages stays under the pointer."""
+    policy = tool.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    tool.setSizePolicy(policy)
 
 
 def _tabs(events: QToolButton, audit: QToolButton) -> QWidget:
