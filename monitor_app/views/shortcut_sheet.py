@@ -1,4 +1,4 @@
-"""Every command with its keys, to be searched; Return does the chosen one."""
+"""Every command with its keys, to be searched; Return does the chosen one: at first the first that can be done."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class ShortcutSheet(QDialog):
                 self.table.setItem(place, column, item)
         self.hint.tell("" if found else "No command has these words. Fewer of them find more.")
         if found:
-            self.table.selectRow(0)
+            self.table.selectRow(next((place for place, action in enumerate(self._shown) if action.isEnabled()), 0))
         self._on_selected()  # the same row may be another command now
 
     @property

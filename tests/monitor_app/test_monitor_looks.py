@@ -210,7 +210,7 @@ def test_lines_are_as_wide_on_a_fine_screen(qtbot: QtBot, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("mode", THEMES)
 def test_a_command_that_cannot_be_done_looks_so_when_it_is_chosen(window: MainWindow, source: Any, mode: Mode) -> None:
-    """In the sheet of shortcuts, whose first row is chosen as it opens: its words are as quiet as those of its like."""
+    """In the sheet of shortcuts, where the arrows go to what cannot be done too: its words are as quiet as those of its like."""
     colours = colours_of(window, mode)
     source.can_reconnect = False
     window.refresh()
@@ -220,7 +220,7 @@ def test_a_command_that_cannot_be_done_looks_so_when_it_is_chosen(window: MainWi
     sheet.table.setFocus()
     QApplication.processEvents()
     table = sheet.table
-    assert (table.currentRow(), table.item(0, 1).text().startswith("Connect…: not now")) == (0, True)
+    assert table.item(0, 1).text().startswith("Connect…: not now")
     ground = QColor(colours.selected)
     loudest = []
     for row in (0, 1):
