@@ -26,6 +26,7 @@ from support.still_clock import StillClock
 from monitor_app.main_window import MainWindow
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.picture import Picture
+from monitor_app.model.source import Failure
 from monitor_app.theme import DARK, Colours, Mode, Theme
 from monitor_app.views import signs
 from monitor_app.views.plotting import Canvas
@@ -148,6 +149,26 @@ def test_only_calm_is_ticked(window: MainWindow, source: Any) -> None:
     window.refresh()
     assert window.answer.title.text() == "No channels yet"
     assert sign_of(window) != picture(signs.CHECK, window)
+
+
+@pytest.mark.parametrize("how", ["connecting", "reconnecting", "failed", "cancelled"])
+def test_the_connection_has_one_sign_wherever_it_is_told_of(window: MainWindow, source: Any, how: str) -> None:
+    """On top, in the banner and in the status bar: an hourglass while connecting, and not beside it that it is offline."""
+    source.state = make_connection(connected=False, phase="offline" if how == "reconnecting" else "closed")
+    source.connecting = how == "connecting"
+    if how in {"failed", "cancelled"}:
+        source.failure = Failure(title="The server cannot be reached", text="Refused.", is_ours=how == "cancelled")
+    window.refresh()
+    colours = window._theme.colours
+    sign = {"connecting": signs.BUSY, "reconnecting": signs.TURN, "failed": signs.TROUBLE, "cancelled": signs.OFFLINE}[how]
+    labels = (window.answer._sign, window.banner._sign, window._status._sign)
+    shapes = [shape_of(label.pixmap().toImage()) for label in labels]
+    assert shapes == [shape_of(signs.icon(sign, colours.text, colours.panel).pixmap(signs.SIZE, signs.SIZE).toImage())] * 3
+
+
+def shape_of(image: QImage) -> list[int]:
+    """Return where a sign has ink, whatever its colour."""
+    return [image.pixelColor(x, y).alpha() for y in range(image.height()) for x in range(image.width())]
 
 
 def test_a_button_that_is_disabled_says_so_by_its_word_too(window: MainWindow, source: Any) -> None:
