@@ -232,10 +232,11 @@ class AttachedSource:
         del channel
         return ()
 
-    def watch_messages(self, *, wanted: bool) -> None:
+    def watch_messages(self, *, wanted: bool) -> bool:
         """Refuse: what messages hold never leaves the script."""
         if wanted:
             self._note(None, "messages", "What messages hold never leaves the script.", ok=False)
+        return False
 
     def close(self) -> None:
         """Leave the program alone. Idempotent, bounded."""

@@ -97,6 +97,8 @@ class ShortcutSheet(QDialog):
         self.table.setRowCount(len(found))
         self._shown = [action for *_, action in found]
         for place, (*texts, action) in enumerate(found):
+            if action.isChecked():
+                texts[1] += " (on)"
             if not action.isEnabled():
                 texts[1] += f": not now. {action.toolTip()}"
             for column, text in enumerate(texts):

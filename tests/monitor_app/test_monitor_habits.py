@@ -150,7 +150,7 @@ def test_a_question_mark_opens_the_sheet_and_words_find_commands(qtbot: QtBot, w
     sheet.search.clear()
     qtbot.keyClicks(sheet.search, "docks")
     texts = [sheet.table.item(row, 1).text() for row in range(sheet.table.rowCount())]
-    assert texts == [f"Docks: {name}" for name in ("Channels", "Figures", "Control", "Event log", "Inspector")]
+    assert texts == [f"Docks: {name} (on)" for name in ("Channels", "Figures", "Control", "Event log", "Inspector")]
     qtbot.keyClick(sheet.search, Qt.Key.Key_Down)
     qtbot.keyClick(sheet.search, Qt.Key.Key_Return)
     assert not sheet.isVisible()
