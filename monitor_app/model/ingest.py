@@ -15,7 +15,7 @@ from monitor_app.model.audit_file import AuditFile
 from monitor_app.model.channel_view import ChannelView, in_order
 from monitor_app.model.clock import Clock
 from monitor_app.model.commands import Commands
-from monitor_app.model.event_log import EventLog, LogRow, Tone, row_of_event, row_of_notice, told_late
+from monitor_app.model.event_log import EventLog, LogRow, Tone, row_of_event, row_of_notice
 from monitor_app.model.explanations import lacks
 from monitor_app.model.happenings import Happenings
 from monitor_app.model.history import History
@@ -169,7 +169,7 @@ class Ingest:
     def _log(self, event: Event) -> None:
         row = row_of_event(event)
         if row is not None:
-            self.log.add(told_late(row, self.log) if isinstance(event, WaitsBegan | WaitsEnded) else row)
+            self.log.add(row)
 
     def _take_notice(self, notice: Notice, entry: AuditEntry | None) -> None:
         self._notices += 1
