@@ -176,7 +176,7 @@ def _looking(camera: Photographer, window: MainWindow) -> None:
     camera.take(window, "23-log-and-inspector", window.inspector.topLevelItemCount)
     window.flow.clear()
     window.show_span(3600.0)
-    camera.take(window, "24-one-hour", "visible span, 1 h")
+    camera.take(window, "24-one-hour", " of 1 h 0 min seen")
     window.show_span(30.0)
     window.actions_.plots[0].trigger()
     window.actions_.plots[2].trigger()
