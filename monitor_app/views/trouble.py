@@ -72,9 +72,14 @@ class _Notice(QFrame):
         shown = failure or _NOTHING_YET
         self.title.setText(shown.title)
         self.text.setText(shown.text)
-        self.retry.setVisible(source.can_reconnect and source.failure is not None)
-        self.cancel.setVisible(source.can_reconnect and source.connecting)
-        self.connect_button.setVisible(source.can_reconnect and not source.connecting)
+        wanted = {
+            self.retry: source.failure is not None,
+            self.cancel: source.connecting,
+            self.connect_button: not source.connecting,
+        }
+        # What goes goes first: with all of them there for an instant the docks would be pushed out of a small window, for good.
+        for part in sorted(wanted, key=lambda part: wanted[part]):
+            part.setVisible(source.can_reconnect and wanted[part])
         repeats = source.failure is not None and not source.failure.wants_another
         set_look(self.retry, "main" if repeats else "")
         set_look(self.connect_button, "" if repeats else "main")

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QMessageBox
+from PySide6.QtWidgets import QApplication, QLabel, QMessageBox
 from pytestqt.qtbot import QtBot
 from support.states import make_grant
 from support.still_clock import StillClock
@@ -204,6 +204,22 @@ def test_while_connecting_the_page_says_so(window: MainWindow, source: Any) -> N
     assert window.page.title.text() == "Connecting to ws://fake:1"
     assert not window.page.connect_button.isVisible()
     assert "Connecting" in status_texts(window)
+
+
+def test_no_attempt_pushes_the_docks_out_of_the_window(qtbot: QtBot, clock: Any, source: Any) -> None:
+    """Refused, tried again, refused, cancelled: the buttons of the page take turns, and at 1280x800 all parts stay in sight."""
+    source.state = None
+    window = MainWindow(Ingest(source, clock), Theme(Mode.DARK), "test")
+    qtbot.addWidget(window)
+    window.resize(1280, 800)
+    window.start()
+    failure = Failure(title="The server cannot be reached", text="Connection refused. Check that it runs.")
+    for failed, connecting in ((None, False), (failure, False), (None, True), (failure, False), (failure, True), (None, False)):
+        source.failure, source.connecting = failed, connecting
+        window.refresh()
+        QApplication.processEvents()
+        control = window.docks.by_name["control"].geometry()
+        assert window.centralWidget().geometry().right() < control.left() < control.right() < window.width() == 1280
 
 
 def test_a_script_owns_its_client(window: MainWindow, source: Any) -> None:
