@@ -151,6 +151,6 @@ _EXPLAIN = {
 def senders_beside(view: ChannelView) -> str:
     """Return what is to be said of the threads that wait beside what is queued."""
     waiting = view.state.waiting
-    if view.is_over:
+    if view.is_past:
         return "1 sender waited" if waiting == 1 else f"{waiting} senders waited"
     return "1 sender waits; clearing leaves it" if waiting == 1 else f"{waiting} senders wait; clearing leaves them"
