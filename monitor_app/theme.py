@@ -234,6 +234,8 @@ QPushButton[look="main"] {{ background: {c.accent_fill}; border-color: {c.accent
   font-weight: bold; }}
 QPushButton[look="main"]:focus {{ border-color: {c.text}; }}
 QPushButton[look="main"]:disabled {{ background: {c.panel}; border-color: {c.inner}; color: {c.disabled}; }}
+QToolBar QToolButton:disabled, QToolBar QToolButton:checked:disabled, QDialog QPushButton:disabled,
+QDialog QPushButton[look="main"]:disabled {{ background: {c.header}; border-color: {c.border}; }}
 QPushButton[look="ours"] {{ background: {c.accent_ground}; border-color: {c.accent}; color: {c.accent};
   font-weight: bold; }}
 QPushButton[look="ours"]:disabled {{ background: {c.panel}; border-color: {c.inner}; color: {c.disabled};

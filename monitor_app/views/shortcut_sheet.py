@@ -39,7 +39,7 @@ class ShortcutSheet(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Shortcuts")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.resize(780, 560)
+        self.resize(780, 566)  # a whole number of rows
         self._commands = list(commands)
         self._shown: list[QAction] = []
         self.search = QLineEdit()

@@ -29,6 +29,7 @@ from monitor_app.model.picture import Picture
 from monitor_app.model.source import Failure
 from monitor_app.theme import DARK, Colours, Mode, Theme
 from monitor_app.views import signs
+from monitor_app.views.attach_dialog import AttachDialog
 from monitor_app.views.plotting import Canvas
 from monitor_app.views.shortcut_sheet import ShortcutSheet
 
@@ -227,6 +228,32 @@ def test_lines_are_as_wide_on_a_fine_screen(qtbot: QtBot, monkeypatch: pytest.Mo
     assert widest(image, DARK.grid, from_top + QPoint(0, 6 * scale), down) == scale
     assert widest(image, DARK.grid, from_left, right) == scale
     assert widest(image, DARK.text, from_left, right) == scale
+
+
+@pytest.mark.parametrize("mode", THEMES)
+def test_no_button_that_is_disabled_is_brighter_than_one_that_can_be_pressed(
+    qtbot: QtBot, source: Any, clock: Any, mode: Mode
+) -> None:
+    """On the ground of toolbars and dialogs, which is the darkest of a light window: what is white there would stand out."""
+    source.state = None
+    window = MainWindow(Ingest(source, clock), Theme(mode), "test")
+    qtbot.addWidget(window)
+    window.start()
+    window.actions_.attach.trigger()
+    dialog = window.findChild(AttachDialog)
+    assert dialog is not None
+    QApplication.processEvents()
+    select, plots = window.flow.tools[0], next(made for made in window._bar.findChildren(QToolButton) if made.menu() is not None)
+    assert (select.isEnabled(), dialog.attach.isEnabled(), plots.isEnabled()) == (False, False, True)
+    for off, on in ((select, plots), (dialog.attach, dialog._cancel)):
+        assert lightness(ground_of(off)) <= lightness(ground_of(on))
+        assert ground_of(off) != QColor(window._theme.colours.window), "it is still seen to be a button"
+    dialog.reject()
+
+
+def ground_of(button: QWidget) -> QColor:
+    """Return what a button is filled with."""
+    return button.grab().toImage().pixelColor(5, 5)
 
 
 @pytest.mark.parametrize("mode", THEMES)
