@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, IntEnum
 from typing import Final
 
@@ -86,6 +87,11 @@ def balance(view: ChannelView, column: Column, side: Side) -> tuple[int, int, in
     if column is Column.MESSAGES:
         return state.credits, state.max_credits, state.peak_credits
     return state.byte_credits, state.max_credit_bytes, state.peak_byte_credits
+
+
+def cap_beside(cap: str, room: int, width_of: Callable[[str], int]) -> str:
+    """Return how a cap is told beside a balance: closer to it for want of room, or not at all before the balance were cut."""
+    return next((text for text in (f" / {cap}", f"/{cap}") if width_of(text) <= room), "")
 
 
 def cell_text(view: ChannelView, column: Column, side: Side) -> str:

@@ -95,3 +95,37 @@ def test_the_line_of_a_hidden_channel_has_room(window: MainWindow, monkeypatch: 
     window.table.grab()
     [(_, needed, room)] = [line for line in painted if line[0].endswith(reason) and line[0] != reason]
     assert needed <= room
+
+
+@pytest.mark.parametrize("lacking", [False, True])
+@pytest.mark.parametrize(
+    ("messages", "caps", "told"),
+    [
+        (9, (100, 96 << 10), ["9", " / 100", "9", " / 96 K"]),
+        (100, (100, 512 << 10), ["100", "/100", "512", "/512 K"]),
+        (5_000, (5_000, 1 << 30), ["5 000", "", "1 024", ""]),
+    ],
+)
+def test_no_balance_is_cut_for_its_cap(
+    window: MainWindow,
+    source: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    messages: int,
+    caps: tuple[int, int],
+    told: list[str],
+    lacking: bool,
+) -> None:
+    """A full window reads 100/100: the cap gives up its room, and then its place, before a digit of the balance goes."""
+    painted: dict[str, bool] = {}
+
+    def note(painter: QPainter, rect: QRect, text: str, colour: str | QColor, *, right: bool = False) -> None:
+        painted[text] = painter.fontMetrics().horizontalAdvance(text) <= rect.width()
+        put_text(painter, rect, text, colour, right=right)
+
+    waits = {"backlog": 1, "waiting_for": "messages", "missing": 1} if lacking else {}
+    kib = messages << 10 if caps[1] < 512 << 10 else caps[1]
+    source.change("USER", credits=messages, byte_credits=kib, max_credits=caps[0], max_credit_bytes=caps[1], **waits)
+    window.refresh()
+    monkeypatch.setattr(channel_delegate, "put_text", note)
+    window.table.grab()
+    assert all(painted[text] for text in told)
