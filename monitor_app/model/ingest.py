@@ -24,7 +24,7 @@ from monitor_app.model.marks import MarkKind, Marks
 from monitor_app.model.source import Notice, Source
 from monitor_app.model.status import STALE, Status
 from monitor_app.model.tracker import ChannelTracker
-from monitor_app.model.units import format_duration
+from monitor_app.model.units import format_count, format_duration
 from monitor_app.model.visibility import Visibility
 from monitor_app.model.wait_rows import WaitRows
 
@@ -226,7 +226,7 @@ class Ingest:
             view = tracker.view(now_s)
             lack = lacks(view)
             self.marks.add(MarkKind.STARVATION, name, now_s - view.status_s, lambda: lack)
-            text = f"{lack}; backlog {view.state.backlog}, for {format_duration(lasts_s)}"
+            text = f"{lack}; backlog {format_count(view.state.backlog)}, for {format_duration(lasts_s)}"
             self.log.add(LogRow(now_s, name, "STARVED", text, Tone.STARVED))
 
 

@@ -11,7 +11,7 @@ from monitor_app.model.explanations import explain
 from monitor_app.model.forecast import Outlook, format_range
 from monitor_app.model.receiving import explain_receiving, receive_sides
 from monitor_app.model.status import STALE, Status
-from monitor_app.model.units import NONE, format_count, format_duration, format_flow, format_kib, format_rate, plain_kib
+from monitor_app.model.units import NONE, brief_duration, brief_size, format_count, format_flow, format_kib, format_rate
 
 
 class Side(Enum):
@@ -65,17 +65,17 @@ def two_lines(view: ChannelView, column: Column, side: Side) -> tuple[str, str]:
     messages, byte_credits = receive_sides(view)
     match side, column:
         case Side.SEND, Column.BACKLOG:
-            return str(state.backlog), format_duration(state.oldest_wait) if state.backlog else NONE
+            return str(state.backlog), brief_duration(state.oldest_wait) if state.backlog else NONE
         case Side.SEND, Column.RATE:
             return f"{format_rate(view.rate_messages)} /s", format_flow(view.rate_bytes)
         case Side.SEND, _:
             return outlook(view)
         case Side.RECEIVE, Column.BACKLOG:
-            return format_count(messages.used), f"{plain_kib(byte_credits.used)} KiB"
+            return format_count(messages.used), brief_size(byte_credits.used)
         case Side.RECEIVE, Column.RATE:
-            return format_count(messages.received), f"{plain_kib(byte_credits.received)} KiB"
+            return format_count(messages.received), brief_size(byte_credits.received)
         case _:
-            return format_count(messages.given_back), f"{plain_kib(byte_credits.given_back)} KiB"
+            return format_count(messages.given_back), brief_size(byte_credits.given_back)
 
 
 def balance(view: ChannelView, column: Column, side: Side) -> tuple[int, int, int]:
