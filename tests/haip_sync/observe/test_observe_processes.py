@@ -44,7 +44,7 @@ BUSY = """
 import logging, sys
 from haip_sync import HAIPClient
 logging.basicConfig(format="%(message)s")
-logging.getLogger("haip_sync.observe").setLevel(logging.DEBUG)
+logging.getLogger("haip_sync.observe").setLevel(sys.argv[2])
 with HAIPClient(sys.argv[1], token="x", name="sender") as client:
     client.pause_channel("SYSTEM")
     while True:  # at the pace of the credit: a server that drowns in pauses grants none for seconds
@@ -102,10 +102,16 @@ def server() -> Iterator[DevServer]:
 
 
 @contextmanager
-def busy_script(*, floods: bool = False) -> Iterator[Script]:
-    """Run a script that sends 200 messages a second, or as many as it can, and with each pauses and resumes another channel."""
+def busy_script(*, floods: bool = False, level: str = "WARNING") -> Iterator[Script]:
+    """Run a script that sends 200 messages a second, or as many as it can, and with each pauses and resumes another channel.
+
+    It logs each monitor that lists it at `level` DEBUG: whoever does not read that holds it up once the pipe is full.
+    """
     policy = Generous() if floods else Paced(200)
-    with DevServer(agent=False, policy=policy, initial_credits=20) as server, script(BUSY, server.url, mode="steer") as running:
+    with (
+        DevServer(agent=False, policy=policy, initial_credits=20) as server,
+        script(BUSY, server.url, level, mode="steer") as running,
+    ):
         yield running
 
 
@@ -342,7 +348,11 @@ def victim(phase: str, path: Path) -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL], ids=["stopped", "killed"])
 def test_a_monitor_that_is_stopped_or_killed_costs_the_script_nothing(phase: str, how: signal.Signals) -> None:
     """The script goes on sending, another monitor is served meanwhile, and within a second the log says what happened."""
-    with busy_script(floods=phase == "flooded") as running, Log(running) as log, ProgramLink(running.path()) as link:
+    with (
+        busy_script(floods=phase == "flooded", level="DEBUG") as running,
+        Log(running) as log,
+        ProgramLink(running.path()) as link,
+    ):
         link.attach("sender")
         progress_of(link)
         with victim(phase, running.path()) as monitor:
