@@ -71,7 +71,8 @@ class _Line:
         self._over = over
         # Counted once awake: who was let go on and still sleeps is missing for once, and is nobody new the next time.
         began, self._told = max(0, _count(over) + state.waiting - self._told), max(self._told, _count(over) + state.waiting)
-        ago_s = state.oldest_wait if state.waiting else sum(waited.total_s for waited in ended.values())
+        # Who has gone on stood before those who stand now, as far as anybody can tell.
+        ago_s = (state.oldest_wait if state.waiting else 0.0) + sum(waited.total_s for waited in ended.values())
         ago_s = ago_s if math.isfinite(ago_s) else 0.0  # a program may claim anything
         start_s = now_s - ago_s if since_s is None else max(since_s, now_s - ago_s)
         if began:
