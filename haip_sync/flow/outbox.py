@@ -91,13 +91,23 @@ class Outbox:
         return True
 
     def _drop_oldest(self, gate: Gate[Any], size: int) -> bool:
-        """Drop from the front what has not begun to leave. Requires the lock."""
+        """Drop from the front what has not begun to leave; nothing where that would not make room either. Requires the lock."""
+        if not self._could_make_room(gate, size):
+            return False
         while not self._turnstile.has_queue_room(gate, size):
             ticket = next((t for t in gate.queue if t.pending and not t.is_over and not t.parcel.progress.frames), None)
             if ticket is None:
                 return False
             self._remove(gate, ticket, "dropped")
         return True
+
+    def _could_make_room(self, gate: Gate[Any], size: int) -> bool:
+        """Return whether there were room if all were dropped that can be: a text in mid-stream stays. Requires the lock."""
+        head, config = gate.head(), self._config  # nobody but the first in line has begun to leave
+        begun = None if head is None or not head.parcel.progress.frames else head.pending
+        if begun is None:
+            return True
+        return config.queue_max_messages > 1 and begun.queued_bytes + size <= config.queue_max_bytes
 
     def _wait_for_room(self, gate: Gate[Any], place: RoomPlace) -> None:
         """Wait in line for room. Requires the lock."""
