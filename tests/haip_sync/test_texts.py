@@ -18,6 +18,7 @@ from haip_sync import (
     ConnectionClosedError,
     DeadlockError,
     FlowControlConfig,
+    FramesLost,
     HAIPClient,
     HAIPTimeout,
     IncomingText,
@@ -25,7 +26,7 @@ from haip_sync import (
     Message,
     WarningRaised,
 )
-from haip_sync.runtime.conversation import incoming_texts
+from haip_sync.runtime.conversation import incoming_text, incoming_texts
 from haip_sync.testing import DevServer, Generous
 
 
@@ -327,6 +328,62 @@ def test_a_text_that_is_begun_anew_is_two_texts() -> None:
         assert new.text(PATIENCE_S) == "new"
         with pytest.raises(IncompleteTextError, match="begun anew"):
             old.text(PATIENCE_S)
+
+
+def test_an_end_that_was_lost_is_not_awaited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that says nothing more once frames were lost ends with an error that names them; one that says its END is whole."""
+    monkeypatch.setattr(incoming_text, "LOSS_PATIENCE_S", 0.2)
+
+    def say(speaker: Peer) -> None:
+        start(speaker, "a")
+        part(speaker, "a", "half")
+        start(speaker, "b")
+        speaker.skips()  # the END of a
+        part(speaker, "b", "whole")
+        end(speaker, "b")
+        whole(speaker, "c", "later")
+
+    lost: list[FramesLost] = []
+    with peer(after_the_first_text(say)) as url, HAIPClient(url) as client, client.texts() as texts:
+        client.subscribe(lost.append, FramesLost)
+        client.send_text_message("USER", "go")
+        broken, other = texts.receive(PATIENCE_S), texts.receive(PATIENCE_S)
+        with pytest.raises(IncompleteTextError, match=r"its END may be among what was lost .*: 1 frame .* seq 5 to 5") as caught:
+            broken.text()
+        assert (caught.value.text, caught.value.parts, broken.complete) == ("half", 1, False)
+        assert [(event.first_seq, event.last_seq) for event in lost] == [(5, 5)]
+        assert other.text() == "whole"
+        assert texts.receive(PATIENCE_S).text() == "later"
+        with pytest.raises(IncompleteTextError, match="1 parts of it were read"):
+            list(broken)
+
+
+def test_a_text_that_goes_on_after_a_loss_can_be_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was lost was another's: the deadline of whoever reads stands, and after the error the rest is read as ever."""
+    monkeypatch.setattr(incoming_text, "LOSS_PATIENCE_S", 0.3)
+    go_on = threading.Event()
+
+    def say(speaker: Peer) -> None:
+        start(speaker, "a")
+        part(speaker, "a", "one ")
+        speaker.skips()
+        part(speaker, "a", "two ")
+        assert go_on.wait(PATIENCE_S)
+        part(speaker, "a", "three")
+        end(speaker, "a")
+
+    with peer(after_the_first_text(say)) as url, HAIPClient(url) as client, client.texts() as texts:
+        client.send_text_message("USER", "go")
+        text = texts.receive(PATIENCE_S)
+        parts = text.parts()
+        assert [next(parts), next(parts)] == ["one ", "two "]
+        with pytest.raises(HAIPTimeout):
+            next(text.parts(0.01))
+        with pytest.raises(IncompleteTextError, match="2 parts of it were read"):
+            next(parts)
+        go_on.set()
+        until(lambda: text.complete)
+        assert list(text) == ["three"]
 
 
 def test_open_texts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,10 @@ class Peer:
         frame = {"id": str(self._seq), "session": "s", "seq": str(self._seq), "ts": "1", "channel": channel, "type": frame_type}
         self.connection.send(json.dumps(frame | {"payload": payload, "pv": 1} | members))
 
+    def skips(self) -> None:
+        """Use a number up, for a frame that is lost on the way."""
+        self._seq += 1
+
     def greets(self, *, messages: int = 100, byte_credits: int = 1_000_000, **changes: Any) -> None:
         hello = {"haip_version": "1.1.2", "accept_major": [1], "accept_events": TYPES}
         credit = {"flow_control": {"initial_credit_messages": messages, "initial_credit_bytes": byte_credits}}

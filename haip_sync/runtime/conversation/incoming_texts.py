@@ -5,6 +5,7 @@ Texts of one channel may be interleaved: each is known by its message id.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
@@ -236,6 +237,12 @@ class TextDesk:
         for text in self._open.values():
             text.cut_off(f"has no END: {failure}")
         self._open.clear()
+
+    def missed(self, what: str) -> None:
+        """Note that frames of the peer's were lost: perhaps some of the texts that are open."""
+        now_s = time.monotonic()
+        for text in self._open.values():
+            text.missed(what, now_s)
 
     def lost(self, failure: HAIPError, *, in_good_order: bool) -> None:
         """Note that the connection is over."""

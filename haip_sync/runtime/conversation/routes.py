@@ -79,6 +79,9 @@ class TextRoutes(Protocol):
     def break_off(self, failure: HAIPError) -> None:
         """Note that nothing more comes of the texts that are open; others may begin."""
 
+    def missed(self, what: str) -> None:
+        """Note that frames of the peer's were lost, perhaps some of the texts that are open."""
+
     def sweep(self) -> None:
         """Finish the subscriptions whose holders have left them."""
 
@@ -182,6 +185,11 @@ class Routes:
         call: object = self._handles.get(f"call {text_member(envelope.payload, 'call_id')}")
         if envelope.type == TOOL_DONE and isinstance(call, Caller):
             call.unreadable(error)
+
+    def missed(self, what: str) -> None:
+        """Tell the texts that are open that frames of the peer's were lost: `what`, in words."""
+        if self.texts is not None:
+            self.texts.missed(what)
 
     def break_off(self, failure: HAIPError) -> None:
         """Tell what waits for a PONG that the line is lost: a PING is never sent again."""
