@@ -235,6 +235,17 @@ def test_an_echo_says_nothing_of_a_run() -> None:
         assert run.status == "open"
 
 
+@pytest.mark.parametrize(("frame_type", "flaw"), [("RUN_FINISHED", {"status": "WHAT"}), ("RUN_ERROR", {"code": 5})])
+def test_an_end_that_cannot_be_read_is_an_end(frame_type: str, flaw: dict[str, Any]) -> None:
+    """Nobody waits for ever for what will not come again: wait() raises ProtocolError, and no second end is said."""
+    script = Listening(lambda speaker, frame: speaker.says(frame_type, {"run_id": frame["payload"]["run_id"]} | flaw))
+    with peer(script) as url, HAIPClient(url) as client:
+        with client.run() as run, pytest.raises(ProtocolError, match=rf"how cannot be read: {frame_type} has a bad payload"):
+            run.wait(PATIENCE_S)
+        assert run.status == "ERROR"
+    assert script.of("RUN_FINISHED") == []
+
+
 @pytest.mark.parametrize("is_run_error", [True, False])
 def test_a_run_that_the_peer_fails_raises(is_run_error: bool) -> None:
     """RUN_ERROR, or an ERROR about RUN_STARTED, is raised by wait(), or by a clean exit where nobody waited."""

@@ -330,6 +330,52 @@ def test_a_text_that_is_begun_anew_is_two_texts() -> None:
             old.text(PATIENCE_S)
 
 
+@pytest.mark.parametrize(
+    ("frame_type", "flaw", "text"), [("MESSAGE_PART", {"text": 5}, "one "), ("MESSAGE_END", {"tokens": -1}, "one two")]
+)
+def test_a_frame_of_a_text_that_cannot_be_read_is_missing_there(frame_type: str, flaw: dict[str, Any], text: str) -> None:
+    """No text is told as whole that lacks a part, and nobody waits for an END that has come; the rest of it costs no credit."""
+
+    def say(speaker: Peer) -> None:
+        start(speaker, "a")
+        part(speaker, "a", "one ")
+        if frame_type == "MESSAGE_END":
+            part(speaker, "a", "two")
+        speaker.says(frame_type, {"message_id": "a"} | flaw, "AGENT")
+        if frame_type == "MESSAGE_PART":
+            part(speaker, "a", "three")
+            end(speaker, "a")
+        whole(speaker, "b", "next")
+
+    with peer(after_the_first_text(say)) as url, HAIPClient(url) as client, client.texts() as texts:
+        client.send_text_message("USER", "go")
+        broken = texts.receive(PATIENCE_S)
+        assert texts.receive(PATIENCE_S).text(PATIENCE_S) == "next"
+        with pytest.raises(IncompleteTextError, match=rf"will not be whole: {frame_type} has a bad payload") as caught:
+            broken.text()
+        assert (caught.value.text, broken.complete) == (text, False)
+        assert client._connection.rooms.inbox.window("AGENT").frames_waiting == 0
+        assert not client._conversation._desk._open
+
+
+def test_an_end_that_was_dropped_is_not_awaited() -> None:
+    """What comes without credit, and finds no room, is dropped: the text that it belongs to is told as incomplete."""
+
+    def say(speaker: Peer) -> None:
+        start(speaker, "a")
+        for _ in range(3):
+            part(speaker, "a", "x")
+        end(speaker, "a")
+
+    config = FlowControlConfig(initial_credits=4)
+    with peer(after_the_first_text(say)) as url, HAIPClient(url, flow_control=config) as client, client.texts() as texts:
+        client.send_text_message("USER", "go")
+        until(lambda: client.connection_state().channels["AGENT"].receive_breaches == 1)
+        with pytest.raises(IncompleteTextError, match=r"MESSAGE_END of .* bytes came without credit .* dropped") as caught:
+            texts.receive(PATIENCE_S).text()
+        assert caught.value.text == "xxx"
+
+
 def test_an_end_that_was_lost_is_not_awaited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text that says nothing more once frames were lost ends with an error that names them; one that says its END is whole."""
     monkeypatch.setattr(incoming_text, "LOSS_PATIENCE_S", 0.2)

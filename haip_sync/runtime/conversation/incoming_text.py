@@ -229,11 +229,12 @@ class IncomingText:
 
     def arrive(self, message: Message) -> None:
         """Take PART or END in."""
+        if self._failure is not None:  # nobody reads on: its credit goes back at once
+            self._bench.take(message, Taker())
+            return
         self._frames.append(message)
         if message.type in ENDS:
             self._complete = True
-        if self._is_discarded:
-            self._drop()
         self._arrived.notify_all()
 
     def missed(self, what: str, now_s: float) -> None:

@@ -14,7 +14,7 @@ from typing import Final, Self
 import msgspec
 
 from haip_sync.config import check_timeout
-from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout
+from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout, ProtocolError
 from haip_sync.events import Message, WarningRaised
 from haip_sync.protocol.envelope import Envelope
 from haip_sync.protocol.unread import text_member
@@ -237,6 +237,15 @@ class TextDesk:
         for text in self._open.values():
             text.cut_off(f"has no END: {failure}")
         self._open.clear()
+
+    def unreadable(self, envelope: Envelope, error: ProtocolError) -> None:
+        """Note that PART or END of a text came, and that its reader will not have it."""
+        key = (envelope.channel, text_member(envelope.payload, "message_id") or "")
+        text = None if envelope.type in STARTS else self._open.get(key)
+        if text is not None:
+            text.cut_off(f"will not be whole: {error}")
+            if envelope.type in ENDS:
+                del self._open[key]
 
     def missed(self, what: str) -> None:
         """Note that frames of the peer's were lost: perhaps some of the texts that are open."""

@@ -376,6 +376,11 @@ class Run:
             failure = ProtocolError(self._bench.discreet(what), code=self._bench.discreet(str(code)), blame="remote")
             self._end_there("ERROR", failure)
 
+    def unreadable(self, error: ProtocolError) -> None:
+        """Note that the peer has ended it, and that nobody can read how."""
+        text = f"the peer ended the run {self.run_id}, and how cannot be read: {error}"
+        self._end_there("ERROR", ProtocolError(text, code=error.code, blame="remote"))
+
     def refused(self, error: PeerError, *, for_credit: bool) -> None:
         """Take in the peer's ERROR about RUN_STARTED: for the peer there is no such run."""
         text = f"the peer refused the run {self.run_id}. It says {error.code}: {error.message}"
