@@ -105,6 +105,10 @@ class Admission(Generic[C]):
             gate = self._gates[channel] = Gate(channel, self._new_ledger(channel))
         return gate
 
+    def find(self, channel: str) -> Gate[C] | None:
+        """Return the gate of `channel`; None: nothing was ever sent, held or granted there. Requires the lock."""
+        return self._gates.get(channel)
+
     def has_place_for(self, channel: str) -> bool:
         """Return whether `channel` is known, or may still be added: the number is bounded, ours and the peer's together."""
         return channel in self._gates or len(self._gates) < self._max_channels

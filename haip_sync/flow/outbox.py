@@ -144,7 +144,9 @@ class Outbox:
         """Take back everything queued on `channel` that is not admitted, the head included; return how many."""
         with self._lock:
             self._turnstile.mend()
-            gate = self._turnstile.gate(channel)
+            gate = self._turnstile.find(channel)
+            if gate is None:  # none is made for a question: their number is bounded
+                return 0
             cleared = [ticket for ticket in gate.queue if ticket.pending is not None and not ticket.is_over]
             for ticket in cleared:
                 self._remove(gate, ticket, "cleared")
@@ -155,9 +157,12 @@ class Outbox:
     def length(self, channel: str) -> int:
         """Return how many queued messages of `channel` are not admitted."""
         self._parking.home.check()
+        is_reentered = self._parking.is_held_here()
         with self._lock:
-            self._turnstile.mend()
-            return self._turnstile.gate(channel).queued
+            if not is_reentered:  # in a signal handler: somebody is in the middle of it
+                self._turnstile.mend()
+            gate = self._turnstile.find(channel)
+            return 0 if gate is None else gate.queued
 
     def _remove(self, gate: Gate[Any], ticket: Ticket[Any], reason: Reason) -> None:
         """Take a queued ticket out and tell its holder. Requires the lock."""

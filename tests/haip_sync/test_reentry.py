@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from support.interrupts import every_interrupt, interrupted_at
+from support.turnstiles import PATIENCE_S
 
-from haip_sync import DeadlockError, HAIPClient, PendingSend
-from haip_sync.testing import DevServer
+from haip_sync import DeadlockError, HAIPClient, Limits, PendingSend
+from haip_sync.testing import DevServer, Generous
 
 CALLS: dict[str, Callable[[HAIPClient], object]] = {
     "pause": lambda client: client.pause_channel("USER"),
@@ -37,3 +39,48 @@ def test_a_call_in_the_middle_of_another_does_nothing(name: str) -> None:
             with pytest.raises(DeadlockError):
                 CALLS[name](client)
             assert rooms.session.last_seq == seq
+
+
+QUESTIONS: dict[str, Callable[[HAIPClient], object]] = {
+    "queue_length": lambda client: client.queue_length("USER"),
+    "queue_length elsewhere": lambda client: client.queue_length("NEVER_USED"),
+    "connection_state": HAIPClient.connection_state,
+    "account": HAIPClient.account,
+    "metrics": HAIPClient.metrics,
+    "reset_metrics": HAIPClient.reset_metrics,
+}
+
+
+@pytest.mark.parametrize("name", sorted(QUESTIONS))
+def test_a_question_in_the_middle_of_a_call_changes_nothing(name: str) -> None:
+    """Wherever a signal handler asks what may be asked at any time, the call that it interrupts does what it would have done."""
+    with DevServer(agent=False, policy=Generous(), initial_credits=100) as server, HAIPClient(server.url) as client:
+        sent = 0
+
+        def call() -> None:
+            client.enqueue_text_message("USER", "x")
+            client.metrics()
+            client.connection_state()
+
+        def run(place: int) -> bool:
+            nonlocal sent
+            was_reached, raised = interrupted_at(place, call, lambda: QUESTIONS[name](client))
+            assert raised is None, f"at place {place}"
+            sent += 1
+            return was_reached
+
+        assert sum(1 for _ in every_interrupt(run)) > 100
+        client.flush(PATIENCE_S)
+        state = client.connection_state()
+        user = state.channels["USER"]
+        assert user.is_conserved
+        assert (user.sent_messages, user.queued, user.queued_bytes, user.backlog) == (3 * sent, 0, 0, 0)
+        assert set(state.channels) == {"USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT"}
+
+
+def test_a_question_makes_no_channel() -> None:
+    """However many names a program asks after, or clears, there are as many channels as before."""
+    with DevServer(agent=False) as server, HAIPClient(server.url, limits=Limits(max_channels=5)) as client:
+        assert {client.queue_length(f"C{number}") for number in range(10)} == {0}
+        assert {client.clear_queue(f"C{number}") for number in range(10)} == {0}
+        assert len(client.connection_state().channels) == 5
