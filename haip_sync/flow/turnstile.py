@@ -134,7 +134,10 @@ class Turnstile(Admission[C]):
             raise
 
     def give_up_place(self, channel: str, ticket: Ticket[C]) -> None:
-        """Leave the line, if the ticket still stands there, and admit the next. Twice is once. Without the lock."""
+        """Leave the line, if the ticket still stands there, and admit the next. Twice is once. Without the lock.
+
+        Whoever waits in `go_on` for more of it to be admitted is told.
+        """
         ticket.abandoned = True
         self._poke()
         with self._lock:
@@ -148,6 +151,8 @@ class Turnstile(Admission[C]):
         while not is_done():
             if ticket.failure is not None:
                 raise failed(gate.channel, ticket.parcel, ticket.failure)
+            if ticket.abandoned:
+                raise failed(gate.channel, ticket.parcel, ConnectionClosedError("it was given up by another call"))
             remaining_s = None if timeout_s is None else began_s + timeout_s - self._clock()
             if remaining_s is not None and remaining_s <= 0:
                 return False
@@ -260,6 +265,7 @@ class Turnstile(Admission[C]):
         gate.last_left_s = self._clock()
         if ticket.joined and ticket in gate.queue:
             gate.leave(ticket)
+            ticket.wake()  # another thread may wait in `go_on`
             self.report.backlog(gate)
         self.mend()
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from haip_sync.errors import ConfigError, ConnectionClosedError
+from haip_sync.errors import ConfigError, ConnectionClosedError, DeadlockError
 from haip_sync.flow.gates import Ticket
+from haip_sync.flow.parking import ownership
 from haip_sync.protocol.text_frames import escape_text
 from haip_sync.runtime.connection import Connection
 from haip_sync.runtime.outgoing import Entry
@@ -44,8 +45,10 @@ class TextStream:
         self._connection = connection
         self._parcel = parcel
         self._resolve = resolve
-        # One piece at a time: guards the order of the writers, and is held while one of them waits for credit.
-        self._turn = threading.Lock()
+        # One piece at a time: guards the order of the writers, and is held while one of them waits for credit. Re-entrant only
+        # because such a lock knows its owner: a signal handler must not wait for the write that it has interrupted.
+        self._turn = threading.RLock()
+        self._is_writing_here = ownership(threading.Condition(self._turn))
         self._is_over = False
         self._ticket: Ticket[Entry] = connection.open_stream(channel, parcel, timeout_s)
         self._forgotten = weakref.finalize(self, _forget, connection, self._ticket)
@@ -61,7 +64,7 @@ class TextStream:
             PartialSendError: The deadline came when a part of `text` was sent (the text is still open), or the connection ended.
             ConnectionClosedError: The text is closed, or the line was lost.
             ConfigError: `text` is no string. Nothing was sent.
-            DeadlockError: Called from a listener with a timeout other than 0.
+            DeadlockError: Called from a listener with a timeout other than 0, or by a signal handler that interrupted a write.
 
         """
         if not isinstance(text, str):
@@ -82,14 +85,24 @@ class TextStream:
         return self._parcel.last_entry.receipt(self.message_id)
 
     def abandon(self) -> None:
-        """End it without END; the next text of the channel may go. Twice is once, and so is after `close`."""
+        """End it without END; the next text of the channel may go. Twice is once, and so is after `close`.
+
+        A thread that waits in `write` or `close` gets `PartialSendError`.
+        """
         self._connection.home.check()
         self._is_over = True
         self._forgotten.detach()
-        if not self._ticket.settled:
+        if self._connection.is_reentered():  # in a signal handler that interrupted us in mid-work: somebody else has to end it
+            _forget(self._connection, self._ticket)
+        elif not self._ticket.settled:
             self._connection.rooms.turnstile.give_up_place(self.channel, self._ticket)
 
     def _go_on(self, begin: Callable[[], None], is_done: Callable[[], bool], timeout_s: float | None) -> None:
+        self._connection.check_not_reentered()
+        if self._is_writing_here():
+            raise DeadlockError(
+                f"called by a signal handler that interrupted a write to {self!r}. Nothing of this piece was sent"
+            )
         if not self._turn.acquire(timeout=-1 if timeout_s is None else timeout_s):
             raise ConnectionClosedError(f"another thread writes to {self!r}. Nothing of this piece was sent")
         try:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
+from support.interrupts import every_interrupt, interrupted_at
 from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import (
     ConfigError,
     ConnectionClosedError,
+    DeadlockError,
     FlowControlError,
     FlowControlTimeout,
     HAIPClient,
@@ -21,7 +23,7 @@ from haip_sync import (
     TextStream,
     UnsupportedByPeerError,
 )
-from haip_sync.testing import DevServer, Never
+from haip_sync.testing import DevServer, Generous, Never
 
 Start = Callable[..., tuple[DevServer, HAIPClient]]
 
@@ -157,6 +159,46 @@ def test_the_end_of_the_connection_is_told_to_the_writer(start: Start) -> None:
     with pytest.raises(PartialSendError):
         out.write("three", timeout=PATIENCE_S)
     out.abandon()
+
+
+def test_who_waits_to_write_is_told_that_the_text_was_given_up(start: Start) -> None:
+    """abandon() in one thread ends the wait of another; so it does in a signal handler of the thread that waits."""
+    _, client = start(policy=Never(), initial_credits=1)
+    out = client.text_stream("USER")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(out.write, "one", timeout=None)
+        until(lambda: client.connection_state().channels["USER"].waiting_for == "messages")
+        out.abandon()
+        with pytest.raises(PartialSendError, match=r"given up by another call\. Its START and 0 part\(s\) were sent") as caught:
+            waiting.result(PATIENCE_S)
+    assert caught.value.parts_sent == 0
+    assert client.connection_state().channels["USER"].backlog == 0
+
+
+@pytest.mark.parametrize("ends", ["abandon", "close", "write"])
+def test_a_signal_handler_does_not_wait_for_the_write_that_it_interrupts(start: Start, ends: str) -> None:
+    """Giving up works there, at every place; what would have to wait for the write raises DeadlockError."""
+    _, client = start(policy=Generous(), initial_credits=50)
+    places = {"abandon": 0, "close": 0, "write": 0}
+
+    def run(place: int) -> bool:
+        out = client.text_stream("USER", timeout=PATIENCE_S)
+
+        def handler() -> None:
+            with suppress(DeadlockError):
+                {"abandon": out.abandon, "close": out.close, "write": lambda: out.write("two", timeout=None)}[ends]()
+                places[ends] += 1
+
+        was_reached, raised = interrupted_at(place, lambda: out.write("one", timeout=PATIENCE_S), handler)
+        assert raised is None or (ends != "write" and isinstance(raised, (ConnectionClosedError, PartialSendError)))
+        out.abandon()
+        return was_reached
+
+    assert sum(1 for _ in every_interrupt(run)) > 50
+    assert places[ends] > 0
+    client.send_text_message("USER", "next", timeout=PATIENCE_S)
+    user = client.connection_state().channels["USER"]
+    assert (user.backlog, user.is_conserved) == (0, True)
 
 
 def test_what_cannot_be_streamed_is_refused(start: Start) -> None:
