@@ -174,7 +174,7 @@ class Transaction:
         )
 
     def _check_supported(self, event_type: str, binary: bytes | None) -> None:
-        self._connection.home.check()
+        self._connection.check_not_reentered()
         session = self._connection.rooms.session
         with self._connection.rooms.parking.lock:
             self._connection.enter()

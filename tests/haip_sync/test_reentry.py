@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from support.interrupts import every_interrupt, interrupted_at
@@ -84,3 +85,33 @@ def test_a_question_makes_no_channel() -> None:
         assert {client.queue_length(f"C{number}") for number in range(10)} == {0}
         assert {client.clear_queue(f"C{number}") for number in range(10)} == {0}
         assert len(client.connection_state().channels) == 5
+
+
+def test_a_send_in_a_transaction_in_the_middle_of_a_call_changes_nothing() -> None:
+    """A signal handler that sends there either has its frame sent or gets DeadlockError; the call that it interrupts goes on."""
+    with (
+        DevServer(agent=False, policy=Generous(), initial_credits=100, dialect="all") as server,
+        HAIPClient(server.url) as client,
+    ):
+        transaction = client.transaction("echo")
+        sent = {"outside": 0, "inside": 0}
+
+        def call() -> None:
+            client.enqueue_text_message("USER", "x")
+
+        def handler() -> None:
+            with suppress(DeadlockError):
+                transaction.enqueue_text_message("USER", "y")
+                sent["inside"] += 1
+
+        def run(place: int) -> bool:
+            was_reached, raised = interrupted_at(place, call, handler)
+            assert raised is None, f"at place {place}"
+            sent["outside"] += 1
+            return was_reached
+
+        assert sum(1 for _ in every_interrupt(run)) > 100
+        client.flush(PATIENCE_S)
+        user = client.connection_state().channels["USER"]
+        assert (user.sent_messages, user.queued, user.is_conserved) == (3 * sent["outside"] + sent["inside"], 0, True)
+        assert sent["inside"] > 0
