@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from haip_sync.errors import ConfigError, ConnectionClosedError, DeadlockError
+from haip_sync.errors import ConfigError, ConnectionClosedError, DeadlockError, FlowControlError, FlowControlTimeout, WaitCause
 from haip_sync.flow.gates import Ticket
 from haip_sync.flow.parking import ownership
 from haip_sync.protocol.text_frames import escape_text
@@ -60,7 +61,7 @@ class TextStream:
         """Send `text` as the next PART, or as several where credit is short; returns as any send does (WIRE.md, point 10).
 
         Raises:
-            FlowControlTimeout: Not admitted in time. Nothing of `text` was sent; the text is still open.
+            FlowControlTimeout: Not admitted in time, or another thread writes. Nothing of `text` was sent; it is still open.
             PartialSendError: The deadline came when a part of `text` was sent (the text is still open), or the connection ended.
             ConnectionClosedError: The text is closed, or the line was lost.
             ConfigError: `text` is no string. Nothing was sent.
@@ -103,8 +104,9 @@ class TextStream:
             raise DeadlockError(
                 f"called by a signal handler that interrupted a write to {self!r}. Nothing of this piece was sent"
             )
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         if not self._turn.acquire(timeout=-1 if timeout_s is None else timeout_s):
-            raise ConnectionClosedError(f"another thread writes to {self!r}. Nothing of this piece was sent")
+            raise self._is_taken(timeout_s)
         try:
             if self._is_over:
                 raise ConnectionClosedError(f"{self!r} takes no more. Nothing was sent")
@@ -114,10 +116,16 @@ class TextStream:
                 self._parcel,
                 begin=begin,
                 is_done=is_done,
-                timeout_s=timeout_s,
+                timeout_s=None if deadline_s is None else max(0.0, deadline_s - time.monotonic()),
             )
         finally:
             self._turn.release()
+
+    def _is_taken(self, timeout_s: float | None) -> FlowControlError:
+        """Return what a writer gets whose deadline passes while another thread writes."""
+        text = f"another thread writes to {self!r}. Nothing of this piece was sent"
+        kind = FlowControlTimeout if timeout_s else FlowControlError
+        return kind(text, cause=WaitCause.BEHIND_OTHERS, channel=self.channel)
 
     def __enter__(self) -> Self:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -173,6 +174,26 @@ def test_who_waits_to_write_is_told_that_the_text_was_given_up(start: Start) -> 
             waiting.result(PATIENCE_S)
     assert caught.value.parts_sent == 0
     assert client.connection_state().channels["USER"].backlog == 0
+
+
+def test_a_deadline_covers_the_wait_for_another_writer(start: Start) -> None:
+    """Who writes while another thread does comes back when it said, whichever of the two it waits for; nothing is closed."""
+    _, client = start(policy=Never(), initial_credits=1)
+    out = client.text_stream("USER")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(out.write, "one", timeout=1.0)
+        until(lambda: client.connection_state().channels["USER"].waiting_for == "messages")
+        for timeout, kind in ((0, FlowControlError), (0.05, FlowControlTimeout)):
+            with pytest.raises(kind, match="another thread writes") as caught:
+                out.write("two", timeout=timeout)
+            assert (type(caught.value), caught.value.cause) == (kind, "behind_others")
+        began_s = time.monotonic()
+        with pytest.raises(FlowControlTimeout):
+            out.write("three", timeout=1.5)  # the first gives up in the middle of it
+        assert time.monotonic() - began_s == pytest.approx(1.5, abs=0.4)
+        with pytest.raises(FlowControlTimeout):
+            first.result(PATIENCE_S)
+    out.abandon()
 
 
 @pytest.mark.parametrize("ends", ["abandon", "close", "write"])
