@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
@@ -30,6 +29,7 @@ from haip_sync.runtime.exchanges import Exchange, TransactionParcel
 from haip_sync.runtime.timeouts import SEND_TIMEOUT, Timeout
 from haip_sync.state import SendReceipt
 
+_FEW: Final = 100
 _END_TIMEOUT_S: Final = 5.0
 
 
@@ -57,8 +57,9 @@ class Transaction:
         self._exchange.holder = connection.watch_holder(self)
         self._send_timeout = send_timeout
         self._keeps_inbox = keeps_inbox
-        # Guarded by the connection's lock: the handles of what was queued in it, but for the first that are settled.
-        self._queued: deque[PendingSend] = deque()
+        # Guarded by the connection's lock: the handles of what was queued in it. Those that are settled go when it has doubled.
+        self._queued: list[PendingSend] = []
+        self._sweep_at = _FEW
 
     def open(self, timeout_s: float | None) -> None:
         """Ask for it, and wait for the peer's answer; for the client. Raises as `HAIPClient.transaction`."""
@@ -150,8 +151,9 @@ class Transaction:
         with self._connection.rooms.parking.lock:
             self._connection.rooms.turnstile.mend()
             self._queued.append(pending)
-            while self._queued[0].done() and len(self._queued) > 1:
-                self._queued.popleft()
+            if len(self._queued) >= self._sweep_at:
+                self._queued = [queued for queued in self._queued if not queued.done()]
+                self._sweep_at = max(_FEW, 2 * len(self._queued))
         return pending
 
     def _frame_of(self, channel: str, event_type: object, payload: object, binary: object, binary_mime: object) -> Frame:
