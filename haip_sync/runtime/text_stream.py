@@ -105,9 +105,9 @@ class TextStream:
                 f"called by a signal handler that interrupted a write to {self!r}. Nothing of this piece was sent"
             )
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        if not self._turn.acquire(timeout=-1 if timeout_s is None else timeout_s):
-            raise self._is_taken(timeout_s)
         try:
+            if not self._turn.acquire(timeout=-1 if timeout_s is None else timeout_s):
+                raise self._is_taken(timeout_s)
             if self._is_over:
                 raise ConnectionClosedError(f"{self!r} takes no more. Nothing was sent")
             self._connection.go_on_with_stream(
@@ -119,7 +119,11 @@ class TextStream:
                 timeout_s=None if deadline_s is None else max(0.0, deadline_s - time.monotonic()),
             )
         finally:
-            self._turn.release()
+            # An interrupt may strike as it has been taken, and it must not stay in our hand.
+            try:  # noqa: SIM105 - suppress() is code too, where one may strike
+                self._turn.release()
+            except RuntimeError:
+                pass  # it was never ours
 
     def _is_taken(self, timeout_s: float | None) -> FlowControlError:
         """Return what a writer gets whose deadline passes while another thread writes."""

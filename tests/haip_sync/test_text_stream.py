@@ -196,6 +196,23 @@ def test_a_deadline_covers_the_wait_for_another_writer(start: Start) -> None:
     out.abandon()
 
 
+def test_an_interrupted_writer_leaves_the_turn_to_others(start: Start) -> None:
+    """Wherever an interrupt strikes a write, another thread may end the text."""
+    _, client = start(policy=Generous(), initial_credits=50)
+    with ThreadPoolExecutor(1) as pool:
+
+        def run(place: int) -> bool:
+            out = client.text_stream("USER", timeout=PATIENCE_S)
+            was_reached, raised = interrupted_at(place, lambda: out.write("one", timeout=PATIENCE_S))
+            assert raised is None or isinstance(raised, KeyboardInterrupt)
+            pool.submit(out.close, timeout=PATIENCE_S).result(PATIENCE_S)
+            return was_reached
+
+        assert sum(1 for _ in every_interrupt(run)) > 50
+    user = client.connection_state().channels["USER"]
+    assert (user.backlog, user.is_conserved) == (0, True)
+
+
 @pytest.mark.parametrize("ends", ["abandon", "close", "write"])
 def test_a_signal_handler_does_not_wait_for_the_write_that_it_interrupts(start: Start, ends: str) -> None:
     """Giving up works there, at every place; what would have to wait for the write raises DeadlockError."""
