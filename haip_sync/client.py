@@ -370,7 +370,13 @@ class HAIPClient:
         members, dialect = self._text_members((author, run_id, thread_id))
         rooms = self._connection.rooms
         parcel = StreamParcel(rooms.outgoing, rooms.session, dialect, members, checked)
-        return TextStream(self._connection, parcel, checked, members["message_id"], timeout_s=timeout_s, resolve=self._timeout)
+        stream = TextStream(self._connection, parcel, checked, members["message_id"], resolve=self._timeout)
+        try:
+            stream.open(timeout_s)
+        except BaseException:
+            stream.forget()  # an interrupt may strike behind START, and whoever looks at its traceback holds on to all of it
+            raise
+        return stream
 
     def _text_members(self, labels: tuple[str | None, str | None, str | None]) -> tuple[dict[str, Any], TextDialect]:
         """Return what stands in a text's frames, with a new id, and how texts travel."""

@@ -77,12 +77,13 @@ class Turnstile(Admission[C]):
             raise
         return ticket
 
-    def open_place(self, channel: str, parcel: Parcel[C], timeout_s: float | None) -> Ticket[C]:
-        """Let the first step of `parcel` through and leave it first in line, for more: see `go_on`, `give_up_place`.
+    def open_place(self, channel: str, ticket: Ticket[C], timeout_s: float | None) -> None:
+        """Let the first step of the ticket's parcel through and leave it first in line, for more: see `go_on`, `give_up_place`.
 
-        Nothing of the channel passes it until it is over. Raises as `pass_through`, and leaves nothing behind then.
+        Nothing of the channel passes it until it is over. The ticket is the caller's: an interrupt may strike behind this, and
+        the place must be given up then too. Raises as `pass_through`, and leaves nothing behind then.
         """
-        ticket = Ticket(parcel, self._clock())
+        parcel = ticket.parcel
         try:
             with self._lock:
                 self.mend()
@@ -93,12 +94,9 @@ class Turnstile(Admission[C]):
                     standing = self._standing(gate, ticket, self._why(gate, ticket))
                     ticket.abandoned = True
                     raise refused(parcel, standing) if timeout_s == 0 else timed_out(parcel, standing)
-        except BaseException as exc:
+        except BaseException:
             self.give_up_place(channel, ticket)
-            if not isinstance(exc, HAIPError):
-                exc.add_note(interrupted_note(channel, ticket))
             raise
-        return ticket
 
     def go_on(
         self,

@@ -38,7 +38,6 @@ class TextStream:
         channel: str,
         message_id: str,
         *,
-        timeout_s: float | None,
         resolve: Callable[[Timeout], float | None],
     ) -> None:
         self.channel = channel
@@ -51,8 +50,16 @@ class TextStream:
         self._turn = threading.RLock()
         self._is_writing_here = ownership(threading.Condition(self._turn))
         self._is_over = False
-        self._ticket: Ticket[Entry] = connection.open_stream(channel, parcel, timeout_s)
+        self._ticket: Ticket[Entry] = Ticket(parcel, connection.rooms.turnstile.now_s())
         self._forgotten = weakref.finalize(self, _forget, connection, self._ticket)
+
+    def open(self, timeout_s: float | None) -> None:
+        """Send START; for the client. Raises as `HAIPClient.text_stream`."""
+        self._connection.open_stream(self.channel, self._ticket, self._parcel, timeout_s)
+
+    def forget(self) -> None:
+        """Have it ended soon, without END; for the client: one store and one C call."""
+        _forget(self._connection, self._ticket)
 
     def __repr__(self) -> str:
         return f"<TextStream {self.message_id} on {self.channel}: {'over' if self._is_over else 'open'}>"

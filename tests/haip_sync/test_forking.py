@@ -175,7 +175,7 @@ VALUES = {
     "Cancelled": set(),
     "ToolCall": {"receipt", "key", "sent", "arrive", "refused", "unreadable", "lost"},
     "Transaction": {"id", "tool", "open", "leave"},
-    "TextStream": set(),
+    "TextStream": {"open", "forget"},
     "IncomingTexts": {"wants", "begin", "end", "finish"},
     "IncomingText": {"yielded", "give_up", "arrive", "missed", "cut_off"},
     "Subscription": set(),

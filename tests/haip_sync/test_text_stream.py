@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -211,6 +212,29 @@ def test_an_interrupted_writer_leaves_the_turn_to_others(start: Start) -> None:
         assert sum(1 for _ in every_interrupt(run)) > 50
     user = client.connection_state().channels["USER"]
     assert (user.backlog, user.is_conserved) == (0, True)
+
+
+def test_an_interrupt_of_who_opens_a_text_holds_nobody_up(start: Start) -> None:
+    """Wherever it strikes, before START has its place or behind that, the channel is free, and a note says what was sent."""
+    _, client = start(policy=Generous(), initial_credits=50)
+    kept: list[BaseException] = []  # with their tracebacks, as an interactive session keeps the last one
+
+    def run(place: int) -> bool:
+        was_reached, raised = interrupted_at(place, partial(client.text_stream, "USER", timeout=PATIENCE_S))
+        kept.extend([] if raised is None else [raised])
+        if not was_reached:
+            return False
+        client.send_text_message("USER", "next", timeout=PATIENCE_S)
+        return was_reached
+
+    assert sum(1 for _ in every_interrupt(run)) > 50
+    notes = [note for raised in kept for note in getattr(raised, "__notes__", ())]
+    assert any("nothing was sent" in note for note in notes)
+    assert any("its START and 0 part(s) were sent, no END follows" in note for note in notes)
+    assert all(len(getattr(raised, "__notes__", ())) <= 1 for raised in kept)
+    gc.collect()  # the text of the last round, which was opened
+    until(lambda: client.connection_state().channels["USER"].backlog == 0)
+    assert client.connection_state().channels["USER"].is_conserved
 
 
 @pytest.mark.parametrize("ends", ["abandon", "close", "write"])
