@@ -578,7 +578,12 @@ class HAIPClient:
         transaction = new_transaction(
             self._connection, tool, params, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
         )
-        return _opened(transaction, timeout_s)
+        try:
+            transaction.open(timeout_s)
+        except BaseException:
+            transaction.leave()  # as in `text_stream`
+            raise
+        return transaction
 
     def join_transaction(self, transaction_id: str, *, timeout: float | None = _OPEN_TIMEOUT_S) -> Transaction:
         """Join a transaction that was begun elsewhere (or by us, before), as `transaction` otherwise.
@@ -590,7 +595,12 @@ class HAIPClient:
         transaction = joining_transaction(
             self._connection, transaction_id, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
         )
-        return _opened(transaction, timeout_s)
+        try:
+            transaction.open(timeout_s)
+        except BaseException:
+            transaction.leave()  # as in `text_stream`
+            raise
+        return transaction
 
     # ---- Flow control ---------------------------------------------------------------------------------------------------------
 
@@ -717,12 +727,3 @@ def connect(url: str, *, timeout: float = 10.0, **settings: Any) -> HAIPClient:
     client = HAIPClient(url, **settings)
     client.connect(timeout)
     return client
-
-
-def _opened(transaction: Transaction, timeout_s: float | None) -> Transaction:
-    try:
-        transaction.open(timeout_s)
-    except BaseException:
-        transaction.leave()  # an interrupt may strike behind the answer, and whoever looks at its traceback holds on to all of it
-        raise
-    return transaction
