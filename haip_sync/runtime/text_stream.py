@@ -146,14 +146,18 @@ class TextStream:
 
         In a forked child it does nothing: the block is the parent's.
         """
-        if self._connection.home.is_left:
-            return
-        if kind is None and not self._is_over:
-            try:
+        try:
+            if not self._connection.home.is_left:
+                self._leave(is_clean=kind is None)
+        except BaseException:
+            self.forget()  # an interrupt may strike before anything was done
+            raise
+
+    def _leave(self, *, is_clean: bool) -> None:
+        try:
+            if is_clean and not self._is_over:
                 self.close()
-            finally:
-                self.abandon()
-        else:
+        finally:
             self.abandon()
 
 

@@ -237,6 +237,23 @@ def test_an_interrupt_of_who_opens_a_text_holds_nobody_up(start: Start) -> None:
     assert client.connection_state().channels["USER"].is_conserved
 
 
+@pytest.mark.parametrize("error", [None, ZeroDivisionError()])
+def test_an_interrupt_on_the_way_out_of_the_block_holds_nobody_up(start: Start, error: Exception | None) -> None:
+    """Wherever it strikes once the way out has begun, the text is over, though whoever was interrupted still has it."""
+    _, client = start(policy=Generous(), initial_credits=50)
+    kept: list[TextStream] = []
+
+    def run(place: int) -> bool:
+        out = client.text_stream("USER", timeout=PATIENCE_S)
+        kept.append(out)
+        leave = partial(out.__exit__, None if error is None else type(error), error, None)
+        was_reached, _ = interrupted_at(place + 1, leave)  # before the first line nothing can be done
+        client.send_text_message("USER", "next", timeout=PATIENCE_S)
+        return was_reached
+
+    assert sum(1 for _ in every_interrupt(run)) > 20
+
+
 @pytest.mark.parametrize("ends", ["abandon", "close", "write"])
 def test_a_signal_handler_does_not_wait_for_the_write_that_it_interrupts(start: Start, ends: str) -> None:
     """Giving up works there, at every place; what would have to wait for the write raises DeadlockError."""
