@@ -22,6 +22,7 @@ from haip_sync import (
     HAIPClient,
     HAIPTimeout,
     IncomingText,
+    IncomingTexts,
     IncompleteTextError,
     Message,
     WarningRaised,
@@ -507,6 +508,24 @@ def test_waiting_in_a_listener_is_a_deadlock() -> None:
         client.send_text_message("USER", "go")
         until(lambda: len(raised) == 4)
     assert raised == [DeadlockError, DeadlockError, HAIPTimeout, HAIPTimeout]
+
+
+def test_wherever_an_interrupt_strikes_who_subscribes_no_text_goes_astray() -> None:
+    """A block that was not entered takes no texts: they come to receive(), and nothing waits where nobody reads."""
+    with DevServer(agent=False) as server, HAIPClient(server.url) as client:
+        kept: list[IncomingTexts] = []
+
+        def run(place: int) -> bool:
+            kept.append(client.texts("AGENT"))
+            was_reached, _ = interrupted_at(place, kept[-1].__enter__)
+            if not was_reached:
+                kept[-1].close()
+            until(lambda: not client._conversation._desk._subscriptions)
+            return was_reached
+
+        assert sum(1 for _ in every_interrupt(run)) > 5
+        server.send_text("AGENT", "x")
+        assert client.receive(PATIENCE_S).type == "MESSAGE_START"
 
 
 def test_wherever_an_interrupt_strikes_who_leaves_the_rest_is_done() -> None:

@@ -73,10 +73,16 @@ class IncomingTexts:
     def __enter__(self) -> Self:
         """Begin to take texts; before or after the client connects."""
         self._bench.check()
-        with self._bench.lock:
-            self._bench.mend()
-            if not self._is_over:
-                self._desk.open(self)
+        try:
+            with self._bench.lock:
+                self._bench.mend()
+                if not self._is_over:
+                    self._desk.open(self)
+        except BaseException:
+            # Nobody will leave a block that was not entered: texts would come here for ever, and nobody read them.
+            self.is_left = True
+            self._bench.poke()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
