@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -370,6 +371,26 @@ def test_who_waits_for_a_run_hears_that_it_ended_untold() -> None:
         for thread in waiting:
             thread.join(PATIENCE_S)
         assert not any(thread.is_alive() for thread in waiting)
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError()])
+def test_an_interrupt_of_the_way_out_leaves_no_run_open(error: Exception | None) -> None:
+    """Wherever it strikes once the way out has begun, RUN_FINISHED is said, and once."""
+    script = Listening(messages=10_000)
+    with peer(script) as url, HAIPClient(url) as client:
+
+        def leave_interrupted(at: int) -> bool:
+            run = client.run().__enter__()
+            leave = partial(run.__exit__, None if error is None else type(error), error, None)
+            fired, raised = interrupted_at(1 + at * 3, leave)  # before the first line nothing can be done
+            assert isinstance(raised, KeyboardInterrupt) if fired else raised is None
+            client.send("USER", "TOOL_CALL", {"call_id": run.run_id, "tool": "t", "params": {}})
+            until(lambda: run.run_id in [payload["call_id"] for payload in script.of("TOOL_CALL")])
+            assert [payload["run_id"] for payload in script.of("RUN_FINISHED")].count(run.run_id) == 1
+            assert client._connection.rooms.routes.count(Run) == 0
+            return fired
+
+        assert len(list(every_interrupt(leave_interrupted))) > 30
 
 
 def test_an_interrupt_on_the_way_out_says_it_once() -> None:

@@ -160,12 +160,18 @@ class Run:
 
         In a forked child it does nothing: the block is the parent's.
         """
-        if self._bench.home.is_left:
-            return
-        if error is not None:
-            self._end_for(error)
-            return
-        self.finish()
+        try:
+            if self._bench.home.is_left:
+                return
+            if error is not None:
+                self._end_for(error)
+                return
+            self.finish()
+        except BaseException as exc:
+            # Nobody comes here again: interrupted before the peer was told, it is told as of any exception.
+            if not isinstance(exc, HAIPError) and not self._is_finishing:
+                self._end_for(exc)
+            raise
         if self._error is not None and not self._is_error_told:
             raise self._error
 
