@@ -6,9 +6,11 @@ one, where a debugger and a benchmark belong.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -44,6 +46,34 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_configure(config: pytest.Config) -> None:
     """Begin to count schedules."""
     config.stash[_TRIED] = []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have each process begin with its share of the long tests: one that began last would be waited for by all others."""
+    workers: int = vars(config).get("workerinput", {}).get("workercount", 0)
+    if workers:
+        long = sorted(filter(_limit_s, items), key=_limit_s, reverse=True)
+        rest = [item for item in items if not _limit_s(item)]
+        share = -(-len(rest) // workers)
+        # xdist hands each as many, one after the other in this order.
+        shares = ((*long[worker::workers], *rest[worker * share : (worker + 1) * share]) for worker in range(workers))
+        items[:] = chain.from_iterable(shares)
+
+
+def _limit_s(item: pytest.Item) -> float:
+    """Return the time limit that a test has of its own, as the long ones do; 0: none."""
+    limit = item.get_closest_marker("timeout")
+    return 0.0 if limit is None else limit.args[0]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Leave what is imported and collected by now out of the garbage collector's rounds.
+
+    It stays to the end anyway, and is most of what there is: each test that has a server has a round too (support.descriptors).
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

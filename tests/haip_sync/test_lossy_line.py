@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing, suppress
 
 import pytest
@@ -21,6 +23,22 @@ DATA = ('"type":"MESSAGE_START"', '"type":"MESSAGE_PART"', '"type":"MESSAGE_END"
 def is_data(text: str) -> bool:
     """Return whether a frame is a part of a text: what is lost of credit does not come again."""
     return any(name in text for name in DATA)
+
+
+def each_once() -> Callable[[str], bool]:
+    """Return what picks parts of texts, each of them once.
+
+    A gap is asked for once and then given up: what is said again must come, however long the whole takes on a busy machine.
+    """
+    seen: set[str] = set()
+
+    def is_new(text: str) -> bool:
+        frame_id = json.loads(text)["id"]
+        is_new = is_data(text) and frame_id not in seen
+        seen.add(frame_id)
+        return is_new
+
+    return is_new
 
 
 def wait_for_texts(client: HAIPClient, count: int) -> list[str]:
@@ -41,7 +59,7 @@ def wait_for_texts(client: HAIPClient, count: int) -> list[str]:
 @pytest.mark.parametrize("action", ["drop", "duplicate", "swap"])
 def test_everything_comes_once_and_in_order(action: str) -> None:
     """Whatever happens to the frames of texts on their way: both sides have each text once, in order, and the books agree."""
-    fault = FrameFault(action=action, when=is_data, probability=0.25)  # type: ignore[arg-type]
+    fault = FrameFault(action=action, when=each_once(), probability=0.25)  # type: ignore[arg-type]
     texts = [f"text {number}" for number in range(12)]
     with (
         DevServer(agent=False, initial_credits=60) as server,

@@ -384,3 +384,4 @@ def test_a_loss_while_written_is_not_called_unsent(start: Start) -> None:
             pending.result(0)
         put_down.set()
         holding.result(PATIENCE_S)
+    client.close(0)  # nobody writes what the writer seems to have in hand: there is nothing to wait for

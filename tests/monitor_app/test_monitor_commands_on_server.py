@@ -51,6 +51,8 @@ def test_what_is_queued_is_known_until_it_leaves(starved: tuple[HAIPClient, Clie
     assert first.cancel()
     wait_until(lambda: len(source.queued("USER")) == 1)
     assert source.queued("AGENT") == ()
+    assert second.cancel()
+    wait_until(lambda: source.queued("USER") == ())
 
 
 def test_clearing_tells_how_many_were_lost_and_their_senders(starved: tuple[HAIPClient, ClientSource]) -> None:

@@ -26,8 +26,8 @@ def server_context(certificate: trustme.LeafCert | None = None, *, clients: trus
 
 def client_context(shown: trustme.LeafCert | None = None) -> ssl.SSLContext:
     """Return a client's context that trusts the tests' authority, and shows a certificate if it is given one."""
-    context = ssl.create_default_context()
-    authority().configure_trust(context)
+    # Named here, so that the system's own are not read as well: that takes 0.07 s.
+    context = ssl.create_default_context(cadata=authority().cert_pem.bytes().decode())
     if shown is not None:
         shown.configure_cert(context)
     return context

@@ -30,7 +30,7 @@ from haip_sync.observe import (
     SendTestMessage,
     list_programs,
 )
-from haip_sync.testing import DevServer, Generous, OnRequest
+from haip_sync.testing import DevServer, Generous, OnRequest, Paced
 
 SENDER = """
 import sys
@@ -102,9 +102,10 @@ def server() -> Iterator[DevServer]:
 
 
 @contextmanager
-def busy_script() -> Iterator[Script]:
-    """Run a script that sends all the time, and pauses and resumes another channel."""
-    with DevServer(agent=False, policy=Generous()) as server, script(BUSY, server.url, mode="steer") as running:
+def busy_script(*, floods: bool = False) -> Iterator[Script]:
+    """Run a script that sends 200 messages a second, or as many as it can, and with each pauses and resumes another channel."""
+    policy = Generous() if floods else Paced(200)
+    with DevServer(agent=False, policy=policy, initial_credits=20) as server, script(BUSY, server.url, mode="steer") as running:
         yield running
 
 
@@ -202,7 +203,7 @@ def script_for(phase: str) -> Iterator[Script]:
             running.path("blocked")
             yield running
     else:
-        with busy_script() as running:
+        with busy_script(floods=phase == "flooded") as running:
             yield running
 
 
@@ -341,7 +342,7 @@ def victim(phase: str, path: Path) -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL], ids=["stopped", "killed"])
 def test_a_monitor_that_is_stopped_or_killed_costs_the_script_nothing(phase: str, how: signal.Signals) -> None:
     """The script goes on sending, another monitor is served meanwhile, and within a second the log says what happened."""
-    with busy_script() as running, Log(running) as log, ProgramLink(running.path()) as link:
+    with busy_script(floods=phase == "flooded") as running, Log(running) as log, ProgramLink(running.path()) as link:
         link.attach("sender")
         progress_of(link)
         with victim(phase, running.path()) as monitor:

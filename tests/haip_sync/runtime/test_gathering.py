@@ -249,6 +249,7 @@ def test_what_gathers_leaves_before_somebody_sleeps(
         sleeping = threading.Thread(target=_quietly, args=(sleep, client), daemon=True)
         sleeping.start()
         assert heard.wait(PATIENCE_S)
+        client.clear_queue("USER")  # what has no credit would be waited for at the end
 
 
 def _quietly(sleep: Callable[[HAIPClient], object], client: HAIPClient) -> None:

@@ -14,7 +14,8 @@ from support.stations import HANG_S, REQUEST, Station, fill, masked, receive, re
 
 from haip_sync import HAIPClient
 from haip_sync.errors import ConnectError, FlowControlTimeout, HAIPError, HAIPTimeout
-from haip_sync.testing import DevServer, FaultProxy, Faults, FrameFault, Generous
+from haip_sync.testing import DevServer, FaultProxy, Faults, FrameFault, Generous, ManualClock
+from haip_sync.testing.numbering import PATIENCE_S
 
 
 def plain(text: str) -> bytes:
@@ -319,13 +320,16 @@ def test_a_server_that_seems_to_grant_nothing() -> None:
 def test_a_server_reads_a_garbled_frame_and_goes_on() -> None:
     """A masked text that is no JSON any more is answered with ERROR; the connection stands, and the frame is asked for again."""
     garbled = FrameFault(action="garble", when=lambda text: '"type":"MESSAGE_START"' in text, times=1)
-    with DevServer(agent=False) as server, FaultProxy(server.url, seed=1) as proxy, HAIPClient(proxy.url) as client:
+    clock = ManualClock()  # by which the server asks and never gives up, however slow the answer
+    with DevServer(agent=False, clock=clock) as server, FaultProxy(server.url, seed=1) as proxy, HAIPClient(proxy.url) as client:
         proxy.set(to_server=Faults(frames=(garbled,)))
         errors = threading.Event()
         client.on("error", lambda _: errors.set())
         client.send_text_message("USER", "garbled", timeout=HANG_S)
         assert errors.wait(HANG_S)
         client.send_text_message("USER", "whole", timeout=HANG_S)
+        client.ping(timeout=HANG_S)  # the server has read all that, and misses a frame
+        clock.advance(PATIENCE_S)
         session = server.wait_for_session(timeout=HANG_S)
         session.wait_for(lambda s: s.text_count == 2, timeout=HANG_S, what="both texts")
         assert [text.text for text in session.texts("USER")] == ["garbled", "whole"]
