@@ -173,5 +173,7 @@ def _check_text(what: str, value: object, form: re.Pattern[str] | None = None, a
         raise ConfigError(f"{what} must be a string, not {type(value).__name__}")
     if not value:
         raise ConfigError(f"{what} must not be empty; to send none leave it out")
+    if any("\ud800" <= character <= "\udfff" for character in value):  # what an argument of bytes that are no UTF-8 is made of
+        raise ConfigError(f"{what} holds half of a surrogate pair, which UTF-8 cannot carry")
     if form is not None and not form.fullmatch(value):
         raise ConfigError(f"{what} must be made of {allowed}")

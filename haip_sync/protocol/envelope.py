@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from haip_sync.config import DEFAULT_MAX_NESTING, check_channel
+from haip_sync.config import DEFAULT_MAX_NESTING, check_channel, told
 from haip_sync.errors import ConfigError, ProtocolError
 from haip_sync.protocol.identifiers import shown
 from haip_sync.protocol.long_strings import (
@@ -159,9 +159,13 @@ def encode_json(value: object) -> bytes:
     try:
         encoded = _encoder.encode(with_written_strings(value) if _was_long[0] else value)
     except (TypeError, ValueError, RecursionError) as exc:
-        raise ConfigError(f"{value!r:.100} cannot be written as JSON: {exc}. Nothing was sent") from exc
+        raise _no_json(value, exc) from exc
     _was_long[0] = len(encoded) >= LONG
     return encoded
+
+
+def _no_json(value: object, error: Exception) -> ConfigError:
+    return ConfigError(f"{told(value)} cannot be written as JSON: {error}. Nothing was sent")
 
 
 def encode_payload(payload: object) -> bytes | LateJson:
@@ -319,5 +323,9 @@ def _labels(
 ) -> bytes:
     """Return the members that few frames have, with a comma before each."""
     optional = {"bin_len": bin_len, "bin_mime": binary_mime, "run_id": run_id, "thread_id": thread_id, "transaction": transaction}
-    encoded = _encoder.encode({name: value for name, value in optional.items() if value is not None})
+    named = {name: value for name, value in optional.items() if value is not None}
+    try:
+        encoded = _encoder.encode(named)
+    except (TypeError, ValueError) as exc:  # half of a surrogate pair, for instance
+        raise _no_json(named, exc) from exc
     return b"," + encoded[1:-1]

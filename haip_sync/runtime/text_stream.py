@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from haip_sync.config import plain_text
 from haip_sync.errors import ConfigError, ConnectionClosedError
 from haip_sync.flow.gates import Ticket
 from haip_sync.protocol.text_frames import escape_text
@@ -68,7 +69,7 @@ class TextStream:
             raise ConfigError(f"text must be a string, not {type(text).__name__}. Nothing was sent")
         self._connection.home.check()
         timeout_s = self._resolve(timeout)
-        escaped = escape_text(text)
+        escaped = escape_text(plain_text(text))
         if escaped:
             self._go_on(lambda: self._parcel.write(escaped), lambda: self._parcel.is_drained, timeout_s)
 
