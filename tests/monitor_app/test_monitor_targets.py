@@ -131,9 +131,9 @@ def test_a_client_is_found_by_the_programs_name_pid_and_socket_and_by_its_own_na
         assert find(program.name, "calm")[1:] == ("calm", "")
 
 
-def test_what_is_not_found_is_told_with_what_is_there(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_not_found_is_told_with_what_is_there(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A name, a pid, a socket, a client: each in words, with code 2 and no window."""
-    with served(place) as running, served(place) as twin, mute_socket(place.parent) as mute:
+    with served(place) as running, served(place) as twin, mute_socket(tmp_path) as mute:
         for each in (running, twin):
             each.offer(StandIn("sender"))
         name = running.service._program.name
