@@ -57,10 +57,11 @@ from haip_sync.runtime.conversation.conversation import Conversation, Labels
 from haip_sync.runtime.conversation.incoming_texts import IncomingTexts
 from haip_sync.runtime.conversation.run import Run
 from haip_sync.runtime.conversation.tool_call import ToolCall
-from haip_sync.runtime.parcels import FrameParcel, StreamParcel, TextParcel, WaitParcel
+from haip_sync.runtime.parcels import FrameParcel, WaitParcel
 from haip_sync.runtime.route import make_route
 from haip_sync.runtime.settings import Settings
 from haip_sync.runtime.snapshot import connection_state
+from haip_sync.runtime.text_parcels import StreamParcel, TextParcel
 from haip_sync.runtime.text_stream import TextStream
 from haip_sync.runtime.timeouts import SEND_TIMEOUT as _SEND_TIMEOUT
 from haip_sync.runtime.timeouts import Timeout as _Timeout

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -11,7 +11,7 @@ GAP_PATIENCE_S: Final = 0.5
 """How long a gap waits before it is asked for, and once more before it is given up (HAIP 1.1.2)."""
 
 
-class Numbers(NamedTuple):
+class Numbers(msgspec.Struct, frozen=True):
     """Consecutive numbers, both ends included."""
 
     first: int

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from haip_sync.protocol.envelope import Envelope, Frame
+from haip_sync.protocol.envelope import Envelope
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.happenings import Happening
 
 

@@ -11,12 +11,12 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from haip_sync.config import DEFAULT_MAX_REPLAY_BYTES
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.names import CONTROL_TYPES
 
 KEPT_MESSAGES: Final = 1_000
@@ -25,7 +25,7 @@ KEPT_S: Final = 300.0
 _ONE_HOLE: Final = (None,)
 
 
-class Resend(NamedTuple):
+class Resend(msgspec.Struct, frozen=True):
     """One number to send again."""
 
     seq: int

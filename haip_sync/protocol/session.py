@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from haip_sync.errors import ProtocolError
-from haip_sync.protocol.envelope import Envelope, Frame, media_bytes
+from haip_sync.protocol.envelope import Envelope, media_bytes
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.gaps import Numbers
 from haip_sync.protocol.happenings import FramesMissing, Happening, HelloEchoed, MajorChanged, SequencingStopped, Violated
 from haip_sync.protocol.names import (

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from haip_sync.protocol.dialects import CONTINUATION_TYPES, TRANSACTION_DIALECT, TextDialect
-from haip_sync.protocol.envelope import Frame, FrameMaker, encode_json
+from haip_sync.protocol.envelope import encode_json
+from haip_sync.protocol.frames import Frame, FrameMaker
 from haip_sync.protocol.gaps import Numbers
 from haip_sync.protocol.happenings import UpdateLost
 from haip_sync.protocol.identifiers import new_id

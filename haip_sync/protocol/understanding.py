@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from haip_sync.errors import ProtocolError
 from haip_sync.protocol.dialects import choose_dialect, speaks_in_transactions
-from haip_sync.protocol.envelope import Envelope, FlawedEnvelope, Frame, media_bytes
+from haip_sync.protocol.envelope import Envelope, FlawedEnvelope, media_bytes
 from haip_sync.protocol.event_payloads import ReplayRequest
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.gaps import Numbers
 from haip_sync.protocol.happenings import (
     AskingRefused,

@@ -10,8 +10,8 @@ import msgspec
 from haip_sync.flow.gates import Gate
 from haip_sync.flow.metrics import Figures
 from haip_sync.runtime.connection import Connection
+from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.inbox import Inbox
-from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.snapshot import glance
 
 

@@ -32,6 +32,7 @@ from haip_sync.runtime.conversation.routes import Routes
 from haip_sync.runtime.crossing import Crossing
 from haip_sync.runtime.discretion import Discretion
 from haip_sync.runtime.dispatch import Dispatcher
+from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.exchanges import Exchanges
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.inbox import Inbox
@@ -39,7 +40,7 @@ from haip_sync.runtime.line import Line
 from haip_sync.runtime.link import LAST_WORDS_S, Link
 from haip_sync.runtime.mailbox import Taker
 from haip_sync.runtime.meaning import Meaning
-from haip_sync.runtime.outgoing import Entry, Outgoing
+from haip_sync.runtime.outgoing import Outgoing
 from haip_sync.runtime.peer_log import PeerLog
 from haip_sync.runtime.reception import Reception
 from haip_sync.runtime.reconnect import Lines

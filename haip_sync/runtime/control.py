@@ -10,12 +10,12 @@ from haip_sync.events import CreditRequested, Message, WarningRaised
 from haip_sync.flow.ledger import NOTHING, Cost
 from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.flow.receive_window import WindowBooks
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.happenings import UpdateLost
 from haip_sync.protocol.names import FLOW_UPDATE, PAUSE_CHANNEL, RESUME_CHANNEL
 from haip_sync.protocol.transactions import Stage, TransactionState
+from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.mailbox import Taker
-from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.settings import Settings
 

@@ -13,15 +13,15 @@ import msgspec
 from haip_sync.errors import ConnectionClosedError
 from haip_sync.events import Connected, Disconnected, Reconnecting
 from haip_sync.flow.explain import Offline
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.names import PING
 from haip_sync.runtime.commands import Commands
 from haip_sync.runtime.discretion import Discretion
+from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.life import GOOD_CODES
 from haip_sync.runtime.line import Line
 from haip_sync.runtime.link import ADMISSION_S, LineEnd, Link
 from haip_sync.runtime.meaning import least_window
-from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.peer_log import WireLog
 from haip_sync.runtime.reception import Reception
 from haip_sync.runtime.replaying import Replaying

@@ -31,16 +31,15 @@ from haip_sync.events import (
 from haip_sync.flow.forking import Home
 from haip_sync.flow.reporting import OF_EACH_SEND, OF_GRANTS, OF_WAITS
 from haip_sync.protocol.names import CONTROL_TYPES
+from haip_sync.runtime.pace import Pace
 
 logger = logging.getLogger("haip_sync.dispatch")
 
 MOST_WAITING: Final = 10_000
 """Events that may wait for slow listeners; beyond it data events are dropped and counted, state changes coalesced."""
 
-_MANY: Final = 32
-_FAST_PER_S: Final = 10_000
 _GATHER_S: Final = 0.005
-"""So many events, at more than so many a second, and they gather for so long: see `Pace`."""
+"""For how long events gather where they come thick and fast: see `Pace`."""
 _GATHER_CREDIT_S: Final = 0.001
 """The same where the peer waits for credit until listeners have its frames."""
 MOST_WAITING_BYTES: Final = 64 << 20
@@ -71,32 +70,6 @@ class _Subscription:
     def close(self) -> None:
         """Stop listening. Idempotent, any thread."""
         self._owner.unsubscribe(self)
-
-
-class Pace:
-    """How fast events come. The dispatch thread's own.
-
-    To wake a thread costs who puts an event nearly as much as to send a message, and both then want the interpreter. So while
-    events come thick and fast they gather for a few milliseconds, and are delivered together; what comes now and then, or in
-    answer to a listener, is delivered at once.
-
-    Attributes:
-        delivered: How many since the pace was last taken.
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self.delivered = 0
-        self._since_s = 0.0
-        self._was_fast = False
-
-    def is_fast(self) -> bool:
-        """Return whether to let events gather; asked whenever none is left."""
-        if self._was_fast or self.delivered >= _MANY:
-            now_s = self._clock()
-            self._was_fast = self.delivered > (now_s - self._since_s) * _FAST_PER_S
-            self.delivered, self._since_s = 0, now_s
-        return self._was_fast
 
 
 class Dispatcher:

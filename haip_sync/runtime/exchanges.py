@@ -16,7 +16,7 @@ from weakref import ReferenceType
 from haip_sync.errors import ConfigError, ConnectionClosedError, HAIPError, HAIPTimeout, ProtocolError, TransactionEndedError
 from haip_sync.events import Message, WarningRaised
 from haip_sync.flow.parking import Parking
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.names import TRANSACTION_END
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import (

@@ -6,7 +6,9 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from haip_sync.errors import ConnectionClosedError, DeadlockError, HAIPError
 from haip_sync.events import Disconnected
@@ -37,7 +39,7 @@ to send, so that only the service thread does."""
 GOOD_CODES: Final = (1000, 1001)
 
 
-class _Ending(NamedTuple):
+class _Ending(msgspec.Struct, frozen=True):
     """How a connection ended."""
 
     failure: HAIPError
@@ -220,7 +222,7 @@ class Life:
         if self._is_leaving:
             self._changed.notify_all()
             return
-        failure, in_good_order, code = ending
+        failure, in_good_order = ending.failure, ending.in_good_order
         self._told = failure
         self._failure = None if in_good_order else failure
         self._ended = True
@@ -240,7 +242,7 @@ class Life:
         if self._has_had_line:
             self._peer_log.flush()
             if self._farewell is None:
-                event = Disconnected(time_s=self._clock(), reason=str(failure), in_good_order=in_good_order, code=code)
+                event = Disconnected(time_s=self._clock(), reason=str(failure), in_good_order=in_good_order, code=ending.code)
                 self._farewell = map(self._say_farewell, (event,))
             # Asked for once more after an interrupt, and said once: the second time nothing is left of it.
             self.rooms.dispatcher.call_soon(partial(next, self._farewell, None))

@@ -12,13 +12,13 @@ import msgspec
 
 from haip_sync.errors import AuthError, ConnectionClosedError, HAIPError, HAIPTimeout, HandshakeError
 from haip_sync.flow.parking import Condition
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.names import ERROR
 from haip_sync.runtime.broken_stream import BrokenStreamError
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.discretion import Discretion
+from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.line import OPCODE_CLOSE, Line, encode, is_close
-from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.reading import POLICY_VIOLATION, is_loss, loss, read_until_goodbye
 from haip_sync.runtime.reception import Reception
 from haip_sync.runtime.rooms import Rooms

@@ -11,7 +11,7 @@ from haip_sync.one_line import on_one_line
 from haip_sync.protocol.envelope import Envelope
 from haip_sync.protocol.payloads import is_known
 from haip_sync.protocol.sequencing import is_seq
-from haip_sync.runtime.outgoing import Entry
+from haip_sync.runtime.entry import Entry
 
 connection_log = logging.getLogger("haip_sync.connection")
 wire_log = logging.getLogger("haip_sync.wire")

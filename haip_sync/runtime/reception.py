@@ -10,17 +10,18 @@ from haip_sync.config import Limits
 from haip_sync.errors import HAIPError, HandshakeError, ProtocolError
 from haip_sync.events import Message, WindowOverrun
 from haip_sync.flow.ledger import Cost
-from haip_sync.protocol.envelope import Envelope, Frame, decode_envelope
+from haip_sync.protocol.envelope import Envelope, decode_envelope
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.happenings import Violated
 from haip_sync.protocol.names import ERROR, HAI
 from haip_sync.protocol.received import Incoming, Received
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import transaction_of
 from haip_sync.runtime.discretion import Discretion
+from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.mailbox import Taker
 from haip_sync.runtime.meaning import Meaning
-from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.peer_log import PeerLog, WireLog
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.stream import CAN_TRY_TO_SEND

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.happenings import ReplayAsked
 from haip_sync.protocol.names import ERROR, REPLAY_TOO_OLD
-from haip_sync.runtime.outgoing import ROOM_BYTES, Entry
+from haip_sync.runtime.entry import Entry
+from haip_sync.runtime.outgoing import ROOM_BYTES
 from haip_sync.runtime.rooms import Rooms
 
 _PIECE_BYTES: Final = 64 << 10

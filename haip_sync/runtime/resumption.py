@@ -10,7 +10,7 @@ from haip_sync.events import SendUnconfirmed
 from haip_sync.flow.explain import amount
 from haip_sync.flow.ledger import Cost
 from haip_sync.protocol.replay import Resend
-from haip_sync.runtime.outgoing import Entry
+from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.peer_log import PeerLog
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.state import Fate

@@ -11,8 +11,9 @@ from haip_sync.flow.turnstile import Turnstile
 from haip_sync.protocol.session import Session
 from haip_sync.runtime.conversation.routes import Routes
 from haip_sync.runtime.dispatch import Dispatcher
+from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.inbox import Inbox
-from haip_sync.runtime.outgoing import Entry, Outgoing
+from haip_sync.runtime.outgoing import Outgoing
 
 
 class Rooms(msgspec.Struct, frozen=True, eq=False):

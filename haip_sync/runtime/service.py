@@ -11,14 +11,14 @@ from typing import Protocol
 
 from haip_sync.errors import ConnectionClosedError, HAIPError
 from haip_sync.events import WarningRaised
-from haip_sync.protocol.envelope import Frame
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import PING
 from haip_sync.runtime.asking import Asking
+from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.gathering import LOOK_S
 from haip_sync.runtime.heartbeat import Heartbeat
 from haip_sync.runtime.link import Link
-from haip_sync.runtime.outgoing import Entry
 from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.settings import Settings

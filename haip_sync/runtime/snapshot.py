@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
+
+import msgspec
 
 from haip_sync.errors import WaitCause
 from haip_sync.flow.gates import Gate
 from haip_sync.runtime.connection import Connection
-from haip_sync.runtime.outgoing import Entry
+from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.state import ChannelState, ConnectionState
 
@@ -53,7 +55,7 @@ def _state(connection: Connection, now_s: float) -> ConnectionState:
     )
 
 
-class _Line(NamedTuple):
+class _Line(msgspec.Struct, frozen=True):
     """Who stands on a channel; the defaults: nobody."""
 
     waiting: int = 0

@@ -13,8 +13,8 @@ from haip_sync.errors import ConfigError, ConnectionClosedError
 from haip_sync.flow.gates import Ticket
 from haip_sync.protocol.text_frames import escape_text
 from haip_sync.runtime.connection import Connection
-from haip_sync.runtime.outgoing import Entry
-from haip_sync.runtime.parcels import StreamParcel
+from haip_sync.runtime.entry import Entry
+from haip_sync.runtime.text_parcels import StreamParcel
 from haip_sync.runtime.timeouts import SEND_TIMEOUT, Timeout
 from haip_sync.state import SendReceipt
 

@@ -21,7 +21,8 @@ from haip_sync.errors import (
 from haip_sync.events import Message
 from haip_sync.flow.ledger import Cost
 from haip_sync.flow.pending import PendingSend
-from haip_sync.protocol.envelope import Frame, encode_json, encode_payload, media_bytes
+from haip_sync.protocol.envelope import encode_json, encode_payload, media_bytes
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import CONTROL_TYPES, MESSAGE, SYSTEM, TRANSACTION_END, TRANSACTION_JOIN, TRANSACTION_START
 from haip_sync.protocol.transactions import TransactionState

@@ -12,9 +12,10 @@ from typing import Final
 import msgspec
 
 from haip_sync.flow.parking import Parking, ownership
+from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.gathering import Gathering
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_TEXT, Line, encode
-from haip_sync.runtime.outgoing import Entry, Outgoing
+from haip_sync.runtime.outgoing import Outgoing
 from haip_sync.runtime.peer_log import WireLog
 from haip_sync.runtime.stream import CAN_TRY_TO_SEND
 

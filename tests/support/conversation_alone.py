@@ -12,7 +12,8 @@ from haip_sync import FlowControlConfig, FlowControlError, HAIPTimeout, MessageT
 from haip_sync.errors import ProtocolError
 from haip_sync.flow.ledger import Cost, Ledger
 from haip_sync.flow.receive_window import ReceiveWindow
-from haip_sync.protocol.envelope import Envelope, Frame, decode_envelope, encode_json, media_bytes
+from haip_sync.protocol.envelope import Envelope, decode_envelope, encode_json, media_bytes
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.happenings import (
     AskingRefused,
     FramesMissing,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from haip_sync import TransactionEndedError
-from haip_sync.protocol.envelope import Frame, encode_json
+from haip_sync.protocol.envelope import encode_json
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import SYSTEM, TRANSACTION_END, TRANSACTION_JOIN, TRANSACTION_START
 from haip_sync.protocol.session import Session

@@ -7,7 +7,8 @@ from typing import Any
 
 from haip_sync.flow.parking import Parking
 from haip_sync.protocol.session import Session
-from haip_sync.runtime.outgoing import Entry, Outgoing
+from haip_sync.runtime.entry import Entry
+from haip_sync.runtime.outgoing import Outgoing
 from haip_sync.runtime.writer import Writer
 from support.turnstiles import in_thread, until
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from haip_sync.errors import ConnectionClosedError, HAIPTimeout, ProtocolError, UnsupportedByPeerError
-from haip_sync.protocol.envelope import Frame, encode_payload, media_bytes
+from haip_sync.protocol.envelope import encode_payload, media_bytes
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import MEDIA_TYPES, PING, RUN_FINISHED, RUN_STARTED, SYSTEM, TOOL_CALL
 from haip_sync.runtime.connection import Connection

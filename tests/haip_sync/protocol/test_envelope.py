@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haip_sync import ConfigError, ProtocolError
-from haip_sync.protocol.envelope import FrameMaker, decode_envelope, encode_json, media_bytes
+from haip_sync.protocol.envelope import decode_envelope, encode_json, media_bytes
+from haip_sync.protocol.frames import FrameMaker
 from haip_sync.protocol.identifiers import is_uuid, new_id
 
 SESSION = "11111111-2222-4333-8444-555555555555"

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from haip_sync import ConfigError
 from haip_sync.protocol import long_strings
-from haip_sync.protocol.envelope import FrameMaker, decode_envelope, encode_json, encode_payload
+from haip_sync.protocol.envelope import decode_envelope, encode_json, encode_payload
+from haip_sync.protocol.frames import FrameMaker
 from haip_sync.protocol.long_strings import (
     LONG,
     STAND_IN,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from haip_sync.protocol.envelope import Frame, FrameMaker
+from haip_sync.protocol.frames import Frame, FrameMaker
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.replay import KEPT_MESSAGES, KEPT_S, ReplayWindow, Resend, TooOld
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from haip_sync.protocol import replay
-from haip_sync.protocol.envelope import Frame, FrameMaker
+from haip_sync.protocol.frames import Frame, FrameMaker
 from haip_sync.protocol.gaps import GAP_PATIENCE_S, Numbers
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.replay import ReplayWindow, Resend, TooOld
@@ -104,8 +104,8 @@ class Line:
         due = self.sequence.due(self.now_s, may_request=self.rng.random() < 0.9)
         self.lost += due.lost
         self.out += due.released
-        for first, last in due.to_request:
-            asked = [number for number in range(first, last + 1) if self.rng.random() < 0.7]
+        for numbers in due.to_request:
+            asked = [number for number in range(numbers.first, numbers.last + 1) if self.rng.random() < 0.7]
             at = self.rng.randrange(min(4, len(self.on_its_way) + 1))
             self.on_its_way[at:at] = asked
 

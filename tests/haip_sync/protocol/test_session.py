@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from haip_sync import ProtocolError
-from haip_sync.protocol.envelope import Envelope, Frame, decode_envelope
+from haip_sync.protocol.envelope import Envelope, decode_envelope
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.happenings import (
     Granted,
     Greeted,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from haip_sync.protocol.dialects import speaks_in_transactions, takes_transactions
-from haip_sync.protocol.envelope import Envelope, Frame
+from haip_sync.protocol.envelope import Envelope
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.happenings import PeerReported, UpdateLost, Violated
 from haip_sync.protocol.names import TRANSACTION_END
 from haip_sync.protocol.received import Received

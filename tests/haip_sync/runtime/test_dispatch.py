@@ -14,7 +14,8 @@ from support.turnstiles import PATIENCE_S, Clock, until
 
 from haip_sync import ChannelEvent, ConfigError, CreditChanged, Event, Message, PongReceived, WarningRaised
 from haip_sync.runtime import dispatch
-from haip_sync.runtime.dispatch import Dispatcher, Pace
+from haip_sync.runtime.dispatch import Dispatcher
+from haip_sync.runtime.pace import Pace
 
 Make = Callable[..., Dispatcher]
 

@@ -15,7 +15,8 @@ from support.writing import Desk
 
 from haip_sync import ConnectionClosedError, HAIPClient, ReconnectPolicy, SendUnconfirmed
 from haip_sync.runtime import life
-from haip_sync.runtime.outgoing import Entry, Outgoing
+from haip_sync.runtime.entry import Entry
+from haip_sync.runtime.outgoing import Outgoing
 from haip_sync.runtime.resumption import Resumption
 from haip_sync.runtime.writer import Writer
 from haip_sync.state import Fate

@@ -6,7 +6,7 @@ import pytest
 from support.writing import Desk
 
 from haip_sync import ConnectionClosedError
-from haip_sync.runtime.outgoing import Entry
+from haip_sync.runtime.entry import Entry
 
 OVER = ConnectionClosedError("the client was closed")
 

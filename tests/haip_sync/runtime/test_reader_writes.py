@@ -19,7 +19,7 @@ from support.writing import Desk, Taking
 from haip_sync import ConnectionClosedError, FlowControlConfig, HAIPClient
 from haip_sync.flow.gates import Ticket
 from haip_sync.runtime import reception, writer
-from haip_sync.runtime.outgoing import Entry
+from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.socket_in_place import SocketInPlace
 from haip_sync.runtime.stream import PlainStream, Stream
 from haip_sync.runtime.tls import TlsStream

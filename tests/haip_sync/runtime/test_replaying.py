@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from haip_sync.protocol.envelope import Envelope, Frame
+from haip_sync.protocol.envelope import Envelope
+from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.happenings import ReplayAsked
 from haip_sync.protocol.names import ACCEPTED_TYPES
 from haip_sync.protocol.session import Session
-from haip_sync.runtime.outgoing import Entry, Outgoing
+from haip_sync.runtime.entry import Entry
+from haip_sync.runtime.outgoing import Outgoing
 from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.rooms import Rooms
 
