@@ -119,18 +119,25 @@ class Lines(Admission[C]):
                     place.wake()
         self.mend()
 
-    def close(self, error: HAIPError) -> None:
-        """Let nobody through any more, and tell everyone who waits why; the first cause wins. Requires the lock."""
+    def close(self, error: HAIPError) -> dict[str, int]:
+        """Let nobody through any more, and tell everyone who waits why; the first cause wins. Requires the lock.
+
+        Return how many messages were queued, by channel.
+        """
+        left: dict[str, int] = {}
         if self._closed is None:
             self._closed = error
         for gate in self._gates.values():
             for ticket in tuple(gate.queue):
+                if ticket.pending is not None and not ticket.is_over:
+                    left[gate.channel] = left.get(gate.channel, 0) + 1
                 ticket.failure = ticket.failure or self._end_of(ticket, self._closed)
                 ticket.wake()
                 gate.leave(ticket)
             for place in gate.room:
                 place.wake()
             self.report.backlog(gate)
+        return left
 
     def leave(self, error: HAIPError) -> dict[str, int]:
         """Let nobody through any more because the program ends, and tell the holders of queued messages only. Requires the lock.
