@@ -197,6 +197,12 @@ class HAIPClient:
         state = "left in the parent process" if self._connection.home.is_left else state
         return f"<HAIPClient {self._settings.name!r} {self._settings.address.text} {state}>"
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Refuse to be copied or pickled, as for the processes of `multiprocessing`."""
+        raise TypeError(
+            "a HAIPClient cannot be copied or pickled: it is one connection. Make a client of its own in each process"
+        )
+
     # ---- Beginning and end ----------------------------------------------------------------------------------------------------
 
     @property
