@@ -136,5 +136,5 @@ def test_close_from_a_listener_does_not_hang(start: Start) -> None:
 @pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_a_client_cannot_be_pickled_or_copied(duplicate: Callable[[object], object]) -> None:
     """Who hands a client to another process is told to make one there, before anything is sent."""
-    with pytest.raises(TypeError, match="cannot be copied or pickled.*Make a client of its own in each process"):
+    with pytest.raises(TypeError, match=r"cannot be copied or pickled.*Make a client of its own in each process"):
         duplicate(HAIPClient("ws://localhost:1"))

@@ -27,7 +27,7 @@ def test_the_target_is_path_and_query(url: str, query: tuple[tuple[str, str], ..
 @pytest.mark.parametrize("login", ["user:secret", "secret", ":secret", ""])
 def test_a_login_in_the_url_is_refused_unrepeated(login: str) -> None:
     """User and password before the host would not be sent: whoever writes them is told so, and where they belong."""
-    with pytest.raises(ConfigError, match="before its host.*use auth.*headers=") as caught:
+    with pytest.raises(ConfigError, match=r"before its host.*use auth.*headers=") as caught:
         Address(f"ws://{login}@h:81")
     assert "secret" not in str(caught.value)
 
