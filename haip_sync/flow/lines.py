@@ -23,7 +23,7 @@ class Lines(Admission[C]):
             gate.ledger = self._new_ledger(gate.channel)
             gate.streams_early = False
             gate.paused_by_peer = False
-            gate.last_grant_s = None
+            gate.last_grant_s = gate.asked_s = None
             self.report.credit(gate)
         self._watcher.begin_epoch(self._gates.values())
         self.serve(tuple(self._gates.values()))
@@ -34,7 +34,7 @@ class Lines(Admission[C]):
         self._unserved.add(gate)
         before = gate.ledger
         gate.ledger = before.grant(amount)
-        gate.last_grant_s = self._clock()
+        gate.last_grant_s, gate.asked_s = self._clock(), None
         self._watcher.granted(gate, amount)
         if self._sink.heeds_grants:
             self.report.granted(gate, amount, before)
