@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from PySide6.QtCore import QObject, Qt, Slot
+from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar
 
@@ -48,20 +48,20 @@ SPECS: Final = (
     Spec("export_plots", _FILE, "Export the &plots' data…", "Ctrl+Shift+E"),
     Spec("save_plots", _FILE, "&Save the plots as a picture…", "Ctrl+S", ends_section=True),
     Spec("quit", _FILE, "&Quit", "Ctrl+Q"),
-    Spec("live", _VIEW, "&Live", "L", is_single=True),
-    Spec("freeze", _VIEW, "&Freeze view", "Space", is_single=True, ends_section=True),
+    Spec("live", _VIEW, "&Live", "L", is_single=True, is_checkable=True),
+    Spec("freeze", _VIEW, "&Freeze view", "Space", is_single=True, is_checkable=True, ends_section=True),
     Spec("zoom_in", _VIEW, "&Zoom in", "+", is_single=True),
     Spec("zoom_out", _VIEW, "Zoom o&ut", "-", is_single=True),
-    Spec("select_span", _VIEW, "S&elect a span", "Ctrl+B"),
+    Spec("select_span", _VIEW, "S&elect a span", "Ctrl+B", is_checkable=True),
     Spec("fold_idle", _VIEW, "Fold &idle channels", "I", is_single=True, is_checkable=True, ends_section=True),
     Spec("next_part", _VIEW, "&Next part", "F6"),
     Spec("last_part", _VIEW, "&Previous part", "Shift+F6"),
     Spec("reset_layout", _VIEW, "&Reset layout", "Shift+F7", ends_section=True),
     Spec("next_channel", _CHANNEL, "&Next channel", "Down", is_single=True),
     Spec("last_channel", _CHANNEL, "Pre&vious channel", "Up", is_single=True),
-    Spec("hide_channel", _CHANNEL, "&Hide in the plots", "H", is_single=True),
-    Spec("solo_channel", _CHANNEL, "Show &alone in the plots", "S", is_single=True),
-    Spec("other_side", _CHANNEL, "Sen&ding or receiving side", "D", is_single=True, ends_section=True),
+    Spec("hide_channel", _CHANNEL, "&Hide in the plots", "H", is_single=True, is_checkable=True),
+    Spec("solo_channel", _CHANNEL, "Show &alone in the plots", "S", is_single=True, is_checkable=True),
+    Spec("other_side", _CHANNEL, "Receiving si&de", "D", is_single=True, is_checkable=True, ends_section=True),
     Spec("pause", _CHANNEL, "&Pause…", "P", is_single=True),
     Spec("resume", _CHANNEL, "&Resume", "R", is_single=True),
     Spec("request", _CHANNEL, "Re&quest credit for the queue", "Ctrl+R"),
@@ -75,8 +75,8 @@ SPECS: Final = (
     Spec("all_rows", _LOG, "All &rows again", "Esc", is_single=True, ends_section=True),
     Spec("follow", _LOG, "F&ollow the newest row", "Ctrl+End", is_checkable=True),
     Spec("messages", _LOG, "Log single &messages", "Ctrl+M", is_checkable=True, ends_section=True),
-    Spec("show_events", _LOG, "&Events", "Ctrl+J"),
-    Spec("show_audit", _LOG, "&Audit trail", "Ctrl+U"),
+    Spec("show_events", _LOG, "&Events", "Ctrl+J", is_checkable=True),
+    Spec("show_audit", _LOG, "&Audit trail", "Ctrl+U", is_checkable=True),
     Spec("copy_rows", _LOG, "Cop&y the selected rows", "Ctrl+Shift+C"),
     Spec("copy_row_json", _LOG, "Copy the inspected row as &JSON", "Ctrl+Shift+J"),
     Spec("shortcuts", _HELP, "&Shortcuts", "F1", also="Ctrl+K"),
@@ -107,7 +107,12 @@ class Actions(QObject):
         plots: By metric: whether its plot is shown.
         modes: By theme.
         dock_menu: For the docks to add their own entries to.
+
+    Signals:
+        span_wanted: Show the last so many seconds.
     """
+
+    span_wanted = Signal(float)
 
     def __init__(self, bar: QMenuBar, theme: Theme) -> None:
         super().__init__(bar)
@@ -119,7 +124,9 @@ class Actions(QObject):
         self.plots = {metric: self._action(name, f"Alt+{metric + 1}") for metric, name in enumerate(PLOT_NAMES)}
         for action in self.plots.values():
             action.setCheckable(True)
-        self._check_one(list(self.spans.values()))
+        for action in self.spans.values():
+            action.setCheckable(True)
+            action.triggered.connect(self._on_span_chosen)
         self._check_one(list(self.modes.values()))
         self.modes[theme.mode].setChecked(True)
         self._menus = {title: bar.addMenu(title) for title in MENUS}
@@ -195,6 +202,10 @@ class Actions(QObject):
             menu.addAction(self._made[spec.name])
             if spec.ends_section:
                 menu.addSeparator()
+
+    @Slot()
+    def _on_span_chosen(self) -> None:
+        self.span_wanted.emit(next(span_s for span_s, action in self.spans.items() if action is self.sender()))
 
     @Slot()
     def _on_mode_chosen(self) -> None:

@@ -56,7 +56,7 @@ def _print_programs() -> int:
     for complaint in places_passed_over():
         _say(f"haip-monitor: {complaint}")
     if not programs:
-        _say(f"haip-monitor: {why_not_here() or f'no program of yours can be seen: {HOW_TO_BE_SEEN}'}")
+        _say(f"haip-monitor: {why_not_here() or f'no script of yours can be seen: {HOW_TO_BE_SEEN}'}")
         return _NONE_FOUND
     if sys.stdout is not None:
         sys.stdout.write(render_programs(programs))

@@ -20,6 +20,7 @@ from monitor_app.settings import Settings
 from monitor_app.single_keys import SingleKeys
 from monitor_app.steering import Steering
 from monitor_app.theme import Theme, style_sheet
+from monitor_app.ticks import Ticks
 from monitor_app.views.answer_strip import AnswerStrip
 from monitor_app.views.centre import Centre
 from monitor_app.views.channel_table import ChannelTable
@@ -72,9 +73,9 @@ class MainWindow(QMainWindow):
         self.steering = Steering(ingest, theme, self.table, self.control, self._bar)
         self._lay_out()
         self._centre.plots_shown.connect(PlotCommands(self.flow, self._bar, self.actions_, settings).allow_selecting)
-        self._dress()
         self._connect_parts()
         self._connect_actions()
+        self._dress()
         self.show_span(self.flow.span_s)
         self.resize(_SIZE)
         if settings is not None:
@@ -171,8 +172,6 @@ class MainWindow(QMainWindow):
         self.actions_.bind(
             {
                 "quit": self.close,
-                "live": self.flow.follow,
-                "freeze": self._on_freeze_toggled,
                 "next_part": self.docks.go_on,
                 "last_part": self.docks.go_back,
                 "reset_layout": self._on_reset_layout,
@@ -182,8 +181,8 @@ class MainWindow(QMainWindow):
                 "copy_row_json": self.inspector.copy_row,
             }
         )
-        for action in self.actions_.spans.values():
-            action.triggered.connect(self._on_span_action)
+        self.actions_.span_wanted.connect(self.show_span)
+        self._ticks = Ticks(self.actions_, self.ingest, self.table, self.flow, self.log_panel)
 
     def start(self) -> None:
         """Show the window, as it lay when it was last closed, and let it live."""
@@ -254,6 +253,7 @@ class MainWindow(QMainWindow):
         self._status.refresh(self._pulse.frames_per_s(), self._pulse.lag_s())
         self.steering.refresh(self.actions_)
         self.dialogs.refresh(connected=connected)
+        self._ticks.refresh()
 
     def _facts(self) -> dict[str, str]:
         return {"frames": f"{self._pulse.frames_per_s():.0f} a second", "lag": f"{self._pulse.lag_s() * 1000:.0f} ms"}
@@ -271,18 +271,7 @@ class MainWindow(QMainWindow):
         """Show the last `span_s` seconds, one of the spans that the history keeps."""
         self.flow.set_span(span_s)
         self._bar.show_span(span_s)
-        self.actions_.spans[span_s].setChecked(True)
-
-    @Slot()
-    def _on_span_action(self) -> None:
-        self.show_span(next(span_s for span_s, action in self.actions_.spans.items() if action.isChecked()))
-
-    @Slot()
-    def _on_freeze_toggled(self) -> None:
-        if self.flow.frozen:
-            self.flow.follow()
-        else:
-            self.flow.freeze()
+        self._ticks.refresh()
 
     @Slot()
     def _on_reset_layout(self) -> None:

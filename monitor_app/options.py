@@ -74,13 +74,13 @@ def parse(argv: Sequence[str] | None) -> Options:
 def _check_what_to_watch(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     wanted = [word for word, is_given in _ways_to_watch(given) if is_given]
     if given.list and wanted:
-        parser.error(f"--list prints the running programs and nothing else: leave out {wanted[0]}")
+        parser.error(f"--list prints the running scripts and nothing else: leave out {wanted[0]}")
     if not wanted and (given.duration or given.screenshot):
         parser.error("--duration and --screenshot need something to watch: a URL, --attach or --demo")
     if len(wanted) > 1:
         parser.error(f"give {' or '.join(wanted)}, not both")
     if given.client is not None and len(given.attach) != 1:
-        parser.error("--client says which client of the one program that --attach names")
+        parser.error("--client says which client of the one script that --attach names")
 
 
 def _ways_to_watch(given: argparse.Namespace) -> tuple[tuple[str, bool], ...]:
@@ -93,15 +93,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("url", nargs="?", metavar="URL", help="the server, ws://host:port, or wss://host:port for TLS")
     parser.add_argument("--token", help="the token that the server asks for")
-    parser.add_argument("--list", action="store_true", help="print your running programs that let themselves be watched, and end")
+    parser.add_argument("--list", action="store_true", help="print your running scripts that let themselves be watched, and end")
     parser.add_argument(
         "--attach",
         action="append",
         default=[],
         metavar="NAME|PID|SOCKET",
-        help="watch a running program of yours; more than once: a window on each",
+        help="watch a running script of yours; more than once: a window on each",
     )
-    parser.add_argument("--client", metavar="NAME", help="the client of that program (by default the one that waits longest)")
+    parser.add_argument("--client", metavar="NAME", help="the client of that script (by default the one that waits longest)")
     parser.add_argument(
         "--demo",
         nargs="?",

@@ -30,14 +30,14 @@ class PlotCommands(QObject):
         actions.reset_layout.triggered.connect(self.show_all)
         actions.bind(
             {
+                "live": flow.follow,
+                "freeze": self._on_freeze,
                 "zoom_in": flow.zoom_in,
                 "zoom_out": flow.zoom_out,
-                "select_span": flow.begin_selection,
+                "select_span": self._on_select,
                 "fold_idle": flow.fold_idle,
             }
         )
-        actions.fold_idle.setChecked(flow.folds_idle)
-        flow.folding_changed.connect(actions.fold_idle.setChecked)
         flow.fold_allowed.connect(self._on_fold_allowed)
         fold = flow.tools[-1]
         self._on_fold_allowed("" if fold.isEnabled() else fold.toolTip())
@@ -62,6 +62,18 @@ class PlotCommands(QObject):
     @Slot(str)
     def _on_fold_allowed(self, why_not: str) -> None:
         self._actions.allow("fold_idle", why_not)
+
+    @Slot(bool)
+    def _on_select(self, wanted: bool) -> None:
+        """Let the next drag select a span, or no longer; by keys Shift and the arrows do."""
+        self._flow.tools[0].setChecked(wanted)
+
+    @Slot()
+    def _on_freeze(self) -> None:
+        if self._flow.frozen:
+            self._flow.follow()
+        else:
+            self._flow.freeze()
 
     @Slot()
     def _on_chosen(self) -> None:

@@ -70,7 +70,7 @@ class Settings:
             or b"@Variant(" in data
             or f"[haip-monitor]\nformat={_FORMAT}\n".encode() not in data.replace(b"\r\n", b"\n")
         ):
-            return "is damaged or not of this program"
+            return "is damaged or not the monitor's"
         return ""
 
     @property

@@ -49,7 +49,6 @@ class Steering(QObject):
 
     def connect_actions(self, actions: Actions) -> None:
         """Let the commands of the Channel menu come here."""
-        self._read_only = actions.read_only
         self._bar.steering.clicked.connect(actions.read_only.trigger)
         actions.bind(
             {
@@ -85,7 +84,6 @@ class Steering(QObject):
     def look_only(self, *, read_only: bool) -> None:
         """Refuse every command from now on, or no longer."""
         self._ingest.commands.read_only = read_only
-        self._read_only.setChecked(read_only)
         self._show_read_only()
         self.changed.emit()
 
@@ -191,4 +189,4 @@ class Steering(QObject):
 
     @Slot()
     def _on_read_only(self) -> None:
-        self.look_only(read_only=self._read_only.isChecked())
+        self.look_only(read_only=not self._ingest.commands.read_only)

@@ -94,6 +94,8 @@ LIGHT: Final = Colours(
     fill="#F0F1F4",
     channels=("#0A78D0", "#8F5200", "#3A4048", "#B4308C", "#06704F"),
 )
+_OUTLINE_DARKER: Final = 140
+"""By how many percent the Fusion style draws outlines darker than the window."""
 
 
 class Mode(Enum):
@@ -160,8 +162,9 @@ class Theme(QObject):
             palette.setColor(which, QColor(colour))
         for which in (role.WindowText, role.Text, role.ButtonText, role.HighlightedText, role.PlaceholderText):
             palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(colours.disabled))
-        for which in (role.Base, role.Button, role.Window):  # a field that takes nothing lies flat; its outline is made of Window
+        for which in (role.Base, role.Button):  # a field that takes nothing lies flat
             palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(colours.panel))
+        palette.setColor(QPalette.ColorGroup.Disabled, role.Window, _outline_of_disabled(colours))
         return palette
 
     @Slot()
@@ -178,6 +181,19 @@ class Theme(QObject):
         if self.mode is Mode.SYSTEM:
             return DARK if QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark else LIGHT
         return DARK if self.mode is Mode.DARK else LIGHT
+
+
+def _outline_of_disabled(colours: Colours) -> QColor:
+    """Return of which colour the style makes the outline of a field that takes nothing: faint, as that of a button beside it is.
+
+    It draws the window's darker; on a light ground no colour made darker is faint enough, but white that lets most of it through.
+    """
+    if colours.dark:
+        return QColor(colours.panel)
+    white, ground, outline = QColor(Qt.GlobalColor.white), QColor(colours.panel), QColor(colours.inner)
+    darkest = white.darker(_OUTLINE_DARKER).lightnessF()
+    white.setAlphaF((ground.lightnessF() - outline.lightnessF()) / (ground.lightnessF() - darkest))
+    return white
 
 
 def _mixed(ground: QColor, colour: QColor, share: float) -> QColor:
@@ -234,6 +250,8 @@ QPushButton[look="main"] {{ background: {c.accent_fill}; border-color: {c.accent
   font-weight: bold; }}
 QPushButton[look="main"]:focus {{ border-color: {c.text}; }}
 QPushButton[look="main"]:disabled {{ background: {c.panel}; border-color: {c.inner}; color: {c.disabled}; }}
+QToolBar QToolButton:disabled, QToolBar QToolButton:checked:disabled, QDialog QPushButton:disabled,
+QDialog QPushButton[look="main"]:disabled {{ background: {c.header}; border-color: {c.border}; }}
 QPushButton[look="ours"] {{ background: {c.accent_ground}; border-color: {c.accent}; color: {c.accent};
   font-weight: bold; }}
 QPushButton[look="ours"]:disabled {{ background: {c.panel}; border-color: {c.inner}; color: {c.disabled};

@@ -23,7 +23,7 @@ class Asks:
     def add(self, command: Command, client: str) -> tuple[bytes, Future[Answer]]:
         """Return what to say, and what will hold the answer. Raises `AttachError`, `ConfigError`; nothing is to be said then."""
         if len(self._open) >= MOST_OPEN:
-            raise AttachError(f"{MOST_OPEN} commands wait for the program's answer already; nothing was asked")
+            raise AttachError(f"{MOST_OPEN} commands wait for the script's answer already; nothing was asked")
         number = next(self._numbers)
         body = understood(Ask(number=number, client=client, command=command))
         if len(body) > MOST_FROM_MONITOR_BYTES:

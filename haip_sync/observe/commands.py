@@ -116,7 +116,7 @@ def _safely(number: int, call: Callable[[], Answer]) -> Answer:
 
 def _client_of(job: Job) -> Subject:
     if job.client is None:
-        raise ConfigError(f"the program has no client {job.ask.client!r} any more. Nothing was done")
+        raise ConfigError(f"the script has no client {job.ask.client!r} any more. Nothing was done")
     return job.client
 
 

@@ -17,7 +17,7 @@ _READ_ONLY: Final = (
     "this client may be watched only: start the script with HAIP_SYNC_MONITOR=steer, "
     'or make the client with monitor="steer", to allow commands. Nothing was done'
 )
-_BUSY: Final = "too many commands wait in this program already. Nothing was done"
+_BUSY: Final = "too many commands wait in this script already. Nothing was done"
 
 
 class Errands:

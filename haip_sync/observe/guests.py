@@ -109,7 +109,7 @@ class Guests:
         why = stranger(peer)
         if why is not None:
             logger.warning("a monitor was turned away: %s", why)
-            self._refuse(visitor, f"this program lets no stranger in: {why}", now_s)
+            self._refuse(visitor, f"this script lets no stranger in: {why}", now_s)
         elif len(self._visitors) > MOST_VISITORS:
             self._make_room(visitor, now_s)
 
@@ -171,7 +171,7 @@ class Guests:
 
     def _greet(self, visitor: Visitor, greeting: Greeting, now_s: float) -> None:
         if greeting.version != VERSION:
-            text = f"it speaks version {greeting.version} of this language, and this program version {VERSION}"
+            text = f"it speaks version {greeting.version} of this language, and this script version {VERSION}"
             self._refuse(visitor, f"{text}: use a monitor of the same haip-sync", now_s)
         elif not visitor.monitor:
             visitor.monitor = greeting.monitor or "a monitor"

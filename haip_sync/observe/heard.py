@@ -104,11 +104,11 @@ class Heard:
         """
         with self._lock:
             if self._info.since_s is None:
-                return "the program has ended"
+                return "the script has ended"
             name = self._name()
             if self._is_forwarded():
                 return (
-                    f"the connection to {name} has ended: the program has, or what forwards its socket (pid {self._at_the_door})"
+                    f"the connection to {name} has ended: the script has, or what forwards its socket (pid {self._at_the_door})"
                 )
             return f"{name} {'has ended' if self._info.clients else 'has closed its last client'}"
 

@@ -101,7 +101,7 @@ class ProgramLink:
         self.start()
         self._settled.wait(timeout_s)
         if not self._heard.is_welcome:
-            silence = f"{self._path}: the program has not answered within {timeout_s:g} s: is it stopped?"
+            silence = f"{self._path}: the script has not answered within {timeout_s:g} s: is it stopped?"
             raise AttachError(self.trouble or silence)
 
     def close(self) -> None:
@@ -255,7 +255,7 @@ class ProgramLink:
         except ConnectionError:  # it ended with words of ours unread
             why = self._heard.farewell()
         except OSError as exc:
-            why = f"the program cannot be heard: {exc.strerror or exc}"
+            why = f"the script cannot be heard: {exc.strerror or exc}"
         except Exception as exc:
             why = f"the link failed: {exc!r:.200}"
             raise
@@ -303,7 +303,7 @@ class ProgramLink:
             case Roster(clients=clients):
                 self._heard.meet(clients)
             case Refusal(text=text):
-                raise AttachError(f"the program ended the connection: {text}")
+                raise AttachError(f"the script ended the connection: {text}")
 
     def _take_welcome(self, said: FromProgram) -> None:
         with self._lock:

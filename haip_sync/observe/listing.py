@@ -111,7 +111,7 @@ class _Asked:
         self._welcome: Welcome | None = None
         self._frames = Frames(MOST_FROM_PROGRAM_BYTES)
         try:
-            self.sock = greet(path, peer_of, "a list of programs")
+            self.sock = greet(path, peer_of, "a list of scripts")
         except AttachError as exc:
             self._trouble = str(exc)
             cause = exc.__cause__
@@ -175,9 +175,9 @@ def greet(path: Path, peer_of: PeerOf, monitor: str) -> socket.socket:
     except rendezvous.NoRendezvousError as exc:
         raise AttachError(str(exc)) from exc
     except BlockingIOError as exc:
-        raise AttachError(f"{path}: the program takes nobody in: is it stopped?") from exc
+        raise AttachError(f"{path}: the script takes nobody in: is it stopped?") from exc
     except OSError as exc:
-        raise AttachError(f"{path}: no program can be reached there: {exc.strerror or exc}") from exc
+        raise AttachError(f"{path}: no script can be reached there: {exc.strerror or exc}") from exc
     with contextlib.ExitStack() as stack:
         stack.callback(sock.close)
         try:
@@ -187,7 +187,7 @@ def greet(path: Path, peer_of: PeerOf, monitor: str) -> socket.socket:
             with contextlib.suppress(ConnectionError):  # it has ended already: what it said before can still be read
                 sock.send(framed(encoded(Greeting(version=VERSION, monitor=monitor))))
         except OSError as exc:
-            raise AttachError(f"{path}: the program ended as it was greeted: {exc.strerror or exc}") from exc
+            raise AttachError(f"{path}: the script ended as it was greeted: {exc.strerror or exc}") from exc
         stack.pop_all()
     return sock
 
@@ -198,10 +198,10 @@ def welcome_of(said: FromProgram) -> Welcome:
         case Welcome(version=version) if version == VERSION:
             return said
         case Welcome(version=version):
-            raise AttachError(f"the program speaks version {version} of this language, and we version {VERSION}")
+            raise AttachError(f"the script speaks version {version} of this language, and we version {VERSION}")
         case Refusal(text=text):
-            raise AttachError(f"the program refused: {text}")
-    raise AttachError(f"the program began with {type(said).__name__}, not with a Welcome")
+            raise AttachError(f"the script refused: {text}")
+    raise AttachError(f"the script began with {type(said).__name__}, not with a Welcome")
 
 
 def info_of(path: Path, welcome: Welcome) -> ProgramInfo:

@@ -36,8 +36,8 @@ def refusal_of(absence: Failure) -> str:
 
 def _title_of(link: ProgramLink) -> str:
     if not link.has_ended:
-        return "The program has stopped answering"
-    return "The program cannot be reached any more" if link.is_forwarded else "The program is not there any more"
+        return "The script has stopped answering"
+    return "The script cannot be reached any more" if link.is_forwarded else "The script is not there any more"
 
 
 def told_of(absence: Failure | None, before: str, name: str) -> str:

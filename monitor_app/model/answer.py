@@ -19,7 +19,7 @@ from monitor_app.model.outage import outage_of
 from monitor_app.model.remedies import NO_OFFER, TRY_NOW, Offer, offer_for
 from monitor_app.model.source import Failure
 from monitor_app.model.status import STALE, Status
-from monitor_app.model.units import format_apart, format_duration, format_messages
+from monitor_app.model.units import format_apart, format_count, format_duration, format_messages
 
 _MARGIN_S: Final = 0.05
 """What an event may lie before the moment that is told of it."""
@@ -214,4 +214,4 @@ def _request(view: ChannelView) -> str:
 
 
 def _waiters(view: ChannelView) -> str:
-    return "1 waits." if view.state.backlog == 1 else f"{view.state.backlog} wait."
+    return "1 waits." if view.state.backlog == 1 else f"{format_count(view.state.backlog)} wait."

@@ -232,10 +232,11 @@ class AttachedSource:
         del channel
         return ()
 
-    def watch_messages(self, *, wanted: bool) -> None:
+    def watch_messages(self, *, wanted: bool) -> bool:
         """Refuse: what messages hold never leaves the script."""
         if wanted:
             self._note(None, "messages", "What messages hold never leaves the script.", ok=False)
+        return False
 
     def close(self) -> None:
         """Leave the program alone. Idempotent, bounded."""
@@ -264,7 +265,7 @@ class AttachedSource:
         if title != self._told:
             before, self._told = self._told, title
             ok = absence is None or title == DETACHED
-            self._note(None, "program", told_of(absence, before, on_one_line(self._link.program.name)), ok=ok)
+            self._note(None, "script", told_of(absence, before, on_one_line(self._link.program.name)), ok=ok)
 
     def _failure_of(self, state: ConnectionState | None) -> Failure | None:
         if state is None or state.phase in {"connecting", "open", "offline"}:  # whoever is offline means to come back

@@ -56,6 +56,11 @@ class ChannelView:
     """Whether all this is of a connection or a program that is gone and does not come back by itself."""
 
     @property
+    def is_past(self) -> bool:
+        """Whether this is how it was when it was last heard of: that it still is so nobody knows, or nobody waits any more."""
+        return self.is_over or self.status in {Status.SILENT, Status.DETACHED}
+
+    @property
     def starves_again(self) -> bool:
         """Whether grants only part one stop from the next: it starved nearly all the time, and most of that before this stop."""
         is_most = self.starved_share * self.starved_span_s > 2 * self.status_s

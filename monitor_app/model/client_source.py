@@ -221,7 +221,7 @@ class ClientSource:
         count = state.channels[channel].queued if state is not None and channel in state.channels else 0
         return self._book.of(channel, count)
 
-    def watch_messages(self, *, wanted: bool) -> None:
+    def watch_messages(self, *, wanted: bool) -> bool:
         """Listen to single messages, received and sent, or no longer; another client is listened to in the same way."""
         self._wants_messages = wanted
         if self._messages is not None:
@@ -229,6 +229,7 @@ class ClientSource:
             self._messages = None
         if wanted and self._client is not None:
             self._messages = self._client.subscribe(self._buffer.put, Message, SendAdmitted)
+        return wanted
 
     def close(self) -> None:
         """Stop listening; close the client if it is the monitor's own, and wait for this source's threads."""
@@ -244,10 +245,7 @@ class ClientSource:
     def _follow(self, client: HAIPClient) -> None:
         self._buffer, self._book = EventBuffer(), QueueBook()
         self._commands.client = client
-        self._subscriptions = [
-            client.subscribe(self._buffer.put, *WATCHED),
-            client.subscribe(self._book.put, *QUEUE_EVENTS),
-        ]
+        self._subscriptions = [client.subscribe(self._buffer.put, *WATCHED), client.subscribe(self._book.put, *QUEUE_EVENTS)]
         self.watch_messages(wanted=self._wants_messages)
 
     @property

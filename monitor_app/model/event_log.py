@@ -5,6 +5,7 @@ A row is little more than its event; the sentence is made when somebody first lo
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
@@ -49,6 +50,8 @@ _PREVIEW: Final = 160
 _MAX_KINDS: Final = 100
 _TOLD_OTHERWISE: Final = frozenset({"FLOW_UPDATE", "PAUSE_CHANNEL", "RESUME_CHANNEL", "HAI", "ERROR", "PING", "PONG"})
 """Frames that are events of their own, or no news."""
+_LATEST_S: Final = 1.0
+"""What is told so late and later has its own time in the log, though the times go back there: it was no matter of order."""
 _SHORT_WAIT_S: Final = 0.05
 """Waits below this read as none."""
 _CAUSES: Final = {
@@ -92,6 +95,8 @@ class LogRow(msgspec.Struct, gc=False):
     tone: Tone
     detail: object = None
     """What stands behind it, for the inspector: an event, an action, a notice, or plain data that is cut to size."""
+    told_s: float = 0.0
+    """What the column of times shows, set by the log: `time_s`, or that of the row before where it is told a little late."""
 
     @property
     def text(self) -> str:
@@ -104,6 +109,10 @@ class LogRow(msgspec.Struct, gc=False):
 class EventLog:
     """The newest rows, numbered for ever so that a view can tell what came and what went.
 
+    A sum of several moments is told when they are over, a script's threads tell in turn, and what was done here is known before a
+    script tells what came of it: rows come a little late. The column of times does not go back for that, so that whoever reads
+    down it need not wonder; the row's own time, which plots, inspector and exports have, is never changed.
+
     Attributes:
         rows: Oldest first.
         first: The number of `rows[0]`; how many rows were dropped so far.
@@ -115,6 +124,7 @@ class EventLog:
         self.first = 0
         self.kinds: set[str] = set()
         self._max_rows = max_rows
+        self._told_s = -math.inf
 
     @property
     def end(self) -> int:
@@ -123,22 +133,15 @@ class EventLog:
 
     def add(self, row: LogRow) -> None:
         """Append a row; the oldest goes when there are too many."""
+        if not 0.0 < self._told_s - row.time_s < _LATEST_S:
+            self._told_s = row.time_s
+        row.told_s = self._told_s
         self.rows.append(row)
         if len(self.kinds) < _MAX_KINDS:  # a peer chooses the codes of its errors
             self.kinds.add(row.kind)
         if len(self.rows) > self._max_rows:
             self.rows.popleft()
             self.first += 1
-
-
-def told_late(row: LogRow, log: EventLog) -> LogRow:
-    """Return the row of a sum of several moments, which is told when they are over: it stands no earlier than the row before it.
-
-    The time column would go back without that. Of one moment the time is never changed; the event behind the row keeps its own.
-    """
-    if log.rows and row.time_s < log.rows[-1].time_s:
-        row.time_s = log.rows[-1].time_s
-    return row
 
 
 def row_of_event(event: Event) -> LogRow | None:

@@ -118,7 +118,7 @@ def _offline(view: ChannelView) -> str:
 def _silent(view: ChannelView) -> str:
     """Say who waited when it was last heard of, in the past: nobody knows whether they still do."""
     waited = _waiters(view, "waited") if view.state.backlog else "The last known values."
-    return f"The program is silent. {waited}"
+    return f"The script is silent. {waited}"
 
 
 def _detached(_view: ChannelView) -> str:
@@ -151,6 +151,6 @@ _EXPLAIN = {
 def senders_beside(view: ChannelView) -> str:
     """Return what is to be said of the threads that wait beside what is queued."""
     waiting = view.state.waiting
-    if view.is_over:
+    if view.is_past:
         return "1 sender waited" if waiting == 1 else f"{waiting} senders waited"
     return "1 sender waits; clearing leaves it" if waiting == 1 else f"{waiting} senders wait; clearing leaves them"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,8 @@ from monitor_app.model.units import NONE, format_duration, format_number, format
 _ENDS: Final = {"least": "min", "mean": "mean", "most": "max"}
 _AT_ONCE_S: Final = 0.01
 """What is shorter nobody has measured: between two looks it is only seen that a grant is used up."""
+_WHOLE: Final = 0.95
+"""Of how much of a span something is known where its shares are told as those of the whole."""
 _AWAY: Final = frozenset({Activity.OFFLINE, Activity.SILENT, Activity.DETACHED})
 _STANDS: Final = tuple(activity for activity in Activity if activity.stands and activity not in _AWAY)
 
@@ -96,9 +99,22 @@ def _growth(history: History, counter: str, channel: str, from_s: float, to_s: f
     return max(0.0, last - first)
 
 
-def span_words(seconds: float, *, selected: bool = False) -> str:
-    """Return which span a figure or a share is of."""
-    return f"{'selected' if selected else 'visible'} span, {format_duration(seconds)}"
+def span_words(seconds: float, seen_s: float = math.inf, *, selected: bool = False) -> str:
+    """Return which span a figure or a share is of, and of how much of it where less was seen."""
+    length = format_duration(seconds)
+    seen = f"{format_duration(seen_s)} of {length} seen" if is_short(seconds, seen_s) else length
+    return f"{'selected' if selected else 'visible'} span, {seen}"
+
+
+def span_captions(seconds: float, seen_s: float) -> tuple[str, str]:
+    """Return the words of the visible span, and the fewest that still say of how much a share is."""
+    short = f"{format_duration(seen_s)} seen" if is_short(seconds, seen_s) else "visible span"
+    return span_words(seconds, seen_s), short
+
+
+def is_short(seconds: float, seen_s: float) -> bool:
+    """Return whether so much less of a span was seen that its shares are those of another; the newest moment never was."""
+    return seen_s < _WHOLE * seconds
 
 
 def _end(spread: Spread | None, end: str) -> str:
@@ -161,6 +177,7 @@ def rows_of(figures: Sequence[SpanFigures]) -> list[tuple[str, list[str]]]:
         *_gauge_rows("Msg credit", 0),
         *_gauge_rows("KiB credit", 1),
         ("Backlog, max", lambda f: _end(f.gauges[2], "most")),
+        ("Seen", lambda f: _brief(f.known_s)),
         ("Sending", lambda f: _share(f, Activity.SENDING)),
         ("Paused", lambda f: _share(f, Activity.PAUSED_BY_US, Activity.PAUSED_BY_PEER)),
         ("Offline", lambda f: _share(f, Activity.OFFLINE)),

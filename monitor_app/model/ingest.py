@@ -17,7 +17,7 @@ from monitor_app.model.audit_file import AuditFile
 from monitor_app.model.channel_view import ChannelView, in_order
 from monitor_app.model.clock import Clock
 from monitor_app.model.commands import Commands
-from monitor_app.model.event_log import EventLog, LogRow, Tone, row_of_event, row_of_notice, told_late
+from monitor_app.model.event_log import EventLog, LogRow, Tone, row_of_event, row_of_notice
 from monitor_app.model.explanations import lacks
 from monitor_app.model.happenings import Happenings
 from monitor_app.model.history import History
@@ -26,7 +26,7 @@ from monitor_app.model.marks import MarkKind, Marks
 from monitor_app.model.source import Notice, Source
 from monitor_app.model.status import STALE, Status
 from monitor_app.model.tracker import ChannelTracker
-from monitor_app.model.units import format_duration
+from monitor_app.model.units import format_count, format_duration
 from monitor_app.model.visibility import Visibility
 from monitor_app.model.wait_rows import WaitRows
 
@@ -182,7 +182,7 @@ class Ingest:
     def _log(self, event: Event) -> None:
         row = row_of_event(event)
         if row is not None:
-            self.log.add(told_late(row, self.log) if isinstance(event, WaitsBegan | WaitsEnded) else row)
+            self.log.add(row)
 
     def _take_notice(self, notice: Notice, entry: AuditEntry | None) -> None:
         self._notices += 1
@@ -239,7 +239,7 @@ class Ingest:
             view = tracker.view(now_s)
             lack = lacks(view)
             self.marks.add(MarkKind.STARVATION, name, now_s - view.status_s, lambda: lack)
-            text = f"{lack}; backlog {view.state.backlog}, for {format_duration(lasts_s)}"
+            text = f"{lack}; backlog {format_count(view.state.backlog)}, for {format_duration(lasts_s)}"
             self.log.add(LogRow(now_s, name, "STARVED", text, Tone.STARVED))
 
 

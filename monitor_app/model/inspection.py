@@ -35,7 +35,7 @@ def plain_row(row: LogRow, clock: Clock) -> dict[str, Any]:
 
 
 def shown_row(row: LogRow, clock: Clock) -> dict[str, Any]:
-    """Return a row as the inspector shows it below its sentence: the moment as the log has it, and what stands behind it."""
+    """Return a row as the inspector shows it below its sentence: its own moment, and what stands behind it."""
     moment = clock.time_of_day(row.time_s, milliseconds=True)
     shown: dict[str, Any] = {"type": row.kind, "channel": row.channel, "time": moment}
     if row.channel is None:

@@ -133,6 +133,12 @@ class Picture:
             shares[name] = {activity: spent_s / known_s for activity, spent_s in seconds.items()} if known_s else {}
         return shares
 
+    def seen(self, from_s: float, to_s: float) -> dict[str, float]:
+        """Return by channel that is shown of how many seconds between two times something is known."""
+        shown, _ = self._ingest.shown(self.chosen, self.edges()[0])
+        trackers = {name: self._ingest.tracker(name) for name in shown}
+        return {name: 0.0 if one is None else one.activity.runs.seen_s(from_s, to_s) for name, one in trackers.items()}
+
     def figures(self) -> list[SpanFigures]:
         """Return the figures of the selected span, or of all that is visible."""
         from_s, to_s = self.selection or self.edges()

@@ -88,6 +88,11 @@ class Runs(Generic[S]):
             total += self._seconds[bucket % BUCKETS] * inside_s
         return {state: float(total[place]) for place, state in enumerate(self._states)}
 
+    def seen_s(self, from_s: float, to_s: float) -> float:
+        """Return of how many seconds between two times something is known: all that `seconds` shares out."""
+        oldest_s = min(self._runs[0].start_s, max(self._first_bucket, self._next_bucket - BUCKETS))
+        return max(0.0, min(to_s, self.last.end_s) - max(from_s, oldest_s))
+
     def between(self, from_s: float, to_s: float) -> list[Run[S]]:
         """Return the runs that touch the time between, oldest first; a second of long ago is one run in its last-named state."""
         found = list(self._newest(from_s, to_s))[::-1]

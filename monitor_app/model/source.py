@@ -170,8 +170,11 @@ class Source(Protocol):
         May be fewer than the snapshot counts: what was queued before this source began to listen is not known.
         """
 
-    def watch_messages(self, *, wanted: bool) -> None:
-        """Have `Message` and `SendAdmitted` among the drained events, or no longer. Off at first: every one costs something."""
+    def watch_messages(self, *, wanted: bool) -> bool:
+        """Have `Message` and `SendAdmitted` among the drained events, or no longer; return whether they are now.
+
+        Off at first: every one costs something.
+        """
 
     def close(self) -> None:
         """Stop listening and end everything that this source started. Idempotent, bounded, the last call to a source."""

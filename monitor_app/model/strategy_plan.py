@@ -31,11 +31,20 @@ class Setting:
     unit: str
     """msg, KiB or s."""
     default: Number
+    part_of_cap: float = 1.0
+    """The largest part of a cap that is proposed. A balance below a threshold of the whole cap is asked for at every send."""
 
     @property
     def is_whole(self) -> bool:
         """Whether it is a whole number; seconds are not."""
         return self.unit != "s"
+
+    def proposed(self, max_messages: int, max_bytes: int) -> Number:
+        """Return the default, or less of it where that is more than a channel with these caps can have at a time."""
+        if not self.is_whole:
+            return self.default
+        cap = max_messages if self.unit == "msg" else max_bytes / KIB
+        return max(1, min(int(self.default), int(cap * self.part_of_cap)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +63,8 @@ KINDS: Final = (
         name="threshold",
         words="Asks as soon as a balance is below its threshold.",
         settings=(
-            Setting(name="message_threshold", words="Below", unit="msg", default=5),
-            Setting(name="byte_threshold", words="or below", unit="KiB", default=512),
+            Setting(name="message_threshold", words="Below", unit="msg", default=5, part_of_cap=0.5),
+            Setting(name="byte_threshold", words="or below", unit="KiB", default=512, part_of_cap=0.5),
             Setting(name="request_messages", words="Ask for", unit="msg", default=10),
             Setting(name="request_bytes", words="and", unit="KiB", default=1024),
         ),

@@ -62,9 +62,9 @@ def _only(wanted: str, meant: Sequence[ProgramInfo], programs: Sequence[ProgramI
         return meant[0]
     if meant:
         raise NotFoundError(f"{wanted} may be any of {_named(meant)}: name one by its pid")
-    running = f"what can be seen is {_named(programs)}" if programs else f"no program of yours can be seen: {HOW_TO_BE_SEEN}"
+    running = f"what can be seen is {_named(programs)}" if programs else f"no script of yours can be seen: {HOW_TO_BE_SEEN}"
     called = "is process" if _is_pid(wanted) else "is called"
-    raise NotFoundError("; ".join([f"no program that can be seen {called} {wanted}; {running}", *places_passed_over()]))
+    raise NotFoundError("; ".join([f"no script that can be seen {called} {wanted}; {running}", *places_passed_over()]))
 
 
 def _named(programs: Sequence[ProgramInfo]) -> str:

@@ -67,10 +67,11 @@ class ChannelTracker:
         self.activity.snapshot(state, now_s, connected=connected)
         if self._is_active(before):
             self.active_s = now_s
+        lacks = state.waiting_for if state.backlog and state.waiting_for in {"messages", "bytes"} else None
         if connected:
-            self._forecaster.update(now_s, *_books(state))
-        if state.backlog and state.waiting_for in {"messages", "bytes"}:
-            self._lacked = (state.waiting_for, now_s)
+            self._forecaster.update(now_s, *_books(state), lacks)
+        if lacks is not None:
+            self._lacked = (lacks, now_s)
         idle_s = None if self._used_s is None else now_s - self._used_s
         is_broken = self.activity.breaks > breaks
         return self._enter(classify(state, connected=connected, idle_s=idle_s), now_s, is_broken=is_broken)

@@ -23,6 +23,10 @@ _MINUTES_FROM: Final = 3
 """From here on whole minutes are read as such on an axis."""
 _LEAST_PERCENT: Final = 0.005
 _ALL: Final = 1 - 1e-5
+_FIVE_DIGITS: Final = 10_000
+_MILLION: Final = 1_000_000
+_SECONDS_BELOW: Final = 600
+"""Narrow cells tell seconds up to here."""
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 
@@ -72,6 +76,15 @@ def format_duration(seconds: float) -> str:
     return f"{int(seconds // _HOUR_S)} h {int(seconds % _HOUR_S // _MINUTE_S)} min"
 
 
+def brief_duration(seconds: float) -> str:
+    """Return a span of time for narrow cells, in one unit; a dash for what is no number."""
+    if not math.isfinite(seconds):
+        return NONE
+    if seconds < _SECONDS_BELOW:
+        return f"{seconds:.1f} s" if seconds < _MINUTE_S else f"{seconds:.0f} s"
+    return f"{int(seconds // _MINUTE_S)} min" if seconds < _HOUR_S else f"{format_rate(seconds / _HOUR_S)} h"
+
+
 def format_credit(messages: int, byte_count: int) -> str:
     """Return an amount of both credits, leaving out the one that is zero: `+50 messages, +250 KiB`."""
     parts = []
@@ -107,9 +120,17 @@ def short_name(name: str, most: int = 14) -> str:
     return name if len(name) <= most else f"{name[: most - tail - 1]}…{name[-tail:]}"
 
 
-def plain_kib(byte_count: int) -> str:
-    """Return bytes in KiB for narrow columns: without groups of digits."""
-    return format_kib(byte_count).replace(" ", "")
+def brief_size(byte_count: int) -> str:
+    """Return bytes with their unit for narrow cells: of four digits at most, and without groups of them."""
+    if byte_count / KIB < _FIVE_DIGITS:
+        return f"{format_kib(byte_count).replace(' ', '')} KiB"
+    unit, name = (MIB, "MiB") if byte_count / MIB < _FIVE_DIGITS else (MIB * KIB, "GiB")
+    return f"{format_number(round(byte_count / unit, 1))} {name}"
+
+
+def format_tick(value: float) -> str:
+    """Return a number of an axis: in millions where six digits are not enough."""
+    return format_count(round(value)) if value < _MILLION else f"{format_number(round(value / _MILLION, 1))} M"
 
 
 def time_ticks(left_s: float, right_s: float) -> list[int]:

@@ -67,7 +67,7 @@ class AnswerBox(Ground):
             return
         self.show()
         self._dress(view)
-        self._title.setText(headline(view))
+        self._title.setText(kept_together(headline(view)))
         self._text.setText(kept_together(explain(view)))
         self._offer = offer_for(view)
         self.action.setText(self._offer.text)

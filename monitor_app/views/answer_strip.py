@@ -8,11 +8,12 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolBar, QVBoxLayout
 from monitor_app.model.answer import Answer, answer_of, evidence_age_s
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.remedies import Remedy
-from monitor_app.model.status import LOST, Status
+from monitor_app.model.status import LOST, STALE, Status
 from monitor_app.model.units import short_name
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.answer_box import ground_of
+from monitor_app.views.connection_sign import connection_sign
 from monitor_app.views.ground import Ground
 from monitor_app.views.parts import ElidedLabel, as_tip, button, set_sheet
 
@@ -125,6 +126,8 @@ class AnswerStrip(QToolBar):
         self._frame.show_colours(ground, edge, colours.border)
         set_sheet(self.title, f"color: {colour}")
         sign = signs.CHECK if answer.all_is_well else signs.STATUS_SIGNS[status]
+        if answer.status in STALE and answer.channel is None:  # the sentence is about the connection
+            sign, _ = connection_sign(self._ingest, colours)
         self._sign.setPixmap(signs.icon(sign, colour, ground).pixmap(signs.SIZE, signs.SIZE))
 
     @Slot()

@@ -30,17 +30,33 @@ class AuditModel(RowModel):
         self._audit = audit
         self._clock = clock
         self._theme = theme
-        self._version = audit.version
+        self._version, self._dropped = audit.version, audit.dropped
         self.entries: tuple[AuditEntry, ...] = audit.entries
 
     def refresh(self) -> bool:
-        """Take in what has changed; return whether anything has. Actions are few: all of them are read anew."""
+        """Take in what has changed; return whether anything has. The row that somebody reads stays the same row."""
         if self._audit.version == self._version:
             return False
-        self.beginResetModel()
-        self._version, self.entries = self._audit.version, self._audit.entries
-        self.endResetModel()
+        self._version = self._audit.version
+        self._forget(self._audit.dropped - self._dropped)
+        came = self._audit.entries[len(self.entries) :]
+        if came:
+            self.beginInsertRows(QModelIndex(), len(self.entries), len(self.entries) + len(came) - 1)
+            self.entries += came
+            self.endInsertRows()
+        before, self.entries = self.entries, self._audit.entries
+        for row, (old, new) in enumerate(zip(before, self.entries, strict=True)):
+            if old is not new:  # it is known now what came of it
+                self.dataChanged.emit(self.index(row, 0), self.index(row, _RESULT))
         return True
+
+    def _forget(self, gone: int) -> None:
+        self._dropped += gone
+        gone = min(gone, len(self.entries))
+        if gone:
+            self.beginRemoveRows(QModelIndex(), 0, gone - 1)
+            self.entries = self.entries[gone:]
+            self.endRemoveRows()
 
     @property
     def words(self) -> str:
@@ -89,10 +105,13 @@ class AuditView(RowTable):
         self.arrange_columns()
         theme.changed.connect(self._model.redraw)
         self.selectionModel().currentRowChanged.connect(self._on_current_changed)
+        self._model.dataChanged.connect(self._on_data_changed)
 
     def refresh(self) -> None:
         """Show what was done. Called at the rate of text."""
-        if self._model.refresh():
+        bar = self.verticalScrollBar()
+        was_at_end = bar.value() == bar.maximum()
+        if self._model.refresh() and was_at_end:  # who has gone back reads on
             self.scrollToBottom()
         self._model.say_count(self._model.words)
         self.hint.tell("" if self._model.count() else _EMPTY)
@@ -100,3 +119,9 @@ class AuditView(RowTable):
     @Slot(QModelIndex)
     def _on_current_changed(self, index: QModelIndex) -> None:
         self.row_chosen.emit(row_of_action(self._model.entries[index.row()]) if index.isValid() else None)
+
+    @Slot(QModelIndex, QModelIndex)
+    def _on_data_changed(self, first: QModelIndex, last: QModelIndex) -> None:
+        """Tell the inspector what came of the action that it shows."""
+        if self.isVisible() and first.row() == self.currentIndex().row() == last.row():
+            self._on_current_changed(self.currentIndex())

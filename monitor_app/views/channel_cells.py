@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, IntEnum
 from typing import Final
 
@@ -10,7 +11,7 @@ from monitor_app.model.explanations import explain
 from monitor_app.model.forecast import Outlook, format_range
 from monitor_app.model.receiving import explain_receiving, receive_sides
 from monitor_app.model.status import STALE, Status
-from monitor_app.model.units import NONE, format_count, format_duration, format_flow, format_kib, format_rate, plain_kib
+from monitor_app.model.units import NONE, brief_duration, brief_size, format_count, format_flow, format_kib, format_rate
 
 
 class Side(Enum):
@@ -64,17 +65,17 @@ def two_lines(view: ChannelView, column: Column, side: Side) -> tuple[str, str]:
     messages, byte_credits = receive_sides(view)
     match side, column:
         case Side.SEND, Column.BACKLOG:
-            return str(state.backlog), format_duration(state.oldest_wait) if state.backlog else NONE
+            return str(state.backlog), brief_duration(state.oldest_wait) if state.backlog else NONE
         case Side.SEND, Column.RATE:
             return f"{format_rate(view.rate_messages)} /s", format_flow(view.rate_bytes)
         case Side.SEND, _:
             return outlook(view)
         case Side.RECEIVE, Column.BACKLOG:
-            return format_count(messages.used), f"{plain_kib(byte_credits.used)} KiB"
+            return format_count(messages.used), brief_size(byte_credits.used)
         case Side.RECEIVE, Column.RATE:
-            return format_count(messages.received), f"{plain_kib(byte_credits.received)} KiB"
+            return format_count(messages.received), brief_size(byte_credits.received)
         case _:
-            return format_count(messages.given_back), f"{plain_kib(byte_credits.given_back)} KiB"
+            return format_count(messages.given_back), brief_size(byte_credits.given_back)
 
 
 def balance(view: ChannelView, column: Column, side: Side) -> tuple[int, int, int]:
@@ -86,6 +87,11 @@ def balance(view: ChannelView, column: Column, side: Side) -> tuple[int, int, in
     if column is Column.MESSAGES:
         return state.credits, state.max_credits, state.peak_credits
     return state.byte_credits, state.max_credit_bytes, state.peak_byte_credits
+
+
+def cap_beside(cap: str, room: int, width_of: Callable[[str], int]) -> str:
+    """Return how a cap is told beside a balance: closer to it for want of room, or not at all before the balance were cut."""
+    return next((text for text in (f" / {cap}", f"/{cap}") if width_of(text) <= room), "")
 
 
 def cell_text(view: ChannelView, column: Column, side: Side) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPointF, QRect, QSize, Qt
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtGui import QColor, QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from monitor_app.model.channel_view import ChannelView
@@ -14,7 +14,7 @@ from monitor_app.model.status import LOW_SHARE, STALE, Status
 from monitor_app.model.units import format_count, format_part
 from monitor_app.model.visibility import Visibility
 from monitor_app.theme import Theme
-from monitor_app.views.channel_cells import Column, Side, balance, status_on, two_lines, why
+from monitor_app.views.channel_cells import Column, Side, balance, cap_beside, status_on, two_lines, why
 from monitor_app.views.channel_shapes import draw_shape
 from monitor_app.views.parts import put_name, put_text, sized
 from monitor_app.views.signs import STATUS_SIGNS, draw, status_colour
@@ -111,11 +111,11 @@ class ChannelDelegate(QStyledItemDelegate):
     def _paint_balance(self, painter: QPainter, rect: QRect, balance: str, cap: str, view: ChannelView, credit: str) -> None:
         colours = self._theme.colours
         lacking = self.side is Side.SEND and view.status is Status.STARVED and view.state.waiting_for == credit
-        cap_text = f" / {cap}"
-        cap_width = painter.fontMetrics().horizontalAdvance(cap_text)
+        plain, font = painter.fontMetrics(), sized(painter.font(), 11, bold=lacking)
+        cap_text = cap_beside(cap, rect.width() - QFontMetrics(font).horizontalAdvance(balance), plain.horizontalAdvance)
+        cap_width = plain.horizontalAdvance(cap_text)
         put_text(painter, rect, cap_text, colours.muted, right=True)
-        if lacking:
-            painter.setFont(sized(painter.font(), 11, bold=True))
+        painter.setFont(font)
         put_text(painter, rect.adjusted(0, 0, -cap_width, 0), balance, self._value_colour(view, lacking=lacking), right=True)
         painter.setFont(sized(painter.font(), 11))
 

@@ -118,11 +118,13 @@ class ChannelTable(QTreeView):
         channel_chosen: The operator chose a channel; its name.
         channel_filtered: The operator double-clicked a channel; its name.
         visibility_changed: Other channels are to be drawn than before.
+        side_changed: The other side is shown.
     """
 
     channel_chosen = Signal(str)
     channel_filtered = Signal(str)
     visibility_changed = Signal()
+    side_changed = Signal()
 
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
         super().__init__()
@@ -180,6 +182,11 @@ class ChannelTable(QTreeView):
                 self.scrollTo(self._model.index(0, 0, block))  # its why-line as well
                 self.selectionModel().setCurrentIndex(block, flag)
 
+    @property
+    def side(self) -> Side:
+        """The side that is shown."""
+        return self._model.side
+
     @Slot(object)
     def show_side(self, side: Side) -> None:
         """Show what the peer grants us, or what we grant the peer."""
@@ -187,6 +194,7 @@ class ChannelTable(QTreeView):
         self.switch.show_side(side)
         self._model.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(HEADINGS[side]) - 1)
         self.refresh()
+        self.side_changed.emit()
 
     def show_other_side(self) -> None:
         """Turn from what the peer grants us to what we grant the peer, or back."""

@@ -9,7 +9,7 @@ from monitor_app.model.channel_view import ChannelView, request_to_cap, useful_r
 from monitor_app.model.clock import Clock
 from monitor_app.model.last_word import LastWord
 from monitor_app.model.source import Notice
-from monitor_app.model.status import Status
+from monitor_app.model.status import STALE, Status
 from monitor_app.model.units import KIB, format_count, format_large, short_name
 from monitor_app.theme import Theme
 from monitor_app.views import signs
@@ -78,7 +78,7 @@ class RequestGroup(Group):
         self._view, self._last = view, last
         state = view.state
         self.detail.setText(f"cap {format_count(state.max_credits)} · {format_large(state.max_credit_bytes)}")
-        self.detail.setToolTip("The most credit that may stand here at a time, in messages and bytes")
+        self.detail.tell_when_pointed_at("The most credit that may stand here at a time, in messages and bytes")
         for control in (self.send, *self._presets):
             allow(control, why_not)
         for field in (self.messages, self.kibibytes):
@@ -255,8 +255,8 @@ class TestMessageGroup(Group):
     def refresh(self, view: ChannelView, last: Notice | None, *, why_not: str) -> None:
         """Show how long the line is, and what came of the last message."""
         waits = view.state.backlog > 0 or view.status in {Status.PAUSED_BY_US, Status.PAUSED_BY_PEER}
-        when = f"waits as number {view.state.backlog + 1}" if waits else "leaves at once"
-        self.detail.setText("" if view.is_over else when)
+        when = f"waits as number {format_count(view.state.backlog + 1)}" if waits else "leaves at once"
+        self.detail.setText("" if view.status in STALE else when)  # without a connection nothing leaves, at once or in line
         allow(self.send, why_not)
         allow_field(self.text, why_not)
         is_told = last is not None and not self._last_word.is_over(last)

@@ -134,7 +134,7 @@ class ControlPanel(QScrollArea):
             self.answer.action.setToolTip("")
         self.request.refresh(view, answered.get((name, "request")), why_not=why_not)
         self.pause.refresh(view, answered.get((name, "pause")), why_not=why_not)
-        self.strategy.refresh(self._ingest.answered_for_all.get("strategy"), why_not=why_not)
+        self.strategy.refresh(view.state, self._ingest.answered_for_all.get("strategy"), why_not=why_not)
         self.queue.refresh(view, answered.get((name, "clear queue")), why_not=why_not)
         self.test_message.refresh(view, answered.get((name, "test message")), why_not=why_not)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Slot
@@ -63,7 +64,8 @@ class FiguresView(QFrame):
     def name_span(self) -> None:
         """Say at once which span is meant; the figures of it follow at the rate of text."""
         from_s, to_s = self._picture.selection or self._picture.edges()
-        self.which.setText(span_words(to_s - from_s, selected=self._picture.selection is not None))
+        seen_s = max(self._picture.seen(from_s, to_s).values(), default=math.inf)
+        self.which.setText(span_words(to_s - from_s, seen_s, selected=self._picture.selection is not None))
 
     def _hint(self, figures: Sequence[SpanFigures]) -> str:
         """Return the sentence below the figures: a window that is smaller than rate times round trip is told before all else."""

@@ -40,7 +40,6 @@ class FlowView(QFrame):
     Signals:
         mode_changed: The picture follows, stands still or looks back, other than before; the `Mode`.
         mark_chosen: A mark was clicked on; the `Mark`.
-        folding_changed: Idle channels are folded away (true), or no longer are.
         fold_allowed: Why there is nothing to fold or to unfold; empty: there is.
         span_changed: Another span is shown than the one that was chosen by name; its seconds.
         view_changed: The plots follow, stand still or look back other than before, show a span by name or other channels, or a
@@ -51,7 +50,6 @@ class FlowView(QFrame):
     span_changed = Signal(float)
     view_changed = Signal()
     mark_chosen = Signal(object)
-    folding_changed = Signal(bool)
     fold_allowed = Signal(str)
 
     def __init__(self, ingest: Ingest, theme: Theme) -> None:
@@ -162,11 +160,6 @@ class FlowView(QFrame):
         """Show more time."""
         self._plots.hands.zoom(1)
 
-    @Slot()
-    def begin_selection(self) -> None:
-        """Let the next drag select a span; by keys Shift and the arrows do."""
-        self._bar.select.setChecked(True)
-
     @property
     def folds_idle(self) -> bool:
         """Whether idle channels are folded away."""
@@ -176,7 +169,6 @@ class FlowView(QFrame):
     def fold_idle(self, folds: bool) -> None:
         """Fold idle channels away, or show them."""
         self._ingest.visibility.folds_idle = folds
-        self.folding_changed.emit(folds)
         self.refresh()
         self.view_changed.emit()
 
@@ -225,7 +217,8 @@ class FlowView(QFrame):
         frame = self.picture.frame()
         self._on_arranged()
         self._show_values(frame)
-        self._times.show_shares(*self._rows(frame), self.picture.shares(frame), self._scale(frame))
+        seen = self.picture.seen(frame.left_s, frame.right_s)
+        self._times.show_shares(*self._rows(frame), self.picture.shares(frame), seen, self._scale(frame))
         self._bar.show_moment(self.picture.viewport.mode, frame.right_s, self._ingest)
         self._bar.show_folding(len(frame.folded), folds=self._ingest.visibility.folds_idle)
 

@@ -8,14 +8,13 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLineEdit,
-    QSizePolicy,
     QSpinBox,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from monitor_app.views.parts import FIELD_HEIGHT, as_tip, label
+from monitor_app.views.parts import FIELD_HEIGHT, ElidedLabel, as_tip
 
 
 class Group(QFrame):
@@ -30,9 +29,8 @@ class Group(QFrame):
     def __init__(self, title: str, *, folded: bool = False) -> None:
         super().__init__()
         self.setProperty("role", "group")
-        self.detail = label("", "small")
+        self.detail = ElidedLabel("", "small")
         self.detail.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.detail.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.fold = QToolButton()
         self.fold.setText(title)
         self.fold.setCheckable(True)

@@ -79,7 +79,7 @@ class LogModel(RowModel):
     def text_at(self, row: int, column: int) -> str:
         """Return what stands in a cell."""
         shown = self.rows[row]
-        time_text = self._clock.time_of_day(shown.time_s, milliseconds=True) if column == 0 else ""
+        time_text = self._clock.time_of_day(shown.told_s, milliseconds=True) if column == 0 else ""
         return (time_text, shown.channel or "", shown.kind, shown.text)[column]
 
     def tip_at(self, row: int, column: int) -> str:  # noqa: ARG002 - the same for the whole row

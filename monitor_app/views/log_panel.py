@@ -33,6 +33,7 @@ class LogPanel(QStackedWidget):
         tabs: Chooses the page; for the title bar of the dock.
         tools: What else belongs into the title bar of the dock, from left to right.
         events_tab, audit_tab: The two buttons of `tabs`.
+        logs_messages: Whether single messages are logged.
         export: Opens the export.
 
     Signals:
@@ -50,6 +51,7 @@ class LogPanel(QStackedWidget):
         self.audit = AuditView(ingest.audit, ingest.clock, theme)
         self.addWidget(self.events)
         self.addWidget(self.audit)
+        self.logs_messages = False
         self.events_tab, self.audit_tab = QToolButton(), QToolButton()
         self.tabs = _tabs(self.events_tab, self.audit_tab)
         self.export = button("Export…", "Export rows to a file")
@@ -60,6 +62,8 @@ class LogPanel(QStackedWidget):
             self.events.follow,
             self.export,
         )
+        for tool in self.tools[:-1]:
+            _keep_its_place(tool)
         self.events_tab.clicked.connect(self.show_events)
         self.audit_tab.clicked.connect(self.show_audit)
         self.export.clicked.connect(self.open_export)
@@ -128,8 +132,8 @@ class LogPanel(QStackedWidget):
 
     @Slot(bool)
     def watch_messages(self, wanted: bool) -> None:
-        """Log single messages from now on, or no longer."""
-        self._ingest.source.watch_messages(wanted=wanted)
+        """Log single messages from now on, or no longer, where the source gives them away."""
+        self.logs_messages = self._ingest.source.watch_messages(wanted=wanted)
 
     @Slot()
     def copy_rows(self) -> None:
@@ -171,6 +175,13 @@ class LogPanel(QStackedWidget):
         (self.events_tab if shows_events else self.audit_tab).setChecked(True)
         for tool in self.tools[:-1]:
             tool.setVisible(shows_events)
+
+
+def _keep_its_place(tool: QWidget) -> None:
+    """Let nothing move to where a tool was while it is hidden: the switch of the pages stays under the pointer."""
+    policy = tool.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    tool.setSizePolicy(policy)
 
 
 def _tabs(events: QToolButton, audit: QToolButton) -> QWidget:

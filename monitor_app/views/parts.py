@@ -151,23 +151,28 @@ class ElidedLabel(QLabel):
 
     def __init__(self, text: str, tone: str = "") -> None:
         super().__init__(text)
+        self._tip = ""
         self.setProperty("tone", tone)
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def tell_when_pointed_at(self, tip: str) -> None:
+        """Have a tooltip beside the text, or the whole of it."""
+        self._tip = tip
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Paint what there is room for."""
         room = self.contentsRect()
         shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room.width())
         is_whole = shown == self.text()
-        tip = "" if is_whole else as_tip(self.text())
+        tip = as_tip(". ".join(words for words in ("" if is_whole else self.text(), self._tip) if words))
         if tip != self.toolTip():
             self.setToolTip(tip)
         if is_whole:  # only then can it be selected
             super().paintEvent(event)
             return
         painter = QPainter(self)
-        painter.drawText(room, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+        painter.drawText(room, self.alignment(), shown)
         painter.end()
 
 

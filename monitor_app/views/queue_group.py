@@ -68,4 +68,4 @@ class QueueGroup(Group):
 
 
 def _nothing(view: ChannelView) -> str:
-    return "nothing waited" if view.is_over else "nothing waits"
+    return "nothing waited" if view.is_past else "nothing waits"

@@ -1,4 +1,4 @@
-"""Every command with its keys, to be searched; Return does the chosen one."""
+"""Every command with its keys, to be searched; Return does the chosen one: at first the first that can be done."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ShortcutSheet(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Shortcuts")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.resize(780, 560)
+        self.resize(780, 566)  # a whole number of rows
         self._commands = list(commands)
         self._shown: list[QAction] = []
         self.search = QLineEdit()
@@ -97,6 +97,8 @@ class ShortcutSheet(QDialog):
         self.table.setRowCount(len(found))
         self._shown = [action for *_, action in found]
         for place, (*texts, action) in enumerate(found):
+            if action.isChecked():
+                texts[1] += " (on)"
             if not action.isEnabled():
                 texts[1] += f": not now. {action.toolTip()}"
             for column, text in enumerate(texts):
@@ -107,7 +109,7 @@ class ShortcutSheet(QDialog):
                 self.table.setItem(place, column, item)
         self.hint.tell("" if found else "No command has these words. Fewer of them find more.")
         if found:
-            self.table.selectRow(0)
+            self.table.selectRow(next((place for place, action in enumerate(self._shown) if action.isEnabled()), 0))
         self._on_selected()  # the same row may be another command now
 
     @property

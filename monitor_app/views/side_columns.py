@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QWidget
 
 from monitor_app.model.history import METRICS
 from monitor_app.model.spacing import spread
-from monitor_app.model.units import NONE, format_count, format_number
+from monitor_app.model.units import NONE, format_number, format_tick
 from monitor_app.model.visibility import fitting
 from monitor_app.theme import Theme
 from monitor_app.views.channel_shapes import draw_shape
@@ -26,7 +26,7 @@ _TITLES: Final = (
     ("Backlog", "", "messages"),
     ("Send", "rate", "msg/s"),
 )
-_NUMBERS_WIDTH: Final = 44
+_NUMBERS_WIDTH: Final = 48
 _TICK_HEIGHT: Final = 11
 Ticks = Sequence[Sequence[tuple[float, float]]]
 """For each of `METRICS` the values that are marked, and the share of the height that lies above them."""
@@ -90,7 +90,7 @@ class PlotTitles(QWidget):
             top = rect.top() + round(rect.height() * share) - _TICK_HEIGHT // 2
             top = max(rect.top(), min(top, rect.bottom() - _TICK_HEIGHT + 1))
             place = QRect(TITLES_WIDTH - _NUMBERS_WIDTH, top, _NUMBERS_WIDTH - 4, _TICK_HEIGHT)
-            put_text(painter, place, format_count(round(value)), self._theme.colours.muted, right=True)
+            put_text(painter, place, format_tick(value), self._theme.colours.muted, right=True)
 
 
 class EdgeShapes(QWidget):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from PySide6.QtWidgets import QLabel, QStatusBar
 
 from monitor_app.model.ingest import Ingest
-from monitor_app.model.liveness import away_of
+from monitor_app.model.liveness import away_of, is_connected
 from monitor_app.model.outage import outage_of
 from monitor_app.model.status import Status
 from monitor_app.model.units import NONE, format_count, short_session
 from monitor_app.theme import Theme
 from monitor_app.views import signs
+from monitor_app.views.connection_sign import connection_sign
 from monitor_app.views.parts import label
 
 
@@ -53,19 +54,16 @@ class StatusLine(QStatusBar):
         state = self._ingest.connection
         outage = outage_of(state, self._ingest.clock.now_s())
         if source.connecting:
-            sign, word, colour = signs.BUSY, "Connecting", colours.low
+            word = "Connecting"
         elif outage is not None:
-            sign, word, colour = signs.TURN, outage.short, colours.low
-        elif state is not None and state.connected:
-            sign, word, colour = signs.CHECK, "Connected", colours.good
-        elif source.silent_s is not None and away_of(source) is Status.DETACHED:
-            sign, word, colour = signs.DETACHED, "Detached", colours.muted
+            word = outage.short
+        elif is_connected(state):
+            word = "Connected"
         elif source.silent_s is not None:
-            sign, word, colour = signs.SILENT, "Nothing heard", colours.low
-        elif source.failure is not None and not source.failure.is_ours:
-            sign, word, colour = signs.TROUBLE, "Not connected", colours.starved
+            word = "Detached" if away_of(source) is Status.DETACHED else "Nothing heard"
         else:
-            sign, word, colour = signs.OFFLINE, "Not connected", colours.muted
+            word = "Not connected"
+        sign, colour = connection_sign(self._ingest, colours)
         self._sign.setPixmap(signs.icon(sign, colour, colours.header).pixmap(signs.SIZE, signs.SIZE))
         self._word.setText(word)
         self._address.setText(source.address)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QSpinBox, QWidget
 
+from haip_sync import ChannelState
 from monitor_app.model.source import Notice
-from monitor_app.model.strategy_plan import KINDS, Setting, StrategyPlan, kind_of
+from monitor_app.model.strategy_plan import KINDS, Number, Setting, StrategyPlan, kind_of
 from monitor_app.views.group import Group, allow, allow_field, spin_box
 from monitor_app.views.parts import FIELD_HEIGHT, button, dress_fields, label, set_tone, wrapping_label
 
@@ -41,6 +42,8 @@ class StrategyGroup(Group):
         self._words = wrapping_label("small")
         self._result = wrapping_label("small")
         self._grid_host: QWidget | None = None
+        self._proposed: dict[str, Number] = {}
+        self._caps: tuple[int, int] | None = None
         self._why_not = ""
         self._asked = ""
         self._lay_out()
@@ -64,9 +67,12 @@ class StrategyGroup(Group):
         """Return what the fields say."""
         return StrategyPlan(self._kind_name(), {name: field.value() for name, field in self.fields.items()})
 
-    def refresh(self, last: Notice | None, *, why_not: str) -> None:
-        """Show which strategy was put to use last, and whether another can be."""
+    def refresh(self, state: ChannelState, last: Notice | None, *, why_not: str) -> None:
+        """Show which strategy was put to use last, and whether another can be; propose what the chosen channel's caps let in."""
         self._why_not = why_not
+        if self._caps != (state.max_credits, state.max_credit_bytes):
+            self._caps = state.max_credits, state.max_credit_bytes
+            self._propose()
         for field in (self.chooser, *self.fields.values()):
             allow_field(field, why_not)
         self._validate()
@@ -96,10 +102,23 @@ class StrategyGroup(Group):
             grid.addWidget(label(setting.words, "muted"), place // 2, place % 2 * 2)
             grid.addWidget(field, place // 2, place % 2 * 2 + 1)
         self.fields = fields
+        self._proposed = {setting.name: setting.default for setting in kind.settings}
+        self._propose()
         dress_fields(self._grid_host, self.chooser.palette())
         self.rows.insertWidget(2, self._grid_host)
         self._say("", "small")
         self._validate()
+
+    def _propose(self) -> None:
+        """Put what is proposed into every field that still says what was proposed before: what was typed or applied stays."""
+        if self._caps is None:
+            return
+        before, self._proposed = self._proposed, {}
+        for setting in kind_of(self._kind_name()).settings:
+            field = self.fields[setting.name]
+            if setting.is_whole and field.value() == before.get(setting.name):
+                proposed = self._proposed[setting.name] = int(setting.proposed(*self._caps))
+                field.setValue(proposed)
 
     @Slot()
     def _validate(self) -> None:
@@ -119,6 +138,7 @@ class StrategyGroup(Group):
     @Slot()
     def _on_apply(self) -> None:
         self._asked = self._kind_name()
+        self._proposed = {}
         self.applied.emit(self.plan())
 
 

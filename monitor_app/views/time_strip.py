@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -10,9 +11,9 @@ from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from monitor_app.model.activity import Activity
-from monitor_app.model.figures import span_words
+from monitor_app.model.figures import is_short, span_captions
 from monitor_app.model.spacing import legend_that_fits
-from monitor_app.model.units import format_share
+from monitor_app.model.units import format_duration, format_share
 from monitor_app.theme import Theme
 from monitor_app.views.activity_brushes import brush_of, colour_of_word, fill, is_hatched
 from monitor_app.views.channel_shapes import draw_shape
@@ -48,7 +49,7 @@ class TimeStrip(QWidget):
     """One bar a channel, and a legend of words and fills above.
 
     Attributes:
-        span: Which span the shares are of, in words.
+        captions: Which span the shares are of and how much of it was seen, in words; the fewest come last.
     """
 
     def __init__(self, theme: Theme, values_width: int) -> None:
@@ -57,7 +58,9 @@ class TimeStrip(QWidget):
         self._values_width = values_width
         self._channels: Sequence[tuple[str, int]] = ()
         self._shares: Shares = {}
-        self.span = ""
+        self._seen: Mapping[str, float] = {}
+        self._span_s = 0.0
+        self.captions: Sequence[str] = ("",)
         self._chosen = ""
         self._more = 0
         self._left_px, self._width_px = 0, 1
@@ -73,18 +76,22 @@ class TimeStrip(QWidget):
         self._chosen = channel
         self.update()
 
-    def show_shares(self, channels: Sequence[tuple[str, int]], more: int, shares: Shares, scale: TimeScale) -> None:
+    def show_shares(
+        self, channels: Sequence[tuple[str, int]], more: int, shares: Shares, seen: Mapping[str, float], scale: TimeScale
+    ) -> None:
         """Show parts of the span of `scale` by channel, each with its place among all; the bars lie below the plots.
 
-        `more`: how many channels have no room; `shares` has them too, for those who hear them.
+        `more`: how many channels have no room; `shares` has them too, for those who hear them. `seen`: by channel, of how many
+        seconds the shares are.
         """
         grows = (len(channels), more > 0) != (len(self._channels), self._more > 0)
-        self._channels, self._more, self._shares = channels, more, shares
+        self._channels, self._more, self._shares, self._seen = channels, more, shares, seen
         if grows:
             self.updateGeometry()
-        self.span = span_words(scale.right_s - scale.left_s)
+        self._span_s = scale.right_s - scale.left_s
+        self.captions = span_captions(self._span_s, max(seen.values(), default=math.inf))
         self._left_px, self._width_px = scale.left_px, scale.width_px
-        self.setAccessibleDescription("; ".join(f"{name}: {spoken(spent)}" for name, spent in shares.items()))
+        self.setAccessibleDescription("; ".join(self._told(name) for name in shares))
         self.update()
 
     def event(self, event: QEvent) -> bool:
@@ -92,9 +99,15 @@ class TimeStrip(QWidget):
         if isinstance(event, QHelpEvent) and event.type() is QEvent.Type.ToolTip:
             row = (event.pos().y() - LEGEND_HEIGHT) // ROW_HEIGHT
             name = self._channels[row][0] if 0 <= row < len(self._channels) else ""
-            QToolTip.showText(event.globalPos(), as_tip(f"{name}: {spoken(self._shares.get(name, {}))}") if name else "", self)
+            QToolTip.showText(event.globalPos(), as_tip(self._told(name)) if name else "", self)
             return True
         return super().event(event)
+
+    def _told(self, name: str) -> str:
+        """Return how a channel spent the span, in words, and of how much of it that is known where that is less."""
+        seen_s = self._seen.get(name, math.inf)
+        of = f", of {format_duration(seen_s)} seen" if is_short(self._span_s, seen_s) else ""
+        return f"{name}: {spoken(self._shares.get(name, {}))}{of}"
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name and signature
         """Paint the legend and the bars."""
@@ -118,7 +131,7 @@ class TimeStrip(QWidget):
         metrics = painter.fontMetrics()
         room = self.width() - 2 * _EDGE
         widths = {activity: metrics.horizontalAdvance(activity.value) + _BOX for activity in Activity}
-        captions = {words: metrics.horizontalAdvance(words) + _GAP for words in (self.span, self.span.partition(",")[0])}
+        captions = {words: metrics.horizontalAdvance(words) + _GAP for words in self.captions}
         caption, named = legend_that_fits(legends_of(self._shares), widths, captions, room)
         put_text(painter, QRect(_EDGE, 0, captions[caption], LEGEND_HEIGHT), caption, colours.muted)
         spare = (room - captions[caption] - sum(widths[activity] for activity in named)) // max(1, len(named) - 1)

@@ -13,6 +13,7 @@ from monitor_app.model.servers import Server
 from monitor_app.model.source import Failure
 from monitor_app.theme import Theme
 from monitor_app.views import signs
+from monitor_app.views.connection_sign import connection_sign
 from monitor_app.views.parts import button, label, set_look, wrapping_label
 
 _NOTHING_YET = Failure(
@@ -71,18 +72,19 @@ class _Notice(QFrame):
         shown = failure or _NOTHING_YET
         self.title.setText(shown.title)
         self.text.setText(shown.text)
-        self.retry.setVisible(source.can_reconnect and source.failure is not None)
-        self.cancel.setVisible(source.can_reconnect and source.connecting)
-        self.connect_button.setVisible(source.can_reconnect and not source.connecting)
+        wanted = {
+            self.retry: source.failure is not None,
+            self.cancel: source.connecting,
+            self.connect_button: not source.connecting,
+        }
+        # What goes goes first: with all of them there for an instant the docks would be pushed out of a small window, for good.
+        for part in sorted(wanted, key=lambda part: wanted[part]):
+            part.setVisible(source.can_reconnect and wanted[part])
         repeats = source.failure is not None and not source.failure.wants_another
         set_look(self.retry, "main" if repeats else "")
         set_look(self.connect_button, "" if repeats else "main")
         colours = self._theme.colours
-        sign, colour = signs.TROUBLE, colours.starved
-        if source.connecting or outage is not None:
-            sign, colour = signs.TURN if outage else signs.BUSY, colours.low
-        elif shown.is_ours:
-            sign, colour = signs.OFFLINE, colours.muted
+        sign, colour = connection_sign(self._ingest, colours)
         self._sign.setPixmap(signs.icon(sign, colour, colours.panel).pixmap(signs.SIZE, signs.SIZE))
         self._sign.setVisible(failure is not None)
 

@@ -111,7 +111,7 @@ def test_a_script_that_is_stopped_goes_on_and_is_killed_while_the_window_stays(s
             window.says("is starved of messages", "| picture")
             watch = Stopwatch(running.pid, window.pid)
             os.kill(running.pid, signal.SIGSTOP)
-            window.says("The program has stopped answering", "is it stopped?", "| picture")
+            window.says("The script has stopped answering", "is it stopped?", "| picture")
             assert watch.s < 1.0
             watch = Stopwatch(running.pid, window.pid)
             os.kill(running.pid, signal.SIGCONT)
@@ -122,7 +122,7 @@ def test_a_script_that_is_stopped_goes_on_and_is_killed_while_the_window_stays(s
             window.says("audit 1", "request done")
             watch = Stopwatch(running.pid, window.pid)
             os.kill(running.pid, signal.SIGKILL)
-            said = window.says("The program is not there any more", "| picture")
+            said = window.says("The script is not there any more", "| picture")
             assert watch.s < 1.0
             assert "has ended. Attach to it anew once it is there again. What is shown are the last known values" in said
             ends_well(window)
@@ -135,7 +135,7 @@ def test_a_script_that_ends_by_itself_is_told_as_such(server: DevServer) -> None
         with monitor("--attach", str(running.path())) as window:
             window.says("Nobody waits")
             running.tell("end")
-            said = window.says("The program is not there any more", "| picture")
+            said = window.says("The script is not there any more", "| picture")
             assert "has closed its last client" in said or "has ended" in said
             ends_well(window)
 
@@ -165,5 +165,5 @@ def test_several_programs_are_watched_at_once(server: DevServer) -> None:
             seen = [window.says("is starved of messages").partition(":")[0] for _ in range(2)]
             assert all(any(f"({running.pid})" in title for title in seen) for running in (one, other))
             one.process.kill()
-            assert str(one.pid) in window.says("The program is not there any more")
+            assert str(one.pid) in window.says("The script is not there any more")
             ends_well(window)

@@ -129,9 +129,10 @@ class FakeSource:
         """Return what was put there."""
         return tuple(self.waiting.get(channel, ()))
 
-    def watch_messages(self, *, wanted: bool) -> None:
+    def watch_messages(self, *, wanted: bool) -> bool:
         """Note the call."""
         self.calls.append(("watch_messages", wanted))
+        return wanted
 
     def close(self) -> None:
         """Note the call."""

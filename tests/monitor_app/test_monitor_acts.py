@@ -84,7 +84,7 @@ def test_read_only_disables_every_control_and_says_why(qtbot: QtBot, window: Mai
 
 def test_a_source_that_takes_no_commands_says_why_in_its_words(qtbot: QtBot, window: MainWindow, source: Any) -> None:
     """The window does not know what stands behind it; it shows the reason that it is given, and nowhere says that it steers."""
-    source.steering_refused = "This program lets nobody steer it."
+    source.steering_refused = "This script lets nobody steer it."
     window.refresh()
     assert not any(control.isEnabled() for control in controls(window))
     assert "lets nobody steer it" in banner(window)
@@ -128,12 +128,37 @@ def test_a_strategy_and_its_thresholds_can_be_set(qtbot: QtBot, window: MainWind
     group.fields["message_threshold"].setValue(9)
     group.fields["byte_threshold"].setValue(64)
     qtbot.mouseClick(group.apply, LEFT)
-    settings = {"message_threshold": 9, "byte_threshold": 64 << 10, "request_messages": 10, "request_bytes": 1 << 20}
+    settings = {"message_threshold": 9, "byte_threshold": 64 << 10, "request_messages": 10, "request_bytes": 512 << 10}
     assert source.calls == [("use_strategy", "threshold", settings)]
     answer(window, source, "strategy", "In use.", channel=None)
     assert group.detail.text() == "threshold, every channel"
     [entry] = window.ingest.audit.entries
     assert entry.details.startswith("threshold: below 9 msg")
+
+
+def test_a_strategy_proposes_no_more_than_the_cap_lets_in(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """The chosen channel's caps bound what the fields propose; what was typed, or applied, stays whichever channel is chosen."""
+    source.change("USER", max_credits=4, max_credit_bytes=96 << 10)
+    source.change("AGENT", max_credits=100, max_credit_bytes=256 << 10)
+    window.refresh()
+    window.actions_.strategy.trigger()
+    group = window.control.strategy
+
+    def values() -> list[float]:
+        return [field.value() for field in group.fields.values()]
+
+    group.chooser.setCurrentText("Threshold")
+    assert values() == [2, 48, 4, 96]
+    group.fields["request_messages"].setValue(7)
+    window.table.choose("AGENT")
+    window.refresh()
+    assert values() == [5, 128, 7, 256]
+    qtbot.mouseClick(group.apply, LEFT)
+    window.table.choose("USER")
+    window.refresh()
+    assert values() == [5, 128, 7, 256]
+    group.chooser.setCurrentText("Aggressive")
+    assert values() == [4, 96]
 
 
 def test_a_threshold_that_cannot_be_is_told_before_it_is_applied(qtbot: QtBot, window: MainWindow, source: Any) -> None:

@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from monitor_app.main_window import MainWindow
 from monitor_app.theme import LIGHT, Mode
+from monitor_app.views.channel_cells import Side
 from monitor_app.views.connect_dialog import ConnectDialog
 
 ACTS: dict[str, Callable[[MainWindow], object]] = {
@@ -20,11 +21,21 @@ ACTS: dict[str, Callable[[MainWindow], object]] = {
     "freeze": lambda window: window.actions_.freeze.trigger(),
     "look back": lambda window: window.flow._plots.hands.panned.emit(-0.4),
     "another span": lambda window: window.actions_.choose_span(600.0),
+    "live again": lambda window: (window.flow.freeze(), window._bar.live.click()),
+    "freeze by button": lambda window: window._bar.freeze.click(),
+    "zoom": lambda window: window.flow.zoom_in(),
+    "select by button": lambda window: window.flow.tools[0].click(),
+    "select by key": lambda window: window.actions_.select_span.trigger(),
     "select a span": lambda window: window.flow._plots.hands.selected.emit(0.3, 0.7, True),
     "fold": lambda window: window.actions_.fold_idle.trigger(),
+    "fold by button": lambda window: window.flow.tools[1].click(),
+    "alone": lambda window: window.table.show_alone("USER"),
     "hide": lambda window: window.actions_.hide_channel.trigger(),
+    "receiving side": lambda window: window.table.switch.buttons[Side.RECEIVE].click(),
     "other side": lambda window: window.actions_.other_side.trigger(),
     "read-only": lambda window: window.actions_.read_only.trigger(),
+    "audit by button": lambda window: window.log_panel.audit_tab.click(),
+    "messages": lambda window: window.actions_.messages.trigger(),
     "audit": lambda window: window.actions_.show_audit.trigger(),
     "strategy": lambda window: window.actions_.strategy.trigger(),
     "hide a plot": lambda window: window.actions_.plots[0].trigger(),

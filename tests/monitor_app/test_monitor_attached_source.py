@@ -166,11 +166,11 @@ def test_a_script_that_is_stopped_and_killed_is_told(running: Script, follow: Fo
     os.kill(running.pid, signal.SIGSTOP)
     within_a_second(lambda: says(Status.SILENT), running.pid)
     assert source.failure is not None
-    assert source.failure.title == "The program has stopped answering"
+    assert source.failure.title == "The script has stopped answering"
     view = ingest.channel("USER")
     assert view is not None
     assert 0.5 < view.status_s < 1.5
-    assert explain(view).startswith("The program is silent. 1 message waited, the first for ")
+    assert explain(view).startswith("The script is silent. 1 message waited, the first for ")
     assert "last known values" in source.failure.text
     assert not source.snapshot().connected
     os.kill(running.pid, signal.SIGCONT)
@@ -179,7 +179,7 @@ def test_a_script_that_is_stopped_and_killed_is_told(running: Script, follow: Fo
     running.process.kill()
     within_a_second(lambda: says(Status.OFFLINE), running.pid)
     assert source.failure is not None
-    assert (source.failure.title, source.can_detach) == ("The program is not there any more", False)
+    assert (source.failure.title, source.can_detach) == ("The script is not there any more", False)
     source.pause("USER", None)
     assert "Nothing was asked" in notice_of(source, "pause").result
 
@@ -195,7 +195,7 @@ def test_a_program_is_detached_from_and_attached_to_again(place: Path, follow: F
         source.detach()
         assert (source.can_detach, source.can_attach_again) == (False, True)
         until(lambda: client.listening == [])
-        assert notice_of(source, "program").result.startswith("Detached from ")
+        assert notice_of(source, "script").result.startswith("Detached from ")
         assert source.failure is not None
         assert (source.failure.title, source.silent_s is not None, source.snapshot().connected) == ("Detached", True, False)
         source.detach()
@@ -206,7 +206,7 @@ def test_a_program_is_detached_from_and_attached_to_again(place: Path, follow: F
         source.attach_again()
         until(lambda: source.snapshot() is not None and source.snapshot().channels["USER"].credits == 77)
         assert (source.failure, source.silent_s, source.can_detach, source.can_attach_again) == (None, None, True, False)
-        assert notice_of(source, "program").result.startswith("Attached to ")
+        assert notice_of(source, "script").result.startswith("Attached to ")
         assert len(client.listening) == 1
 
 

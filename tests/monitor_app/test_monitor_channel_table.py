@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from monitor_app.main_window import MainWindow
 from monitor_app.views import channel_delegate
+from monitor_app.views.channel_cells import Side
 from monitor_app.views.parts import put_text
 
 
@@ -95,3 +96,70 @@ def test_the_line_of_a_hidden_channel_has_room(window: MainWindow, monkeypatch: 
     window.table.grab()
     [(_, needed, room)] = [line for line in painted if line[0].endswith(reason) and line[0] != reason]
     assert needed <= room
+
+
+@pytest.mark.parametrize("lacking", [False, True])
+@pytest.mark.parametrize(
+    ("messages", "caps", "told"),
+    [
+        (9, (100, 96 << 10), ["9", " / 100", "9", " / 96 K"]),
+        (100, (100, 512 << 10), ["100", "/100", "512", "/512 K"]),
+        (5_000, (5_000, 1 << 30), ["5 000", "", "1 024", ""]),
+    ],
+)
+def test_no_balance_is_cut_for_its_cap(
+    window: MainWindow,
+    source: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    messages: int,
+    caps: tuple[int, int],
+    told: list[str],
+    lacking: bool,
+) -> None:
+    """A full window reads 100/100: the cap gives up its room, and then its place, before a digit of the balance goes."""
+    painted: dict[str, bool] = {}
+
+    def note(painter: QPainter, rect: QRect, text: str, colour: str | QColor, *, right: bool = False) -> None:
+        painted[text] = painter.fontMetrics().horizontalAdvance(text) <= rect.width()
+        put_text(painter, rect, text, colour, right=right)
+
+    waits = {"backlog": 1, "waiting_for": "messages", "missing": 1} if lacking else {}
+    kib = messages << 10 if caps[1] < 512 << 10 else caps[1]
+    source.change("USER", credits=messages, byte_credits=kib, max_credits=caps[0], max_credit_bytes=caps[1], **waits)
+    window.refresh()
+    monkeypatch.setattr(channel_delegate, "put_text", note)
+    window.table.grab()
+    assert all(painted[text] for text in told)
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_great_numbers_have_room(window: MainWindow, source: Any, monkeypatch: pytest.MonkeyPatch, side: Side) -> None:
+    """A backlog of a hundred thousand, a wait of hours, rates of ten thousand a second, gigabytes received: nothing is cut."""
+    cut: list[str] = []
+
+    def note(painter: QPainter, rect: QRect, text: str, colour: str | QColor, *, right: bool = False) -> None:
+        if painter.fontMetrics().horizontalAdvance(text) > rect.width():
+            cut.append(text)
+        put_text(painter, rect, text, colour, right=right)
+
+    waits = {"waiting_for": "messages", "missing": 3, "credits": 0, "oldest_wait": 5999.0}
+    source.change("USER", backlog=123_464, queued=123_456, waiting=8, max_credits=1_000_000, **waits)
+    source.change("AGENT", backlog=9, **{**waits, "oldest_wait": 3599.0})
+    source.change("SYSTEM", received_messages=199_500, received_bytes=35 << 30)
+    window.refresh()
+    window.table.show_side(side)
+    monkeypatch.setattr(channel_delegate, "why", lambda *_: "")
+    monkeypatch.setattr(channel_delegate, "put_text", note)
+    window.table.grab()
+    assert cut == []
+
+
+def test_the_words_beside_the_title_of_a_group_end_in_an_ellipsis(window: MainWindow, source: Any) -> None:
+    """Where they have no room they lose their end and not their beginning; the tip has the whole, and what it means."""
+    detail = window.control.request.detail
+    assert not detail.toolTip().startswith("cap")
+    source.change("USER", max_credits=1_000_000_000, max_credit_bytes=1 << 40)
+    window.refresh()
+    detail.grab()
+    assert detail.toolTip().startswith("cap 1 000 000 000 · 1 073 741 824 KiB. The most credit")
+    assert detail.alignment() & Qt.AlignmentFlag.AlignRight

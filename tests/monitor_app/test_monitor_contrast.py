@@ -39,7 +39,7 @@ def strip_of(qtbot: QtBot, mode: Mode, shares: dict[Activity, float], channel: s
     strip.resize(LEFT + WIDTH + 100, LEGEND_HEIGHT + ROW_HEIGHT)
     strip.choose(channel if chosen else "")
     place = WELL_KNOWN.index(channel)
-    strip.show_shares([(channel, place)], 0, {channel: shares}, TimeScale(0.0, -30.0, 0.0, LEFT, WIDTH))
+    strip.show_shares([(channel, place)], 0, {channel: shares}, {channel: 30.0}, TimeScale(0.0, -30.0, 0.0, LEFT, WIDTH))
     return strip.grab().toImage()
 
 

@@ -137,13 +137,13 @@ def test_a_script_that_was_killed_is_told_in_one_sentence(qtbot: QtBot, attached
         assert attached.answer.title.text() == "Detached", "we do not look, and say no more than that"
         assert attached.answer.evidence.text().startswith("The script was left as it was. ")
         _come_back(qtbot, attached)
-    qtbot.waitUntil(lambda: attached.answer.title.text() == "The program is not there any more", timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: attached.answer.title.text() == "The script is not there any more", timeout=TIMEOUT_MS)
     sentence = f"python -c (pid {running.pid}) has ended."
     assert (
         attached.answer.evidence.text()
         == f"{sentence} Attach to it anew once it is there again. What is shown are the last known values."
     )
     qtbot.waitUntil(lambda: sentence in [row.text for row in attached.log.shown_rows], timeout=TIMEOUT_MS)
-    assert [row.text for row in attached.log.shown_rows if row.kind == "program"][-1] == sentence
+    assert [row.text for row in attached.log.shown_rows if row.kind == "script"][-1] == sentence
     assert attached.table.model().index(0, 0).data() == "USER OFFLINE", "no part denies what another says"
-    assert attached.control.why_not() == "The program is not there any more."
+    assert attached.control.why_not() == "The script is not there any more."

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.states import make_grant
 
 from haip_sync import (
@@ -24,7 +27,7 @@ from haip_sync import (
 )
 from haip_sync.observe import WaitsEnded
 from monitor_app.model.attached_source import AttachedSource
-from monitor_app.model.event_log import EventLog, LogRow, Tone, row_of_event, row_of_notice, told_late
+from monitor_app.model.event_log import EventLog, LogRow, Tone, row_of_event, row_of_notice
 from monitor_app.model.source import Notice
 
 GRANT = make_grant(1.0, 50, 2048, set_aside_messages=5, credits=100, byte_credits=4096)
@@ -138,20 +141,27 @@ def test_the_log_is_bounded_and_numbers_its_rows() -> None:
     assert (log.first, log.end) == (2, 5)
 
 
-def test_a_sum_that_is_told_late_does_not_go_back() -> None:
-    """It stands where it was told, at the time of the row before; its event keeps its own, and a single moment is never moved."""
+def test_the_column_of_times_does_not_go_back_and_no_row_has_another_time() -> None:
+    """What is told a little late stands at the time of the row before it; row and event keep their own."""
     log = EventLog()
-    for time_s in (5.0, 4.999):
-        row = row_of_event(make_grant(time_s, 1))
+    waits = WaitsEnded(time_s=4.5, channel="USER", cause="messages", times=3, total_s=0.2)
+    for event in (make_grant(5.0, 1), make_grant(4.999, 1), waits, make_grant(6.0, 1)):
+        row = row_of_event(event)
         assert row is not None
         log.add(row)
-    for time_s in (4.5, 6.0):
-        waits = WaitsEnded(time_s=time_s, channel="USER", cause="messages", times=3, total_s=0.2)
-        row = row_of_event(waits)
-        assert row is not None
-        log.add(told_late(row, log))
-    assert [row.time_s for row in log.rows] == [5.0, 4.999, 4.999, 6.0]
-    assert [row.detail.time_s for row in log.rows if isinstance(row.detail, WaitsEnded)] == [4.5, 6.0]
+    assert [row.told_s for row in log.rows] == [5.0, 5.0, 5.0, 6.0]
+    assert [row.time_s for row in log.rows] == [row.detail.time_s for row in log.rows] == [5.0, 4.999, 4.5, 6.0]
+
+
+@given(st.lists(st.floats(0.0, 100.0), max_size=50))
+def test_a_time_that_cannot_be_holds_up_none_after_it(times_s: list[float]) -> None:
+    """The column goes back only by a second and more: what a script says of the future is no time for what comes then."""
+    log = EventLog()
+    for time_s in times_s:
+        log.add(LogRow(time_s, None, "X", "", Tone.PLAIN))
+    told = [row.told_s for row in log.rows]
+    assert all(0.0 <= row.told_s - row.time_s < 1.0 for row in log.rows)
+    assert all(after >= before or before - after >= 1.0 for before, after in pairwise(told))
 
 
 def test_a_scripts_events_come_in_the_order_of_their_times() -> None:

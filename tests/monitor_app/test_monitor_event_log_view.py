@@ -9,11 +9,13 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QAbstractSlider, QApplication
 from pytestqt.qtbot import QtBot
+from support.states import make_grant
 
 from haip_sync import WarningRaised
 from monitor_app.main_window import MainWindow
 from monitor_app.model import log_filter
 from monitor_app.model.event_log import EventLog, LogRow, Tone
+from monitor_app.model.source import Notice
 from monitor_app.theme import DARK
 from monitor_app.views.log_model import LogModel
 
@@ -73,6 +75,22 @@ def test_what_is_loud_is_told_by_sign_colour_and_weight(window: MainWindow, sour
     assert not cell.data(Qt.ItemDataRole.DecorationRole).isNull()
     assert cell.data(Qt.ItemDataRole.ToolTipRole) == "number 0"
     assert len(window.log.model().index(0, 0).data()) == len("14:33:08.104")
+
+
+def test_the_times_of_a_scripts_rows_do_not_go_back(window: MainWindow, source: Any) -> None:
+    """Rounds of a script's telling overlap by a millisecond, and the result of a command is known before what it did is told."""
+    for round_ in ((1000.010, 1000.012), (1000.011, 1000.030)):
+        source.events += [make_grant(time_s, 1) for time_s in round_]
+        source.notices.append(Notice(time_s=round_[0] + 0.015, channel="USER", action="request", result="Sent.", ok=True))
+        window.refresh()
+    source.events.append(make_grant(1000.0295, 1))
+    window.refresh()
+    model = window.log.model()
+    shown = [model.index(row, 0).data() for row in range(model.rowCount())]
+    assert len(shown) == 7
+    assert shown == sorted(shown)
+    rows = [row for row in window.ingest.log.rows if row.kind == "FLOW_UPDATE"]
+    assert [row.time_s for row in rows] == [1000.010, 1000.012, 1000.011, 1000.030, 1000.0295], "their own times are as they were"
 
 
 def test_the_model_follows_a_log_that_drops_its_oldest(window: MainWindow, clock: Any) -> None:

@@ -84,8 +84,8 @@ def test_a_lack_of_a_few_bytes_is_one(view: Callable[..., ChannelView]) -> None:
         (Status.PAUSED_BY_PEER, {}, "“why”. Only the peer can resume it. Nobody waits."),
         (Status.OFFLINE, {}, "No connection. The last known values."),
         (Status.OFFLINE, {"backlog": 1, "oldest_wait": 1.0}, "No connection. 1 message waits, the first for 1.0 s."),
-        (Status.SILENT, {}, "The program is silent. The last known values."),
-        (Status.SILENT, {"backlog": 2, "oldest_wait": 1.0}, "The program is silent. 2 messages waited, the first for 1.0 s."),
+        (Status.SILENT, {}, "The script is silent. The last known values."),
+        (Status.SILENT, {"backlog": 2, "oldest_wait": 1.0}, "The script is silent. 2 messages waited, the first for 1.0 s."),
     ],
 )
 def test_every_state_has_a_sentence(

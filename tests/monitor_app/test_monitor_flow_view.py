@@ -16,7 +16,7 @@ from support.states import CHANNELS, make_channel, make_connection, make_grant
 from monitor_app import theme
 from monitor_app.main_window import MainWindow
 from monitor_app.model.export import Export, Format
-from monitor_app.model.figures import span_words
+from monitor_app.model.figures import rows_of, span_words
 from monitor_app.model.source import Notice
 from monitor_app.model.viewport import Mode
 from monitor_app.model.visibility import fitting
@@ -123,13 +123,27 @@ def test_figures_and_bars_say_which_span_they_are_of(lived: MainWindow) -> None:
     """The title of the figures turns with the wheel, not at the next text; a selected span is called so, and the bars' is not."""
     strip = lived.flow.findChild(TimeStrip)
     assert strip is not None
-    assert (lived.figures.which.text(), strip.span) == ("visible span, 2 min 0 s", "visible span, 2 min 0 s")
+    assert (lived.figures.which.text(), strip.captions[0]) == ("visible span, 2 min 0 s", "visible span, 2 min 0 s")
     wheel(lived, 0.5, 3)
     assert lived.figures.which.text() == span_words(lived.flow.span_s)
-    right_s = edges(lived)[1]
+    right_s = lived.flow.picture.edges()[1]
     lived.flow.picture.selection = (right_s - 12.0, right_s)
     lived.refresh()
-    assert (lived.figures.which.text(), strip.span) == ("selected span, 12.0 s", span_words(lived.flow.span_s))
+    assert (lived.figures.which.text(), strip.captions[0]) == ("selected span, 12.0 s", span_words(lived.flow.span_s))
+
+
+def test_percentages_say_of_how_much_they_are_where_less_than_the_span_was_seen(window: MainWindow, clock: Any) -> None:
+    """Title and rows of the figures, legend and tips of the bars: a part of 20 s is told as such."""
+    for _ in range(20):
+        clock.time_s += 1.0
+        window.ingest.tick()
+    window.refresh()
+    strip = window.flow.findChild(TimeStrip)
+    assert strip is not None
+    assert window.figures.which.text() == "visible span, 20.0 s of 2 min 0 s seen"
+    assert strip.captions == ("visible span, 20.0 s of 2 min 0 s seen", "20.0 s seen")
+    assert "USER: idle 100 %, of 20.0 s seen" in strip.accessibleDescription()
+    assert dict(rows_of(window.flow.picture.figures()))["Seen"][0] == "20.0 s"
 
 
 def test_the_wheel_at_the_right_edge_zooms_while_live(lived: MainWindow) -> None:

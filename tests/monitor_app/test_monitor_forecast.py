@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from monitor_app.model.forecast import Books, Forecast, Forecaster, Outlook, Trend, format_range
+from monitor_app.model.forecast import MOST_FADE_S, Books, Forecast, Forecaster, Outlook, Trend, format_range
 
 PLENTY = Books(0.0, 1e9, 1e9)
 
@@ -115,6 +117,73 @@ def test_a_range_is_in_order_and_grows_with_the_balance(steps: list[tuple[float,
     if small is not None:
         assert 0.0 <= small[0] <= small[1]
         assert great is None or (great[0] >= small[0] and great[1] >= small[1])
+
+
+@dataclass(frozen=True)
+class Uneven:
+    """A channel whose window is renewed every so often, and then for a while not at all; times in seconds."""
+
+    window: float
+    lasts_s: float
+    """For so long a full window does."""
+    renewed_s: float
+    grants_s: float
+    famine_s: float
+
+    def live(self, seconds: float) -> Iterator[tuple[float, bool, Forecaster]]:
+        """Yield, twenty times a second, the time, whether the channel stands still, and what is forecast of it."""
+        forecaster, spent, granted, balance, renewed_s = Forecaster(), 0.0, 0.0, self.window, 0.0
+        for number in range(int(seconds * 20)):
+            now_s = number / 20
+            if now_s % (self.grants_s + self.famine_s) < self.grants_s and now_s - renewed_s >= self.renewed_s:
+                granted, balance, renewed_s = granted + self.window - balance, self.window, now_s
+            wanted = self.window / self.lasts_s / 20
+            lacks = balance < wanted
+            spent, balance = (spent, balance) if lacks else (spent + wanted, balance - wanted)
+            forecaster.update(now_s, Books(spent, granted, balance), PLENTY, "messages" if lacks else None)
+            yield now_s, lacks, forecaster
+
+
+@st.composite
+def uneven(draw: st.DrawFn) -> Uneven:
+    """Return a channel that starves in every famine and never between them."""
+    lasts_s = draw(st.floats(1.0, 5.0))
+    famine_s = lasts_s + draw(st.floats(1.5, 8.0))
+    return Uneven(
+        window=draw(st.floats(20.0, 500.0)),
+        lasts_s=lasts_s,
+        renewed_s=lasts_s * draw(st.floats(0.2, 0.8)),
+        grants_s=2 * lasts_s + draw(st.floats(0.0, 2.0)) * famine_s,
+        famine_s=famine_s,
+    )
+
+
+@given(uneven())
+@settings(deadline=None)
+def test_a_famine_like_the_last_is_in_the_range(channel: Uneven) -> None:
+    """Grants come unevenly: in the two seconds before a channel starves again the range holds what is left until then."""
+    cycle_s = channel.grants_s + channel.famine_s
+    lived = [(now_s, lacks, each.forecast(None)) for now_s, lacks, each in channel.live(3 * cycle_s)]
+    begins = [now_s for (_, lacked, _), (now_s, lacks, _) in pairwise(lived) if lacks and not lacked]
+    assert len(begins) >= 2
+    for begin_s in begins[1:]:
+        for now_s, _, forecast in lived:
+            if begin_s - 2.0 <= now_s < begin_s:
+                assert forecast.outlook is Outlook.STARVES
+                assert forecast.from_s <= begin_s - now_s + 0.1
+                assert forecast.to_s >= begin_s - now_s - 0.1
+
+
+@given(uneven())
+@settings(deadline=None)
+def test_a_famine_is_forgotten_when_it_does_not_come_again(channel: Uneven) -> None:
+    """Some time after it has ended a channel whose window is renewed as before is stable, whenever one looks."""
+    once = replace(channel, grants_s=channel.grants_s + 6 * channel.famine_s)
+    begin_s = None
+    for now_s, lacks, forecaster in once.live(2 * once.grants_s + once.famine_s):
+        begin_s = now_s if lacks else begin_s
+        if begin_s is not None and begin_s + 5 * channel.famine_s + 3 * MOST_FADE_S < now_s < 2 * once.grants_s + once.famine_s:
+            assert forecaster.forecast(None).outlook is Outlook.STABLE
 
 
 @pytest.mark.parametrize(

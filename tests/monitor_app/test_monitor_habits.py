@@ -150,7 +150,7 @@ def test_a_question_mark_opens_the_sheet_and_words_find_commands(qtbot: QtBot, w
     sheet.search.clear()
     qtbot.keyClicks(sheet.search, "docks")
     texts = [sheet.table.item(row, 1).text() for row in range(sheet.table.rowCount())]
-    assert texts == [f"Docks: {name}" for name in ("Channels", "Figures", "Control", "Event log", "Inspector")]
+    assert texts == [f"Docks: {name} (on)" for name in ("Channels", "Figures", "Control", "Event log", "Inspector")]
     qtbot.keyClick(sheet.search, Qt.Key.Key_Down)
     qtbot.keyClick(sheet.search, Qt.Key.Key_Return)
     assert not sheet.isVisible()
@@ -160,6 +160,29 @@ def test_a_question_mark_opens_the_sheet_and_words_find_commands(qtbot: QtBot, w
     qtbot.keyClicks(sheet.search, "no such command")
     qtbot.keyClick(sheet.search, Qt.Key.Key_Return)
     sheet.reject()
+
+
+def test_the_sheet_begins_at_the_first_command_that_can_be_done(qtbot: QtBot, window: MainWindow, source: Any) -> None:
+    """Return on what was found does something, where anything that was found can be done; else it says why not."""
+    source.can_reconnect = False
+    window.refresh()
+    window.actions_.shortcuts.trigger()
+    sheet = the(window, ShortcutSheet)
+
+    def chosen() -> str:
+        return sheet.table.item(sheet.table.currentRow(), 1).text()
+
+    QApplication.processEvents()
+    assert sheet.table.viewport().height() % sheet.table.rowHeight(0) <= 2, "no row is cut off"
+    assert not window.actions_.connect_to.isEnabled(), "the first of all cannot be done"
+    assert chosen() == "Attach to a script…"
+    qtbot.keyClicks(sheet.search, "connecting")
+    assert chosen().startswith("Cancel connecting: not now. ")
+    sheet.search.clear()
+    qtbot.keyClicks(sheet.search, "channel")
+    qtbot.keyClicks(sheet.search, " r")
+    qtbot.keyClick(sheet.search, Qt.Key.Key_Down)
+    assert sheet.table.currentRow() > 0, "the arrows go on from there"
 
 
 def test_single_letters_are_not_lost_in_tables(qtbot: QtBot, window: MainWindow, source: Any) -> None:

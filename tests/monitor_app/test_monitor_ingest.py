@@ -268,8 +268,8 @@ def test_what_no_source_of_ours_can_mend_is_said_on_top_in_its_own_words(window:
     """A program that is silent is not called unconnected; there is no second notice with the same words."""
     source.can_reconnect = False
     source.lose()
-    source.failure = Failure(title="The program does not answer", text="x.py (pid 7) is silent.")
+    source.failure = Failure(title="The script does not answer", text="x.py (pid 7) is silent.")
     window.refresh()
-    assert window.answer.title.text() == "The program does not answer"
+    assert window.answer.title.text() == "The script does not answer"
     assert window.answer.evidence.text() == "x.py (pid 7) is silent."
     assert not window.banner.isVisible()

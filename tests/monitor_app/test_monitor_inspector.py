@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QFontMetrics, QHelpEvent
+from PySide6.QtWidgets import QApplication, QToolTip
 from pytestqt.qtbot import QtBot
 
-from haip_sync import ChannelPaused, Reconnecting
+from haip_sync import ChannelPaused, Reconnecting, WarningRaised
 from monitor_app.main_window import MainWindow
+from monitor_app.model.audit import AuditTrail
 from monitor_app.model.source import Notice
+from monitor_app.views.audit_view import AuditModel
 from monitor_app.views.inspector import Inspector
 from monitor_app.views.parts import TitleBar
-from monitor_app.views.row_table import ROW_HEIGHT
+from monitor_app.views.row_table import ROW_HEIGHT, RowTable
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = "the server closed the connection because its certificate has run out, and nobody has renewed it since"
@@ -94,3 +96,94 @@ def test_an_action_is_inspected_like_an_event(qtbot: QtBot, told: MainWindow, so
     assert LONG in inspector.topLevelItem(0).text(0)
     found = inspector.findItems("result", Qt.MatchFlag.MatchExactly | Qt.MatchFlag.MatchRecursive, 0)
     assert [item.text(1) for item in found] == [LONG]
+
+
+@pytest.fixture(params=["events", "audit"])
+def long_rows(window: MainWindow, source: Any, request: pytest.FixtureRequest) -> RowTable:
+    """Return one of the two tables, at the smallest window, with three rows of which none has room for its last cell."""
+    window.resize(1280, 800)
+    for number in range(3):
+        if request.param == "events":
+            source.events.append(WarningRaised(time_s=1000.0 + number, text=f"{number}: {LONG}", channel="USER"))
+            continue
+        window.ingest.commands.request("USER", number + 1, 0)
+        source.notices.append(Notice(time_s=1000.0, channel="USER", action="request", result=f"{number}: {LONG}", ok=False))
+        window.refresh()
+    (window.log_panel.show_audit if request.param == "audit" else window.log_panel.show_events)()
+    window.refresh()
+    QApplication.processEvents()
+    table: RowTable = window.log_panel.currentWidget()
+    model = table.model()
+    last = model.index(1, model.columnCount() - 1)
+    assert table.fontMetrics().horizontalAdvance(last.data()) > table.visualRect(last).width()
+    return table
+
+
+def inspected(table: RowTable) -> str:
+    """Return the sentence that the inspector of the table's window shows, and the rest of what it has."""
+    inspector = table.window().inspector
+    items = [inspector.topLevelItem(number) for number in range(inspector.topLevelItemCount())]
+    return " ".join(item.text(0) for item in items[:1])
+
+
+def test_a_long_result_can_be_read_whole_by_mouse(qtbot: QtBot, long_rows: RowTable) -> None:
+    """In both tables: the tip of the cell has it, and a click on the row puts it into the inspector."""
+    model = long_rows.model()
+    place = long_rows.visualRect(model.index(1, model.columnCount() - 1)).center()
+    viewport = long_rows.viewport()
+    QApplication.sendEvent(viewport, QHelpEvent(QEvent.Type.ToolTip, place, viewport.mapToGlobal(place)))
+    assert f"1: {LONG}" in QToolTip.text()
+    QToolTip.hideText()
+    qtbot.mouseClick(viewport, LEFT, pos=place)
+    assert f"1: {LONG}" in inspected(long_rows)
+
+
+def test_a_long_result_can_be_read_whole_by_keys(qtbot: QtBot, long_rows: RowTable) -> None:
+    """In both tables: the arrows put each row into the inspector, whose own rows the keys reach as well."""
+    long_rows.setFocus()
+    qtbot.keyClick(long_rows, Qt.Key.Key_Home, Qt.KeyboardModifier.ControlModifier)
+    for number in range(3):
+        assert f"{number}: {LONG}" in inspected(long_rows)
+        qtbot.keyClick(long_rows, Qt.Key.Key_Down)
+
+
+def test_who_reads_a_row_stays_on_it_when_another_comes(qtbot: QtBot, long_rows: RowTable, source: Any) -> None:
+    """In both tables: a new action, or the result of one, takes nobody from the row that is inspected."""
+    window = long_rows.window()
+    qtbot.keyClick(long_rows, Qt.Key.Key_Home, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(long_rows, Qt.Key.Key_Down)
+    window.ingest.commands.pause("USER", "another action")
+    source.notices.append(Notice(time_s=1001.0, channel="USER", action="pause", result="Paused.", ok=True))
+    window.refresh()
+    assert long_rows.currentIndex().row() == 1
+    assert long_rows.chosen_rows() == [1]
+    assert f"1: {LONG}" in inspected(long_rows)
+    qtbot.keyClick(long_rows, Qt.Key.Key_Down)
+    assert f"2: {LONG}" in inspected(long_rows)
+
+
+def test_what_came_of_an_action_is_told_where_it_is_inspected(window: MainWindow, source: Any) -> None:
+    """An action that waits for its result is chosen: the result comes into the inspector as well."""
+    window.ingest.commands.pause("USER", "drill")
+    window.log_panel.show_audit()
+    window.refresh()
+    table = window.log_panel.audit
+    table.selectRow(0)
+    assert inspected(table).endswith("pause on USER (“drill”): no answer yet")
+    source.notices.append(Notice(time_s=1001.0, channel="USER", action="pause", result="USER is paused.", ok=True))
+    window.refresh()
+    assert inspected(table).endswith("pause on USER (“drill”): USER is paused.")
+
+
+def test_the_audit_table_follows_a_trail_that_drops_its_oldest(window: MainWindow) -> None:
+    """However many came and went between two looks, its rows are those of the trail."""
+    trail = AuditTrail(window.ingest.clock, max_entries=3)
+    model = AuditModel(trail, window.ingest.clock, window._theme, window)
+    for burst in (2, 1, 2, 7, 0, 1):
+        for number in range(burst):
+            entry = trail.begin("pause", "USER", details=f"{burst}.{number}")
+            if number % 2:
+                trail.refuse(entry, "No.")
+        model.refresh()
+        assert model.entries == trail.entries
+        assert model.rowCount() == len(trail.entries)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -242,3 +242,21 @@ def test_a_file_that_is_there_is_replaced_only_when_asked_twice(
     dialog.start.click()
     assert "is there already" in dialog.message.text()
     dialog.close()
+
+
+def test_the_switch_of_the_pages_stays_where_it_is(qtbot: QtBot, window: MainWindow) -> None:
+    """A hand that goes to the audit trail and back finds Events, Audit and Export where they were."""
+    panel = window.log_panel
+    parts = (panel.events_tab, panel.audit_tab, panel.export)
+
+    def places() -> list[QPoint]:
+        QApplication.processEvents()
+        return [part.mapTo(window, QPoint(0, 0)) for part in parts]
+
+    before = places()
+    qtbot.mouseClick(panel.audit_tab, LEFT)
+    assert panel.currentWidget() is panel.audit
+    assert places() == before
+    assert not window.log.text_filter.isVisible()
+    qtbot.mouseClick(panel.events_tab, LEFT)
+    assert places() == before

@@ -26,8 +26,10 @@ from support.still_clock import StillClock
 from monitor_app.main_window import MainWindow
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.picture import Picture
+from monitor_app.model.source import Failure
 from monitor_app.theme import DARK, Colours, Mode, Theme
 from monitor_app.views import signs
+from monitor_app.views.attach_dialog import AttachDialog
 from monitor_app.views.plotting import Canvas
 from monitor_app.views.shortcut_sheet import ShortcutSheet
 
@@ -150,6 +152,26 @@ def test_only_calm_is_ticked(window: MainWindow, source: Any) -> None:
     assert sign_of(window) != picture(signs.CHECK, window)
 
 
+@pytest.mark.parametrize("how", ["connecting", "reconnecting", "failed", "cancelled"])
+def test_the_connection_has_one_sign_wherever_it_is_told_of(window: MainWindow, source: Any, how: str) -> None:
+    """On top, in the banner and in the status bar: an hourglass while connecting, and not beside it that it is offline."""
+    source.state = make_connection(connected=False, phase="offline" if how == "reconnecting" else "closed")
+    source.connecting = how == "connecting"
+    if how in {"failed", "cancelled"}:
+        source.failure = Failure(title="The server cannot be reached", text="Refused.", is_ours=how == "cancelled")
+    window.refresh()
+    colours = window._theme.colours
+    sign = {"connecting": signs.BUSY, "reconnecting": signs.TURN, "failed": signs.TROUBLE, "cancelled": signs.OFFLINE}[how]
+    labels = (window.answer._sign, window.banner._sign, window._status._sign)
+    shapes = [shape_of(label.pixmap().toImage()) for label in labels]
+    assert shapes == [shape_of(signs.icon(sign, colours.text, colours.panel).pixmap(signs.SIZE, signs.SIZE).toImage())] * 3
+
+
+def shape_of(image: QImage) -> list[int]:
+    """Return where a sign has ink, whatever its colour."""
+    return [image.pixelColor(x, y).alpha() for y in range(image.height()) for x in range(image.width())]
+
+
 def test_a_button_that_is_disabled_says_so_by_its_word_too(window: MainWindow, source: Any) -> None:
     """Its text has the colour of what is disabled, and its tooltip the reason."""
     off: QPushButton = window.control.pause.resume
@@ -209,8 +231,34 @@ def test_lines_are_as_wide_on_a_fine_screen(qtbot: QtBot, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("mode", THEMES)
+def test_no_button_that_is_disabled_is_brighter_than_one_that_can_be_pressed(
+    qtbot: QtBot, source: Any, clock: Any, mode: Mode
+) -> None:
+    """On the ground of toolbars and dialogs, which is the darkest of a light window: what is white there would stand out."""
+    source.state = None
+    window = MainWindow(Ingest(source, clock), Theme(mode), "test")
+    qtbot.addWidget(window)
+    window.start()
+    window.actions_.attach.trigger()
+    dialog = window.findChild(AttachDialog)
+    assert dialog is not None
+    QApplication.processEvents()
+    select, plots = window.flow.tools[0], next(made for made in window._bar.findChildren(QToolButton) if made.menu() is not None)
+    assert (select.isEnabled(), dialog.attach.isEnabled(), plots.isEnabled()) == (False, False, True)
+    for off, on in ((select, plots), (dialog.attach, dialog._cancel)):
+        assert lightness(ground_of(off)) <= lightness(ground_of(on))
+        assert ground_of(off) != QColor(window._theme.colours.window), "it is still seen to be a button"
+    dialog.reject()
+
+
+def ground_of(button: QWidget) -> QColor:
+    """Return what a button is filled with."""
+    return button.grab().toImage().pixelColor(5, 5)
+
+
+@pytest.mark.parametrize("mode", THEMES)
 def test_a_command_that_cannot_be_done_looks_so_when_it_is_chosen(window: MainWindow, source: Any, mode: Mode) -> None:
-    """In the sheet of shortcuts, whose first row is chosen as it opens: its words are as quiet as those of its like."""
+    """In the sheet of shortcuts, where the arrows go to what cannot be done too: its words are as quiet as those of its like."""
     colours = colours_of(window, mode)
     source.can_reconnect = False
     window.refresh()
@@ -220,7 +268,7 @@ def test_a_command_that_cannot_be_done_looks_so_when_it_is_chosen(window: MainWi
     sheet.table.setFocus()
     QApplication.processEvents()
     table = sheet.table
-    assert (table.currentRow(), table.item(0, 1).text().startswith("Connect…: not now")) == (0, True)
+    assert table.item(0, 1).text().startswith("Connect…: not now")
     ground = QColor(colours.selected)
     loudest = []
     for row in (0, 1):

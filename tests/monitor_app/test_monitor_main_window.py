@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QMessageBox
+from PySide6.QtWidgets import QApplication, QLabel, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 from support.states import make_grant
 from support.still_clock import StillClock
@@ -204,6 +204,22 @@ def test_while_connecting_the_page_says_so(window: MainWindow, source: Any) -> N
     assert window.page.title.text() == "Connecting to ws://fake:1"
     assert not window.page.connect_button.isVisible()
     assert "Connecting" in status_texts(window)
+
+
+def test_no_attempt_pushes_the_docks_out_of_the_window(qtbot: QtBot, clock: Any, source: Any) -> None:
+    """Refused, tried again, refused, cancelled: the buttons of the page take turns, and at 1280x800 all parts stay in sight."""
+    source.state = None
+    window = MainWindow(Ingest(source, clock), Theme(Mode.DARK), "test")
+    qtbot.addWidget(window)
+    window.resize(1280, 800)
+    window.start()
+    failure = Failure(title="The server cannot be reached", text="Connection refused. Check that it runs.")
+    for failed, connecting in ((None, False), (failure, False), (None, True), (failure, False), (failure, True), (None, False)):
+        source.failure, source.connecting = failed, connecting
+        window.refresh()
+        QApplication.processEvents()
+        control = window.docks.by_name["control"].geometry()
+        assert window.centralWidget().geometry().right() < control.left() < control.right() < window.width() == 1280
 
 
 def test_a_script_owns_its_client(window: MainWindow, source: Any) -> None:
@@ -435,3 +451,31 @@ def test_no_title_lies_over_what_is_in_its_dock(window: MainWindow) -> None:
     assert len(window.docks.by_name) > 1
     for dock in window.docks.by_name.values():
         assert dock.widget().geometry().top() > dock.bar.geometry().bottom()
+
+
+@pytest.mark.parametrize("left", [False, True], ids=["silent", "detached"])
+def test_who_waited_in_a_script_that_is_not_heard_is_told_in_the_past(window: MainWindow, source: Any, left: bool) -> None:
+    """Nobody knows whether they still do; and no test message is given a place in a line that cannot be reached."""
+    source.change("USER", backlog=1, waiting=1, waiting_for="messages", missing=1, oldest_wait=1.0)
+    window.refresh()
+    assert "1 sender waits; clearing leaves it" in group_texts(window.control.queue)
+    assert window.control.test_message.detail.text() == "waits as number 2"
+    source.silent_s, source.can_attach_again, source.can_reconnect = 2.0, left, False
+    source.state = msgspec.structs.replace(source.state, connected=False)
+    source.failure = Failure(title="Detached" if left else "The script has stopped answering", text="It is not heard.")
+    window.refresh()
+    assert "and 1 sender waited" in group_texts(window.control.queue)
+    assert window.control.test_message.detail.text() == ""
+
+
+def test_without_a_connection_no_test_message_leaves_at_once(window: MainWindow, source: Any) -> None:
+    """While the client connects, or comes back, nothing is promised."""
+    assert window.control.test_message.detail.text() == "leaves at once"
+    source.state = msgspec.structs.replace(source.state, connected=False, phase="offline")
+    window.refresh()
+    assert window.control.test_message.detail.text() == ""
+
+
+def group_texts(group: QWidget) -> str:
+    """Return what the labels of a group say."""
+    return " | ".join(label.text() for label in group.findChildren(QLabel))

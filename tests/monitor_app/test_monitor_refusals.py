@@ -21,6 +21,8 @@ THEMES = [Mode.DARK, Mode.LIGHT]
 MOST_LINES = 2
 _BESIDE = 18
 """Pixels of a field that its text cannot have: border, padding and what Qt leaves beside it."""
+_NEAR = 10
+"""Steps of lightness, of 255, that nobody tells apart in a line."""
 
 
 def refused(time_s: float) -> Notice:
@@ -183,6 +185,8 @@ def test_a_field_that_takes_nothing_looks_so(window: MainWindow, source: Any, mo
         if not isinstance(field, QComboBox):  # whose ground the style shades
             assert QColor(ground_of(field)) == QColor(colours.panel)
             assert abs(outline_of(field) - panel) < abs(outline - panel), "its outline is fainter than it was"
+            buttons = QColor(colours.inner).lightness()
+            assert mode is Mode.DARK or abs(outline_of(field) - buttons) < _NEAR, "it is as those of the buttons beside it"
 
 
 def test_a_field_that_is_typed_in_keeps_the_hands(qtbot: QtBot, window: MainWindow, source: Any) -> None:

@@ -84,6 +84,7 @@ def test_what_was_long_ago_is_known_by_the_second() -> None:
     seconds = runs.seconds(100.0, 3700.0)
     assert seconds[Light.RED] == pytest.approx(900.0, rel=1e-3)
     assert sum(seconds.values()) == pytest.approx(3600.0, rel=1e-3)
+    assert runs.seen_s(-100.0, 5000.0) == pytest.approx(sum(runs.seconds(-100.0, 5000.0).values()), abs=1.0)
     assert runs.columns(100.0, 3700.0, 50) == [(0, 50, Light.RED)], "a stop in every column"
     assert runs._seconds.nbytes < 200_000
 
@@ -124,3 +125,4 @@ def test_every_moment_belongs_to_one_state(changes: list[tuple[Light, float]], f
     assert total_s <= max(0.0, min(from_s + span_s, now_s) - from_s) + 1e-3
     if len(changes) < 8:
         assert total_s == pytest.approx(max(0.0, min(from_s + span_s, now_s) - from_s), abs=1e-6)
+        assert total_s == pytest.approx(runs.seen_s(from_s, from_s + span_s), abs=1e-6)

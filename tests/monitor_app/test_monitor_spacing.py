@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor_app.model.activity import Activity
-from monitor_app.model.figures import span_words
+from monitor_app.model.figures import span_captions, span_words
 from monitor_app.model.spacing import away_from, legend_that_fits, spread, thinned, whole_parts, with_room
 from monitor_app.model.visibility import words_of_hidden
 from monitor_app.views.time_strip import legends_of
@@ -94,6 +94,15 @@ def test_a_span_is_named_with_its_length() -> None:
     """Figures and bars say by the same words which span they are of."""
     assert span_words(30.0) == "visible span, 30.0 s"
     assert span_words(12.0, selected=True) == "selected span, 12.0 s"
+    assert span_words(120.0, 119.9) == "visible span, 2 min 0 s"
+
+
+def test_of_a_span_that_was_not_seen_whole_it_is_said_how_much_was() -> None:
+    """What percentages are of stands in the words of the span, and is the last of them to go where there is no room."""
+    assert span_words(120.0, 20.0) == "visible span, 20.0 s of 2 min 0 s seen"
+    assert span_words(12.0, 9.0, selected=True) == "selected span, 9.0 s of 12.0 s seen"
+    assert span_captions(120.0, 20.0) == ("visible span, 20.0 s of 2 min 0 s seen", "20.0 s seen")
+    assert span_captions(30.0, 29.9) == ("visible span, 30.0 s", "visible span")
 
 
 def test_channels_without_a_lane_are_told_as_fully_as_there_is_room_for() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from haip_sync import AdaptiveStrategy, ConfigError, Strategy, ThresholdStrategy
 from monitor_app.model.strategy_plan import KINDS, StrategyPlan, build_strategy, kind_of
@@ -23,6 +25,25 @@ def test_the_defaults_shown_are_those_of_the_library(kind: object) -> None:
     assert type(spelt) is type(bare)
     for setting in settings:
         assert getattr(spelt, setting.name) == getattr(bare, setting.name)
+
+
+@given(st.integers(1, 1000), st.integers(1024, 100 << 20))
+def test_nothing_above_a_cap_is_proposed(max_messages: int, max_bytes: int) -> None:
+    """Every strategy's numbers fit what the channel can have at a time, and can be applied as they are."""
+    for kind in KINDS:
+        values = {setting.name: setting.proposed(max_messages, max_bytes) for setting in kind.settings}
+        for setting in kind.settings:
+            cap = {"msg": max_messages, "KiB": max_bytes // 1024}.get(setting.unit, setting.default)
+            assert values[setting.name] <= min(cap, setting.default)
+        assert not StrategyPlan(kind.name, values).problem()
+
+
+def test_a_great_cap_leaves_the_defaults() -> None:
+    """The library's own caps are great enough for all but what asks for the most at once."""
+    threshold = {setting.name: setting.proposed(100, 10 << 20) for setting in kind_of("threshold").settings}
+    assert threshold == {setting.name: setting.default for setting in kind_of("threshold").settings}
+    small = {setting.name: setting.proposed(100, 96 << 10) for setting in kind_of("threshold").settings}
+    assert small == {"message_threshold": 5, "byte_threshold": 48, "request_messages": 10, "request_bytes": 96}
 
 
 def test_kib_become_bytes() -> None:

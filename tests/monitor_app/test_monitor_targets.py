@@ -139,17 +139,17 @@ def test_what_is_not_found_is_told_with_what_is_there(place: Path, tmp_path: Pat
         name = running.service._program.name
         seen = f"{name} (pid {running.service._program.pid})"
         for arguments, words in (
-            (["nobody"], f"no program that can be seen is called nobody; what can be seen is {seen}, {seen}"),
-            (["1"], "no program that can be seen is process 1; what can be seen is"),
+            (["nobody"], f"no script that can be seen is called nobody; what can be seen is {seen}, {seen}"),
+            (["1"], "no script that can be seen is process 1; what can be seen is"),
             ([name], f"{name} may be any of {seen}, {seen}: name one by its pid"),
-            ([str(place / "none.sock")], "no program can be reached there: No such file"),
+            ([str(place / "none.sock")], "no script can be reached there: No such file"),
             ([str(mute)], f"{mute}: it ended before it answered"),
             ([str(running.path), "--client", "x"], "has no client x; its clients are sender"),
         ):
             assert app.main(["--attach", *arguments]) == 2
             assert words in capsys.readouterr().err
     until(lambda: not list_programs())
-    with pytest.raises(NotFoundError, match="no program of yours can be seen: start a script with HAIP_SYNC_MONITOR=1"):
+    with pytest.raises(NotFoundError, match="no script of yours can be seen: start a script with HAIP_SYNC_MONITOR=1"):
         find("nobody")
 
 

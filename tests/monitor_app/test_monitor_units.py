@@ -138,3 +138,33 @@ def test_a_long_name_keeps_both_of_its_ends() -> None:
     assert units.short_name("AUDIO_IN") == "AUDIO_IN"
     assert units.short_name("A_WORKER_WITH_A_LONG_NAME_15") == "A_WORKER_…E_15"
     assert len(units.short_name("A_WORKER_WITH_A_LONG_NAME_15", 9)) == 9
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0.0 s"),
+        (12.54, "12.5 s"),
+        (99.2, "99 s"),
+        (599.0, "599 s"),
+        (600.0, "10 min"),
+        (3599.0, "59 min"),
+        (4080.0, "1.1 h"),
+    ],
+)
+def test_a_duration_has_one_unit_in_a_narrow_cell(seconds: float, text: str) -> None:
+    """A wait of hours is read at a glance as well; what is no number is a dash."""
+    assert units.brief_duration(seconds) == text
+    assert units.brief_duration(float("nan")) == units.NONE
+
+
+def test_sizes_and_ticks_stay_short_however_great_they_are() -> None:
+    """Six digits at most, whatever the unit."""
+    assert [units.brief_size(kib << 10) for kib in (0, 9_999, 10_000, 35_068, 20 << 20)] == [
+        "0 KiB",
+        "9999 KiB",
+        "9.8 MiB",
+        "34 MiB",
+        "20 GiB",
+    ]
+    assert [units.format_tick(value) for value in (0.0, 524_288.0, 1_048_576.0, 2e9)] == ["0", "524 288", "1 M", "2 000 M"]

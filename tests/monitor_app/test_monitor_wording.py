@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
 from support.still_clock import StillClock
 
+import haip_sync.observe
+import monitor_app
 from haip_sync import AuthError, ChannelStalled, ConfigError, ConnectError, Disconnected, Reconnecting
 from haip_sync.flow.explain import ADVICE
 from monitor_app.main_window import MainWindow
@@ -129,3 +135,20 @@ def test_the_control_dock_tears_no_number_from_its_unit(window: MainWindow, sour
     source.change("USER", credits=46, byte_credits=512, backlog=31, oldest_wait=6.2, waiting_for="bytes", missing=7168)
     window.refresh()
     assert window.control.answer._text.text().startswith("Needs 7.5\xa0KiB, has 512\xa0B. ")
+
+
+def texts_of(package: str) -> Iterator[tuple[str, str]]:
+    """Return where each text of a package stands that is no docstring, and the text."""
+    for path in sorted(Path(package).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                node.value.value = None  # a docstring; ast.walk comes to what is in a node after the node
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield f"{path.name}:{node.lineno}", node.value
+
+
+@pytest.mark.parametrize("package", [monitor_app.__file__, haip_sync.observe.__file__], ids=["monitor_app", "observe"])
+def test_what_runs_elsewhere_is_a_script_wherever_it_is_told_of(package: str) -> None:
+    """An operator attaches to a script and reads of a script ever after; `program` is the code's word."""
+    found = {where: text for where, text in texts_of(package) if re.search(r"\bprograms?\b", text, re.IGNORECASE)}
+    assert {where: text for where, text in found.items() if text != "monitor-programs"} == {}  # a thread's name

@@ -170,9 +170,9 @@ class Alone:
         if isinstance(found, TooOld):
             self._send(self._session.error("REPLAY_TOO_OLD", "gone", request_id))
             return
-        for seq, frame, ack in found:
-            again = self._session.control_frame("PONG", {}) if frame is None else frame
-            self._said.append(json.loads(again.render(seq, ack, _TS_MS)))
+        for resend in found:
+            again = self._session.control_frame("PONG", {}) if resend.frame is None else resend.frame
+            self._said.append(json.loads(again.render(resend.seq, resend.ack, _TS_MS)))
 
     def _forfeit(self, related_id: str | None) -> None:
         fate = self._fates.of(related_id)

@@ -176,7 +176,7 @@ def _looking(camera: Photographer, window: MainWindow) -> None:
     camera.take(window, "23-log-and-inspector", window.inspector.topLevelItemCount)
     window.flow.clear()
     window.show_span(3600.0)
-    camera.take(window, "24-one-hour", "visible span, 1 h")
+    camera.take(window, "24-one-hour", " of 1 h 0 min seen")
     window.show_span(30.0)
     window.actions_.plots[0].trigger()
     window.actions_.plots[2].trigger()
@@ -324,14 +324,14 @@ def with_a_script(camera: Photographer) -> None:
             attached.table.choose("USER")
             camera.take(attached, "61-attached-look-only", "lets monitors look only", 2.0)
             os.kill(running.pid, signal.SIGSTOP)
-            camera.take(attached, "63-script-silent", "The program has stopped answering", 3.0)
+            camera.take(attached, "63-script-silent", "The script has stopped answering", 3.0)
             os.kill(running.pid, signal.SIGCONT)
             attached.ingest.source.detach()
             camera.take(attached, "64-detached", "Attach again (Ctrl+Shift+O)", 1.5)
             attached.ingest.source.attach_again()
             wait_for(lambda: attached.ingest.source.silent_s is None and attached.ingest.source.failure is None)
             running.process.kill()
-            camera.take(attached, "62-script-ended", "The program is not there any more", 1.0)
+            camera.take(attached, "62-script-ended", "The script is not there any more", 1.0)
 
 
 SCENES = (

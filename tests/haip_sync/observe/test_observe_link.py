@@ -388,7 +388,7 @@ def test_a_program_that_has_ended_is_named_by_whoever_knew_it(place: Path, is_re
     if is_known:
         assert str(caught.value) == "gone.py (pid 4194305) has ended"
     else:
-        assert str(caught.value).startswith(f"{path}: no program can be reached there: ")
+        assert str(caught.value).startswith(f"{path}: no script can be reached there: ")
 
 
 def test_a_program_that_offers_no_client_any_more_is_not_said_to_have_ended(place: Path) -> None:
@@ -417,7 +417,7 @@ def test_sockets_that_nobody_is_behind_are_removed(place: Path) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(dead))
     (info,) = list_programs(dead)
-    assert "no program can be reached" in info.trouble
+    assert "no script can be reached" in info.trouble
     assert dead.exists()
     assert [info.path.name for info in list_programs()] == []
     assert not dead.exists()

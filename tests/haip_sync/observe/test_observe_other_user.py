@@ -113,9 +113,7 @@ def test_another_users_monitor_is_refused_and_the_script_goes_on(place: Path, se
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         )
         untrusted = f"{path} is not to be trusted: it belongs to user 0, and this process to user {NOBODY}"
-        refused = (
-            f"the program refused: this program lets no stranger in: it belongs to user {NOBODY}, and this process to user 0"
-        )
+        refused = f"the script refused: this script lets no stranger in: it belongs to user {NOBODY}, and this process to user 0"
         said = looked.stdout.splitlines()
         assert [line.split(": only")[0] for line in said] == [untrusted, untrusted, refused, refused]
         assert goes_on(running)

@@ -417,7 +417,7 @@ def test_an_end_behind_a_forwarder_is_not_said_to_be_the_programs(place: Path) -
             finally:
                 relay.kill()
             within_a_second(lambda: link.has_ended, running.pid)
-            assert f"the program has, or what forwards its socket (pid {relay.pid})" in str(link.trouble)
+            assert f"the script has, or what forwards its socket (pid {relay.pid})" in str(link.trouble)
             link.close()
         within_a_second(progress_of(direct), running.pid)
         assert direct.trouble is None
