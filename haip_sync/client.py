@@ -23,6 +23,8 @@ from haip_sync.config import (
     check_count,
     check_seconds,
     check_timeout,
+    plain_text,
+    told,
 )
 from haip_sync.errors import ConfigError, ConnectionClosedError, DeadlockError, HAIPTimeout, UnsupportedByPeerError
 from haip_sync.events import Event, Listener, Message, Subscription
@@ -195,6 +197,12 @@ class HAIPClient:
         state = "left in the parent process" if self._connection.home.is_left else state
         return f"<HAIPClient {self._settings.name!r} {self._settings.address.text} {state}>"
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Refuse to be copied or pickled, as for the processes of `multiprocessing`."""
+        raise TypeError(
+            "a HAIPClient cannot be copied or pickled: it is one connection. Make a client of its own in each process"
+        )
+
     # ---- Beginning and end ----------------------------------------------------------------------------------------------------
 
     @property
@@ -349,7 +357,9 @@ class HAIPClient:
             raise ConfigError(f"text must be a string, not {type(text).__name__}")
         members, dialect = self._text_members(labels)
         rooms = self._connection.rooms
-        parcel = TextParcel(rooms.outgoing, rooms.session, dialect, members, channel=checked, text=text, may_stream=may_stream)
+        parcel = TextParcel(
+            rooms.outgoing, rooms.session, dialect, members, channel=checked, text=plain_text(text), may_stream=may_stream
+        )
         return parcel, members["message_id"]
 
     def text_stream(
@@ -418,7 +428,7 @@ class HAIPClient:
         """
         timeout_s = self._timeout(timeout)
         checked = check_channel(channel)
-        check_frame(event_type, payload, binary)
+        event_type = check_frame(event_type, payload, binary)
         frame = self._conversation.frame(
             checked,
             event_type,
@@ -485,10 +495,10 @@ class HAIPClient:
         local). Otherwise raises as `send`: the tool was not called then.
         """
         if not isinstance(tool, str) or not tool:
-            raise ConfigError(f"tool must be the name of a tool, not {tool!r:.60}")
+            raise ConfigError(f"tool must be the name of a tool, not {told(tool)}")
         checked = check_channel(channel)
         return self._conversation.call_tool(
-            checked, tool, optional_mapping("params", params), labels_of(run_id, thread_id), self._timeout(timeout)
+            checked, plain_text(tool), optional_mapping("params", params), labels_of(run_id, thread_id), self._timeout(timeout)
         )
 
     def run(

@@ -386,6 +386,7 @@ class Admission(Generic[C]):
             in_line=in_line,
             wait_s=max(0.0, self._clock() - ticket.since_s),
             last_grant_age_s=self._grant_age_s(gate),
+            asked_age_s=None if gate.asked_s is None else max(0.0, self._clock() - gate.asked_s),
             offline_text=self.offline_text(),
         )
 

@@ -10,7 +10,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from haip_sync.config import check_choice
+from haip_sync.config import check_choice, told
 from haip_sync.errors import ConfigError
 from haip_sync.events import (
     ALL_EVENTS,
@@ -133,10 +133,10 @@ class Dispatcher:
     def subscribe(self, listener: Listener, kinds: tuple[type[Event], ...]) -> _Subscription:
         """Run `listener` for events of these kinds (none: all). Raises `ConfigError` for what is no listener or no event."""
         if not callable(listener):
-            raise ConfigError(f"a listener must be callable with one event, {listener!r} is not")
+            raise ConfigError(f"a listener must be callable with one event, {told(listener)} is not")
         for kind in kinds:
             if not (isinstance(kind, type) and issubclass(kind, Event)):
-                raise ConfigError(f"{kind!r} is no event type of haip_sync")
+                raise ConfigError(f"{told(kind)} is no event type of haip_sync")
         wanted = frozenset(known for known in ALL_EVENTS if not kinds or issubclass(known, kinds))
         self._home.check()
         subscription = _Subscription(self, listener, wanted)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from haip_sync.config import plain_text
 from haip_sync.errors import ConfigError, ConnectionClosedError, DeadlockError, FlowControlError, FlowControlTimeout, WaitCause
 from haip_sync.flow.gates import Ticket
 from haip_sync.flow.parking import ownership
@@ -79,7 +80,7 @@ class TextStream:
             raise ConfigError(f"text must be a string, not {type(text).__name__}. Nothing was sent")
         self._connection.home.check()
         timeout_s = self._resolve(timeout)
-        escaped = escape_text(text)
+        escaped = escape_text(plain_text(text))
         if escaped:
             self._go_on(lambda: self._parcel.write(escaped), lambda: self._parcel.is_drained, timeout_s)
 

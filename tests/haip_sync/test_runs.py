@@ -165,6 +165,27 @@ def test_the_peers_limit_is_kept() -> None:
     assert len(script.of("RUN_STARTED")) == 2
 
 
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda run: run.send_text_message("USER", "hello", timeout=PATIENCE_S),
+        lambda run: run.enqueue_text_message("USER", "hello"),
+        lambda run: run.send("USER", "MESSAGE", {}, timeout=PATIENCE_S),
+        lambda run: run.send_audio_chunk("USER", "m", "audio/pcm", b"", timeout=PATIENCE_S),
+        lambda run: run.call_tool("USER", "search", timeout=PATIENCE_S),
+    ],
+    ids=["text", "queued", "frame", "audio", "call"],
+)
+def test_nothing_is_sent_in_a_run_that_is_not_begun(send: Callable[[Run], object]) -> None:
+    """Whoever leaves out the with block is told so; the peer hears of no run that it does not know."""
+    script = Listening()
+    with peer(script) as url, HAIPClient(url) as client:
+        with pytest.raises(ConfigError, match=r"is not begun: use it in a with block\. Nothing was sent"):
+            send(client.run())
+        client.flush(PATIENCE_S)
+    assert not [frame for frame in script.frames if frame.get("run_id")]
+
+
 def test_a_run_is_entered_once() -> None:
     """A second with on the same run is a ConfigError."""
     with peer(Listening()) as url, HAIPClient(url) as client:

@@ -301,11 +301,11 @@ class Run:
         self, channel: str, text: str, author: str | None = None, *, timeout: Timeout = SEND_TIMEOUT
     ) -> SendReceipt:
         """Do what `HAIPClient.send_text_message` does, with the run's ids."""
-        return self._sender.send_text_message(channel, text, author, self.run_id, self.thread_id, timeout=timeout)
+        return self._begun_sender().send_text_message(channel, text, author, self.run_id, self.thread_id, timeout=timeout)
 
     def enqueue_text_message(self, channel: str, text: str, author: str | None = None) -> PendingSend:
         """Do what `HAIPClient.enqueue_text_message` does, with the run's ids. It may leave after the run has ended."""
-        return self._sender.enqueue_text_message(channel, text, author, self.run_id, self.thread_id)
+        return self._begun_sender().enqueue_text_message(channel, text, author, self.run_id, self.thread_id)
 
     def send(
         self,
@@ -318,7 +318,7 @@ class Run:
         timeout: Timeout = SEND_TIMEOUT,
     ) -> SendReceipt:
         """Do what `HAIPClient.send` does, with the run's ids."""
-        return self._sender.send(
+        return self._begun_sender().send(
             channel,
             event_type,
             payload,
@@ -340,7 +340,7 @@ class Run:
         timeout: Timeout = SEND_TIMEOUT,
     ) -> SendReceipt:
         """Do what `HAIPClient.send_audio_chunk` does, with the run's ids."""
-        return self._sender.send_audio_chunk(
+        return self._begun_sender().send_audio_chunk(
             channel,
             message_id,
             mime,
@@ -355,7 +355,15 @@ class Run:
         self, channel: str, tool: str, params: Mapping[str, Any] | None = None, *, timeout: Timeout = SEND_TIMEOUT
     ) -> ToolCall:
         """Do what `HAIPClient.call_tool` does, with the run's ids."""
-        return self._sender.call_tool(channel, tool, params, run_id=self.run_id, thread_id=self.thread_id, timeout=timeout)
+        return self._begun_sender().call_tool(
+            channel, tool, params, run_id=self.run_id, thread_id=self.thread_id, timeout=timeout
+        )
+
+    def _begun_sender(self) -> Sender:
+        """Return who sends. Before the beginning our ids would name nothing that the peer knows: `ConfigError`."""
+        if self._status == "new":
+            raise ConfigError(f"the run {self.run_id} is not begun: use it in a with block. Nothing was sent")
+        return self._sender
 
     # ---- For the connection: all require the lock ------------------------------------------------------------------------------
 
