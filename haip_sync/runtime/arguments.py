@@ -119,4 +119,4 @@ def check_frame(event_type: object, payload: object, binary: object) -> str:
     if binary is not None and not isinstance(binary, bytes):
         raise ConfigError(f"binary must be bytes, not {type(binary).__name__}")
     check_outgoing(event_type, payload)
-    return plain_text(event_type)
+    return event_type if type(event_type) is str else plain_text(event_type)
