@@ -21,7 +21,8 @@ import msgspec
 
 from haip_sync.errors import ConfigError
 
-_SHORTEST_SECRET: Final = 4
+SHORTEST_SECRET: Final = 4
+"""Characters: what is shorter, `version=1` in a URL for instance, would be struck out of every other word, and is none."""
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 _HTTP_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """What RFC 6455 (by way of RFC 9110) allows as a subprotocol."""
@@ -161,7 +162,7 @@ class BothAuths(Auth):
 
 def _texts(value: object) -> Iterator[str]:
     """Yield the texts in a JSON value; what is short would be struck out of every other word, and is none."""
-    if isinstance(value, str) and len(value) >= _SHORTEST_SECRET:
+    if isinstance(value, str) and len(value) >= SHORTEST_SECRET:
         yield value
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from _texts(inner)
@@ -173,5 +174,7 @@ def _check_text(what: str, value: object, form: re.Pattern[str] | None = None, a
         raise ConfigError(f"{what} must be a string, not {type(value).__name__}")
     if not value:
         raise ConfigError(f"{what} must not be empty; to send none leave it out")
+    if any("\ud800" <= character <= "\udfff" for character in value):  # what an argument of bytes that are no UTF-8 is made of
+        raise ConfigError(f"{what} holds half of a surrogate pair, which UTF-8 cannot carry")
     if form is not None and not form.fullmatch(value):
         raise ConfigError(f"{what} must be made of {allowed}")

@@ -23,6 +23,8 @@ from haip_sync.config import (
     check_count,
     check_seconds,
     check_timeout,
+    plain_text,
+    told,
 )
 from haip_sync.errors import ConfigError, ConnectionClosedError, DeadlockError, HAIPTimeout, UnsupportedByPeerError
 from haip_sync.events import Event, Listener, Message, Subscription
@@ -195,6 +197,12 @@ class HAIPClient:
         state = "left in the parent process" if self._connection.home.is_left else state
         return f"<HAIPClient {self._settings.name!r} {self._settings.address.text} {state}>"
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Refuse to be copied or pickled, as for the processes of `multiprocessing`."""
+        raise TypeError(
+            "a HAIPClient cannot be copied or pickled: it is one connection. Make a client of its own in each process"
+        )
+
     # ---- Beginning and end ----------------------------------------------------------------------------------------------------
 
     @property
@@ -349,7 +357,9 @@ class HAIPClient:
             raise ConfigError(f"text must be a string, not {type(text).__name__}")
         members, dialect = self._text_members(labels)
         rooms = self._connection.rooms
-        parcel = TextParcel(rooms.outgoing, rooms.session, dialect, members, channel=checked, text=text, may_stream=may_stream)
+        parcel = TextParcel(
+            rooms.outgoing, rooms.session, dialect, members, channel=checked, text=plain_text(text), may_stream=may_stream
+        )
         return parcel, members["message_id"]
 
     def text_stream(
@@ -371,7 +381,13 @@ class HAIPClient:
         members, dialect = self._text_members((author, run_id, thread_id))
         rooms = self._connection.rooms
         parcel = StreamParcel(rooms.outgoing, rooms.session, dialect, members, checked)
-        return TextStream(self._connection, parcel, checked, members["message_id"], timeout_s=timeout_s, resolve=self._timeout)
+        stream = TextStream(self._connection, parcel, checked, members["message_id"], resolve=self._timeout)
+        try:
+            stream.open(timeout_s)
+        except BaseException:
+            stream.forget()  # an interrupt may strike behind START, and whoever looks at its traceback holds on to all of it
+            raise
+        return stream
 
     def _text_members(self, labels: tuple[str | None, str | None, str | None]) -> tuple[dict[str, Any], TextDialect]:
         """Return what stands in a text's frames, with a new id, and how texts travel."""
@@ -412,7 +428,7 @@ class HAIPClient:
         """
         timeout_s = self._timeout(timeout)
         checked = check_channel(channel)
-        check_frame(event_type, payload, binary)
+        event_type = check_frame(event_type, payload, binary)
         frame = self._conversation.frame(
             checked,
             event_type,
@@ -479,10 +495,10 @@ class HAIPClient:
         local). Otherwise raises as `send`: the tool was not called then.
         """
         if not isinstance(tool, str) or not tool:
-            raise ConfigError(f"tool must be the name of a tool, not {tool!r:.60}")
+            raise ConfigError(f"tool must be the name of a tool, not {told(tool)}")
         checked = check_channel(channel)
         return self._conversation.call_tool(
-            checked, tool, optional_mapping("params", params), labels_of(run_id, thread_id), self._timeout(timeout)
+            checked, plain_text(tool), optional_mapping("params", params), labels_of(run_id, thread_id), self._timeout(timeout)
         )
 
     def run(
@@ -573,7 +589,12 @@ class HAIPClient:
         transaction = new_transaction(
             self._connection, tool, params, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
         )
-        return _opened(transaction, timeout_s)
+        try:
+            transaction.open(timeout_s)
+        except BaseException:
+            transaction.leave()  # as in `text_stream`
+            raise
+        return transaction
 
     def join_transaction(self, transaction_id: str, *, timeout: float | None = _OPEN_TIMEOUT_S) -> Transaction:
         """Join a transaction that was begun elsewhere (or by us, before), as `transaction` otherwise.
@@ -585,7 +606,12 @@ class HAIPClient:
         transaction = joining_transaction(
             self._connection, transaction_id, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
         )
-        return _opened(transaction, timeout_s)
+        try:
+            transaction.open(timeout_s)
+        except BaseException:
+            transaction.leave()  # as in `text_stream`
+            raise
+        return transaction
 
     # ---- Flow control ---------------------------------------------------------------------------------------------------------
 
@@ -712,12 +738,3 @@ def connect(url: str, *, timeout: float = 10.0, **settings: Any) -> HAIPClient:
     client = HAIPClient(url, **settings)
     client.connect(timeout)
     return client
-
-
-def _opened(transaction: Transaction, timeout_s: float | None) -> Transaction:
-    try:
-        transaction.open(timeout_s)
-    except BaseException:
-        transaction.leave()  # an interrupt may strike behind the answer, and whoever looks at its traceback holds on to all of it
-        raise
-    return transaction

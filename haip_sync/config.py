@@ -5,8 +5,8 @@ Times are seconds, credits are messages and bytes. Every object here is immutabl
 
 from __future__ import annotations
 
-import math
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -45,13 +45,30 @@ MOST_EXACT: Final = 2**53 - 1
 _LONGEST_S = 1e9
 """What every clock and lock of the operating system can wait for: 31 years."""
 _CHANNEL_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_brief: Final = reprlib.Repr()
+_brief.maxstring = _brief.maxother = 60
+
+
+def told(value: object) -> str:
+    """Return what a sentence can say of a wrong argument, whatever it is: a text that was meant for another may be megabytes."""
+    try:
+        return _brief.repr(value)
+    except Exception:  # noqa: BLE001 - its own __repr__, or a number of more digits than Python writes
+        return f"something of type {type(value).__name__}"
+
+
+def plain_text(text: str) -> str:
+    """Return `text` as a `str` and nothing else: members of a `StrEnum` and marked-up texts are strings, but not to JSON."""
+    return text if type(text) is str else str.__str__(text)
 
 
 def check_channel(channel: object) -> str:
     """Return `channel` if it is a legal channel name (HAIP 1.1.2: 1 to 128 of A-Z a-z 0-9 _ -), else raise `ConfigError`."""
+    if type(channel) is str and _is_channel_name(channel):  # nearly always, and every send and every frame asks
+        return channel
     if not isinstance(channel, str) or not _is_channel_name(channel):
-        raise ConfigError(f"channel {channel!r:.60} is not a legal name: 1 to 128 characters out of A-Z a-z 0-9 _ - are")
-    return channel
+        raise ConfigError(f"channel {told(channel)} is not a legal name: 1 to 128 characters out of A-Z a-z 0-9 _ - are")
+    return plain_text(channel)
 
 
 @lru_cache(maxsize=1_024)
@@ -62,9 +79,9 @@ def _is_channel_name(text: str) -> bool:
 def check_count(name: str, value: object, *, minimum: int = 0) -> int:
     """Return `value` if it is a whole number from `minimum` to `MOST_EXACT`, else raise `ConfigError` naming `name`."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigError(f"{name} must be a whole number, not {value!r} of type {type(value).__name__}")
+        raise ConfigError(f"{name} must be a whole number, not {told(value)} of type {type(value).__name__}")
     if value < minimum:
-        raise ConfigError(f"{name} must be at least {minimum}, not {value}")
+        raise ConfigError(f"{name} must be at least {minimum}, not {told(value)}")
     if value > MOST_EXACT:  # not written out: so many digits that Python refuses to
         raise ConfigError(f"{name} must be at most {MOST_EXACT}, the largest number that all JSON carries exactly")
     return value
@@ -75,10 +92,10 @@ def check_seconds(name: str, value: object, *, positive: bool = False) -> float:
     if (type(value) is int or type(value) is float) and 0 < value <= _LONGEST_S:
         return float(value)  # nearly always, and every send asks
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigError(f"{name} must be a number of seconds, not {value!r} of type {type(value).__name__}")
-    if not math.isfinite(value) or not 0 <= value <= _LONGEST_S or (positive and value == 0):
+        raise ConfigError(f"{name} must be a number of seconds, not {told(value)} of type {type(value).__name__}")
+    if not 0 <= value <= _LONGEST_S or (positive and value == 0):  # no comparison holds for what is not a number
         least = "above" if positive else "from"
-        raise ConfigError(f"{name} must be a finite number of seconds {least} 0 and at most {_LONGEST_S:g}, not {value}")
+        raise ConfigError(f"{name} must be a finite number of seconds {least} 0 and at most {_LONGEST_S:g}, not {told(value)}")
     return float(value)
 
 
@@ -90,14 +107,14 @@ def check_timeout(name: str, value: object) -> float | None:
 def check_flag(name: str, value: object) -> bool:
     """Return `value` if it is `True` or `False`, else raise `ConfigError` naming `name`."""
     if not isinstance(value, bool):
-        raise ConfigError(f"{name} must be True or False, not {value!r}")
+        raise ConfigError(f"{name} must be True or False, not {told(value)}")
     return value
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """Return `value` if it is one of `choices`, else raise `ConfigError` naming `name` and the choices."""
     if not isinstance(value, str) or value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+        raise ConfigError(f"{name} must be one of {', '.join(map(repr, choices))}, not {told(value)}")
     return value
 
 
@@ -106,7 +123,8 @@ def check_amounts(name: str, value: object, *, minimum: int = 0) -> Amounts:
     if not isinstance(value, Mapping):
         return check_count(name, value, minimum=minimum)
     checked = {
-        check_channel(channel): check_count(f"{name}[{channel!r}]", number, minimum=minimum) for channel, number in value.items()
+        check_channel(channel): check_count(f"{name}[{told(channel)}]", number, minimum=minimum)
+        for channel, number in value.items()
     }
     return MappingProxyType(checked)
 

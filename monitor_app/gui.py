@@ -236,14 +236,22 @@ class Session(QObject):
 
     @Slot()
     def _on_table(self) -> None:
-        if not self.window.isVisible():
-            return
+        shown = [window.ingest for window in self._windows if window.isVisible()]
+        many = len(self._windows) > 1
+        text = "".join(render(ingest, ingest.clock, of=ingest.source.name if many else "") + "\n" for ingest in shown)
         try:
-            sys.stdout.write(render(self._ingest, self._ingest.clock) + "\n")
+            sys.stdout.write(text)
             sys.stdout.flush()
         except (BrokenPipeError, ValueError, AttributeError):  # a pipe that ended, a closed stream, none at all
-            sys.stdout = None
-            self.close_all()
+            self._stop_printing()
+        except OSError as error:
+            sys.stderr.write(f"haip-monitor: the table cannot be written: {error.strerror}. The monitor ends\n")
+            self._code = _FAILED
+            self._stop_printing()
+
+    def _stop_printing(self) -> None:
+        sys.stdout = None
+        self.close_all()
 
     @Slot()
     def _on_end(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ SCREENSHOT_DURATION_S: Final = 20.0
 _SPAN_S: Final = 120
 _DEMO_SPAN_S: Final = 30
 _SPANS_S: Final = tuple(round(span_s) for span_s in SPANS_S)
+_LONGEST_S: Final = 2_000_000
+"""23 days: what a timer of Qt's counts to."""
 _THEMES: Final = ("system", "dark", "light")
 
 
@@ -121,9 +122,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not math.isfinite(seconds) or seconds <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0 and at most {_LONGEST_S:,}")
     return seconds
 
 

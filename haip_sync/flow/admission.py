@@ -105,6 +105,10 @@ class Admission(Generic[C]):
             gate = self._gates[channel] = Gate(channel, self._new_ledger(channel))
         return gate
 
+    def find(self, channel: str) -> Gate[C] | None:
+        """Return the gate of `channel`; None: nothing was ever sent, held or granted there. Requires the lock."""
+        return self._gates.get(channel)
+
     def has_place_for(self, channel: str) -> bool:
         """Return whether `channel` is known, or may still be added: the number is bounded, ours and the peer's together."""
         return channel in self._gates or len(self._gates) < self._max_channels
@@ -382,6 +386,7 @@ class Admission(Generic[C]):
             in_line=in_line,
             wait_s=max(0.0, self._clock() - ticket.since_s),
             last_grant_age_s=self._grant_age_s(gate),
+            asked_age_s=None if gate.asked_s is None else max(0.0, self._clock() - gate.asked_s),
             offline_text=self.offline_text(),
         )
 

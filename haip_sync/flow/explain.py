@@ -38,6 +38,7 @@ ADVICE: Final[dict[str, str]] = {
 }
 """What helps against each likely cause that the lack itself does not name."""
 
+_ASKING_HELPS: Final = frozenset({"peer_grants_nothing", "peer_stopped_granting"})
 _BY_CREDIT: Final = (WaitCause.MESSAGES, WaitCause.BYTES)
 _NAMED: Final[dict[WaitCause, LikelyCause]] = {
     WaitCause.PAUSED_BY_US: "paused_by_us",
@@ -96,6 +97,8 @@ class Standing(msgspec.Struct, frozen=True):
     """None: the peer has granted nothing since the handshake."""
     offline_text: str = ""
     """What is known of a broken line."""
+    asked_age_s: float | None = None
+    """How long ago the peer was asked for credit; None: it has granted since, or nobody asked."""
 
 
 def amount(number: int, unit: str) -> str:
@@ -154,7 +157,10 @@ def likely_cause(standing: Standing) -> LikelyCause | None:
 
 def advice_text(standing: Standing) -> str:
     """Return what helps, as a sentence with its full stop and a space before it; empty where the lack says it itself."""
-    text = ADVICE.get(likely_cause(standing) or "")
+    cause = likely_cause(standing)
+    text = ADVICE.get(cause or "")
+    if cause in _ASKING_HELPS and standing.asked_age_s is not None:
+        text = f"The peer was asked for more {standing.asked_age_s:.1f} s ago, and has granted nothing since"
     return f" {text}." if text else ""
 
 

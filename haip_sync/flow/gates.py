@@ -263,6 +263,8 @@ class Gate(Generic[C]):
         # First come first, as keys: whoever leaves, from wherever in the line, leaves in the same time.
         self.queue: OrderedDict[Ticket[C], None] = OrderedDict()
         self.last_grant_s: float | None = None
+        # When the peer was asked for credit last; None: it has granted since, or was not asked in this epoch.
+        self.asked_s: float | None = None
         self.last_admitted_s = 0.0
         self.stall_told = False
         # Since when somebody stands here, short gaps between one who gave up and the next not counted; when the last gave up.

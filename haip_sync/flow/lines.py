@@ -23,7 +23,7 @@ class Lines(Admission[C]):
             gate.ledger = self._new_ledger(gate.channel)
             gate.streams_early = False
             gate.paused_by_peer = False
-            gate.last_grant_s = None
+            gate.last_grant_s = gate.asked_s = None
             self.report.credit(gate)
         self._watcher.begin_epoch(self._gates.values())
         self.serve(tuple(self._gates.values()))
@@ -34,7 +34,7 @@ class Lines(Admission[C]):
         self._unserved.add(gate)
         before = gate.ledger
         gate.ledger = before.grant(amount)
-        gate.last_grant_s = self._clock()
+        gate.last_grant_s, gate.asked_s = self._clock(), None
         self._watcher.granted(gate, amount)
         if self._sink.heeds_grants:
             self.report.granted(gate, amount, before)
@@ -119,18 +119,25 @@ class Lines(Admission[C]):
                     place.wake()
         self.mend()
 
-    def close(self, error: HAIPError) -> None:
-        """Let nobody through any more, and tell everyone who waits why; the first cause wins. Requires the lock."""
+    def close(self, error: HAIPError) -> dict[str, int]:
+        """Let nobody through any more, and tell everyone who waits why; the first cause wins. Requires the lock.
+
+        Return how many messages were queued, by channel.
+        """
+        left: dict[str, int] = {}
         if self._closed is None:
             self._closed = error
         for gate in self._gates.values():
             for ticket in tuple(gate.queue):
+                if ticket.pending is not None and not ticket.is_over:
+                    left[gate.channel] = left.get(gate.channel, 0) + 1
                 ticket.failure = ticket.failure or self._end_of(ticket, self._closed)
                 ticket.wake()
                 gate.leave(ticket)
             for place in gate.room:
                 place.wake()
             self.report.backlog(gate)
+        return left
 
     def leave(self, error: HAIPError) -> dict[str, int]:
         """Let nobody through any more because the program ends, and tell the holders of queued messages only. Requires the lock.

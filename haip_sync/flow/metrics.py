@@ -269,7 +269,7 @@ class MetricsRecorder:
 
     def reset(self) -> None:
         """Begin anew: every figure is 0, and no channel is known."""
-        self._channels.clear()
+        self._channels = {}  # whoever is in the middle of a copy, as a signal handler may find it, goes on with the old
 
     def _opened(self, channel: str) -> Figures:
         """Return the figures of a channel that has none yet."""

@@ -91,13 +91,23 @@ class Outbox:
         return True
 
     def _drop_oldest(self, gate: Gate[Any], size: int) -> bool:
-        """Drop from the front what has not begun to leave. Requires the lock."""
+        """Drop from the front what has not begun to leave; nothing where that would not make room either. Requires the lock."""
+        if not self._could_make_room(gate, size):
+            return False
         while not self._turnstile.has_queue_room(gate, size):
             ticket = next((t for t in gate.queue if t.pending and not t.is_over and not t.parcel.progress.frames), None)
             if ticket is None:
                 return False
             self._remove(gate, ticket, "dropped")
         return True
+
+    def _could_make_room(self, gate: Gate[Any], size: int) -> bool:
+        """Return whether there were room if all were dropped that can be: a text in mid-stream stays. Requires the lock."""
+        head, config = gate.head(), self._config  # nobody but the first in line has begun to leave
+        begun = None if head is None or not head.parcel.progress.frames else head.pending
+        if begun is None:
+            return True
+        return config.queue_max_messages > 1 and begun.queued_bytes + size <= config.queue_max_bytes
 
     def _wait_for_room(self, gate: Gate[Any], place: RoomPlace) -> None:
         """Wait in line for room. Requires the lock."""
@@ -134,7 +144,9 @@ class Outbox:
         """Take back everything queued on `channel` that is not admitted, the head included; return how many."""
         with self._lock:
             self._turnstile.mend()
-            gate = self._turnstile.gate(channel)
+            gate = self._turnstile.find(channel)
+            if gate is None:  # none is made for a question: their number is bounded
+                return 0
             cleared = [ticket for ticket in gate.queue if ticket.pending is not None and not ticket.is_over]
             for ticket in cleared:
                 self._remove(gate, ticket, "cleared")
@@ -145,9 +157,12 @@ class Outbox:
     def length(self, channel: str) -> int:
         """Return how many queued messages of `channel` are not admitted."""
         self._parking.home.check()
+        is_reentered = self._parking.is_held_here()
         with self._lock:
-            self._turnstile.mend()
-            return self._turnstile.gate(channel).queued
+            if not is_reentered:  # in a signal handler: somebody is in the middle of it
+                self._turnstile.mend()
+            gate = self._turnstile.find(channel)
+            return 0 if gate is None else gate.queued
 
     def _remove(self, gate: Gate[Any], ticket: Ticket[Any], reason: Reason) -> None:
         """Take a queued ticket out and tell its holder. Requires the lock."""

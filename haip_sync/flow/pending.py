@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from haip_sync.config import check_timeout
 from haip_sync.errors import DeadlockError, HAIPError, HAIPTimeout
 from haip_sync.flow.parking import Condition, Parking
 from haip_sync.state import SendReceipt
@@ -79,13 +80,15 @@ class PendingSend:
             ConnectionClosedError: It was admitted, then the line broke: whether the peer has it is not known.
             HAIPTimeout: Not settled within `timeout` seconds; it still stands in the queue.
             DeadlockError: Called by a listener, a callback or a signal handler in mid-work before it is settled.
+            ConfigError: `timeout` is no number of seconds from 0.
 
         """
+        timeout_s = check_timeout("timeout", timeout)
         self._parking.home.check()
         if self._outcome is None and self._parking.is_held_here():
             raise DeadlockError("called by a signal handler that interrupted another call of this client in the same thread")
         with self._parking.lock:
-            self._wait(timeout)
+            self._wait(timeout_s)
             outcome = self._outcome
         if isinstance(outcome, SendReceipt):
             return outcome

@@ -67,6 +67,10 @@ class _Ask:
         """Undo the latest `ask`."""
         self.amount, (self.asked_s, self.gap_s) = 0, self._before
 
+    def drop(self, gap_s: float) -> None:
+        """Forget that it is outstanding; the next may come `gap_s` after it."""
+        self.amount, self.gap_s = 0, gap_s
+
     def answer(self) -> bool:
         """Take a grant of this resource for the answer; return whether one was outstanding."""
         was_outstanding, self.amount, self.gap_s = self.amount > 0, 0, 0.0
@@ -156,6 +160,20 @@ class RequestDesk:
             for ask, amount in zip(self._desks[channel], amounts, strict=True):
                 if amount:
                     ask.take_back()
+
+    def dropped(self, channel: str, messages: int, byte_credits: int) -> CreditRequest | None:
+        """Take in that the peer has passed over a request, which came too late for its transaction; return what of it is ours.
+
+        That may be asked for again, not sooner than `min_interval_s` after it. None: nothing of it was outstanding.
+        """
+        desk, amounts = self._desks.get(channel), (messages, byte_credits)
+        if desk is None:
+            return None
+        left = [amount if amount and ask.amount == amount else 0 for ask, amount in zip(desk, amounts, strict=True)]
+        for ask, amount in zip(desk, left, strict=True):
+            if amount:
+                ask.drop(self._min_interval_s)
+        return CreditRequest(channel, *left) if any(left) else None
 
     def granted(self, channel: str, messages: int, byte_credits: int, now_s: float) -> float | None:
         """Take a grant for the answer to what was asked for; return the seconds from request to grant.

@@ -77,12 +77,13 @@ class Turnstile(Lines[C]):
             raise
         return ticket
 
-    def open_place(self, channel: str, parcel: Parcel[C], timeout_s: float | None) -> Ticket[C]:
-        """Let the first step of `parcel` through and leave it first in line, for more: see `go_on`, `give_up_place`.
+    def open_place(self, channel: str, ticket: Ticket[C], timeout_s: float | None) -> None:
+        """Let the first step of the ticket's parcel through and leave it first in line, for more: see `go_on`, `give_up_place`.
 
-        Nothing of the channel passes it until it is over. Raises as `pass_through`, and leaves nothing behind then.
+        Nothing of the channel passes it until it is over. The ticket is the caller's: an interrupt may strike behind this, and
+        the place must be given up then too. Raises as `pass_through`, and leaves nothing behind then.
         """
-        ticket = Ticket(parcel, self._clock())
+        parcel = ticket.parcel
         try:
             with self._lock:
                 self.mend()
@@ -93,12 +94,9 @@ class Turnstile(Lines[C]):
                     standing = self._standing(gate, ticket, self._why(gate, ticket))
                     ticket.abandoned = True
                     raise refused(parcel, standing) if timeout_s == 0 else timed_out(parcel, standing)
-        except BaseException as exc:
+        except BaseException:
             self.give_up_place(channel, ticket)
-            if not isinstance(exc, HAIPError):
-                exc.add_note(interrupted_note(channel, ticket))
             raise
-        return ticket
 
     def go_on(
         self,
@@ -134,7 +132,10 @@ class Turnstile(Lines[C]):
             raise
 
     def give_up_place(self, channel: str, ticket: Ticket[C]) -> None:
-        """Leave the line, if the ticket still stands there, and admit the next. Twice is once. Without the lock."""
+        """Leave the line, if the ticket still stands there, and admit the next. Twice is once. Without the lock.
+
+        Whoever waits in `go_on` for more of it to be admitted is told.
+        """
         ticket.abandoned = True
         self._poke()
         with self._lock:
@@ -148,6 +149,8 @@ class Turnstile(Lines[C]):
         while not is_done():
             if ticket.failure is not None:
                 raise failed(gate.channel, ticket.parcel, ticket.failure)
+            if ticket.abandoned:
+                raise failed(gate.channel, ticket.parcel, ConnectionClosedError("it was given up by another call"))
             remaining_s = None if timeout_s is None else began_s + timeout_s - self._clock()
             if remaining_s is not None and remaining_s <= 0:
                 return False
@@ -260,6 +263,7 @@ class Turnstile(Lines[C]):
         gate.last_left_s = self._clock()
         if ticket.joined and ticket in gate.queue:
             gate.leave(ticket)
+            ticket.wake()  # another thread may wait in `go_on`
             self.report.backlog(gate)
         self.mend()
 

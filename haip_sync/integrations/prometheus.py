@@ -36,6 +36,7 @@ from haip_sync.client import HAIPClient
 from haip_sync.config import check_count
 from haip_sync.errors import HAIPError
 from haip_sync.flow.metrics import WAIT_EDGES_S
+from haip_sync.flow.parking import ownership
 from haip_sync.integrations.series import OTHER, Given, Scrape
 
 __all__ = ["MOST_CHANNELS", "MOST_CLIENTS", "OTHER", "HaipCollector"]
@@ -60,7 +61,8 @@ class HaipCollector(Collector):
     """What Prometheus is told of these clients; without any: of every client of the process, at each scrape.
 
     Thread-safe. Clients are held weakly, and those that were closed are told of until nobody holds them. Labels, once given,
-    stay: a channel that has its own keeps it, whatever comes later. Raises `ConfigError` for bounds below 1.
+    stay: a channel that has its own keeps it, whatever comes later. A signal handler that scrapes in the middle of a scrape of
+    the same thread is told of the clients that have labels, and gives none. Raises `ConfigError` for bounds below 1.
     """
 
     def __init__(
@@ -73,8 +75,10 @@ class HaipCollector(Collector):
         self._refs = None if clients is None else [ref(client) for client in clients]
         self._most_channels = check_count("most_channels", most_channels, minimum=1)
         self._most_clients = check_count("most_clients", most_clients, minimum=1)
-        # Guards the labels that were given: two scrapes may come at once.
-        self._lock = threading.Lock()
+        # Guards the labels that were given: two scrapes may come at once. Re-entrant because a signal handler may scrape in the
+        # middle of one.
+        self._lock = threading.RLock()
+        self._is_held_here = ownership(threading.Condition(self._lock))
         self._given: WeakKeyDictionary[HAIPClient, Given] = WeakKeyDictionary()
 
     def describe(self) -> Iterable[Metric]:
@@ -84,14 +88,18 @@ class HaipCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Return every family with the samples of this moment."""
         scrape = Scrape()
+        is_nested = self._is_held_here()
         for client in self._clients():
             try:
                 account = client.account()
             except HAIPError:  # of a parent process, in its forked child: it is told of there
                 continue
             with self._lock:
-                given = self._given_to(client)
-                given.note(account, most_channels=self._most_channels)
+                given = self._given.get(client) if is_nested else self._given_to(client)
+                if given is None:
+                    continue
+                if not is_nested:  # else somebody is in the middle of it
+                    given.note(account, most_channels=self._most_channels)
                 scrape.add(given, account)
         return _families(scrape)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from haip_sync.errors import AttachError
 from haip_sync.observe.command_messages import Command
-from haip_sync.observe.messages import MOST_FROM_MONITOR_BYTES, Answer, Ask, encoded
+from haip_sync.observe.messages import MOST_FROM_MONITOR_BYTES, Answer, Ask, understood
 
 MOST_OPEN: Final = 64
 
@@ -21,11 +21,11 @@ class Asks:
         self._numbers = itertools.count(1)
 
     def add(self, command: Command, client: str) -> tuple[bytes, Future[Answer]]:
-        """Return what to say, and what will hold the answer. Raises `AttachError`; nothing is to be said then."""
+        """Return what to say, and what will hold the answer. Raises `AttachError`, `ConfigError`; nothing is to be said then."""
         if len(self._open) >= MOST_OPEN:
             raise AttachError(f"{MOST_OPEN} commands wait for the script's answer already; nothing was asked")
         number = next(self._numbers)
-        body = encoded(Ask(number=number, client=client, command=command))
+        body = understood(Ask(number=number, client=client, command=command))
         if len(body) > MOST_FROM_MONITOR_BYTES:
             raise AttachError(
                 f"a command of {len(body):,} bytes is too large: {MOST_FROM_MONITOR_BYTES:,} are the most; nothing was asked"

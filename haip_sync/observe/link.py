@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from haip_sync.config import check_seconds
 from haip_sync.errors import AttachError, CommandError, HAIPTimeout
 from haip_sync.observe.asks import Asks, settle
 from haip_sync.observe.command_messages import (
@@ -41,6 +42,7 @@ from haip_sync.observe.messages import (
     Snapshot,
     encoded,
     from_program,
+    understood,
 )
 from haip_sync.observe.peers import PeerOf, peer_of
 from haip_sync.observe.watched import Taken
@@ -161,14 +163,17 @@ class ProgramLink:
         """Have the program tell of a client from now on. At any time, before `start` too; idempotent.
 
         `every_event`: single sends, frames that came (without what they hold) and gauges as well, which costs the script.
+        Raises `ConfigError` for what is no name.
         """
+        understood(Attach(client=client, every_event=every_event))
         with self._lock:
             if self._heard.watch(client, every_event=every_event) and self._heard.is_welcome:
                 self._say(Attach(client=client, every_event=every_event))
         self._wake()
 
     def detach(self, client: str) -> None:
-        """Hear no more of a client, and forget what was heard. Idempotent."""
+        """Hear no more of a client, and forget what was heard. Idempotent. Raises `ConfigError`."""
+        understood(Detach(client=client))
         with self._lock:
             if self._heard.unwatch(client) and self._heard.is_welcome:
                 self._say(Detach(client=client))
@@ -199,8 +204,10 @@ class ProgramLink:
             CommandError: The program would not (`refused`), or its client could not; the text is the program's.
             AttachError: The program ended, or the link was closed. Says whether the command was carried out, if that is known.
             HAIPTimeout: No answer in time: whether it was or will be carried out is not known.
+            ConfigError: The command holds what it may not, or is none. Nothing was asked.
 
         """
+        timeout_s = check_seconds("timeout_s", timeout_s)
         try:
             answer = self.ask(command, client).result(timeout_s)
         except FutureTimeout as exc:
@@ -214,7 +221,7 @@ class ProgramLink:
         """Have the program carry out a command, without waiting; the future holds what `call` returns, failures included.
 
         It ends with `AttachError` where the program is lost. Its callbacks run on the link's thread. Raises `AttachError` where
-        nothing was asked: too many commands are under way, or the command is too large.
+        nothing was asked: too many commands are under way, or the command is too large; `ConfigError` as `call`.
         """
         with self._lock:
             body, future = self._asks.add(command, client)

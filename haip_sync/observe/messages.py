@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Union
 
 import msgspec
 
+from haip_sync.errors import ConfigError
 from haip_sync.events import (
     ALL_EVENTS,
     BacklogChanged,
@@ -225,6 +226,20 @@ class MalformedError(Exception):
 def encoded(message: Said) -> bytes:
     """Return the body of a frame."""
     return _ENCODER.encode(message)
+
+
+def understood(message: FromMonitor) -> bytes:
+    """Return the body of a frame that programs understand: what they do not ends the connection.
+
+    Raises `ConfigError` where a member is of another type than it should be, or out of its range.
+    """
+    try:
+        body = _ENCODER.encode(message)
+        if len(body) <= MOST_FROM_MONITOR_BYTES:  # what is too large has an error of its own
+            _FROM_MONITOR.decode(body)
+    except (msgspec.MsgspecError, TypeError, ValueError, ArithmeticError, RecursionError) as exc:
+        raise ConfigError(f"a wrong argument: {exc}. Nothing was asked") from exc
+    return body
 
 
 def from_monitor(body: bytes) -> FromMonitor:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from haip_sync.config import DEFAULT_MAX_NESTING, check_channel
+from haip_sync.config import DEFAULT_MAX_NESTING, check_channel, told
 from haip_sync.errors import ConfigError, ProtocolError
 from haip_sync.protocol.identifiers import shown
 from haip_sync.protocol.long_strings import (
@@ -153,9 +153,14 @@ def encode_json(value: object) -> bytes:
     try:
         encoded = _encoder.encode(with_written_strings(value) if _was_long[0] else value)
     except (TypeError, ValueError, RecursionError) as exc:
-        raise ConfigError(f"{value!r:.100} cannot be written as JSON: {exc}. Nothing was sent") from exc
+        raise not_json(value, exc) from exc
     _was_long[0] = len(encoded) >= LONG
     return encoded
+
+
+def not_json(value: object, error: Exception) -> ConfigError:
+    """Return what to raise for what JSON cannot carry."""
+    return ConfigError(f"{told(value)} cannot be written as JSON: {error}. Nothing was sent")
 
 
 def encode_payload(payload: object) -> bytes | LateJson:

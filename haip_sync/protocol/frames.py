@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from haip_sync.protocol.envelope import not_json
 from haip_sync.protocol.long_strings import LateJson
 from haip_sync.protocol.names import MAJOR
 
@@ -145,7 +146,11 @@ class FrameMaker:
 def _labels(
     bin_len: int | None, binary_mime: str | None, run_id: str | None, thread_id: str | None, transaction: str | None
 ) -> bytes:
-    """Return the members that few frames have, with a comma before each."""
+    """Return the members that few frames have, with a comma before each. Raises `ConfigError` for what UTF-8 cannot carry."""
     optional = {"bin_len": bin_len, "bin_mime": binary_mime, "run_id": run_id, "thread_id": thread_id, "transaction": transaction}
-    encoded = _encoder.encode({name: value for name, value in optional.items() if value is not None})
+    named = {name: value for name, value in optional.items() if value is not None}
+    try:
+        encoded = _encoder.encode(named)
+    except (TypeError, ValueError) as exc:
+        raise not_json(named, exc) from exc
     return b"," + encoded[1:-1]

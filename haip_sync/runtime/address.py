@@ -35,6 +35,11 @@ class Address:
                 "the URL must look like ws://host:port or wss://host:port; "
                 f"its scheme is {parts.scheme!r}, its host {parts.hostname!r}"
             )
+        if "@" in parts.netloc:
+            raise ConfigError(
+                "the URL has a user or a password before its host, which a WebSocket does not send: leave them out, and use auth "
+                "for a token or headers={'Authorization': 'Basic ...'} for HTTP's own"
+            )
         if port == 0:
             raise ConfigError("the URL's port is 0: nobody can be reached there")
         self.host: str = parts.hostname

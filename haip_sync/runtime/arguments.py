@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeVar
 
-from haip_sync.config import check_seconds
+from haip_sync.config import check_seconds, plain_text, told
 from haip_sync.errors import ConfigError
 from haip_sync.protocol.identifiers import is_uuid, new_id
 from haip_sync.protocol.names import (
@@ -43,7 +43,7 @@ def optional_text(name: str, value: object) -> str | None:
     """Return `value` if it is a string or None."""
     if value is not None and not isinstance(value, str):
         raise ConfigError(f"{name} must be a string or None, not {type(value).__name__}")
-    return value
+    return None if value is None else plain_text(value)
 
 
 def monitor_mode(value: object, environment: Mapping[str, str] = os.environ) -> MonitorMode:
@@ -104,15 +104,19 @@ def instance_of(name: str, value: object, kind: type[_T]) -> _T:
     return value
 
 
-def check_frame(event_type: object, payload: object, binary: object) -> None:
-    """Raise `ConfigError` for what is no frame for `send`, `ProtocolError` (local) for a payload that its type does not have."""
+def check_frame(event_type: object, payload: object, binary: object) -> str:
+    """Return the type of a frame for `send`.
+
+    Raises `ConfigError` for what is none, `ProtocolError` (local) for a payload that its type does not have.
+    """
     if not isinstance(event_type, str) or not event_type:
-        raise ConfigError(f"event_type must be the name of an event type, not {event_type!r}")
+        raise ConfigError(f"event_type must be the name of an event type, not {told(event_type)}")
     if event_type in _OWN_METHODS:
         raise ConfigError(f"{event_type} is sent by {_OWN_METHODS[event_type]}, which keeps the books; nothing was sent")
     # The first question is the cheap one: what Mapping asks of a type costs as much as encoding it.
     if type(payload) is not dict and not isinstance(payload, Mapping) and (event_type != MESSAGE or payload is None):
-        raise ConfigError(f"the payload of {event_type} must be a mapping, not {type(payload).__name__}")
+        raise ConfigError(f"the payload of {event_type:.60} must be a mapping, not {type(payload).__name__}")
     if binary is not None and not isinstance(binary, bytes):
         raise ConfigError(f"binary must be bytes, not {type(binary).__name__}")
     check_outgoing(event_type, payload)
+    return event_type if type(event_type) is str else plain_text(event_type)

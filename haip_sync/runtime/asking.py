@@ -47,6 +47,8 @@ class Watch:
         # What every channel's books were when the epoch, or the strategy, began: None once the strategy knows.
         self.first: tuple[float, dict[str, Ledger]] | None = None
         self.grants: deque[tuple[str, Cost]] = deque(maxlen=_MOST_GRANTS)
+        # Requests that the peer has passed over, because they came too late for their transaction.
+        self.dropped: deque[tuple[str, Cost]] = deque(maxlen=_MOST_GRANTS)
         self.looks: set[str] = set()
         self.levels: Mapping[str, tuple[float, float] | None] = {}
         self._poke = poke
@@ -67,6 +69,7 @@ class Watch:
         if self.strategy is not None:
             self.first = (self._clock(), {gate.channel: gate.ledger for gate in gates})
         self.grants.clear()
+        self.dropped.clear()
         self.looks.clear()
         self.levels = {}
         self._poke()
@@ -76,6 +79,12 @@ class Watch:
         self.metrics.received(gate.channel, amount.messages, amount.byte_credits)
         if self.strategy is not None:
             self.grants.append((gate.channel, amount))
+            self._poke()
+
+    def passed_over(self, channel: str, amount: Cost) -> None:
+        """Note that the peer has taken no notice of a request: it was not even refused."""
+        if self.strategy is not None:
+            self.dropped.append((channel, amount))
             self._poke()
 
     def spent(self, gate: Gate[Any]) -> None:
@@ -115,6 +124,7 @@ class _Turn(msgspec.Struct, frozen=True):
     first_views: dict[str, ChannelView] | None
     """The channels as the epoch, or the strategy, began; None: it knows."""
     grants: tuple[tuple[str, Cost], ...]
+    dropped: tuple[tuple[str, Cost], ...]
     looks: frozenset[str]
     round_trip_s: float | None
 
@@ -134,6 +144,8 @@ class Asking:
         self._due_s = math.inf
         # What the desk let through and could not be sent, because the transaction that was to carry it had ended.
         self._unsent: list[CreditRequest] = []
+        # What the peer has passed over, by channel: proposed in each turn until the desk lets it through.
+        self._again: dict[str, CreditRequest] = {}
 
     def next_s(self) -> float:
         """Return when to run again whatever happens, on the monotonic clock."""
@@ -149,7 +161,8 @@ class Asking:
             self._strategy = watch.strategy if self._may_ask() else None
             # Asked only now: what came due while nothing could be asked for is due still.
             is_due = watch.first is None and now_s >= self.next_s()
-            if self._strategy is None or not (watch.first or watch.grants or watch.looks or self._unsent or is_due):
+            news = watch.first or watch.grants or watch.dropped or watch.looks or self._unsent
+            if self._strategy is None or not (news or is_due):
                 return
             turn = self._turn(watch, now_s, is_due, round_trip_s)
         self._writer.leave()  # a strategy may take its time
@@ -171,12 +184,14 @@ class Asking:
             began_s=began[0] if began is not None else now_s,
             first_views=first_views,
             grants=tuple(watch.grants),
+            dropped=tuple(watch.dropped),
             # In its first turn the strategy looks at everything: what was sent before it came to it.
             looks=frozenset(views) if is_due or first_views not in (None, views) else frozenset(watch.looks),
             round_trip_s=round_trip_s,
         )
         watch.first = None
         watch.grants.clear()
+        watch.dropped.clear()
         watch.looks.clear()
         return turn
 
@@ -190,6 +205,7 @@ class Asking:
         try:
             if turn.first_views is not None:
                 self._desk.reset()
+                self._again.clear()
                 proposals = [*strategy.connected(turn.first_views, turn.began_s)]
             for channel, amount in turn.grants:
                 self._desk.granted(channel, amount.messages, amount.byte_credits, now_s)
@@ -198,10 +214,22 @@ class Asking:
                 seen = {channel: views[channel] for channel in turn.looks}
                 proposals += strategy.look(seen, now_s, round_trip_s=turn.round_trip_s)
             self._tell_expired(now_s)
-            self._ask(strategy, self._desk.admit(proposals, now_s), views)
+            proposals += self._to_ask_again(turn.dropped)
+            requests = self._desk.admit(proposals, now_s)
+            for request in requests:
+                self._again.pop(request.channel, None)
+            self._ask(strategy, requests, views)
         except BaseException as exc:  # SystemExit too: it would end this thread, and nobody would hear of that
             log.exception("the strategy %s raised and is switched off", type(strategy).__name__)
             self._switch_off(strategy, type(exc).__name__)
+
+    def _to_ask_again(self, dropped: Iterable[tuple[str, Cost]]) -> Iterable[CreditRequest]:
+        """Return what the peer has passed over, now and before, and the strategy may never propose once more."""
+        for channel, amount in dropped:
+            request = self._desk.dropped(channel, *amount)
+            if request is not None:
+                self._again[channel] = request
+        return self._again.values()
 
     def _ask(self, strategy: Strategy, requests: list[CreditRequest], views: dict[str, ChannelView]) -> None:
         levels = {channel: _level(strategy, channel) for channel in views}

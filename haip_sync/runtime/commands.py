@@ -13,6 +13,7 @@ from haip_sync.flow.gates import Ticket
 from haip_sync.flow.ledger import Cost
 from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.flow.outbox import Outbox
+from haip_sync.flow.outcomes import interrupted_note
 from haip_sync.flow.pending import DoneCallback, PendingSend
 from haip_sync.flow.strategies.base import Strategy
 from haip_sync.protocol.frames import Frame
@@ -55,13 +56,21 @@ class Commands(Life):
                     exc.add_note(f"haip_sync: {parcel.event_type} on {channel} was admitted before the interrupt: it is sent.")
             raise
 
-    def open_stream(self, channel: str, parcel: StreamParcel, timeout_s: float | None) -> Ticket[Entry]:
-        """Send START of a text that is written piece by piece. Blocks; raises as `Turnstile.open_place`."""
+    def open_stream(self, channel: str, ticket: Ticket[Entry], parcel: StreamParcel, timeout_s: float | None) -> None:
+        """Send START of a text that is written piece by piece. Blocks; raises as `Turnstile.open_place`.
+
+        However it is left by an exception, the ticket has no place then.
+        """
         self.check_not_reentered()
-        with self._seeing_to(parcel):
-            ticket = self.rooms.turnstile.open_place(channel, parcel, timeout_s)
-            self._hand_over(channel, parcel.last_entry, parcel.event_type)
-            return ticket
+        try:
+            with self._seeing_to(parcel):
+                self.rooms.turnstile.open_place(channel, ticket, timeout_s)
+                self._hand_over(channel, parcel.last_entry, parcel.event_type)
+        except BaseException as exc:
+            self.rooms.turnstile.give_up_place(channel, ticket)
+            if not isinstance(exc, HAIPError):
+                exc.add_note(interrupted_note(channel, ticket))
+            raise
 
     def go_on_with_stream(
         self,

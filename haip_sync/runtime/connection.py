@@ -254,6 +254,8 @@ class Connection(Crossing):
     def take_back(self, lost: UpdateLost) -> None:
         """Undo a FLOW_UPDATE that came too late for its transaction."""
         self.control.take_back(lost)
+        if not lost.gave_back:
+            self.watch.passed_over(lost.channel, Cost(lost.messages, lost.byte_credits))
 
     def hear_of_transaction(self, happening: TransactionHappening) -> None:
         """Carry out what happened to a transaction."""

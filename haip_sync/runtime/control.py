@@ -138,6 +138,7 @@ class Control:
                 "open one with client.transaction(...)"
             )
         self.send_flow_update(channel, amount, gives_back=False, within=within)
+        self._rooms.turnstile.gate(channel).asked_s = self._clock()
         self._metrics.requested(channel)
 
     def give_back_for(self, message: Message, taker: Taker | None = None) -> None:

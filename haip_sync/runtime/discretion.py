@@ -14,6 +14,7 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
+from haip_sync.auth import SHORTEST_SECRET
 from haip_sync.config import WELL_KNOWN_CHANNELS
 from haip_sync.protocol.envelope import Envelope
 from haip_sync.protocol.identifiers import is_uuid
@@ -62,7 +63,7 @@ class Discretion:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._told = tuple(dict.fromkeys(secrets))
-        spelled = {spelling for secret in self._told if secret for spelling in _spellings(secret)}
+        spelled = {spelling for secret in self._told if len(secret) >= SHORTEST_SECRET for spelling in _spellings(secret)}
         self._secrets = tuple(sorted(spelled, key=len, reverse=True))  # what holds another goes first
         self._in_names = tuple(secret for secret in self._secrets if len(secret) >= _SHORTEST_IN_NAMES)
 

@@ -10,7 +10,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from haip_sync.config import check_choice
+from haip_sync.config import check_choice, told
 from haip_sync.errors import ConfigError
 from haip_sync.events import (
     ALL_EVENTS,
@@ -133,15 +133,15 @@ class Dispatcher:
     def subscribe(self, listener: Listener, kinds: tuple[type[Event], ...]) -> _Subscription:
         """Run `listener` for events of these kinds (none: all). Raises `ConfigError` for what is no listener or no event."""
         if not callable(listener):
-            raise ConfigError(f"a listener must be callable with one event, {listener!r} is not")
+            raise ConfigError(f"a listener must be callable with one event, {told(listener)} is not")
         for kind in kinds:
             if not (isinstance(kind, type) and issubclass(kind, Event)):
-                raise ConfigError(f"{kind!r} is no event type of haip_sync")
+                raise ConfigError(f"{told(kind)} is no event type of haip_sync")
         wanted = frozenset(known for known in ALL_EVENTS if not kinds or issubclass(known, kinds))
         self._home.check()
         subscription = _Subscription(self, listener, wanted)
         with self._lock:
-            self._replace((*self._subscriptions, subscription))
+            self._replace(lambda subscriptions: (*subscriptions, subscription))
         return subscription
 
     def subscribe_by_name(self, name: str, handler: Listener) -> _Subscription:
@@ -153,15 +153,22 @@ class Dispatcher:
         """Stop running a listener. Idempotent."""
         self._home.check()
         with self._lock:
-            self._replace(tuple(s for s in self._subscriptions if s is not subscription))
+            self._replace(lambda subscriptions: tuple(s for s in subscriptions if s is not subscription))
 
-    def _replace(self, subscriptions: tuple[_Subscription, ...]) -> None:
-        wanted: frozenset[type[Event]] = frozenset().union(*(s.kinds for s in subscriptions))
-        listeners = {kind: tuple(s for s in subscriptions if kind in s.kinds) for kind in wanted}
-        sends, waits, grants = (not wanted.isdisjoint(kinds) for kinds in (OF_EACH_SEND, OF_WAITS, OF_GRANTS))
-        # Plain stores and no call: no interrupt can come between, and leave kinds that are wanted and not heeded.
-        self._subscriptions, self.wanted, self._listeners = subscriptions, wanted, listeners
-        self.heeds_sends, self.heeds_waits, self.heeds_grants = sends, waits, grants
+    def _replace(self, change: Callable[[tuple[_Subscription, ...]], tuple[_Subscription, ...]]) -> None:
+        """Change the subscriptions. Requires the lock."""
+        while True:
+            before = self._subscriptions
+            subscriptions = change(before)
+            wanted: frozenset[type[Event]] = frozenset().union(*(s.kinds for s in subscriptions))
+            listeners = {kind: tuple(s for s in subscriptions if kind in s.kinds) for kind in wanted}
+            sends, waits, grants = (not wanted.isdisjoint(kinds) for kinds in (OF_EACH_SEND, OF_WAITS, OF_GRANTS))
+            # Changed in between by a signal handler, or by a destructor, which may come anywhere: begun anew.
+            if self._subscriptions is before:
+                # Plain stores and no call: no interrupt can come between, and leave kinds that are wanted and not heeded.
+                self._subscriptions, self.wanted, self._listeners = subscriptions, wanted, listeners
+                self.heeds_sends, self.heeds_waits, self.heeds_grants = sends, waits, grants
+                return
 
     # ---- Handing over ---------------------------------------------------------------------------------------------------------
 

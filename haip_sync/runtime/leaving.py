@@ -57,13 +57,18 @@ def left(stayer: Stayer) -> None:
     _stayers.pop(stayer, None)
 
 
+def left_text(left: Mapping[str, int]) -> str:
+    """Return how many messages were queued, in all and by channel."""
+    where = ", ".join(f"{count} on {channel}" for channel, count in left.items())
+    return f"{amount(sum(left.values()), 'queued message')} ({where})"
+
+
 def unsent_text(name: str, left: Mapping[str, int], unknown: int) -> str | None:
     """Return what is to be told of a client; None: nothing was lost.
 
     `left`: how many messages were queued and not admitted, by channel; `unknown`: of how many nobody knows what became of them.
     """
-    where = ", ".join(f"{count} on {channel}" for channel, count in left.items())
-    told = [f"not sent: {amount(sum(left.values()), 'queued message')} ({where})"] if left else []
+    told = [f"not sent: {left_text(left)}"] if left else []
     if unknown:
         told.append(f"perhaps not received: {amount(unknown, 'message')}")
     if not told:

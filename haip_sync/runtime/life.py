@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
@@ -16,7 +16,7 @@ from haip_sync.flow.forking import Home
 from haip_sync.flow.parking import Condition
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.exchanges import Exchanges
-from haip_sync.runtime.leaving import unsent_text
+from haip_sync.runtime.leaving import left_text, unsent_text
 from haip_sync.runtime.line import Line
 from haip_sync.runtime.link import Link, close_frame
 from haip_sync.runtime.peer_log import PeerLog
@@ -226,7 +226,7 @@ class Life:
         self._told = failure
         self._failure = None if in_good_order else failure
         self._ended = True
-        self.rooms.turnstile.close(failure)
+        self._tell_of_queue(self.rooms.turnstile.close(failure))
         # First: who hands a frame over now sees that it will not be written, or we see that its sender has gone.
         self.rooms.outgoing.abandon(failure)
         # Closed between two lines: what was sent on the last one may never have arrived, in however good order we go.
@@ -247,6 +247,12 @@ class Life:
             # Asked for once more after an interrupt, and said once: the second time nothing is left of it.
             self.rooms.dispatcher.call_soon(partial(next, self._farewell, None))
         self._is_all_told = True
+
+    def _tell_of_queue(self, left: Mapping[str, int]) -> None:
+        """Have the log say what was queued and goes back unsent: nobody need have kept a handle. Requires the lock."""
+        if left:
+            text = f"{self._settings.name} closed with {left_text(left)} not sent; their handles say so"
+            self.rooms.dispatcher.log(log, logging.WARNING, text)
 
     def _say_farewell(self, event: Disconnected) -> None:
         """Tell the log and the listeners of the end. Runs on the dispatch thread, which no interrupt strikes."""
@@ -284,7 +290,7 @@ class Life:
             self.rooms.turnstile.mend()
             is_first, was_open = not self._closing, self.is_open
             self._closing = True
-            self.rooms.turnstile.close(ConnectionClosedError("the client was closed"))
+            self._tell_of_queue(self.rooms.turnstile.close(ConnectionClosedError("the client was closed")))
         self.link.stop_opening()
         if was_open:
             self._say_goodbye(deadline_s)

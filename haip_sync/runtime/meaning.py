@@ -257,6 +257,7 @@ class Meaning:
             case FramesMissing(first, last):
                 lost = amount(last - first + 1, "frame")
                 text = f"{lost} of the peer's lost, seq {first} to {last}: nothing has brought what is missing"
+                self._rooms.routes.missed(f"{lost} of the peer's, seq {first} to {last}")
                 self._log(text)
                 self._rooms.put(FramesLost(time_s=now_s, text=text, first_seq=first, last_seq=last))
             case MajorChanged(pv):

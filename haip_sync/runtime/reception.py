@@ -331,6 +331,8 @@ class Reception:
                 breaches=breaches,
             )
         )
+        if not is_kept:
+            self._rooms.routes.unreadable(envelope, ProtocolError(what, code=_BREACH, blame="remote"))
         if self._rooms.session.accepts(ERROR):
             self._host.post(self._rooms.session.error(_BREACH, what, envelope.id))
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
-from haip_sync.config import check_channel, check_count, check_seconds, check_timeout
+from haip_sync.config import check_channel, check_count, check_seconds, check_timeout, plain_text, told
 from haip_sync.errors import (
     ConfigError,
     ConnectionClosedError,
@@ -31,6 +30,7 @@ from haip_sync.runtime.exchanges import Exchange, TransactionParcel
 from haip_sync.runtime.timeouts import SEND_TIMEOUT, Timeout
 from haip_sync.state import SendReceipt
 
+_FEW: Final = 100
 _END_TIMEOUT_S: Final = 5.0
 
 
@@ -58,8 +58,9 @@ class Transaction:
         self._exchange.holder = connection.watch_holder(self)
         self._send_timeout = send_timeout
         self._keeps_inbox = keeps_inbox
-        # Guarded by the connection's lock: the handles of what was queued in it, but for the first that are settled.
-        self._queued: deque[PendingSend] = deque()
+        # Guarded by the connection's lock: the handles of what was queued in it. Those that are settled go when it has doubled.
+        self._queued: list[PendingSend] = []
+        self._sweep_at = _FEW
 
     def open(self, timeout_s: float | None) -> None:
         """Ask for it, and wait for the peer's answer; for the client. Raises as `HAIPClient.transaction`."""
@@ -151,14 +152,17 @@ class Transaction:
         with self._connection.rooms.parking.lock:
             self._connection.rooms.turnstile.mend()
             self._queued.append(pending)
-            while self._queued[0].done() and len(self._queued) > 1:
-                self._queued.popleft()
+            if len(self._queued) >= self._sweep_at:
+                self._queued = [queued for queued in self._queued if not queued.done()]
+                self._sweep_at = max(_FEW, 2 * len(self._queued))
         return pending
 
     def _frame_of(self, channel: str, event_type: object, payload: object, binary: object, binary_mime: object) -> Frame:
         """Return a data frame in the transaction, checked and encoded."""
         if not isinstance(event_type, str) or not event_type or event_type in CONTROL_TYPES:
-            raise ConfigError(f"event_type must be the name of a data type such as MESSAGE, not {event_type!r}. Nothing was sent")
+            raise ConfigError(
+                f"event_type must be the name of a data type such as MESSAGE, not {told(event_type)}. Nothing was sent"
+            )
         if not isinstance(payload, Mapping) and not (event_type == MESSAGE and isinstance(payload, str)):
             raise ConfigError(f"the payload of {event_type} must be a mapping, not {type(payload).__name__}")
         if not isinstance(binary, bytes | None) or not isinstance(binary_mime, str | None):
@@ -175,12 +179,12 @@ class Transaction:
         )
 
     def _check_supported(self, event_type: str, binary: bytes | None) -> None:
-        self._connection.home.check()
+        self._connection.check_not_reentered()
         session = self._connection.rooms.session
         with self._connection.rooms.parking.lock:
             self._connection.enter()
         if not session.accepts(event_type):
-            raise UnsupportedByPeerError(f"the peer does not accept {event_type}. Nothing was sent")
+            raise UnsupportedByPeerError(f"the peer does not accept {event_type:.60}. Nothing was sent")
         if binary is not None and session.peer is not None and not session.peer.capabilities.binary_frames:
             raise UnsupportedByPeerError("the peer takes no binary frames. Nothing was sent")
 
@@ -285,7 +289,7 @@ def new_transaction(
 ) -> Transaction:
     """Return one that is still to be opened. Raises `ConfigError`, `UnsupportedByPeerError`, `ConnectionClosedError`."""
     if not isinstance(tool, str) or not tool:
-        raise ConfigError(f"tool must be the name of a tool, not {tool!r:.60}. Nothing was sent")
+        raise ConfigError(f"tool must be the name of a tool, not {told(tool)}. Nothing was sent")
     if params is not None and not isinstance(params, Mapping):
         raise ConfigError(f"params must be a mapping or None, not {type(params).__name__}. Nothing was sent")
     payload = encode_json({"toolName": tool, "params": dict(params or {})})
@@ -301,7 +305,7 @@ def joining_transaction(
 ) -> Transaction:
     """Return one that is still to be joined. Raises as `new_transaction`."""
     if not isinstance(transaction_id, str) or transaction_id in ("", "null"):
-        raise ConfigError(f"transaction_id must be the id of a transaction, not {transaction_id!r:.60}. Nothing was sent")
+        raise ConfigError(f"transaction_id must be the id of a transaction, not {told(transaction_id)}. Nothing was sent")
     _check_accepts(connection, TRANSACTION_JOIN)
     frame = connection.rooms.session.frames.make(SYSTEM, TRANSACTION_JOIN, b"{}", transaction=transaction_id)
     state = TransactionState(transaction_id, frame.id, tool=None, joins=True)
@@ -321,4 +325,4 @@ def _check_accepts(connection: Connection, frame_type: str) -> None:
 def _text(text: object) -> str:
     if not isinstance(text, str):
         raise ConfigError(f"text must be a string, not {type(text).__name__}")
-    return text
+    return plain_text(text)

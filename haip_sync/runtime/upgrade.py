@@ -21,6 +21,9 @@ _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _SWITCHING: Final = 101
 _REFUSALS: Final = (401, 403)
 _REDIRECTS: Final = range(300, 400)
+_PROXY_LOGIN: Final = 407
+_SERVER_ERRORS: Final = 500
+"""The first of them."""
 
 
 def upgrade(stream: Stream, request: Request, deadline: Deadline) -> bytes | HAIPError:
@@ -75,4 +78,8 @@ def _refusal(where: str, status: int) -> HAIPError:
     said = f"{where} answered HTTP {status}, it opened no WebSocket. Nothing was sent"
     if status in _REDIRECTS:
         return ConnectError(f"{said}. It sends us elsewhere, and a token must not go there unasked: use the final address")
+    if status >= _SERVER_ERRORS:
+        return ConnectError(f"{said}. The server, or a proxy before it, cannot serve now: try again later, or look into its log")
+    if status == _PROXY_LOGIN:
+        return ConnectError(f"{said}. A proxy stands before it that wants a login: name it with proxy=")
     return ConnectError(f"{said}. Is the path right?")

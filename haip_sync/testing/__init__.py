@@ -1,7 +1,7 @@
 """What programs that use HAIP test themselves with. Imported by tests and by the monitor's demo, never by the client.
 
-`DevServer` needs the package `websockets`: `pip install 'haip-sync[server]'`. It is loaded when it is first asked for, so
-that everything else here works without.
+`DevServer` and `scripted_peer` need the package `websockets`: `pip install 'haip-sync[server]'`. They are loaded when they are
+first asked for, so that everything else here works without.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from haip_sync.testing.tools import Tool
 
 if TYPE_CHECKING:
     from haip_sync.testing.dev_server import DevServer
+    from haip_sync.testing.scripted import ScriptedPeer, scripted_peer
 
 __all__ = [
     "POLICY_NAMES",
@@ -70,6 +71,7 @@ __all__ = [
     "Refusal",
     "RenewAtHalf",
     "Run",
+    "ScriptedPeer",
     "Session",
     "Stingy",
     "SystemClock",
@@ -78,17 +80,21 @@ __all__ = [
     "ToolInvocation",
     "Transaction",
     "parse_policy",
+    "scripted_peer",
 ]
+
+_WITH_WEBSOCKETS = {"DevServer": "dev_server", "ScriptedPeer": "scripted", "scripted_peer": "scripted"}
+"""Names that need the package, and the modules that they come from."""
 
 
 def __getattr__(name: str) -> Any:
-    """Load `DevServer` on first use. Raises `ImportError`, naming what to install, without `websockets`."""
-    if name != "DevServer":
+    """Load what speaks with `websockets` on first use. Raises `ImportError`, naming what to install, without it."""
+    if name not in _WITH_WEBSOCKETS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return import_module("haip_sync.testing.dev_server").DevServer
+        return getattr(import_module(f"haip_sync.testing.{_WITH_WEBSOCKETS[name]}"), name)
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] != "websockets":
             raise
-        text = "the development server needs the package websockets: pip install 'haip-sync[server]'"
+        text = f"{name} needs the package websockets: pip install 'haip-sync[server]'"
         raise ImportError(text, name="websockets") from missing

@@ -21,7 +21,12 @@ class Gate:
     def __init__(self, token: str | None) -> None:
         if token is not None and (not isinstance(token, str) or not token):
             raise ConfigError("token must be a text that is not empty, or None for no check")
-        self._token = None if token is None else token.encode()
+        try:
+            self._token = None if token is None else token.encode()
+        except UnicodeEncodeError:
+            self._token = None
+        if token is not None and self._token is None:  # not raised up there: that error, carried along, repeats the token
+            raise ConfigError("token holds half of a surrogate pair, which UTF-8 cannot carry")
 
     def admits(self, path: str, headers: Mapping[str, str]) -> bool:
         """Whether a request may come in; everybody may where there is no token."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from haip_sync.config import check_channel, check_seconds
+from haip_sync.config import check_channel, check_seconds, told
 from haip_sync.errors import ConfigError
 
 
@@ -54,6 +54,8 @@ class PauseScript:
 
 def check_pause_script(script: Iterable[object]) -> tuple[PauseStep, ...]:
     """Return the steps of `(after_seconds, channel, for_seconds)`. Raises `ConfigError` for anything else."""
+    if not isinstance(script, Iterable):
+        raise ConfigError(f"pause_script must list steps of (after_seconds, channel, for_seconds), not {told(script)}")
     return tuple(map(_step, script))
 
 
@@ -64,4 +66,4 @@ def _step(step: Any) -> PauseStep:
         case (after, channel, duration):
             return PauseStep(after, channel, duration)
         case _:
-            raise ConfigError(f"a step of pause_script must be (after_seconds, channel, for_seconds), not {step!r}")
+            raise ConfigError(f"a step of pause_script must be (after_seconds, channel, for_seconds), not {told(step)}")

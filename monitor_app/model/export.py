@@ -61,7 +61,8 @@ class Export:
         self.path = path
         self._records: Iterator[Record] = iter(table.records)
         with _told(path):
-            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+            self._target = _target(path)
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=self._target.parent)
             self._part = Path(name)
             self._file: IO[str] = os.fdopen(handle, "w", encoding="utf-8", newline="", errors="backslashreplace")
         try:
@@ -113,8 +114,16 @@ class Export:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        _permit(self._part, self.path)
-        self._part.replace(self.path)
+        _permit(self._part, self._target)
+        self._part.replace(self._target)
+
+
+def _target(path: Path) -> Path:
+    """Return the file that is replaced: behind a link what it names, which stays a link. A device would be no device any more."""
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise ExportError(f"{path} is no ordinary file. Give another name. Nothing was changed.")
+    return target
 
 
 def _harmless(value: Any) -> Any:

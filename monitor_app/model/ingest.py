@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -97,10 +99,13 @@ class Ingest:
         self._seen: tuple[float, dict[str, ChannelView]] | None = None
         self._happenings = Happenings(self.marks, self._trackers)
         self._reported_starved: set[str] = set()
+        self._past: deque[tuple[float, ConnectionState]] = deque()
 
     def tick(self) -> None:
         """Take in what has happened since the last tick."""
         now_s = self.clock.now_s()
+        if self.connection is None:
+            self._past.extend(self.source.take_past())
         self._drain(now_s)
         for event in self._wait_rows.due(now_s):
             self._log(event)
@@ -164,7 +169,15 @@ class Ingest:
             self._log(event)
         elif (told := self._wait_rows.take(event, now_s)) is not None:
             self._log(told)
+        if self._past:
+            self._recall(event.time_s)
         self._happenings.take(event)
+
+    def _recall(self, until_s: float) -> None:
+        """Keep what the source remembers until then: its moments and events in turn, as a channel is told by both."""
+        while self._past and self._past[0][0] <= until_s:
+            time_s, state = self._past.popleft()
+            self._track(state, time_s)
 
     def _log(self, event: Event) -> None:
         row = row_of_event(event)
@@ -182,8 +195,8 @@ class Ingest:
 
     def _take_snapshot(self, snapshot: ConnectionState, now_s: float) -> None:
         if self.connection is None:
-            for time_s, past in self.source.take_past():
-                self._track(past, time_s)
+            self._past.extend(self.source.take_past())
+            self._recall(math.inf)
         self.connection, silent_s = snapshot, self.source.silent_s
         self.away = None if snapshot.connected else away_of(self.source)
         tracked = self._track(snapshot, now_s) if silent_s is None else self._track_silence(snapshot, silent_s, now_s)

@@ -73,7 +73,7 @@ def _named(programs: Sequence[ProgramInfo]) -> str:
 
 def _target(program: ProgramInfo, wanted: str | None) -> Target:
     if program.trouble is not None:
-        raise NotFoundError(on_one_line(program.trouble))
+        raise NotFoundError(on_one_line(_naming(program, program.trouble)))
     clients = {client.name: client for client in program.clients}
     if not clients:
         raise NotFoundError(f"{_named([program])} has no client now")
@@ -83,6 +83,12 @@ def _target(program: ProgramInfo, wanted: str | None) -> Target:
     if wanted not in clients:
         raise NotFoundError(f"{_named([program])} has no client {wanted}; its clients are {_listed(program.clients)}")
     return Target(program, wanted, "")
+
+
+def _naming(program: ProgramInfo, trouble: str) -> str:
+    """Return what is wrong with a program, and with which: it has said no name."""
+    which = str(program.path) if program.pid is None else f"process {program.pid}"
+    return trouble if str(program.path) in trouble else f"{which}: {trouble}"
 
 
 def _word(program: ProgramInfo, chosen: ClientSummary) -> str:

@@ -17,9 +17,10 @@ _LEFT: Final = frozenset({0, 1, 7})
 """Columns of words; the rest are numbers and stand on the right."""
 
 
-def render(ingest: Ingest, clock: Clock) -> str:
-    """Return the state of the connection in one line and the channel table under it."""
-    lines = [f"{clock.time_of_day(clock.now_s())}  {connection_line(ingest)}"]
+def render(ingest: Ingest, clock: Clock, *, of: str = "") -> str:
+    """Return the state of the connection in one line, with the name `of` what is watched, and the channel table under it."""
+    whose = f"{of}: " if of else ""
+    lines = [f"{clock.time_of_day(clock.now_s())}  {whose}{connection_line(ingest)}"]
     lines += aligned([_HEADINGS, *(_cells(view) for view in ingest.channels())], to_the_left=_LEFT)
     return "\n".join(lines) + "\n"
 

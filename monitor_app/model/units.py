@@ -44,6 +44,11 @@ def format_bytes(byte_count: int) -> str:
     return f"{byte_count} B" if abs(byte_count) < KIB else f"{format_kib(byte_count)} KiB"
 
 
+def format_large(byte_count: int) -> str:
+    """Return bytes for a narrow place, in whole MiB where they are that."""
+    return format_bytes(byte_count) if byte_count % MIB or not byte_count else f"{format_count(byte_count // MIB)} MiB"
+
+
 def format_apart(one: int, other: int) -> tuple[str, str]:
     """Return two amounts of bytes with their units; those that would read the same and are not, in single bytes."""
     texts = format_bytes(one), format_bytes(other)

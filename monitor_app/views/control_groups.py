@@ -10,7 +10,7 @@ from monitor_app.model.clock import Clock
 from monitor_app.model.last_word import LastWord
 from monitor_app.model.source import Notice
 from monitor_app.model.status import STALE, Status
-from monitor_app.model.units import KIB, format_count, format_kib, short_name
+from monitor_app.model.units import KIB, format_count, format_large, short_name
 from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.group import Group, allow, allow_field, spin_box
@@ -77,7 +77,7 @@ class RequestGroup(Group):
         """Show the caps of the chosen channel and what came of its last request."""
         self._view, self._last = view, last
         state = view.state
-        self.detail.setText(f"cap {format_count(state.max_credits)} · {format_kib(state.max_credit_bytes)} KiB")
+        self.detail.setText(f"cap {format_count(state.max_credits)} · {format_large(state.max_credit_bytes)}")
         self.detail.tell_when_pointed_at("The most credit that may stand here at a time, in messages and bytes")
         for control in (self.send, *self._presets):
             allow(control, why_not)
@@ -93,18 +93,18 @@ class RequestGroup(Group):
         elif self._last_word.is_over(last):
             text, tone = "Refused last; the log says why.", "small"
         else:
-            text = f"{self._clock.time_of_day(last.time_s)}  {last.result}{self._answer(last)}"
+            text = f"{self._clock.time_of_day(last.time_s)}  {self._answered(last)}"
             tone = "small" if last.ok else "bad"
         self._result.setText(text)
         set_tone(self._result, tone)
 
-    def _answer(self, last: Notice) -> str:
-        """Return whether a grant came after the request that `last` speaks of."""
+    def _answered(self, last: Notice) -> str:
+        """Return what came of the request that `last` speaks of, and whether a grant came after it."""
         if not last.ok or self._view is None:
-            return ""
+            return last.result
         age_s = self._view.grant_age_s
         granted = age_s is not None and self._clock.now_s() - age_s >= last.time_s
-        return "; a grant came since" if granted else "; no grant yet"
+        return f"{last.result.rstrip('.')}; {'a grant came since' if granted else 'no grant yet'}."
 
     @Slot()
     def _on_changed(self) -> None:

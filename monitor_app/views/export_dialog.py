@@ -41,6 +41,8 @@ class ExportDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._tables = dict(tables)
         self._export: Export | None = None
+        self._replaces: Path | None = None
+        """What was asked about: the file that may be replaced."""
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._on_step)
@@ -96,6 +98,11 @@ class ExportDialog(QDialog):
         if not self.path.text().strip() or path.is_dir():
             self._say(f"{path} is a folder; give the name of a file." if path.is_dir() else "Give the name of a file.", "bad")
             return
+        if path.exists() and path != self._replaces:
+            self._replaces = path
+            self._say(f"{path} is there already. Export once more to replace it.", "bad")
+            return
+        self._replaces = None
         try:
             self._export = Export(self._tables[self.scope.currentText()](), path, _FORMATS[self.format.currentText()])
         except ExportError as error:
@@ -144,8 +151,14 @@ class ExportDialog(QDialog):
     @Slot()
     def _on_browse(self) -> None:
         chooser = chooser_to_save(self, "Export to", self.path.text(), "", self.path.palette())
-        chooser.fileSelected.connect(self.path.setText)
+        chooser.fileSelected.connect(self._on_chosen)
         chooser.open()
+
+    @Slot(str)
+    def _on_chosen(self, path: str) -> None:
+        """Take the path; the chooser has asked whether what is there may be replaced."""
+        self.path.setText(path)
+        self._replaces = Path(path)
 
     @Slot(str)
     def _on_format_changed(self, text: str) -> None:

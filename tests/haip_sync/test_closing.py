@@ -265,3 +265,26 @@ def test_control_frames_keep_their_timeout_where_the_peer_does_not_read() -> Non
         assert connection.rooms.outgoing.pending_bytes > 0
         assert not connection.writer.is_writing_here()
         scene.client.close(0)
+
+
+@pytest.mark.parametrize("how", ["block", "exception", "close"])
+def test_what_is_left_over_is_counted_in_the_log(how: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody need keep a handle: messages that are handed back when a client closes are counted in one line."""
+    with DevServer(policy="never", initial_credits=3) as server:
+        client = HAIPClient(server.url, name="sender")
+        client.connect(PATIENCE_S)
+        for channel in ("USER", "USER", "USER", "AGENT", "AGENT"):
+            client.enqueue_text_message(channel, "hello")
+        if how == "close":
+            client.close(PATIENCE_S)
+        else:
+            client.__exit__(ZeroDivisionError if how == "exception" else None, None, None)
+    said = [record.getMessage() for record in caplog.records if "queued" in record.getMessage()]
+    assert said == ["sender closed with 3 queued messages (1 on AGENT, 2 on USER) not sent; their handles say so"]
+
+
+def test_a_client_that_has_sent_everything_closes_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    """Where nothing was left over the log says nothing of it."""
+    with DevServer() as server, HAIPClient(server.url) as client:
+        client.enqueue_text_message("USER", "hello")
+    assert not [record for record in caplog.records if "queued" in record.getMessage()]

@@ -33,7 +33,7 @@ def tell_when_blocked():
         if place != seen:
             seen, since = place, time.monotonic()
         elif time.monotonic() - since > 0.2:
-            print("blocked", flush=True)
+            os.write(1, b"blocked\\n")  # a daemon in print() as the interpreter goes has CPython abort: stdout is locked
             return
         signals.wait(0.01)
 
@@ -217,7 +217,7 @@ interrupted(block)
     with DevServer() as server, Program(PROGRAM + source + LEAVE, server.url) as program:
         assert _is_delivered(program)[1] == "first"
         assert _is_delivered(program)[1] == "interrupted without a note"
-        assert program.ends().err == ""
+        assert program.ends().err.rstrip().endswith("closed with 1 queued message (1 on USER) not sent; their handles say so")
 
 
 @contextmanager

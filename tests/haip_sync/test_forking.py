@@ -171,13 +171,13 @@ client.close()
 VALUES = {
     "HAIPClient": {"name", "address"},
     "PendingSend": set(),
-    "Run": {"begun", "arrive", "refused", "lost", "key"},
+    "Run": {"begun", "arrive", "refused", "unreadable", "lost", "key"},
     "Cancelled": set(),
     "ToolCall": {"receipt", "key", "sent", "arrive", "refused", "unreadable", "lost"},
     "Transaction": {"id", "tool", "open", "leave"},
-    "TextStream": set(),
+    "TextStream": {"open", "forget"},
     "IncomingTexts": {"wants", "begin", "end", "finish"},
-    "IncomingText": {"yielded", "give_up", "arrive", "cut_off"},
+    "IncomingText": {"yielded", "give_up", "arrive", "missed", "cut_off"},
     "Subscription": set(),
 }
 """What may be read in a child, because it never changes, and what only the connection calls."""

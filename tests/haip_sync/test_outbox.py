@@ -224,6 +224,20 @@ def test_the_bound_is_in_bytes_too(start: Start) -> None:
         client.enqueue_text_message("USER", "x" * 3_000)
 
 
+def test_nothing_is_dropped_for_a_message_that_finds_no_room_all_the_same(start: Start) -> None:
+    """Beside a text in mid-stream, which stays, a large message has no place: it is dropped alone, and not all others with it."""
+    server, client = start(first=1, queue_max_bytes=3_000, overflow="drop_oldest")
+    begun = client.enqueue_text_message("USER", "a" * 1_500)
+    until(lambda: not client.connection_state().credits["USER"])
+    small = client.enqueue_text_message("USER", "b")
+    with pytest.raises(NotSentError) as dropped:
+        client.enqueue_text_message("USER", "c" * 1_800).result(PATIENCE_S)
+    assert dropped.value.reason == "dropped"
+    assert (begun.done(), small.done()) == (False, False)
+    server.grant("USER", 5)
+    assert texts(server, 2) == ["a" * 1_500, "b"]
+
+
 @pytest.mark.parametrize(("overflow", "kept"), [("drop_oldest", ["1", "2"]), ("drop_newest", ["0", "1"])])
 def test_what_is_dropped_is_told_to_its_holder(start: Start, overflow: str, kept: list[str]) -> None:
     """A dropped message settles its handle with the reason dropped, is an event, and the rest arrives."""

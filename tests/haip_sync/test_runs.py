@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -164,6 +165,27 @@ def test_the_peers_limit_is_kept() -> None:
     assert len(script.of("RUN_STARTED")) == 2
 
 
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda run: run.send_text_message("USER", "hello", timeout=PATIENCE_S),
+        lambda run: run.enqueue_text_message("USER", "hello"),
+        lambda run: run.send("USER", "MESSAGE", {}, timeout=PATIENCE_S),
+        lambda run: run.send_audio_chunk("USER", "m", "audio/pcm", b"", timeout=PATIENCE_S),
+        lambda run: run.call_tool("USER", "search", timeout=PATIENCE_S),
+    ],
+    ids=["text", "queued", "frame", "audio", "call"],
+)
+def test_nothing_is_sent_in_a_run_that_is_not_begun(send: Callable[[Run], object]) -> None:
+    """Whoever leaves out the with block is told so; the peer hears of no run that it does not know."""
+    script = Listening()
+    with peer(script) as url, HAIPClient(url) as client:
+        with pytest.raises(ConfigError, match=r"is not begun: use it in a with block\. Nothing was sent"):
+            send(client.run())
+        client.flush(PATIENCE_S)
+    assert not [frame for frame in script.frames if frame.get("run_id")]
+
+
 def test_a_run_is_entered_once() -> None:
     """A second with on the same run is a ConfigError."""
     with peer(Listening()) as url, HAIPClient(url) as client:
@@ -233,6 +255,17 @@ def test_an_echo_says_nothing_of_a_run() -> None:
         run.cancel()
         assert client.receive(PATIENCE_S).type == "RUN_CANCEL"
         assert run.status == "open"
+
+
+@pytest.mark.parametrize(("frame_type", "flaw"), [("RUN_FINISHED", {"status": "WHAT"}), ("RUN_ERROR", {"code": 5})])
+def test_an_end_that_cannot_be_read_is_an_end(frame_type: str, flaw: dict[str, Any]) -> None:
+    """Nobody waits for ever for what will not come again: wait() raises ProtocolError, and no second end is said."""
+    script = Listening(lambda speaker, frame: speaker.says(frame_type, {"run_id": frame["payload"]["run_id"]} | flaw))
+    with peer(script) as url, HAIPClient(url) as client:
+        with client.run() as run, pytest.raises(ProtocolError, match=rf"how cannot be read: {frame_type} has a bad payload"):
+            run.wait(PATIENCE_S)
+        assert run.status == "ERROR"
+    assert script.of("RUN_FINISHED") == []
 
 
 @pytest.mark.parametrize("is_run_error", [True, False])
@@ -359,6 +392,26 @@ def test_who_waits_for_a_run_hears_that_it_ended_untold() -> None:
         for thread in waiting:
             thread.join(PATIENCE_S)
         assert not any(thread.is_alive() for thread in waiting)
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError()])
+def test_an_interrupt_of_the_way_out_leaves_no_run_open(error: Exception | None) -> None:
+    """Wherever it strikes once the way out has begun, RUN_FINISHED is said, and once."""
+    script = Listening(messages=10_000)
+    with peer(script) as url, HAIPClient(url) as client:
+
+        def leave_interrupted(at: int) -> bool:
+            run = client.run().__enter__()
+            leave = partial(run.__exit__, None if error is None else type(error), error, None)
+            fired, raised = interrupted_at(1 + at * 3, leave)  # before the first line nothing can be done
+            assert isinstance(raised, KeyboardInterrupt) if fired else raised is None
+            client.send("USER", "TOOL_CALL", {"call_id": run.run_id, "tool": "t", "params": {}})
+            until(lambda: run.run_id in [payload["call_id"] for payload in script.of("TOOL_CALL")])
+            assert [payload["run_id"] for payload in script.of("RUN_FINISHED")].count(run.run_id) == 1
+            assert client._connection.rooms.routes.count(Run) == 0
+            return fired
+
+        assert len(list(every_interrupt(leave_interrupted))) > 30
 
 
 def test_an_interrupt_on_the_way_out_says_it_once() -> None:

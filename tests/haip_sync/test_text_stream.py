@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 import pytest
+from support.interrupts import every_interrupt, interrupted_at
 from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import (
     ConfigError,
     ConnectionClosedError,
+    DeadlockError,
     FlowControlError,
     FlowControlTimeout,
     HAIPClient,
@@ -21,7 +25,7 @@ from haip_sync import (
     TextStream,
     UnsupportedByPeerError,
 )
-from haip_sync.testing import DevServer, Never
+from haip_sync.testing import DevServer, Generous, Never
 
 Start = Callable[..., tuple[DevServer, HAIPClient]]
 
@@ -157,6 +161,123 @@ def test_the_end_of_the_connection_is_told_to_the_writer(start: Start) -> None:
     with pytest.raises(PartialSendError):
         out.write("three", timeout=PATIENCE_S)
     out.abandon()
+
+
+def test_who_waits_to_write_is_told_that_the_text_was_given_up(start: Start) -> None:
+    """abandon() in one thread ends the wait of another; so it does in a signal handler of the thread that waits."""
+    _, client = start(policy=Never(), initial_credits=1)
+    out = client.text_stream("USER")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(out.write, "one", timeout=None)
+        until(lambda: client.connection_state().channels["USER"].waiting_for == "messages")
+        out.abandon()
+        with pytest.raises(PartialSendError, match=r"given up by another call\. Its START and 0 part\(s\) were sent") as caught:
+            waiting.result(PATIENCE_S)
+    assert caught.value.parts_sent == 0
+    assert client.connection_state().channels["USER"].backlog == 0
+
+
+def test_a_deadline_covers_the_wait_for_another_writer(start: Start) -> None:
+    """Who writes while another thread does comes back when it said, whichever of the two it waits for; nothing is closed."""
+    _, client = start(policy=Never(), initial_credits=1)
+    out = client.text_stream("USER")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(out.write, "one", timeout=1.0)
+        until(lambda: client.connection_state().channels["USER"].waiting_for == "messages")
+        for timeout, kind in ((0, FlowControlError), (0.05, FlowControlTimeout)):
+            with pytest.raises(kind, match="another thread writes") as caught:
+                out.write("two", timeout=timeout)
+            assert (type(caught.value), caught.value.cause) == (kind, "behind_others")
+        began_s = time.monotonic()
+        with pytest.raises(FlowControlTimeout):
+            out.write("three", timeout=1.5)  # the first gives up in the middle of it
+        assert time.monotonic() - began_s == pytest.approx(1.5, abs=0.4)
+        with pytest.raises(FlowControlTimeout):
+            first.result(PATIENCE_S)
+    out.abandon()
+
+
+def test_an_interrupted_writer_leaves_the_turn_to_others(start: Start) -> None:
+    """Wherever an interrupt strikes a write, another thread may end the text."""
+    _, client = start(policy=Generous(), initial_credits=50)
+    with ThreadPoolExecutor(1) as pool:
+
+        def run(place: int) -> bool:
+            out = client.text_stream("USER", timeout=PATIENCE_S)
+            was_reached, raised = interrupted_at(place, lambda: out.write("one", timeout=PATIENCE_S))
+            assert raised is None or isinstance(raised, KeyboardInterrupt)
+            pool.submit(out.close, timeout=PATIENCE_S).result(PATIENCE_S)
+            return was_reached
+
+        assert sum(1 for _ in every_interrupt(run)) > 50
+    user = client.connection_state().channels["USER"]
+    assert (user.backlog, user.is_conserved) == (0, True)
+
+
+def test_an_interrupt_of_who_opens_a_text_holds_nobody_up(start: Start) -> None:
+    """Wherever it strikes, before START has its place or behind that, the channel is free, and a note says what was sent."""
+    _, client = start(policy=Generous(), initial_credits=50)
+    kept: list[BaseException] = []  # with their tracebacks, as an interactive session keeps the last one
+
+    def run(place: int) -> bool:
+        was_reached, raised = interrupted_at(place, partial(client.text_stream, "USER", timeout=PATIENCE_S))
+        kept.extend([] if raised is None else [raised])
+        if not was_reached:
+            return False
+        client.send_text_message("USER", "next", timeout=PATIENCE_S)
+        return was_reached
+
+    assert sum(1 for _ in every_interrupt(run)) > 50
+    notes = [note for raised in kept for note in getattr(raised, "__notes__", ())]
+    assert any("nothing was sent" in note for note in notes)
+    assert any("its START and 0 part(s) were sent, no END follows" in note for note in notes)
+    assert all(len(getattr(raised, "__notes__", ())) <= 1 for raised in kept)
+    gc.collect()  # the text of the last round, which was opened
+    until(lambda: client.connection_state().channels["USER"].backlog == 0)
+    assert client.connection_state().channels["USER"].is_conserved
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError()])
+def test_an_interrupt_on_the_way_out_of_the_block_holds_nobody_up(start: Start, error: Exception | None) -> None:
+    """Wherever it strikes once the way out has begun, the text is over, though whoever was interrupted still has it."""
+    _, client = start(policy=Generous(), initial_credits=50)
+    kept: list[TextStream] = []
+
+    def run(place: int) -> bool:
+        out = client.text_stream("USER", timeout=PATIENCE_S)
+        kept.append(out)
+        leave = partial(out.__exit__, None if error is None else type(error), error, None)
+        was_reached, _ = interrupted_at(place + 1, leave)  # before the first line nothing can be done
+        client.send_text_message("USER", "next", timeout=PATIENCE_S)
+        return was_reached
+
+    assert sum(1 for _ in every_interrupt(run)) > 20
+
+
+@pytest.mark.parametrize("ends", ["abandon", "close", "write"])
+def test_a_signal_handler_does_not_wait_for_the_write_that_it_interrupts(start: Start, ends: str) -> None:
+    """Giving up works there, at every place; what would have to wait for the write raises DeadlockError."""
+    _, client = start(policy=Generous(), initial_credits=50)
+    places = {"abandon": 0, "close": 0, "write": 0}
+
+    def run(place: int) -> bool:
+        out = client.text_stream("USER", timeout=PATIENCE_S)
+
+        def handler() -> None:
+            with suppress(DeadlockError):
+                {"abandon": out.abandon, "close": out.close, "write": lambda: out.write("two", timeout=None)}[ends]()
+                places[ends] += 1
+
+        was_reached, raised = interrupted_at(place, lambda: out.write("one", timeout=PATIENCE_S), handler)
+        assert raised is None or (ends != "write" and isinstance(raised, (ConnectionClosedError, PartialSendError)))
+        out.abandon()
+        return was_reached
+
+    assert sum(1 for _ in every_interrupt(run)) > 50
+    assert places[ends] > 0
+    client.send_text_message("USER", "next", timeout=PATIENCE_S)
+    user = client.connection_state().channels["USER"]
+    assert (user.backlog, user.is_conserved) == (0, True)
 
 
 def test_what_cannot_be_streamed_is_refused(start: Start) -> None:

@@ -18,14 +18,16 @@ from haip_sync import (
     ConnectionClosedError,
     DeadlockError,
     FlowControlConfig,
+    FramesLost,
     HAIPClient,
     HAIPTimeout,
     IncomingText,
+    IncomingTexts,
     IncompleteTextError,
     Message,
     WarningRaised,
 )
-from haip_sync.runtime.conversation import incoming_texts
+from haip_sync.runtime.conversation import incoming_text, incoming_texts
 from haip_sync.testing import DevServer, Generous
 
 
@@ -329,6 +331,108 @@ def test_a_text_that_is_begun_anew_is_two_texts() -> None:
             old.text(PATIENCE_S)
 
 
+@pytest.mark.parametrize(
+    ("frame_type", "flaw", "text"), [("MESSAGE_PART", {"text": 5}, "one "), ("MESSAGE_END", {"tokens": -1}, "one two")]
+)
+def test_a_frame_of_a_text_that_cannot_be_read_is_missing_there(frame_type: str, flaw: dict[str, Any], text: str) -> None:
+    """No text is told as whole that lacks a part, and nobody waits for an END that has come; the rest of it costs no credit."""
+
+    def say(speaker: Peer) -> None:
+        start(speaker, "a")
+        part(speaker, "a", "one ")
+        if frame_type == "MESSAGE_END":
+            part(speaker, "a", "two")
+        speaker.says(frame_type, {"message_id": "a"} | flaw, "AGENT")
+        if frame_type == "MESSAGE_PART":
+            part(speaker, "a", "three")
+            end(speaker, "a")
+        whole(speaker, "b", "next")
+
+    with peer(after_the_first_text(say)) as url, HAIPClient(url) as client, client.texts() as texts:
+        client.send_text_message("USER", "go")
+        broken = texts.receive(PATIENCE_S)
+        assert texts.receive(PATIENCE_S).text(PATIENCE_S) == "next"
+        with pytest.raises(IncompleteTextError, match=rf"will not be whole: {frame_type} has a bad payload") as caught:
+            broken.text()
+        assert (caught.value.text, broken.complete) == (text, False)
+        assert client._connection.rooms.inbox.window("AGENT").frames_waiting == 0
+        assert not client._conversation._desk._open
+
+
+def test_an_end_that_was_dropped_is_not_awaited() -> None:
+    """What comes without credit, and finds no room, is dropped: the text that it belongs to is told as incomplete."""
+
+    def say(speaker: Peer) -> None:
+        start(speaker, "a")
+        for _ in range(3):
+            part(speaker, "a", "x")
+        end(speaker, "a")
+
+    config = FlowControlConfig(initial_credits=4)
+    with peer(after_the_first_text(say)) as url, HAIPClient(url, flow_control=config) as client, client.texts() as texts:
+        client.send_text_message("USER", "go")
+        until(lambda: client.connection_state().channels["AGENT"].receive_breaches == 1)
+        with pytest.raises(IncompleteTextError, match=r"MESSAGE_END of .* bytes came without credit .* dropped") as caught:
+            texts.receive(PATIENCE_S).text()
+        assert caught.value.text == "xxx"
+
+
+def test_an_end_that_was_lost_is_not_awaited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that says nothing more once frames were lost ends with an error that names them; one that says its END is whole."""
+    monkeypatch.setattr(incoming_text, "LOSS_PATIENCE_S", 0.2)
+
+    def say(speaker: Peer) -> None:
+        start(speaker, "a")
+        part(speaker, "a", "half")
+        start(speaker, "b")
+        speaker.skips()  # the END of a
+        part(speaker, "b", "whole")
+        end(speaker, "b")
+        whole(speaker, "c", "later")
+
+    lost: list[FramesLost] = []
+    with peer(after_the_first_text(say)) as url, HAIPClient(url) as client, client.texts() as texts:
+        client.subscribe(lost.append, FramesLost)
+        client.send_text_message("USER", "go")
+        broken, other = texts.receive(PATIENCE_S), texts.receive(PATIENCE_S)
+        with pytest.raises(IncompleteTextError, match=r"its END may be among what was lost .*: 1 frame .* seq 5 to 5") as caught:
+            broken.text()
+        assert (caught.value.text, caught.value.parts, broken.complete) == ("half", 1, False)
+        assert [(event.first_seq, event.last_seq) for event in lost] == [(5, 5)]
+        assert other.text() == "whole"
+        assert texts.receive(PATIENCE_S).text() == "later"
+        with pytest.raises(IncompleteTextError, match="1 parts of it were read"):
+            list(broken)
+
+
+def test_a_text_that_goes_on_after_a_loss_can_be_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was lost was another's: the deadline of whoever reads stands, and after the error the rest is read as ever."""
+    monkeypatch.setattr(incoming_text, "LOSS_PATIENCE_S", 0.3)
+    go_on = threading.Event()
+
+    def say(speaker: Peer) -> None:
+        start(speaker, "a")
+        part(speaker, "a", "one ")
+        speaker.skips()
+        part(speaker, "a", "two ")
+        assert go_on.wait(PATIENCE_S)
+        part(speaker, "a", "three")
+        end(speaker, "a")
+
+    with peer(after_the_first_text(say)) as url, HAIPClient(url) as client, client.texts() as texts:
+        client.send_text_message("USER", "go")
+        text = texts.receive(PATIENCE_S)
+        parts = text.parts()
+        assert [next(parts), next(parts)] == ["one ", "two "]
+        with pytest.raises(HAIPTimeout):
+            next(text.parts(0.01))
+        with pytest.raises(IncompleteTextError, match="2 parts of it were read"):
+            next(parts)
+        go_on.set()
+        until(lambda: text.complete)
+        assert list(text) == ["three"]
+
+
 def test_open_texts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that ends no text: beyond a number of them further ones go to receive(), with a warning."""
     monkeypatch.setattr(incoming_texts, "MOST_OPEN_TEXTS", 3)
@@ -404,6 +508,24 @@ def test_waiting_in_a_listener_is_a_deadlock() -> None:
         client.send_text_message("USER", "go")
         until(lambda: len(raised) == 4)
     assert raised == [DeadlockError, DeadlockError, HAIPTimeout, HAIPTimeout]
+
+
+def test_wherever_an_interrupt_strikes_who_subscribes_no_text_goes_astray() -> None:
+    """A block that was not entered takes no texts: they come to receive(), and nothing waits where nobody reads."""
+    with DevServer(agent=False) as server, HAIPClient(server.url) as client:
+        kept: list[IncomingTexts] = []
+
+        def run(place: int) -> bool:
+            kept.append(client.texts("AGENT"))
+            was_reached, _ = interrupted_at(place, kept[-1].__enter__)
+            if not was_reached:
+                kept[-1].close()
+            until(lambda: not client._conversation._desk._subscriptions)
+            return was_reached
+
+        assert sum(1 for _ in every_interrupt(run)) > 5
+        server.send_text("AGENT", "x")
+        assert client.receive(PATIENCE_S).type == "MESSAGE_START"
 
 
 def test_wherever_an_interrupt_strikes_who_leaves_the_rest_is_done() -> None:

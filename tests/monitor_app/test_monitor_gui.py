@@ -21,6 +21,7 @@ from haip_sync.testing import DevServer
 from monitor_app import gui
 from monitor_app.demo import read_lines
 from monitor_app.main_window import MainWindow
+from monitor_app.model.client_source import ClientSource
 from monitor_app.options import Options
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +87,27 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
     assert process.wait(timeout=30) == 0, err
     assert "Traceback" not in err
     assert "Exception" not in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
+def test_a_full_disk_ends_it_with_a_sentence() -> None:
+    """A table that cannot be written is told once, and the code is 1."""
+    with Path("/dev/full").open("w") as full:
+        process = start("ws://127.0.0.1:1", stdout=full.fileno())
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1, err
+    assert err.splitlines()[-1] == "haip-monitor: the table cannot be written: No space left on device. The monitor ends"
+
+
+def test_of_several_windows_each_has_its_table(qtbot: QtBot, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a display two windows print two tables, each with the name of what it shows."""
+    with DevServer() as server, HAIPClient(server.url) as one, HAIPClient(server.url) as other:
+        session = gui.Session(gui._application(), ClientSource(one, name="one"), Options(duration_s=2.5), has_screen=False)
+        session.open(ClientSource(other, name="other"))
+        assert session.run() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.endswith(f"one: Connected to {one.address}") for line in lines) >= 1
+    assert sum(line.endswith(f"other: Connected to {other.address}") for line in lines) >= 1
 
 
 def test_a_duration_ends_it(qtbot: QtBot, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from support.states import make_grant
 
-from haip_sync import ChannelPaused, CreditGranted, CreditRequested
+from haip_sync import ChannelPaused, Connected, CreditGranted, CreditRequested
+from monitor_app.model.activity import Activity
 from monitor_app.model.answer import evidence_of
 from monitor_app.model.clock import Clock
 from monitor_app.model.explanations import grant_of
@@ -49,6 +51,22 @@ def test_a_grant_is_a_mark_a_row_and_an_age(ingest: Ingest, source: Any, clock: 
     assert [mark.time_s for mark in ingest.marks.between(MarkKind.GRANT, "USER", 0.0, clock.time_s)] == [clock.time_s - 2.0]
     assert ingest.log.rows[-1].kind == "FLOW_UPDATE"
     assert ingest.lag_s == pytest.approx(2.0)
+
+
+def test_what_is_remembered_is_told_by_its_events_and_not_by_looks(source: Any, clock: Any, connection_state: Any) -> None:
+    """A program remembers a moment a second; what was offline for 50 ms between two of them was that long offline."""
+    begun_s = clock.time_s - 10.0
+    states = [(begun_s, msgspec.structs.replace(connection_state(), connected=False))]
+    states += [(begun_s + ago_s, connection_state()) for ago_s in (1.0, 2.0)]
+    source.past = states
+    source.events.append(Connected(time_s=begun_s + 0.05, address="ws://fake:1", epoch=1, resumed=False))
+    ingest = Ingest(source, clock)
+    ingest.tick()
+    tracker = ingest.tracker("USER")
+    assert tracker is not None
+    seconds = tracker.activity.runs.seconds(begun_s, clock.time_s)
+    assert seconds[Activity.OFFLINE] == pytest.approx(0.05, abs=0.01)
+    assert sum(seconds.values()) == pytest.approx(10.0, abs=0.01)
 
 
 def test_our_request_is_a_mark_and_giving_back_is_not(ingest: Ingest, source: Any, clock: Any) -> None:

@@ -249,6 +249,28 @@ def test_an_export_goes_in_steps_and_can_be_given_up(tmp_path: Path) -> None:
     assert target.stat().st_mode & 0o777 == 0o640
 
 
+def test_behind_a_link_the_file_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    """Whoever has a link to another disk finds the rows there."""
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "t.csv"
+    link.symlink_to(tmp_path / "disk" / "t.csv")
+    for _ in range(2):
+        Export(table(1), link, Format.CSV).run()
+    assert link.is_symlink()
+    assert (tmp_path / "disk" / "t.csv").read_text().startswith("number")
+    assert left_behind(tmp_path) == ["disk", "t.csv"]
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    """A pipe, or a device as /dev/null is, stays what it is; the error says what to do."""
+    pipe = tmp_path / "t.csv"
+    os.mkfifo(pipe)
+    with pytest.raises(ExportError, match=r"is no ordinary file\. Give another name\. Nothing was changed\."):
+        Export(table(1), pipe, Format.CSV)
+    assert pipe.is_fifo()
+    assert left_behind(tmp_path) == ["t.csv"]
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     """The error names the folder, which is what is wrong, and says what to do, and that nothing was written."""
     with pytest.raises(ExportError, match=r"There is no folder .*/gone\. Make it first, or give another one\. Nothing was"):

@@ -152,6 +152,7 @@ def test_what_is_shown_or_everything_can_be_exported(qtbot: QtBot, window: MainW
     assert json.loads(lines[0])["detail"]["event"] == "WarningRaised"
     assert "2 rows are in" in dialog.message.text()
     dialog.scope.setCurrentText("All rows")
+    qtbot.mouseClick(dialog.start, LEFT)  # which asks: the file is there
     with qtbot.waitSignal(dialog.exported, timeout=5000):
         qtbot.mouseClick(dialog.start, LEFT)
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 5
@@ -217,6 +218,30 @@ def test_the_inspector_says_what_to_do_until_a_row_is_chosen(window: MainWindow)
     assert inspector.topLevelItemCount() > 0
     inspector.show_row(None)
     assert inspector.hint.text
+
+
+def test_a_file_that_is_there_is_replaced_only_when_asked_twice(
+    qtbot: QtBot, window: MainWindow, source: Any, tmp_path: Path
+) -> None:
+    """The first press says that it is there; the second replaces it, and another name begins anew."""
+    warn(window, source, 2)
+    old, other = tmp_path / "old.csv", tmp_path / "other.csv"
+    for path in (old, other):
+        path.write_text("old")
+    dialog = open_export(window, old)
+    dialog.start.click()
+    assert dialog.message.text() == f"{old} is there already. Export once more to replace it."
+    dialog.path.setText(str(other))
+    dialog.start.click()
+    assert str(other) in dialog.message.text()
+    assert (old.read_text(), other.read_text()) == ("old", "old")
+    dialog.start.click()
+    qtbot.waitUntil(lambda: "rows are in" in dialog.message.text())
+    assert other.read_text() != "old"
+    assert old.read_text() == "old"
+    dialog.start.click()
+    assert "is there already" in dialog.message.text()
+    dialog.close()
 
 
 def test_the_switch_of_the_pages_stays_where_it_is(qtbot: QtBot, window: MainWindow) -> None:

@@ -117,9 +117,9 @@ def test_a_refused_request_is_said_beside_the_fields(window: MainWindow, source:
 
 def test_a_request_says_whether_a_grant_came_since(window: MainWindow, source: Any, clock: Any) -> None:
     """What came of a request is told beside the fields."""
-    source.notices.append(Notice(time_s=clock.time_s, channel="USER", action="request", result="asked", ok=True))
+    source.notices.append(Notice(time_s=clock.time_s, channel="USER", action="request", result="it was asked.", ok=True))
     window.refresh()
-    assert any("no grant yet" in part.text() for part in window.control.request.findChildren(QLabel))
+    assert any("it was asked; no grant yet." in part.text() for part in window.control.request.findChildren(QLabel))
     clock.time_s += 1.0
     source.events.append(make_grant(clock.time_s, 1))
     window.refresh()

@@ -60,6 +60,8 @@ def test_a_demo_takes_a_file(tmp_path: Path) -> None:
         (["--demo", "/no/such/file"], "is not a file"),
         (["ws://a:1", "--duration", "0"], "above 0"),
         (["ws://a:1", "--duration", "nan"], "above 0"),
+        (["ws://a:1", "--duration", "1e7"], "at most 2,000,000"),
+        (["ws://a:1", "--duration", "long"], "long is not a number of seconds"),
         (["ws://a:1", "--screenshot", "picture.jpeg"], "does not end in .png"),
         (["ws://a:1", "--screenshot", "/no/such/folder/s.png"], "cannot be written"),
         (["ws://a:1", "--size", "big"], "is not a size"),

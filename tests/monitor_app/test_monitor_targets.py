@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -35,6 +38,24 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr("monitor_app.model.targets.FAR_S", PATIENCE_S)
     with meeting_place() as directory:
         yield directory
+
+
+@contextmanager
+def mute_socket(directory: Path) -> Iterator[Path]:
+    """Yield the path of a socket behind which somebody hangs up at once."""
+    path = directory / "mute.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        hangs_up = threading.Thread(target=_hang_up, args=(listener,))
+        hangs_up.start()
+        yield path
+        hangs_up.join(PATIENCE_S)
+
+
+def _hang_up(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    connection.close()
 
 
 def blocked(name: str) -> StandIn:
@@ -110,9 +131,9 @@ def test_a_client_is_found_by_the_programs_name_pid_and_socket_and_by_its_own_na
         assert find(program.name, "calm")[1:] == ("calm", "")
 
 
-def test_what_is_not_found_is_told_with_what_is_there(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_not_found_is_told_with_what_is_there(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A name, a pid, a socket, a client: each in words, with code 2 and no window."""
-    with served(place) as running, served(place) as twin:
+    with served(place) as running, served(place) as twin, mute_socket(tmp_path) as mute:
         for each in (running, twin):
             each.offer(StandIn("sender"))
         name = running.service._program.name
@@ -122,6 +143,7 @@ def test_what_is_not_found_is_told_with_what_is_there(place: Path, capsys: pytes
             (["1"], "no script that can be seen is process 1; what can be seen is"),
             ([name], f"{name} may be any of {seen}, {seen}: name one by its pid"),
             ([str(place / "none.sock")], "no script can be reached there: No such file"),
+            ([str(mute)], f"{mute}: it ended before it answered"),
             ([str(running.path), "--client", "x"], "has no client x; its clients are sender"),
         ):
             assert app.main(["--attach", *arguments]) == 2

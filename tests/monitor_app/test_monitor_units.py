@@ -37,6 +37,14 @@ def test_two_amounts_that_differ_read_so(one: int, other: int, texts: tuple[str,
     assert units.format_apart(one, other) == texts
 
 
+@pytest.mark.parametrize(
+    ("byte_count", "text"), [(0, "0 B"), (64 << 10, "64 KiB"), (10 << 20, "10 MiB"), ((10 << 20) + 1024, "10 241 KiB")]
+)
+def test_whole_mib_read_as_such_where_room_is_scarce(byte_count: int, text: str) -> None:
+    """The cap of a channel, 10 MiB by default, has its place beside a heading."""
+    assert units.format_large(byte_count) == text
+
+
 def test_a_credit_names_only_what_it_has() -> None:
     """Of messages and bytes only those that are not zero are named."""
     assert units.format_credit(1, 0) == "+1 message"

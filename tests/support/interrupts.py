@@ -1,7 +1,7 @@
 """Interrupts at every place where CPython can deliver one.
 
 CPython runs signal handlers between bytecodes: after a call has returned, on entering a function and on jumping backwards.
-`interrupted_at` raises KeyboardInterrupt in the calling thread at the n-th such place inside haip_sync.
+`interrupted_at` raises KeyboardInterrupt in the calling thread at the n-th such place inside haip_sync, or calls a handler there.
 """
 
 from __future__ import annotations
@@ -40,10 +40,15 @@ def opcode_name(frame: FrameType) -> str:
     return dis.opname[frame.f_code.co_code[frame.f_lasti]]
 
 
-class _Injector:
-    """Counts the places that one thread comes to, and raises at one of them."""
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
-    def __init__(self, place: int) -> None:
+
+class _Injector:
+    """Counts the places that one thread comes to, and has the signal strike at one of them."""
+
+    def __init__(self, place: int, handler: Callable[[], object] = _interrupt) -> None:
+        self._handler = handler
         self._left = place
         self._previous: dict[FrameType, str] = {}
         self.fired = False
@@ -62,7 +67,7 @@ class _Injector:
             self._left -= 1
             if self._left < 0 and not self.fired:
                 self.fired = True
-                raise KeyboardInterrupt
+                self._handler()
 
 
 @contextmanager
@@ -137,9 +142,14 @@ def _shown(injector: _Injector) -> AbstractContextManager[None]:
     return _monitored(injector) if sys.version_info >= (3, 12) else _traced(injector)
 
 
-def interrupted_at(place: int, action: Callable[[], object]) -> tuple[bool, BaseException | None]:
-    """Run `action` with an interrupt at the `place`-th point; return whether it was reached, and what came out."""
-    injector = _Injector(place)
+def interrupted_at(
+    place: int, action: Callable[[], object], handler: Callable[[], object] = _interrupt
+) -> tuple[bool, BaseException | None]:
+    """Run `action` with an interrupt at the `place`-th point; return whether it was reached, and what came out.
+
+    `handler`: what the signal's handler does, in place of raising KeyboardInterrupt.
+    """
+    injector = _Injector(place, handler)
     raised: BaseException | None = None
     with _shown(injector):
         try:

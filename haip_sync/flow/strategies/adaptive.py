@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal, get_args
 
-from haip_sync.config import check_choice, check_count, check_seconds
+from haip_sync.config import check_choice, check_count, check_seconds, told
 from haip_sync.errors import ConfigError
 from haip_sync.flow.strategies.base import ChannelView, CreditRequest, Strategy, clipped
 
@@ -211,6 +212,6 @@ class AdaptiveStrategy(Strategy):
 
 def _check_head_room(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigError(f"head_room must be a number, not {value!r}")
-    if not math.isfinite(value) or value < 1:
-        raise ConfigError(f"head_room must be a finite number from 1, not {value}")
+        raise ConfigError(f"head_room must be a number, not {told(value)}")
+    if not 1 <= value <= sys.float_info.max:
+        raise ConfigError(f"head_room must be a finite number from 1, not {told(value)}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from haip_sync.config import check_channel, check_count
+from haip_sync.config import check_channel, check_count, told
 from haip_sync.errors import ConfigError
 from haip_sync.flow.strategies.base import ChannelView, CreditRequest, Strategy, clipped
 
@@ -67,5 +67,5 @@ def _check_channels(channels: object) -> frozenset[str] | None:
         return None
     # A string is an iterable of strings too, and each letter of it a legal name.
     if isinstance(channels, str) or not isinstance(channels, Iterable):
-        raise ConfigError(f"channels must be a collection of channel names or None, not {channels!r}")
+        raise ConfigError(f"channels must be a collection of channel names or None, not {told(channels)}")
     return frozenset(check_channel(channel) for channel in channels)

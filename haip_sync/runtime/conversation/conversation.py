@@ -120,7 +120,7 @@ class Conversation:
         """Raise `UnsupportedByPeerError` where the peer, or on a broken line the latest one, takes no such type."""
         latest = self._connection.rooms.session.latest
         if latest is None or not latest.accepts(event_type):
-            raise UnsupportedByPeerError(f"{self._where} does not accept {event_type}. Nothing was sent")
+            raise UnsupportedByPeerError(f"{self._where} does not accept {event_type:.60}. Nothing was sent")
 
     def start(self, run: Run, payload: dict[str, Any], timeout: Timeout) -> None:
         """Send RUN_STARTED of `run`."""

@@ -5,9 +5,11 @@ A frame is taken, and its credit goes back to the peer, when its part is read; w
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
 from haip_sync.config import check_count, check_timeout
 from haip_sync.errors import HAIPTimeout, IncompleteTextError
@@ -19,8 +21,19 @@ from haip_sync.runtime.mailbox import Taker
 MOST_CHARACTERS: Final = 16 << 20
 """What `IncomingText.text` reads of one text unless it is told otherwise."""
 
+LOSS_PATIENCE_S: Final = 10.0
+"""How long a text may say nothing once frames of the peer's were lost while it was open: its END may have been among them."""
+
 STARTS: Final = frozenset(dialect.start for dialect in DIALECTS)
 ENDS: Final = frozenset(dialect.end for dialect in DIALECTS)
+
+
+class _Loss(NamedTuple):
+    """Frames of the peer's that were lost."""
+
+    what: str
+    """Which, in words."""
+    since_s: float
 
 
 class IncomingText:
@@ -59,6 +72,8 @@ class IncomingText:
         self._complete = False
         self._is_discarded = False
         self._failure: str | None = None
+        # What was lost first of the peer's frames while it was open, and when: perhaps some of its own.
+        self._loss: _Loss | None = None
         # Waits for a frame of it, or for its end.
         self._arrived = bench.new_condition()
 
@@ -80,7 +95,9 @@ class IncomingText:
         """Yield the parts that were not read yet, as they come; ends with its END.
 
         Raises `HAIPTimeout` where no part comes within `timeout` seconds (it may be called again), `IncompleteTextError` where
-        none will come any more, `DeadlockError` on the dispatch thread unless `timeout` is 0.
+        none will come any more, `DeadlockError` on the dispatch thread unless `timeout` is 0. Where frames of the peer's were
+        lost while it was open (`FramesLost`) its END may be among them: ten seconds without a word of it are an
+        `IncompleteTextError` then, which names the loss. Should more come after all, it can still be read.
         """
         timeout_s = check_timeout("timeout", timeout)
         while (part := self._next(timeout_s, keep=False)) is not None:
@@ -90,7 +107,8 @@ class IncomingText:
         """Wait for its END and return the whole text; without the parts that were read by iterating.
 
         Raises `HAIPTimeout` where it is not whole within `timeout` seconds: what was read is kept, and it may be called again.
-        `IncompleteTextError` (its `text` is what there is) where it never will be, or is longer than `max_characters`;
+        `IncompleteTextError` (its `text` is what there is) where it never will be, perhaps (see `parts`), or is longer than
+        `max_characters`;
         `DeadlockError` on the dispatch thread unless `timeout` is 0.
         """
         timeout_s = check_timeout("timeout", timeout)
@@ -128,12 +146,33 @@ class IncomingText:
                     return part
 
     def _wait_for_frame(self, timeout_s: float | None) -> bool:
-        return self._bench.wait_until(
-            lambda: bool(self._frames) or self._complete or self._failure is not None,
-            self._arrived,
-            timeout_s,
-            "a part of a text",
-        )
+        """Wait for something to read, or an end; return False where `timeout_s` comes first. Raises as `parts`."""
+        deadline_s = self._bench.deadline(timeout_s)
+        while not self._has_news():
+            loss, left_s = self._loss, self._bench.left(deadline_s)
+            patience_s = math.inf if loss is None else self._patience_s(loss)
+            is_last = left_s is not None and left_s <= patience_s
+            wait_s = left_s if is_last or loss is None else patience_s
+            is_told = self._bench.wait_until(partial(self._is_other, loss), self._arrived, wait_s, "a part of a text")
+            if is_last and not is_told:
+                return False
+        return True
+
+    def _has_news(self) -> bool:
+        return bool(self._frames) or self._complete or self._failure is not None
+
+    def _is_other(self, loss: _Loss | None) -> bool:
+        """Return whether there is news, a loss included that was not known."""
+        return self._has_news() or self._loss is not loss
+
+    def _patience_s(self, loss: _Loss) -> float:
+        """Return how long it may say nothing yet. Raises `IncompleteTextError` where it has for too long."""
+        heard_s = loss.since_s if self._noted is None else max(loss.since_s, self._noted.time_s)
+        left_s = self._bench.left(heard_s + LOSS_PATIENCE_S)
+        if not left_s:
+            silence = f"has said nothing for {LOSS_PATIENCE_S:g} s"
+            raise self._incomplete(f"{silence}; its END may be among what was lost while it was open: {loss.what}")
+        return left_s
 
     def _take_first(self, *, keep: bool) -> str:
         """Count the first frame as taken and return its part; empty where it has none. Requires the lock."""
@@ -190,11 +229,17 @@ class IncomingText:
 
     def arrive(self, message: Message) -> None:
         """Take PART or END in."""
+        if self._failure is not None:  # nobody reads on: its credit goes back at once
+            self._bench.take(message, Taker())
+            return
         self._frames.append(message)
         if message.type in ENDS:
             self._complete = True
-        if self._is_discarded:
-            self._drop()
+        self._arrived.notify_all()
+
+    def missed(self, what: str, now_s: float) -> None:
+        """Note that frames of the peer's were lost, perhaps some of its own."""
+        self._loss = self._loss or _Loss(what, now_s)
         self._arrived.notify_all()
 
     def cut_off(self, why: str) -> None:

@@ -5,6 +5,7 @@ Texts of one channel may be interleaved: each is known by its message id.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
@@ -13,7 +14,7 @@ from typing import Final, Self
 import msgspec
 
 from haip_sync.config import check_timeout
-from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout
+from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout, ProtocolError
 from haip_sync.events import Message, WarningRaised
 from haip_sync.protocol.envelope import Envelope
 from haip_sync.protocol.unread import text_member
@@ -72,10 +73,16 @@ class IncomingTexts:
     def __enter__(self) -> Self:
         """Begin to take texts; before or after the client connects."""
         self._bench.check()
-        with self._bench.lock:
-            self._bench.mend()
-            if not self._is_over:
-                self._desk.open(self)
+        try:
+            with self._bench.lock:
+                self._bench.mend()
+                if not self._is_over:
+                    self._desk.open(self)
+        except BaseException:
+            # Nobody will leave a block that was not entered: texts would come here for ever, and nobody read them.
+            self.is_left = True
+            self._bench.poke()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -236,6 +243,21 @@ class TextDesk:
         for text in self._open.values():
             text.cut_off(f"has no END: {failure}")
         self._open.clear()
+
+    def unreadable(self, envelope: Envelope, error: ProtocolError) -> None:
+        """Note that PART or END of a text came, and that its reader will not have it."""
+        key = (envelope.channel, text_member(envelope.payload, "message_id") or "")
+        text = None if envelope.type in STARTS else self._open.get(key)
+        if text is not None:
+            text.cut_off(f"will not be whole: {error}")
+            if envelope.type in ENDS:
+                del self._open[key]
+
+    def missed(self, what: str) -> None:
+        """Note that frames of the peer's were lost: perhaps some of the texts that are open."""
+        now_s = time.monotonic()
+        for text in self._open.values():
+            text.missed(what, now_s)
 
     def lost(self, failure: HAIPError, *, in_good_order: bool) -> None:
         """Note that the connection is over."""

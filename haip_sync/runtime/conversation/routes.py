@@ -23,6 +23,9 @@ MOST_OPEN: Final = 10_000
 _TEXT_TYPES: Final = tuple(name for dialect in DIALECTS for name in (dialect.start, dialect.part, dialect.end))
 
 
+_LAST_WORDS: Final = frozenset({TOOL_DONE, RUN_FINISHED, RUN_ERROR})
+
+
 class Route(Protocol):
     """Where a frame goes. Every method requires the lock."""
 
@@ -63,11 +66,11 @@ class Pinger(Protocol):
 
 
 @runtime_checkable
-class Caller(Protocol):
-    """A handle that waits for a TOOL_DONE."""
+class Ending(Protocol):
+    """A handle that waits for the frame that ends it."""
 
     def unreadable(self, error: ProtocolError) -> None:
-        """Note that it came, and that nobody can read how the call ended."""
+        """Note that it came, and that nobody can read how it ended."""
 
 
 class TextRoutes(Protocol):
@@ -78,6 +81,12 @@ class TextRoutes(Protocol):
 
     def break_off(self, failure: HAIPError) -> None:
         """Note that nothing more comes of the texts that are open; others may begin."""
+
+    def missed(self, what: str) -> None:
+        """Note that frames of the peer's were lost, perhaps some of the texts that are open."""
+
+    def unreadable(self, envelope: Envelope, error: ProtocolError) -> None:
+        """Note that PART or END of a text came, and that its reader will not have it."""
 
     def sweep(self) -> None:
         """Finish the subscriptions whose holders have left them."""
@@ -178,10 +187,19 @@ class Routes:
             handle.refused(error, for_credit=for_credit)
 
     def unreadable(self, envelope: Envelope, error: ProtocolError) -> None:
-        """End the call whose TOOL_DONE cannot be read: nothing more will come of it, and whoever waits would wait for ever."""
-        call: object = self._handles.get(f"call {text_member(envelope.payload, 'call_id')}")
-        if envelope.type == TOOL_DONE and isinstance(call, Caller):
-            call.unreadable(error)
+        """Tell whoever waits for a frame that it came and cannot be read, or was dropped: he would wait for ever."""
+        if envelope.type in _TEXT_TYPES:
+            if self.texts is not None:
+                self.texts.unreadable(envelope, error)
+        elif envelope.type in _LAST_WORDS:
+            handle: object = self._FINDERS[envelope.type](self, envelope)
+            if isinstance(handle, Ending):
+                handle.unreadable(error)
+
+    def missed(self, what: str) -> None:
+        """Tell the texts that are open that frames of the peer's were lost: `what`, in words."""
+        if self.texts is not None:
+            self.texts.missed(what)
 
     def break_off(self, failure: HAIPError) -> None:
         """Tell what waits for a PONG that the line is lost: a PING is never sent again."""

@@ -160,12 +160,18 @@ class Run:
 
         In a forked child it does nothing: the block is the parent's.
         """
-        if self._bench.home.is_left:
-            return
-        if error is not None:
-            self._end_for(error)
-            return
-        self.finish()
+        try:
+            if self._bench.home.is_left:
+                return
+            if error is not None:
+                self._end_for(error)
+                return
+            self.finish()
+        except BaseException as exc:
+            # Nobody comes here again: interrupted before the peer was told, it is told as of any exception.
+            if not isinstance(exc, HAIPError) and not self._is_finishing:
+                self._end_for(exc)
+            raise
         if self._error is not None and not self._is_error_told:
             raise self._error
 
@@ -295,11 +301,11 @@ class Run:
         self, channel: str, text: str, author: str | None = None, *, timeout: Timeout = SEND_TIMEOUT
     ) -> SendReceipt:
         """Do what `HAIPClient.send_text_message` does, with the run's ids."""
-        return self._sender.send_text_message(channel, text, author, self.run_id, self.thread_id, timeout=timeout)
+        return self._begun_sender().send_text_message(channel, text, author, self.run_id, self.thread_id, timeout=timeout)
 
     def enqueue_text_message(self, channel: str, text: str, author: str | None = None) -> PendingSend:
         """Do what `HAIPClient.enqueue_text_message` does, with the run's ids. It may leave after the run has ended."""
-        return self._sender.enqueue_text_message(channel, text, author, self.run_id, self.thread_id)
+        return self._begun_sender().enqueue_text_message(channel, text, author, self.run_id, self.thread_id)
 
     def send(
         self,
@@ -312,7 +318,7 @@ class Run:
         timeout: Timeout = SEND_TIMEOUT,
     ) -> SendReceipt:
         """Do what `HAIPClient.send` does, with the run's ids."""
-        return self._sender.send(
+        return self._begun_sender().send(
             channel,
             event_type,
             payload,
@@ -334,7 +340,7 @@ class Run:
         timeout: Timeout = SEND_TIMEOUT,
     ) -> SendReceipt:
         """Do what `HAIPClient.send_audio_chunk` does, with the run's ids."""
-        return self._sender.send_audio_chunk(
+        return self._begun_sender().send_audio_chunk(
             channel,
             message_id,
             mime,
@@ -349,7 +355,15 @@ class Run:
         self, channel: str, tool: str, params: Mapping[str, Any] | None = None, *, timeout: Timeout = SEND_TIMEOUT
     ) -> ToolCall:
         """Do what `HAIPClient.call_tool` does, with the run's ids."""
-        return self._sender.call_tool(channel, tool, params, run_id=self.run_id, thread_id=self.thread_id, timeout=timeout)
+        return self._begun_sender().call_tool(
+            channel, tool, params, run_id=self.run_id, thread_id=self.thread_id, timeout=timeout
+        )
+
+    def _begun_sender(self) -> Sender:
+        """Return who sends. Before the beginning our ids would name nothing that the peer knows: `ConfigError`."""
+        if self._status == "new":
+            raise ConfigError(f"the run {self.run_id} is not begun: use it in a with block. Nothing was sent")
+        return self._sender
 
     # ---- For the connection: all require the lock ------------------------------------------------------------------------------
 
@@ -375,6 +389,11 @@ class Run:
             what = f"the peer ended the run {self.run_id} with {RUN_ERROR} {code}: {text}"
             failure = ProtocolError(self._bench.discreet(what), code=self._bench.discreet(str(code)), blame="remote")
             self._end_there("ERROR", failure)
+
+    def unreadable(self, error: ProtocolError) -> None:
+        """Note that the peer has ended it, and that nobody can read how."""
+        text = f"the peer ended the run {self.run_id}, and how cannot be read: {error}"
+        self._end_there("ERROR", ProtocolError(text, code=error.code, blame="remote"))
 
     def refused(self, error: PeerError, *, for_credit: bool) -> None:
         """Take in the peer's ERROR about RUN_STARTED: for the peer there is no such run."""

@@ -271,3 +271,21 @@ def test_a_peer_that_knows_no_pause_is_not_told(start: Start) -> None:
     client.resume_channel("USER")
     client.send_text_message("USER", "x", timeout=PATIENCE_S)
     assert "PAUSE_CHANNEL" not in types(settled(server, lambda s: s.texts()))
+
+
+def test_who_has_asked_for_credit_is_not_told_to_ask(start: Start) -> None:
+    """Until the peer grants again, what helps is no longer to ask it: a request stands already, and since when is told."""
+    server, client = start(policy=Never(), initial_credits=3)
+    client.send_text_message("USER", "hello", timeout=PATIENCE_S)
+    with pytest.raises(FlowControlError, match=r"request_credits asks it"):
+        client.send_text_message("USER", "more", timeout=0)
+    client.request_credits("USER", messages=5)
+    with pytest.raises(
+        FlowControlError, match=r"The peer was asked for more \d+\.\d s ago, and has granted nothing since"
+    ) as told:
+        client.send_text_message("USER", "more", timeout=0)
+    assert "request_credits" not in str(told.value)
+    server.grant("USER", messages=1)
+    until(lambda: client.connection_state().channels["USER"].credits == 1)
+    with pytest.raises(FlowControlError, match=r"request_credits asks the peer for more"):
+        client.send_text_message("USER", "more", timeout=0)

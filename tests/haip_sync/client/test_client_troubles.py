@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -128,3 +131,10 @@ def test_close_from_a_listener_does_not_hang(start: Start) -> None:
     client.subscribe(close, CreditGranted)
     server.grant("USER", 1, session=server.wait_for_session())
     assert closed.wait(PATIENCE_S)
+
+
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_client_cannot_be_pickled_or_copied(duplicate: Callable[[object], object]) -> None:
+    """Who hands a client to another process is told to make one there, before anything is sent."""
+    with pytest.raises(TypeError, match=r"cannot be copied or pickled.*Make a client of its own in each process"):
+        duplicate(HAIPClient("ws://localhost:1"))

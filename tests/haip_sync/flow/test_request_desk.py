@@ -56,6 +56,21 @@ def test_who_answers_at_once_is_asked_as_often_as_it_is_needed() -> None:
     assert desk.admit([KIB], 1.05) == [KIB]
 
 
+def test_what_the_peer_has_passed_over_may_be_asked_for_again() -> None:
+    """It is outstanding no longer, and may go again after the shortest time; what is not ours is nothing to the desk."""
+    desk = RequestDesk()
+    desk.admit([BOTH], 0.0)
+    assert desk.dropped("USER", 7, 0) is None
+    assert desk.dropped("AGENT", 10, 0) is None
+    assert desk.dropped("USER", 10, 1_024) == BOTH
+    assert desk.dropped("USER", 10, 1_024) is None
+    assert desk.outstanding() == []
+    assert desk.admit([BOTH], 0.9) == []
+    assert desk.next_s() == 1.0
+    assert desk.admit([BOTH], 1.0) == [BOTH]
+    assert desk.expired(5.9) == []
+
+
 def test_a_grant_answers_only_what_it_brings() -> None:
     """A grant of messages leaves the bytes outstanding; a grant that nobody asked for answers nothing."""
     desk = RequestDesk()

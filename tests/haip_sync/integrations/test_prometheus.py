@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest, openmetrics, parser
@@ -17,6 +18,7 @@ from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import WAIT_EDGES_S, ConfigError, FlowControlConfig, FlowControlTimeout, HAIPClient, roster
 from haip_sync.integrations.prometheus import OTHER, HaipCollector
+from haip_sync.integrations.series import Given
 from haip_sync.testing import DevServer, OnRequest
 
 URL = "ws://localhost:1"
@@ -199,6 +201,32 @@ def test_scrapes_at_once_agree() -> None:
         over.set()
         stirring.join(PATIENCE_S)
     assert all(("haip_credits", kept.name, "USER") in each for each in seen)
+
+
+@pytest.mark.parametrize("place", ["note", "labels"])
+def test_a_scrape_in_the_middle_of_another_of_the_same_thread(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a signal handler has it: it comes back, tells of whom has labels already, and the interrupted one tells of all."""
+    known, fresh = (HAIPClient(URL, name=name) for name in ("known", "fresh"))
+    clients = [known]
+    monkeypatch.setattr(roster, "clients", lambda: list(clients))
+    collector = HaipCollector()
+    scraped(collector)
+    clients.append(fresh)
+    nested: list[set[str]] = []
+    plain = getattr(Given, place)
+
+    def interrupted(given: Given, *arguments: Any, **more: Any) -> Any:
+        if not nested:
+            nested.append(set())  # first: the scrape in the middle comes by here too
+            nested[0] |= {labels[1] for labels in scraped(collector)}
+        return plain(given, *arguments, **more)
+
+    monkeypatch.setattr(Given, place, interrupted)
+    seen: list[set[str]] = []
+    scraping = threading.Thread(target=lambda: seen.append({labels[1] for labels in scraped(collector)}), daemon=True)
+    scraping.start()
+    scraping.join(PATIENCE_S)
+    assert (nested, seen) == ([{"known"}], [{"known", "fresh"}])
 
 
 def test_the_library_does_not_load_it() -> None:

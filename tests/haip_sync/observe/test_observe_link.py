@@ -7,9 +7,10 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,8 +18,17 @@ from support.observed import CONNECTED, StandIn, meeting_place, served
 from support.rude import RudeProgram, summary, welcome
 from support.turnstiles import PATIENCE_S, until
 
-from haip_sync import AttachError, CommandError, HAIPTimeout, Reconnecting, WarningRaised
-from haip_sync.observe import ExplainChannel, ProgramInfo, ProgramLink, ResumeChannel, Sample, SendTestMessage, list_programs
+from haip_sync import AttachError, CommandError, ConfigError, HAIPTimeout, Reconnecting, WarningRaised
+from haip_sync.observe import (
+    ExplainChannel,
+    ProgramInfo,
+    ProgramLink,
+    RequestCredits,
+    ResumeChannel,
+    Sample,
+    SendTestMessage,
+    list_programs,
+)
 from haip_sync.observe.framing import framed
 from haip_sync.observe.messages import VERSION, Answer, Ask, Greeting, Happened, Past, Refusal, Roster, Snapshot, encoded
 from haip_sync.observe.peers import Peer
@@ -87,6 +97,32 @@ def test_what_the_client_refuses_is_raised(place: Path) -> None:
             assert not caught.value.refused
             with pytest.raises(AttachError, match="too large"):
                 link.ask(SendTestMessage(channel="USER", text="x" * 70_000), "watched")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda link: link.call(RequestCredits(channel="USER", messages="5"), "sender"),
+        lambda link: link.call(RequestCredits(channel="USER", messages=-5), "sender"),
+        lambda link: link.call(RequestCredits(channel="USER", messages=2**70), "sender"),
+        lambda link: link.call(RequestCredits(channel="\ud800", messages=5), "sender"),
+        lambda link: link.call(RequestCredits(channel=None, messages=5), "sender"),
+        lambda link: link.call("resume", "sender"),
+        lambda link: link.call(RequestCredits(channel="USER", messages=5), None),
+        lambda link: link.call(RequestCredits(channel="USER", messages=5), "sender", timeout_s="soon"),
+        lambda link: link.attach(5),
+        lambda link: link.detach(b"sender"),
+    ],
+)
+def test_a_wrong_argument_is_refused_here_and_the_link_goes_on(place: Path, wrong: Callable[[Any], object]) -> None:
+    """What the program would not understand is not said to it: that would end the link, and nobody would know what was done."""
+    with served(place) as running:
+        running.offer(StandIn("sender"))
+        with ProgramLink(running.path) as link:
+            with pytest.raises(ConfigError):
+                wrong(link)
+            assert not link.has_ended
+            assert link.call(ExplainChannel(channel="USER"), "sender", timeout_s=PATIENCE_S).ok
 
 
 def test_the_end_of_the_last_client_is_told(place: Path) -> None:

@@ -104,6 +104,34 @@ def test_what_could_not_travel_is_not_asked_for_in_the_next_epoch() -> None:
     assert turns.run(0.01) == []
 
 
+def test_what_the_peer_has_passed_over_is_asked_for_again() -> None:
+    """A request that came too late for its transaction is made once more, by whoever asks once too, and no sooner than any."""
+    turns = Turns(AggressiveStrategy(channels=["USER"]))
+    asked = turns.run()
+    with turns.parking.lock:
+        turns.watch.passed_over(*asked[0])
+        turns.watch.passed_over("AGENT", Cost(1, 0))  # the program's own: it is not the strategy's to repeat
+    assert turns.run(0.1) == []
+    assert turns.asking.next_s() == pytest.approx(turns.clock.now_s + 0.9)
+    assert turns.run(0.9) == asked
+    assert turns.run(0.1) == []
+    assert turns.told == []
+
+
+def test_what_the_peer_has_passed_over_is_past_in_the_next_epoch() -> None:
+    """A new epoch is the strategy's to think over anew."""
+    turns = Turns(ThresholdStrategy())
+    asked = turns.run()
+    with turns.parking.lock:
+        for channel, amount in asked:
+            turns.watch.passed_over(channel, amount)
+    assert turns.run(0.1) == []
+    with turns.parking.lock:
+        turns.turnstile.open_epoch(50, 1_000_000)
+    assert turns.run(0.1) == []
+    assert turns.run(10.0) == []
+
+
 def test_what_was_turned_away_and_came_due_while_nobody_could_ask() -> None:
     """The time for what came too soon has passed between two transactions: what else the next turn is for, it is asked for."""
     turns = Turns(ThresholdStrategy(message_threshold=0, byte_threshold=0))

@@ -332,3 +332,10 @@ def test_wherever_a_secret_was_said_it_is_struck(settings: dict[str, Any]) -> No
     text = "".join(repr(event) for event in spills.events if not isinstance(event, Message)) + spills.text()
     assert "no ***" in text
     assert "S3cr3t" not in text
+
+
+@pytest.mark.parametrize(("secret", "said"), [("1", "code 1008 (no room)"), ("abc", "abcdef"), ("abcd", "***ef")])
+def test_what_is_shorter_than_four_characters_is_no_secret(secret: str, said: str) -> None:
+    """A value in the URL's query such as `version=1` does not make every text of the peer's, and of ours, unreadable."""
+    text = "code 1008 (no room)" if secret == "1" else "abcdef"
+    assert Discretion((secret,)).text(text) == said

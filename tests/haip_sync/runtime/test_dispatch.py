@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.interrupts import every_interrupt, interrupted_at
 from support.turnstiles import PATIENCE_S, Clock, until
 
 from haip_sync import ChannelEvent, ConfigError, CreditChanged, Event, Message, PongReceived, WarningRaised
@@ -218,6 +219,33 @@ def test_log_lines_are_written_on_the_dispatch_thread(make: Make, caplog: pytest
     finally:
         logger.removeHandler(handler)
     assert threads == ["test-dispatch"]
+
+
+@pytest.mark.parametrize("is_closing", [False, True])
+def test_what_a_signal_handler_changes_in_the_middle_of_a_change_stays(make: Make, *, is_closing: bool) -> None:
+    """Wherever it comes while a listener is added or taken out: its own are there afterwards, and those it closed are not."""
+
+    def run(place: int) -> bool:
+        dispatcher = make()
+        before, doomed = (dispatcher.subscribe(print, (kind,)) for kind in (PongReceived, WarningRaised))
+        made = [before]
+
+        def handler() -> None:
+            made.append(dispatcher.subscribe(print, (CreditChanged,)))
+            doomed.close()
+
+        def change() -> None:
+            before.close() if is_closing else made.append(dispatcher.subscribe(print, (Message,)))
+
+        was_reached, raised = interrupted_at(place, change, handler)
+        assert raised is None
+        if was_reached:
+            assert set(dispatcher._subscriptions) == set(made) - ({before} if is_closing else set())
+            kinds = {CreditChanged} | (set() if is_closing else {PongReceived, Message})
+            assert dispatcher.wanted == dispatcher._listeners.keys() == kinds
+        return was_reached
+
+    assert sum(1 for _ in every_interrupt(run)) > 10
 
 
 def test_a_listener_may_leave_in_the_middle_of_another_subscription(make: Make) -> None:

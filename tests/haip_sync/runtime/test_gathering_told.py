@@ -53,6 +53,7 @@ def test_a_text_whose_pieces_gather_is_one_message(monkeypatch: pytest.MonkeyPat
             with client._connection._lock:
                 assert client._connection.rooms.outgoing.accepted_messages() == 1
             _closed(client)
+        until(lambda: unconfirmed)  # a close without time may be back before the listener has run
         assert [event.message_id for event in unconfirmed] == [message_id]
 
 
@@ -147,6 +148,7 @@ def test_an_error_and_an_event_for_the_same_send_say_the_same(monkeypatch: pytes
             go_on.set()
             with pytest.raises(ConnectionClosedError, match="whether the peer has it is not known"):
                 sending.result(PATIENCE_S)
+        until(lambda: unconfirmed)
         assert len(unconfirmed) == 1
 
 

@@ -28,6 +28,8 @@ def test_nobody_there_is_a_connect_error() -> None:
 @pytest.mark.parametrize(
     ("answer", "match"),
     [
+        (b"HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n", r"HTTP 503, .* cannot serve now: try again later"),
+        (b"HTTP/1.1 407 Log in\r\nContent-Length: 0\r\n\r\n", r"HTTP 407, .* wants a login: name it with proxy="),
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "answered HTTP 404, it opened no WebSocket.*Is the path right"),
         (b"HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:1/\r\n\r\n", "answered HTTP 302.*sends us elsewhere"),
         (b"HTTP/1.0 200\nbare: newlines\n\n", "answered HTTP 200"),

@@ -6,6 +6,7 @@ import gc
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from support.in_transactions import Start, check_books
@@ -49,6 +50,22 @@ def _little_to_collect() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_little_to_collect")
+def test_wherever_an_interrupt_strikes_who_opens_one_its_traceback_keeps_none_open(start: Start) -> None:
+    """From the arguments to the moment in which the caller has it: whatever holds on to the exception."""
+    _, client = start()
+    exchanges = client._connection.exchanges
+    kept: list[BaseException | None] = []
+
+    def run(place: int) -> bool:
+        was_reached, raised = interrupted_at(place, partial(client.transaction, "tool", timeout=PATIENCE_S))
+        kept.append(raised)
+        if was_reached:
+            until(lambda: not exchanges._exchanges)
+        return was_reached
+
+    assert sum(1 for _ in every_interrupt(run)) > 100
+
+
 def test_an_interrupt_anywhere_leaks_no_transaction(start: Start) -> None:
     """Wherever an interrupt strikes a with block from before START to behind END, the server's transaction is ended, once."""
     server, client = start({"flow_control": FlowControlConfig(max_credits=100_000)}, messages=100_000, byte_credits=1 << 30)

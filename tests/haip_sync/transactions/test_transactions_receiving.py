@@ -82,6 +82,18 @@ def test_credit_that_came_too_late_is_owed_again(start: Start) -> None:
         assert window(client) == (4, 1 << 20)
 
 
+def test_a_request_that_came_too_late_is_made_again(start: Start) -> None:
+    """A strategy's request that crosses the peer's END is refused there: the next transaction carries it, though it asks once."""
+    server, client = start({"strategy": AggressiveStrategy(channels=["USER"])})
+    tx = client.transaction("tool")
+    asked = server.hears("FLOW_UPDATE")
+    server.says("TRANSACTION_END", {}, tx.id)
+    server.says("ERROR", {"code": "TRANSACTION_NOT_FOUND", "message": "over", "related_id": asked["id"]}, tx.id)
+    with client.transaction("next") as following:
+        again = server.hears("FLOW_UPDATE", 2)
+        assert (again["transaction"], again["payload"]) == (following.id, asked["payload"])
+
+
 def test_a_peer_that_cannot_be_given_credit_is_not_accused(start: Start) -> None:
     """While no transaction is open, frames beyond the window are kept and nobody is accused; the next one makes good for all."""
     server, client = start({"flow_control": FlowControlConfig(initial_credits=4)})

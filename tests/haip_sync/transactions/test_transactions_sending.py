@@ -97,6 +97,19 @@ def test_other_types_and_binary_travel_in_it_too(start: Start) -> None:
     assert server.spent["AUDIO_IN"] == [1, 3]
 
 
+def test_what_has_left_costs_nothing_while_another_channel_waits(start: Start) -> None:
+    """A message that waits on one channel keeps no handle of what was queued, and has left, on another."""
+    _, client = start(messages=10_000)
+    with client.transaction("tool") as tx:
+        client.pause_channel("AGENT")
+        waits = tx.enqueue_text_message("AGENT", "held")
+        for number in range(1_000):
+            tx.enqueue_text_message("USER", str(number)).result(PATIENCE_S)
+        assert len(tx._queued) <= 100
+        client.resume_channel("AGENT")
+        waits.result(PATIENCE_S)
+
+
 def test_what_is_queued_leaves_before_a_clean_end(start: Start, pool: ThreadPoolExecutor) -> None:
     """The end of the block waits for what is queued in it, and END comes behind it."""
     server, client = start(messages=5)
