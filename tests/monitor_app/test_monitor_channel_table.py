@@ -161,5 +161,5 @@ def test_the_words_beside_the_title_of_a_group_end_in_an_ellipsis(window: MainWi
     source.change("USER", max_credits=1_000_000_000, max_credit_bytes=1 << 40)
     window.refresh()
     detail.grab()
-    assert detail.toolTip().startswith("cap 1 000 000 000 · 1 073 741 824 KiB. The most credit")
+    assert detail.toolTip().startswith("cap 1 000 000 000 · 1 048 576 MiB. The most credit")
     assert detail.alignment() & Qt.AlignmentFlag.AlignRight
