@@ -16,7 +16,9 @@ _SMALLEST_SPLIT: Final = 4
 _ROUNDING: Final = 1e-6
 _ONE_DECIMAL_FROM: Final = 0.1
 """Below this one decimal would read as nothing at all."""
-_FRACTION_BELOW: Final = 10
+_WHOLE_FROM: Final = 9.95
+"""From here on one decimal would read as two digits and one."""
+_SHORT_ID: Final = 10
 _MIB_FROM_KIB: Final = 999.5
 """Rates from here on would read as four digits of KiB."""
 _MINUTES_FROM: Final = 3
@@ -34,7 +36,7 @@ _HOUR_S: Final = 3600
 def format_kib(byte_count: float) -> str:
     """Return bytes in KiB without the unit: one decimal below ten, none above."""
     kib = byte_count / KIB
-    if kib == int(kib) or abs(kib) >= _FRACTION_BELOW:
+    if kib == int(kib) or abs(kib) >= _WHOLE_FROM:
         return f"{kib:,.0f}".replace(",", " ")
     return f"{kib:.1f}" if abs(kib) >= _ONE_DECIMAL_FROM else f"{kib:.2f}"
 
@@ -97,7 +99,7 @@ def format_credit(messages: int, byte_count: int) -> str:
 
 def format_rate(per_second: float) -> str:
     """Return a rate without its unit: one decimal below ten, none above."""
-    return f"{per_second:.1f}" if 0 < per_second < _FRACTION_BELOW else f"{per_second:.0f}"
+    return f"{per_second:.1f}" if 0 < per_second < _WHOLE_FROM else f"{per_second:.0f}"
 
 
 def format_flow(bytes_per_s: float) -> str:
@@ -111,7 +113,7 @@ def format_flow(bytes_per_s: float) -> str:
 def short_session(session_id: str) -> str:
     """Return the two ends of a session id: enough to tell two apart, short enough for a status bar."""
     compact = session_id.replace("-", "")
-    return session_id if len(compact) <= _FRACTION_BELOW else f"{compact[:4]}…{compact[-4:]}"
+    return session_id if len(compact) <= _SHORT_ID else f"{compact[:4]}…{compact[-4:]}"
 
 
 def short_name(name: str, most: int = 14) -> str:
@@ -167,7 +169,7 @@ def binary_ceiling(value: float) -> float:
 
 def format_number(value: float) -> str:
     """Return a number for narrow cells: one decimal below ten where it has one, groups of digits above."""
-    if value == int(value) or abs(value) >= _FRACTION_BELOW:
+    if value == int(value) or abs(value) >= _WHOLE_FROM:
         return format_count(round(value))
     return f"{value:.1f}"
 

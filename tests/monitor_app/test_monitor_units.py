@@ -91,6 +91,13 @@ def test_rates_have_a_decimal_below_ten() -> None:
     assert [units.format_rate(rate) for rate in (0.0, 7.42, 1234.5)] == ["0", "7.4", "1234"]
 
 
+def test_what_rounds_to_ten_has_no_decimal() -> None:
+    """A rate or a size just below ten is never wider than one above it: the cell would cut its unit."""
+    assert [units.format_rate(rate) for rate in (9.94, 9.96, 10.04)] == ["9.9", "10", "10"]
+    assert [units.format_flow(kib * 1024) for kib in (9.94, 9.96, 10.04)] == ["9.9 KiB/s", "10 KiB/s", "10 KiB/s"]
+    assert [units.format_kib(kib * 1024) for kib in (9.96, -9.96)] == ["10", "-10"]
+
+
 def test_a_flow_of_bytes_has_at_most_three_digits_before_its_unit() -> None:
     """From a thousand KiB on a flow is in MiB, so that it is never cut off in its column."""
     flows = (0.0, 1536.0, 999.0 * 1024, 999.6 * 1024, 1249.0 * 1024, 250.4 * 1024 * 1024)
