@@ -21,6 +21,7 @@ class Address:
         port: The port, that of the scheme where the URL names none.
         is_secure: Whether it is wss://.
         text: Scheme, host and port.
+        has_login: Whether a user or a password stands before the host, which no WebSocket sends.
     """
 
     def __init__(self, url: object) -> None:
@@ -35,11 +36,6 @@ class Address:
                 "the URL must look like ws://host:port or wss://host:port; "
                 f"its scheme is {parts.scheme!r}, its host {parts.hostname!r}"
             )
-        if "@" in parts.netloc:
-            raise ConfigError(
-                "the URL has a user or a password before its host, which a WebSocket does not send: leave them out, and use auth "
-                "for a token or headers={'Authorization': 'Basic ...'} for HTTP's own"
-            )
         if port == 0:
             raise ConfigError("the URL's port is 0: nobody can be reached there")
         self.host: str = parts.hostname
@@ -47,6 +43,7 @@ class Address:
         self.is_secure = parts.scheme == "wss"
         self._ascii_host = _ascii(self.host)
         self.text = f"{parts.scheme}://{_bracketed(self.host)}:{self.port}"
+        self.has_login = "@" in parts.netloc
         self._parts: SplitResult = parts
 
     @property

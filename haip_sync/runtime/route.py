@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -18,6 +19,8 @@ from haip_sync.runtime.request import Request, check_headers
 
 if TYPE_CHECKING:
     from ssl import SSLContext
+
+logger = logging.getLogger("haip_sync.connection")
 
 
 class Route(msgspec.Struct, frozen=True, eq=False):
@@ -70,6 +73,11 @@ class Route(msgspec.Struct, frozen=True, eq=False):
 def make_route(url: object, *, token: object, auth: object, context: object, proxy: object, headers: object) -> Route:
     """Return the route that these arguments of `HAIPClient` describe. Raises `ConfigError` naming the wrong one."""
     address = Address(url)
+    if address.has_login:
+        logger.warning(
+            "the user or password before the URL's host is not sent, as a WebSocket has no place for it: leave it out, and use auth "
+            "for a token or headers={'Authorization': 'Basic ...'} for HTTP's own"
+        )
     route = Route(
         address=address,
         auth=_check_auth(token, auth),

@@ -140,7 +140,7 @@ def test_a_wrong_client_setting_is_named(settings: dict[str, Any], match: str) -
 
 def test_the_token_is_in_no_text_of_the_client() -> None:
     """Neither the client's repr nor its address shows the token, whether it was given apart or in the URL; not in both."""
-    for url, token in (("ws://localhost:81/x?token=hunter2", None), ("ws://localhost:81", "hunter2")):
+    for url, token in (("ws://user:hunter2@localhost:81/x?token=hunter2", None), ("ws://localhost:81", "hunter2")):
         client = HAIPClient(url, token=token)
         assert "hunter2" not in f"{client!r} {client.address} {client.name} {client.connection_state()}"
         assert client.address == "ws://localhost:81"

@@ -387,10 +387,11 @@ def test_what_came_in_place_of_a_hai_is_told_without_the_token() -> None:
 
 
 def test_a_token_in_the_url_is_no_less_secret() -> None:
-    """A token that stands in the URL itself is kept as well."""
+    """A token that stands in the URL itself, and a password before its host, are kept as well."""
     for handler in (SERVERS["404 with an echo"], SERVERS["a refusal"], SERVERS["an end"]):
         with spilled(traces=False) as spills, served(handler) as port:
-            provoke(lambda at=port: HAIPClient(f"ws://127.0.0.1:{at}/?token={TOKEN}", reconnect=ONE_LINE), spills)
+            provoke(lambda at=port: HAIPClient(f"ws://me:S3cr3t@127.0.0.1:{at}/?token={TOKEN}", reconnect=ONE_LINE), spills)
+        assert "S3cr3t" not in spills.text()
 
 
 @pytest.mark.parametrize(
