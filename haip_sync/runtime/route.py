@@ -75,8 +75,8 @@ def make_route(url: object, *, token: object, auth: object, context: object, pro
     address = Address(url)
     if address.has_login:
         logger.warning(
-            "the user or password before the URL's host is not sent, as a WebSocket has no place for it: leave it out, and use auth "
-            "for a token or headers={'Authorization': 'Basic ...'} for HTTP's own"
+            "the user or password before the URL's host is not sent, as a WebSocket has no place for it: leave it out, and "
+            "use auth for a token or headers={'Authorization': 'Basic ...'} for HTTP's own"
         )
     route = Route(
         address=address,
