@@ -592,7 +592,7 @@ class HAIPClient:
         try:
             transaction.open(timeout_s)
         except BaseException:
-            transaction.leave()  # as in `text_stream`
+            transaction.leave()  # as in `text_stream`; not in a function of its own, which an interrupt may strike as it ends
             raise
         return transaction
 
@@ -609,7 +609,7 @@ class HAIPClient:
         try:
             transaction.open(timeout_s)
         except BaseException:
-            transaction.leave()  # as in `text_stream`
+            transaction.leave()  # as in `text_stream`; not in a function of its own, which an interrupt may strike as it ends
             raise
         return transaction
 

@@ -394,6 +394,14 @@ def test_who_waits_for_a_run_hears_that_it_ended_untold() -> None:
         assert not any(thread.is_alive() for thread in waiting)
 
 
+def is_finished_once(client: HAIPClient, script: Listening, run: Run) -> None:
+    """Check that the peer has heard RUN_FINISHED once, by a frame that comes behind it, and that no run is left."""
+    client.send("USER", "TOOL_CALL", {"call_id": run.run_id, "tool": "t", "params": {}})
+    until(lambda: run.run_id in [payload["call_id"] for payload in script.of("TOOL_CALL")])
+    assert [payload["run_id"] for payload in script.of("RUN_FINISHED")].count(run.run_id) == 1
+    assert client._connection.rooms.routes.count(Run) == 0
+
+
 @pytest.mark.parametrize("error", [None, ZeroDivisionError()])
 def test_an_interrupt_of_the_way_out_leaves_no_run_open(error: Exception | None) -> None:
     """Wherever it strikes once the way out has begun, RUN_FINISHED is said, and once."""
@@ -405,10 +413,7 @@ def test_an_interrupt_of_the_way_out_leaves_no_run_open(error: Exception | None)
             leave = partial(run.__exit__, None if error is None else type(error), error, None)
             fired, raised = interrupted_at(1 + at * 3, leave)  # before the first line nothing can be done
             assert isinstance(raised, KeyboardInterrupt) if fired else raised is None
-            client.send("USER", "TOOL_CALL", {"call_id": run.run_id, "tool": "t", "params": {}})
-            until(lambda: run.run_id in [payload["call_id"] for payload in script.of("TOOL_CALL")])
-            assert [payload["run_id"] for payload in script.of("RUN_FINISHED")].count(run.run_id) == 1
-            assert client._connection.rooms.routes.count(Run) == 0
+            is_finished_once(client, script, run)
             return fired
 
         assert len(list(every_interrupt(leave_interrupted))) > 30
@@ -423,10 +428,7 @@ def test_an_interrupt_on_the_way_out_says_it_once() -> None:
             run = client.run().__enter__()
             fired, raised = interrupted_at(at * 5, run.finish)
             run.__exit__(type(raised) if raised else None, raised, None)
-            client.send("USER", "TOOL_CALL", {"call_id": run.run_id, "tool": "t", "params": {}})
-            until(lambda: run.run_id in [payload["call_id"] for payload in script.of("TOOL_CALL")])
-            assert [payload["run_id"] for payload in script.of("RUN_FINISHED")].count(run.run_id) == 1
-            assert client._connection.rooms.routes.count(Run) == 0
+            is_finished_once(client, script, run)
             return fired
 
         assert len(list(every_interrupt(finish_interrupted))) > 30

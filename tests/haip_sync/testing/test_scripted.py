@@ -85,8 +85,7 @@ def test_without_websockets_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     """Without the package the names are refused with the command that brings it."""
     monkeypatch.setitem(sys.modules, "websockets.exceptions", None)
     monkeypatch.setitem(sys.modules, "websockets", None)
-    for name in ("haip_sync.testing.scripted",):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.delitem(sys.modules, "haip_sync.testing.scripted", raising=False)
     with pytest.raises(ImportError, match=r"scripted_peer needs the package websockets: pip install 'haip-sync\[server\]'"):
         _ = haip_sync.testing.scripted_peer
 
