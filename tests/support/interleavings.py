@@ -152,6 +152,19 @@ class Rig(OutboxHost):
                 self.turnstile.mend()
                 self.turnstile.grant("USER", Cost(amount, BYTES * amount))
 
+    def grant_and_write(self, *amounts: int) -> None:
+        """Grant as the reader does: it writes what that lets go once it has let go of the lock, and then wakes whose that is."""
+        for amount in amounts:
+            with self.parking.lock:
+                self.turnstile.mend()
+                self.turnstile.is_written_next = True
+                self.turnstile.grant("USER", Cost(amount, BYTES * amount))
+                self.turnstile.is_written_next = False
+            with self.parking.lock:
+                for ticket in self.outlet.sleepers:
+                    ticket.wake()
+                self.outlet.sleepers.clear()
+
     def pause(self, *, by_us: bool) -> None:
         with self.parking.lock:
             self.turnstile.mend()
@@ -488,6 +501,11 @@ def clears() -> Program:
 def grants(*amounts: int) -> Program:
     """Return the peer's grants, one after the other."""
     return Program(f"grants {', then '.join(map(str, amounts))}", lambda rig: rig.grant(*amounts))
+
+
+def grants_and_writes(*amounts: int) -> Program:
+    """Return the peer's grants, brought by a thread that writes what they let go."""
+    return Program(f"brings {', then '.join(map(str, amounts))} and writes", lambda rig: rig.grant_and_write(*amounts))
 
 
 def pauses(*, by_us: bool) -> Program:
