@@ -112,6 +112,11 @@ class Crossing(Commands):
         """Write what stands in the write order, as far as it goes without waiting. Without the lock."""
         self.writer.write_at_once()
 
+    @property
+    def is_looked_after(self) -> bool:
+        """Whether what stands unwritten is found and written within a few milliseconds. Needs no lock."""
+        return self.writer.is_watched and self.writer.is_attended
+
     def leave_line(self, link: Link) -> bool:
         """Let nobody write to a lost line any more, and give it back; return False where the connection is over."""
         link.shut()

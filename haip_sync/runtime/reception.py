@@ -46,6 +46,10 @@ class Host(Protocol):
     def poke(self) -> None:
         """Have the service thread look at the clock. With or without the lock."""
 
+    @property
+    def is_looked_after(self) -> bool:
+        """Whether what stands unwritten is found and written within a few milliseconds. Asked without the lock."""
+
     def write_at_once(self) -> None:
         """Write what stands in the write order, as far as it goes without waiting. Without the lock."""
 
@@ -156,7 +160,8 @@ class Reception:
             finally:
                 turnstile.is_written_next = False
             is_ours = outgoing.committed_end > committed_end + turnstile.senders_bytes
-        if self._unwritten or is_ours:
+        # Its sender may be kept from it, by a signal handler for one: it is left to him only while somebody looks after it.
+        if self._unwritten or is_ours or (turnstile.senders_bytes and not self._host.is_looked_after):
             self._host.shut_if_overrun()
             self._unwritten += 1
             if self._unwritten >= _MOST_UNWRITTEN:

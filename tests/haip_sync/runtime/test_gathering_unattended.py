@@ -1,4 +1,4 @@
-"""What gathers needs somebody who looks after it: while the service thread is in a strategy nothing does."""
+"""What gathers needs somebody who looks after it: where nobody does nothing gathers, and no frame is left to its sender."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 import pytest
 from support.gathered import gathered, gathering_client, let_gather
 from support.peers_in_turn import Told
-from support.scripted_peer import Peer, peer
+from support.scripted_peer import TYPES, Peer, peer
 from support.turnstiles import PATIENCE_S, in_thread, until
 from support.writing import Desk, Full, Taking
 
-from haip_sync import HAIPClient
+from haip_sync import HAIPClient, HeartbeatPolicy
 from haip_sync.flow.strategies import ChannelView, CreditRequest, Strategy
-from haip_sync.runtime import writer
+from haip_sync.runtime import service, writer
+from haip_sync.runtime.entry import Entry
+from haip_sync.runtime.writer import Writer
 
 
 class Thinker(Strategy):
@@ -59,6 +61,48 @@ def test_nothing_stands_while_a_strategy_thinks(monkeypatch: pytest.MonkeyPatch)
         until(lambda: client._connection.writer.is_attended)
         send(client, "gathers again")
         assert gathered(client) == 1
+
+
+@pytest.mark.parametrize("is_thinking", [False, True], ids=["nobody looks", "a strategy thinks"])
+def test_a_sender_that_is_held_up_holds_no_frame_back(monkeypatch: pytest.MonkeyPatch, *, is_thinking: bool) -> None:
+    """A lone sender is admitted, and before it comes to write its frame it waits for the peer, as a signal handler may."""
+    told, strategy, grant, hand_over = Told(), Thinker(), threading.Event(), Writer.hand_over
+
+    def script(talk: Peer) -> None:
+        talk.greets(messages=5, accept_events=[*TYPES, "TOOL_LIST"])  # the first text takes three
+        talk.hears("TOOL_LIST")
+        talk.hears("TOOL_LIST")
+        assert grant.wait(PATIENCE_S)
+        talk.says("FLOW_UPDATE", {"channel": "USER", "add_messages": 1})
+        talk.hears("TOOL_LIST")
+        told.put("the third has arrived")
+        talk.stays()
+
+    def hand_over_late(self: Writer, entry: Entry) -> None:
+        assert not grant.is_set() or told.get() == "the third has arrived"
+        hand_over(self, entry)
+
+    def send() -> None:
+        for _ in range(3):
+            client.send("USER", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S)
+
+    never = HeartbeatPolicy(interval=3_600.0)
+    with peer(script) as url, gathering_client(monkeypatch, url, heartbeat=never, stall_warning=None) as client:
+        monkeypatch.setattr(Writer, "hand_over", hand_over_late)
+        sending = in_thread(send)
+        until(lambda: client.connection_state().channels["USER"].waiting == 1)
+        if is_thinking:
+            client.set_strategy(strategy)
+            assert strategy.thinks.wait(PATIENCE_S)
+        else:
+            monkeypatch.setattr(service, "LOOK_S", 0.001)
+            client._connection.poke()
+            until(lambda: not client._connection.writer.is_watched)
+        try:
+            grant.set()
+            sending.result(PATIENCE_S)
+        finally:
+            strategy.thought.set()
 
 
 def test_who_leaves_takes_the_pen_after_whoever_writes(monkeypatch: pytest.MonkeyPatch) -> None:
