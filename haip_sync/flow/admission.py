@@ -266,6 +266,8 @@ class Admission(Generic[C]):
             return
         if ticket.gathers and len(gate.queue) == 1:
             self.senders_bytes += step.wire_bytes
+            ticket.admitted_s = gate.last_admitted_s
+            ticket.wake()
         elif ticket.condition is not None and step.wire_bytes <= WRITTEN_NEXT_BYTES:
             ticket.admitted_s = gate.last_admitted_s
             self._outlet.wake_once_over(step.cargo, ticket)

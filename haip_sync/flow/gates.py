@@ -188,7 +188,8 @@ class Ticket(msgspec.Struct, Generic[C], eq=False):
         pending: The handle of a queued message; None: a thread stands here.
         condition: Waits for `settled` or `failure`; None while nobody waits on it.
         joined: It was put into a queue; one that never was need not be looked for there.
-        admitted_s: When whoever admitted it left it to the outlet to wake its holder; None: it was woken, or never stood.
+        admitted_s: When it was admitted by a thread that writes, and its holder was woken, or left to the outlet to wake; None:
+            whoever serves the queue wakes it, or it never stood.
         gathers: Its holder has let out what gathered before it came to stand here: it may write with what it sends next.
     """
 

@@ -79,6 +79,23 @@ def test_who_stands_alone_and_gathers_is_woken_at_once_and_writes_itself() -> No
     assert second.finish() is None
 
 
+def test_the_wait_of_who_writes_itself_was_over_when_it_was_admitted() -> None:
+    """However long it takes until it runs again: its thread may have to wait for the interpreter."""
+    parking = ScriptedParking()
+    bench = Bench(messages=0, parking=parking)
+    bench.outlet.is_gathering = True
+
+    def admit() -> None:
+        bench.clock.now_s += 2.0
+        bench.grant_and_write(1)
+        bench.clock.now_s += 5.0
+
+    parking.script.append(admit)
+    bench.send("late")
+    assert bench.turnstile.senders_bytes == 10
+    assert [wait_s for _, _, wait_s in bench.watched.waits] == [2.0]
+
+
 def test_whose_deadline_passes_while_its_frame_is_written_was_admitted() -> None:
     """A sender that was admitted in time and not woken yet at its deadline returns as one that was sent."""
     parking = ScriptedParking()
