@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
@@ -14,7 +15,7 @@ from support.scripted_peer import TYPES, Peer, peer
 from support.turnstiles import PATIENCE_S, in_thread, until
 from support.writing import Busy
 
-from haip_sync import HeartbeatPolicy, Message, SendUnconfirmed
+from haip_sync import HAIPClient, HeartbeatPolicy, Message, SendUnconfirmed
 from haip_sync.flow.parking import Parking
 from haip_sync.flow.turnstile import Turnstile
 from haip_sync.runtime import service
@@ -81,6 +82,73 @@ def test_an_interrupt_anywhere_in_a_send_that_gathers_sends_it_once_or_not_at_al
         told.get()
         assert len(list(every_interrupt(run))) > 100
         assert client._connection.rooms.outgoing.is_empty
+
+
+class _Granter:
+    """Tells how much the peer is to grant, and knows what it has granted in all."""
+
+    def __init__(self, granted: int) -> None:
+        self.granted = granted
+        self._talk: Peer | None = None
+        self.heard = Told()
+
+    def script(self, talk: Peer) -> None:
+        talk.greets(messages=self.granted, accept_events=[*TYPES, "TOOL_LIST"])
+        self._talk = talk
+        while True:
+            self.heard.put(talk.hears("TOOL_LIST")["n"])
+
+    def grant(self) -> None:
+        """Have the peer grant one message."""
+        assert self._talk is not None
+        self.granted += 1
+        self._talk.says("FLOW_UPDATE", {"channel": "USER", "add_messages": 1})
+
+    def grant_once_it_waits(self, client: HAIPClient, is_over: threading.Event) -> None:
+        """Grant as soon as a sender stands in line, or not at all."""
+        until(lambda: is_over.is_set() or client.connection_state().channels["USER"].waiting == 1)
+        if not is_over.is_set():
+            self.grant()
+
+
+def test_an_interrupt_anywhere_in_a_send_that_waits_alone_sends_it_once_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same where it is admitted by the thread that brings credit, which leaves its frame to it: nothing stays behind."""
+    peers = _Granter(3)
+
+    def books_are_even() -> bool:
+        user = client.connection_state().channels["USER"]
+        return user.credits + user.sent_messages == peers.granted
+
+    def run(place: int) -> bool:
+        until(books_are_even)
+        if not client.connection_state().channels["USER"].credits:
+            peers.grant()
+            until(books_are_even)
+        client.send("USER", "TOOL_LIST", {"tools": [], "n": -1}, timeout=PATIENCE_S)
+        before, is_over = client.connection_state().channels["USER"].sent_messages, threading.Event()
+        granting = in_thread(lambda: peers.grant_once_it_waits(client, is_over))
+        fired, raised = interrupted_at(
+            place, lambda: client.send("USER", "TOOL_LIST", {"tools": [], "n": place}, timeout=PATIENCE_S)
+        )
+        is_over.set()
+        granting.result(PATIENCE_S)
+        until(books_are_even)
+        assert isinstance(raised, KeyboardInterrupt) if fired else raised is None, raised
+        is_sent = client.connection_state().channels["USER"].sent_messages - before
+        notes = "".join(getattr(raised, "__notes__", ()))
+        assert is_sent in (0, 1)
+        assert not notes or ("it is sent" if is_sent else "nothing was sent") in notes
+        if not notes:
+            client._connection.writer.let_out()
+        if is_sent:
+            while (number := peers.heard.get()) == -1:
+                pass
+            assert number == place  # noted, nobody writes it but the service thread
+        return fired
+
+    with peer(peers.script) as url, gathering_client(monkeypatch, url) as client:
+        assert len(list(every_interrupt(run))) > 100
+        client.flush(timeout=PATIENCE_S)
 
 
 def test_an_interrupt_anywhere_at_the_end_of_a_text_leaves_nothing_standing(monkeypatch: pytest.MonkeyPatch) -> None:
