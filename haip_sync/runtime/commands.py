@@ -106,10 +106,15 @@ class Commands(Life):
             raise
 
     def _leave(self, parcel: TextParcel | FrameParcel) -> None:
-        """Note that nobody is here any more to be told what becomes of what the parcel has admitted last: an interrupt struck."""
+        """Note that nobody is here any more to write what the parcel has admitted last, or to be told of it: an interrupt struck.
+
+        A client that is closed at once because of it lets that out first: the service thread may not come to it before.
+        """
         entry: Entry | None = getattr(parcel, "last_entry", None)
         if entry is not None:
             entry.is_left = True
+            if not entry.is_written:
+                self.rooms.outgoing.is_gathering = True
 
     def _write_through(self, channel: str, entry: Entry, what: str, deadline_s: float | None = None) -> None:
         """Return once `entry` has left, on this line or a later one. Raises `ConnectionClosedError`, which says what was sent."""

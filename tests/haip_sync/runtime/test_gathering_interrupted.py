@@ -194,6 +194,26 @@ def test_a_send_that_was_interrupted_once_admitted_and_never_left_is_told_of(mon
         assert len(unconfirmed) == 1
 
 
+def test_a_send_that_was_interrupted_once_admitted_leaves_before_the_client_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a `with` block closes it at once because of Ctrl-C: its note holds though the service thread comes too late."""
+    told = Told()
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with peer(_hears_all(told)) as url, gathering_client(monkeypatch, url) as client:
+        told.get()
+        with monkeypatch.context() as patch:
+            patch.setattr(client._connection._service, "poke", lambda: None)
+            patch.setattr(client._connection.writer, "hand_over", interrupted)
+            with pytest.raises(KeyboardInterrupt) as raised:
+                client.send("USER", "TOOL_LIST", {"tools": [], "n": 7}, timeout=PATIENCE_S)
+            client.close(0.0)
+        client._connection.poke()  # for its end
+        assert told.get() == 7
+        assert "it is sent" in "".join(raised.value.__notes__)
+
+
 class _Shared(deque[Message]):
     """Messages of which another thread takes the last one as soon as somebody has seen that there is one."""
 
