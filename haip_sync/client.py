@@ -254,12 +254,13 @@ class HAIPClient:
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything that is queued or admitted is handed to the operating system; offline, for the next line too.
 
-        Raises `HAIPTimeout`, `ConnectionClosedError`, `ConfigError`.
+        Raises `HAIPTimeout`; `ConnectionClosedError` where the connection ends before, and once it has ended with something
+        unsent, which whoever holds a handle or waits is told; `ConfigError`.
         """
         checked = check_timeout("timeout", timeout)
         if self._connection.wait_until_written(checked):
             return
-        self._check_alive()
+        self._connection.check_not_over()
         raise HAIPTimeout(f"not everything was written within {checked:g} s")
 
     def __enter__(self) -> Self:
