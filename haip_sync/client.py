@@ -264,8 +264,10 @@ class HAIPClient:
         raise HAIPTimeout(f"not everything was written within {checked:g} s")
 
     def __enter__(self) -> Self:
-        """Connect."""
-        self.connect()
+        """Connect, unless that was done: `with connect(url) as client:`. Raises as `connect`."""
+        self._connection.home.check()
+        if self._connection.phase not in ("open", "offline"):
+            self.connect()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -735,7 +737,10 @@ class HAIPClient:
 
 
 def connect(url: str, *, timeout: float = 10.0, **settings: Any) -> HAIPClient:
-    """Return a connected client; `settings` are those of `HAIPClient`. Raises as its constructor and its `connect`."""
+    """Return a connected client; `settings` are those of `HAIPClient`. Raises as its constructor and its `connect`.
+
+    A `with` block closes it, as it does one that it has connected itself.
+    """
     client = HAIPClient(url, **settings)
     client.connect(timeout)
     return client

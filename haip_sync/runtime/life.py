@@ -145,7 +145,7 @@ class Life:
             raise ConnectionClosedError("the client is not connected yet. Nothing was sent")
 
     def check_not_over(self) -> None:
-        """Raise `ConnectionClosedError` where it has ended, or is about to, and some of what was queued or admitted never left."""
+        """Raise `ConnectionClosedError` where it has ended, or is about to, and something queued or admitted never left."""
         with self._lock:
             if self.is_closing:
                 raise ConnectionClosedError(

@@ -155,7 +155,7 @@ def test_what_nothing_brings_is_told_and_the_rest_goes_on() -> None:
 
 
 def test_a_long_replay_does_not_wait_for_anything_else_to_happen() -> None:
-    """What a peer asks for again goes out piece after piece, though no PING is open and nobody sends: the peer has half a second."""
+    """What a peer asks for again goes out piece after piece, though no PING is open and nobody sends."""
     heard: list[str] = []
 
     def script(speaker: Peer) -> None:
