@@ -19,7 +19,8 @@ from monitor_app.pulse import Pulse
 from monitor_app.settings import Settings
 from monitor_app.single_keys import SingleKeys
 from monitor_app.steering import Steering
-from monitor_app.theme import Theme, style_sheet
+from monitor_app.style_sheet import style_sheet
+from monitor_app.theme import Theme
 from monitor_app.ticks import Ticks
 from monitor_app.views.answer_strip import AnswerStrip
 from monitor_app.views.centre import Centre

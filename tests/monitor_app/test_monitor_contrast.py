@@ -10,11 +10,12 @@ from PySide6.QtGui import QColor, QImage, QPainter
 from pytestqt.qtbot import QtBot
 from support.ink import contrast
 
+from monitor_app.colours import DARK, LIGHT, Colours
 from monitor_app.main_window import MainWindow
 from monitor_app.model.activity import ACTIVITIES, Activity
 from monitor_app.model.channel_view import WELL_KNOWN
 from monitor_app.model.marks import MarkKind
-from monitor_app.theme import DARK, LIGHT, Colours, Mode, Theme
+from monitor_app.theme import Mode, Theme
 from monitor_app.views.activity_brushes import brush_of, colour_of_word, fill, is_hatched
 from monitor_app.views.channel_cells import Column
 from monitor_app.views.signs import mark_colour

@@ -13,11 +13,12 @@ from support.states import make_grant
 from support.still_clock import StillClock
 
 from haip_sync import ChannelPaused
+from monitor_app.colours import DARK, LIGHT
 from monitor_app.main_window import MainWindow
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.source import Failure, Notice
 from monitor_app.model.units import NONE
-from monitor_app.theme import DARK, LIGHT, Mode, Theme
+from monitor_app.theme import Mode, Theme
 from monitor_app.views.connect_dialog import ConnectDialog
 from monitor_app.views.status_line import StatusLine
 
