@@ -41,6 +41,7 @@ from haip_sync.protocol.names import (
 )
 from haip_sync.runtime import log_setup
 from haip_sync.runtime.arguments import (
+    audio_payload,
     check_frame,
     check_session_id,
     check_thread_id,
@@ -52,7 +53,6 @@ from haip_sync.runtime.arguments import (
     optional_text,
 )
 from haip_sync.runtime.connection import Connection
-from haip_sync.runtime.conversation.audio import audio_payload
 from haip_sync.runtime.conversation.conversation import Conversation, Labels
 from haip_sync.runtime.conversation.incoming_texts import IncomingTexts
 from haip_sync.runtime.conversation.run import Run

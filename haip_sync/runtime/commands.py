@@ -17,13 +17,13 @@ from haip_sync.flow.outcomes import interrupted_note
 from haip_sync.flow.pending import DoneCallback, PendingSend
 from haip_sync.flow.strategies.base import Strategy
 from haip_sync.protocol.frames import Frame
-from haip_sync.runtime.asking import Watch
 from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.exchanges import Exchange
 from haip_sync.runtime.life import Life
 from haip_sync.runtime.mailbox import Mailbox
 from haip_sync.runtime.parcels import FrameParcel
 from haip_sync.runtime.text_parcels import StreamParcel, TextParcel
+from haip_sync.runtime.watch import Watch
 
 
 class Commands(Life):

@@ -26,7 +26,7 @@ from haip_sync.protocol.names import CONTROL_TYPES
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import TransactionHappening
 from haip_sync.runtime import leaving
-from haip_sync.runtime.asking import Asking, Watch
+from haip_sync.runtime.asking import Asking
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.conversation.routes import Routes
 from haip_sync.runtime.crossing import Crossing
@@ -49,6 +49,7 @@ from haip_sync.runtime.resumption import Resumption
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.service import Service
 from haip_sync.runtime.settings import Settings
+from haip_sync.runtime.watch import Watch
 from haip_sync.runtime.writer import Writer
 
 log = logging.getLogger("haip_sync.connection")
