@@ -62,30 +62,11 @@ class Connection(Crossing):
         parking = Parking()
         super().__init__(settings, clock, parking.lock, parking.new_condition())
         self.home = parking.home
-        session = Session(
-            settings.session_id,
-            dialect_choice=settings.dialect,
-            text_is_one_message=settings.flow_control.credit_unit == "message",
-        )
-        outgoing = Outgoing(session, clock=clock, max_replay_bytes=settings.limits.max_replay_bytes)
-        dispatcher = Dispatcher(settings.name, keeps_messages=not settings.keeps_inbox, after_message=self._after_listeners)
         self.watch = Watch(self.poke, clock)
-        is_audited = audit.is_wanted()
-        turnstile: Turnstile[Entry] = Turnstile(
-            parking,
-            outgoing,
-            settings.flow_control,
-            clock=clock,
-            sink=dispatcher,
-            poke=self.poke,
-            let_out=self._let_out,
-            watcher=self.watch,
-            is_audited=is_audited,
-            max_channels=settings.limits.max_channels,
-        )
+        self.rooms = self._make_rooms(parking)
+        turnstile, outgoing, dispatcher = self.rooms.turnstile, self.rooms.outgoing, self.rooms.dispatcher
         self._discretion = Discretion()
-        session.discreet = self.without_secrets
-        self.rooms = Rooms(parking, session, outgoing, turnstile, Inbox(parking), dispatcher, is_audited, Routes())
+        self.rooms.session.discreet = self.without_secrets
         self.outbox = Outbox(
             parking,
             turnstile,
@@ -118,6 +99,30 @@ class Connection(Crossing):
         )
         self._resumption = Resumption(self.rooms, self._peer_log)
         self.link = Link(self, self.rooms, settings, clock, self._changed)
+
+    def _make_rooms(self, parking: Parking) -> Rooms:
+        settings = self._settings
+        session = Session(
+            settings.session_id,
+            dialect_choice=settings.dialect,
+            text_is_one_message=settings.flow_control.credit_unit == "message",
+        )
+        outgoing = Outgoing(session, clock=self._clock, max_replay_bytes=settings.limits.max_replay_bytes)
+        dispatcher = Dispatcher(settings.name, keeps_messages=not settings.keeps_inbox, after_message=self._after_listeners)
+        is_audited = audit.is_wanted()
+        turnstile: Turnstile[Entry] = Turnstile(
+            parking,
+            outgoing,
+            settings.flow_control,
+            clock=self._clock,
+            sink=dispatcher,
+            poke=self.poke,
+            let_out=self._let_out,
+            watcher=self.watch,
+            is_audited=is_audited,
+            max_channels=settings.limits.max_channels,
+        )
+        return Rooms(parking, session, outgoing, turnstile, Inbox(parking), dispatcher, is_audited, Routes())
 
     # ---- Beginning -------------------------------------------------------------------------------------------------------------
 
