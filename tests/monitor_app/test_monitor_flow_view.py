@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QImage, QWheelEvent
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
-from support.plot_mouse import at
+from support.plot_mouse import at, drag, viewport, wheel
 from support.states import make_grant
 
 from monitor_app.main_window import MainWindow
@@ -29,28 +29,6 @@ LEFT = Qt.MouseButton.LeftButton
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 CTRL = Qt.KeyboardModifier.ControlModifier
-
-
-def viewport(window: MainWindow) -> Any:
-    """Return the widget that takes the mouse."""
-    return window.flow._plots.canvas.viewport()
-
-
-def drag(qtbot: QtBot, window: MainWindow, from_share: float, to_share: float, modifiers: Any = None) -> None:
-    """Drag over the first plot."""
-    held = modifiers or Qt.KeyboardModifier.NoModifier
-    qtbot.mousePress(viewport(window), LEFT, held, at(window, from_share))
-    for part in (0.5, 1.0):
-        qtbot.mouseMove(viewport(window), at(window, from_share + part * (to_share - from_share)))
-    qtbot.mouseRelease(viewport(window), LEFT, held, at(window, to_share))
-
-
-def wheel(window: MainWindow, share: float, notches: int) -> None:
-    """Turn the wheel over the first plot; positive is away from the hand."""
-    place = QPointF(at(window, share))
-    button, held, phase = Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase
-    event = QWheelEvent(place, place, QPoint(), QPoint(0, 120 * notches), button, held, phase, False)
-    QApplication.sendEvent(viewport(window), event)
 
 
 def bar_text(window: MainWindow) -> str:
