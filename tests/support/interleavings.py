@@ -118,6 +118,11 @@ def grants(*amounts: int) -> Program:
     return Program(f"grants {', then '.join(map(str, amounts))}", lambda rig: rig.grant(*amounts))
 
 
+def grants_and_writes(*amounts: int) -> Program:
+    """Return the peer's grants, brought by a thread that writes what they let go."""
+    return Program(f"brings {', then '.join(map(str, amounts))} and writes", lambda rig: rig.grant_and_write(*amounts))
+
+
 def pauses(*, by_us: bool) -> Program:
     """Return who holds the channel and lets it go again."""
 

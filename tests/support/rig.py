@@ -135,6 +135,19 @@ class Rig(OutboxHost):
                 self.turnstile.mend()
                 self.turnstile.grant("USER", Cost(amount, BYTES * amount))
 
+    def grant_and_write(self, *amounts: int) -> None:
+        """Grant as the reader does: it writes what that lets go once it has let go of the lock, and then wakes whose that is."""
+        for amount in amounts:
+            with self.parking.lock:
+                self.turnstile.mend()
+                self.turnstile.is_written_next = True
+                self.turnstile.grant("USER", Cost(amount, BYTES * amount))
+                self.turnstile.is_written_next = False
+            with self.parking.lock:
+                for ticket in self.outlet.sleepers:
+                    ticket.wake()
+                self.outlet.sleepers.clear()
+
     def pause(self, *, by_us: bool) -> None:
         with self.parking.lock:
             self.turnstile.mend()
