@@ -65,7 +65,7 @@ from haip_sync.runtime.text_parcels import StreamParcel, TextParcel
 from haip_sync.runtime.text_stream import TextStream
 from haip_sync.runtime.timeouts import SEND_TIMEOUT as _SEND_TIMEOUT
 from haip_sync.runtime.timeouts import Timeout as _Timeout
-from haip_sync.runtime.transaction import Transaction, joining_transaction, new_transaction
+from haip_sync.runtime.transaction import Transaction
 from haip_sync.state import ConnectionState, Explanation, SendReceipt
 
 if TYPE_CHECKING:
@@ -586,8 +586,8 @@ class HAIPClient:
 
         """
         timeout_s = opening_timeout(timeout)
-        transaction = new_transaction(
-            self._connection, tool, params, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
+        transaction = self._conversation.new_transaction(
+            tool, params, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
         )
         try:
             transaction.open(timeout_s)
@@ -603,8 +603,8 @@ class HAIPClient:
         where it is open here already.
         """
         timeout_s = opening_timeout(timeout)
-        transaction = joining_transaction(
-            self._connection, transaction_id, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
+        transaction = self._conversation.joining_transaction(
+            transaction_id, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
         )
         try:
             transaction.open(timeout_s)
