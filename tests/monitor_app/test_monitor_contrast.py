@@ -60,6 +60,7 @@ def test_every_fill_stands_out_from_its_row(qtbot: QtBot, mode: Mode, chosen: bo
             assert max(contrast(pixel, ground) for pixel in seen) >= SEEN, (activity, channel)
 
 
+@pytest.mark.usefixtures("qapp")  # pixmaps need one
 @pytest.mark.parametrize("colours", [DARK, LIGHT])
 @pytest.mark.parametrize("activity", ACTIVITIES)
 def test_a_fill_of_one_pixel_is_seen(colours: Colours, activity: Activity) -> None:
@@ -76,6 +77,7 @@ def test_a_fill_of_one_pixel_is_seen(colours: Colours, activity: Activity) -> No
             assert seen >= SEEN
 
 
+@pytest.mark.usefixtures("qapp")  # pixmaps need one
 @pytest.mark.parametrize("colours", [DARK, LIGHT])
 def test_what_a_hatch_is_made_of_stands_out_from_its_ground(colours: Colours) -> None:
     """The lines of every pattern have at least 3 to 1 against what is between them, and there are enough of them."""
