@@ -26,7 +26,6 @@ from haip_sync.protocol.names import CONTROL_TYPES
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import TransactionHappening
 from haip_sync.runtime import leaving
-from haip_sync.runtime.asking import Asking
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.conversation.routes import Routes
 from haip_sync.runtime.crossing import Crossing
@@ -84,8 +83,7 @@ class Connection(Crossing):
         )
         self.exchanges = Exchanges(self, self.rooms, self.control)
         self.replaying = Replaying(self.control, self.rooms)
-        asking = Asking(self.rooms, self.watch, self.control, self.writer, lambda: self.is_open)
-        self._service = Service(self, self.rooms, self.writer, asking, settings, clock)
+        self._service = Service(self, self.rooms, self.writer, settings, clock)
         self._peer_log = PeerLog(dispatcher, clock, settings.limits.max_log_lines_per_s, without_secrets=self.without_secrets)
         meaning = Meaning(self, self.rooms, settings.flow_control, self._peer_log)
         self._reception = Reception(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from haip_sync.errors import WaitCause
 from haip_sync.flow.gates import Gate
 from haip_sync.flow.ledger import Cost, Ledger
 from haip_sync.flow.metrics import MetricsRecorder
-from haip_sync.flow.strategies.base import ChannelView, Strategy
+
+if TYPE_CHECKING:
+    from haip_sync.flow.strategies.base import ChannelView, Strategy
 
 _MOST_GRANTS = 10_000
 """Grants that may wait for a strategy; of more it hears the latest."""
