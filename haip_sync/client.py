@@ -404,8 +404,13 @@ class HAIPClient:
         self._check_alive()
         peer = self._connection.rooms.session.latest
         if peer is None or peer.dialect is None:
-            is_elsewhere = peer is not None and peer.needs_transaction
-            where = "inside a transaction only: use client.transaction(...)" if is_elsewhere else "in no dialect of ours"
+            where = "in no dialect of ours"
+            if peer is not None and peer.needs_transaction:
+                where = "inside a transaction only: use client.transaction(...)"
+            elif self._settings.dialect != "auto":
+                where = (
+                    f'not in the dialect "{self._settings.dialect}" that it was asked for: leave dialect= out to take what fits'
+                )
             raise UnsupportedByPeerError(f"{self.address} accepts texts {where}. Nothing was sent")
         return members, peer.dialect
 
