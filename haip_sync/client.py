@@ -41,6 +41,7 @@ from haip_sync.protocol.names import (
 )
 from haip_sync.runtime import log_setup
 from haip_sync.runtime.arguments import (
+    audio_payload,
     check_frame,
     check_session_id,
     check_thread_id,
@@ -52,7 +53,6 @@ from haip_sync.runtime.arguments import (
     optional_text,
 )
 from haip_sync.runtime.connection import Connection
-from haip_sync.runtime.conversation.audio import audio_payload
 from haip_sync.runtime.conversation.conversation import Conversation, Labels
 from haip_sync.runtime.conversation.incoming_texts import IncomingTexts
 from haip_sync.runtime.conversation.run import Run
@@ -65,7 +65,7 @@ from haip_sync.runtime.text_parcels import StreamParcel, TextParcel
 from haip_sync.runtime.text_stream import TextStream
 from haip_sync.runtime.timeouts import SEND_TIMEOUT as _SEND_TIMEOUT
 from haip_sync.runtime.timeouts import Timeout as _Timeout
-from haip_sync.runtime.transaction import Transaction, joining_transaction, new_transaction
+from haip_sync.runtime.transaction import Transaction
 from haip_sync.state import ConnectionState, Explanation, SendReceipt
 
 if TYPE_CHECKING:
@@ -254,17 +254,20 @@ class HAIPClient:
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything that is queued or admitted is handed to the operating system; offline, for the next line too.
 
-        Raises `HAIPTimeout`, `ConnectionClosedError`, `ConfigError`.
+        Raises `HAIPTimeout`; `ConnectionClosedError` where the connection ends before, and once it has ended with something
+        unsent, which whoever holds a handle or waits is told; `ConfigError`.
         """
         checked = check_timeout("timeout", timeout)
         if self._connection.wait_until_written(checked):
             return
-        self._check_alive()
+        self._connection.check_not_over()
         raise HAIPTimeout(f"not everything was written within {checked:g} s")
 
     def __enter__(self) -> Self:
-        """Connect."""
-        self.connect()
+        """Connect, unless that was done: `with connect(url) as client:`. Raises as `connect`."""
+        self._connection.home.check()
+        if self._connection.phase not in ("open", "offline"):
+            self.connect()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -401,8 +404,13 @@ class HAIPClient:
         self._check_alive()
         peer = self._connection.rooms.session.latest
         if peer is None or peer.dialect is None:
-            is_elsewhere = peer is not None and peer.needs_transaction
-            where = "inside a transaction only: use client.transaction(...)" if is_elsewhere else "in no dialect of ours"
+            where = "in no dialect of ours"
+            if peer is not None and peer.needs_transaction:
+                where = "inside a transaction only: use client.transaction(...)"
+            elif self._settings.dialect != "auto":
+                where = (
+                    f'not in the dialect "{self._settings.dialect}" that it was asked for: leave dialect= out to take what fits'
+                )
             raise UnsupportedByPeerError(f"{self.address} accepts texts {where}. Nothing was sent")
         return members, peer.dialect
 
@@ -586,8 +594,8 @@ class HAIPClient:
 
         """
         timeout_s = opening_timeout(timeout)
-        transaction = new_transaction(
-            self._connection, tool, params, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
+        transaction = self._conversation.new_transaction(
+            tool, params, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
         )
         try:
             transaction.open(timeout_s)
@@ -603,8 +611,8 @@ class HAIPClient:
         where it is open here already.
         """
         timeout_s = opening_timeout(timeout)
-        transaction = joining_transaction(
-            self._connection, transaction_id, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
+        transaction = self._conversation.joining_transaction(
+            transaction_id, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
         )
         try:
             transaction.open(timeout_s)
@@ -734,7 +742,10 @@ class HAIPClient:
 
 
 def connect(url: str, *, timeout: float = 10.0, **settings: Any) -> HAIPClient:
-    """Return a connected client; `settings` are those of `HAIPClient`. Raises as its constructor and its `connect`."""
+    """Return a connected client; `settings` are those of `HAIPClient`. Raises as its constructor and its `connect`.
+
+    A `with` block closes it, as it does one that it has connected itself.
+    """
     client = HAIPClient(url, **settings)
     client.connect(timeout)
     return client

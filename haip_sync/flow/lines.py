@@ -130,6 +130,7 @@ class Lines(Admission[C]):
         for gate in self._gates.values():
             for ticket in tuple(gate.queue):
                 if ticket.pending is not None and not ticket.is_over:
+                    self.left_over = True  # first: closed once more after an interrupt, this one is over
                     left[gate.channel] = left.get(gate.channel, 0) + 1
                 ticket.failure = ticket.failure or self._end_of(ticket, self._closed)
                 ticket.wake()
@@ -149,6 +150,7 @@ class Lines(Admission[C]):
         for gate in self._gates.values():
             for ticket in tuple(gate.queue):
                 if ticket.pending is not None and not ticket.is_over:
+                    self.left_over = True
                     ticket.failure = self._end_of(ticket, error)
                     ticket.wake()
                     left[gate.channel] = left.get(gate.channel, 0) + 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
 from weakref import ReferenceType, ref
 
 from haip_sync.errors import ConnectionClosedError, FlowControlError, HAIPError, WaitCause
@@ -15,15 +17,17 @@ from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.flow.outbox import Outbox
 from haip_sync.flow.outcomes import interrupted_note
 from haip_sync.flow.pending import DoneCallback, PendingSend
-from haip_sync.flow.strategies.base import Strategy
 from haip_sync.protocol.frames import Frame
-from haip_sync.runtime.asking import Watch
 from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.exchanges import Exchange
 from haip_sync.runtime.life import Life
 from haip_sync.runtime.mailbox import Mailbox
 from haip_sync.runtime.parcels import FrameParcel
 from haip_sync.runtime.text_parcels import StreamParcel, TextParcel
+from haip_sync.runtime.watch import Watch
+
+if TYPE_CHECKING:
+    from haip_sync.flow.strategies.base import Strategy
 
 
 class Commands(Life):
@@ -207,8 +211,13 @@ class Commands(Life):
     def use_strategy(self, strategy: Strategy | None) -> None:
         """Let `strategy` ask for credit from now on; None: nobody. Without the lock, at any time."""
         self.check_not_reentered()
+        # With the first strategy, because most clients have none; and by this thread: one that imports while another forks leaves
+        # the child a lock that is held for ever.
+        asking = None if strategy is None else import_module("haip_sync.runtime.asking")
         with self._lock:
             self.rooms.turnstile.mend()
+            if asking is not None and self._service.asking is None:
+                self._service.asking = asking.Asking(self.rooms, self.watch, self.control, self.writer, lambda: self.is_open)
             self.watch.use(strategy, self.rooms.turnstile.gates)
 
     def metrics(self) -> MetricsRecorder:
@@ -270,14 +279,17 @@ class Commands(Life):
         return self.outbox.clear(channel)
 
     def wait_until_written(self, timeout_s: float | None) -> bool:
-        """Wait until everything queued and admitted is written; return whether it is. Raises nothing when the line ends."""
+        """Wait until everything queued and admitted is written; return whether it is. Raises nothing when the line ends.
+
+        What was queued at the end was handed back: nothing is left then, and not everything was written.
+        """
         self.check_not_reentered()
         deadline_s = float("inf") if timeout_s is None else self._clock() + timeout_s
         self.writer.let_out()
         with self._lock:
             self.rooms.turnstile.mend()
             self.wait_while(lambda: not self._has_nothing_to_send(), deadline_s)
-            return self._has_nothing_to_send()
+            return self._has_nothing_to_send() and not self.rooms.turnstile.left_over
 
     def _has_nothing_to_send(self) -> bool:
         return self.rooms.outgoing.is_empty and not any(gate.queued for gate in self.rooms.turnstile.gates)

@@ -1,6 +1,6 @@
 """The waiting layer in every order of its threads: whatever the schedule, whatever interrupt, the same things are true.
 
-What must be true after every schedule is in `support.interleavings`; who runs when is `support.scheduler`'s to choose.
+What must be true after every schedule is in `support.rig_checks`; who runs when is `support.scheduler`'s to choose.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from support.choices import ViolationError
 from support.interleavings import (
     TALLY,
-    Program,
-    Rig,
-    Scenario,
     awaits,
     cancels,
     clears,
@@ -33,7 +31,9 @@ from support.interleavings import (
     renews_at_half,
     sends,
 )
-from support.scheduler import PLACES, Explorer, ScheduledParking, Scheduler, ViolationError
+from support.rig import Program, Rig, Scenario
+from support.scheduled_parking import ScheduledParking
+from support.scheduler import PLACES, Explorer, Scheduler
 from support.turnstiles import Bench, CountingParking, Sender
 
 from haip_sync import FlowControlConfig
