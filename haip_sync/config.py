@@ -110,6 +110,12 @@ def check_flag(name: str, value: object) -> bool:
     return value
 
 
+def check_function(name: str, value: object) -> None:
+    """Raise `ConfigError` naming `name` unless `value` can be called."""
+    if not callable(value):
+        raise ConfigError(f"{name} must be a function, not {told(value)}")
+
+
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """Return `value` if it is one of `choices`, else raise `ConfigError` naming `name` and the choices."""
     if not isinstance(value, str) or value not in choices:

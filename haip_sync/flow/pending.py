@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from haip_sync.config import check_timeout
+from haip_sync.config import check_function, check_timeout
 from haip_sync.errors import DeadlockError, HAIPError, HAIPTimeout
 from haip_sync.flow.parking import Condition, Parking
 from haip_sync.state import SendReceipt
@@ -112,8 +112,9 @@ class PendingSend:
 
         After `close` that thread is gone: the callback then runs in the calling thread, before this returns. What it raises is
         logged, there as here. Raises `DeadlockError` for what is settled already in a signal handler that interrupted another
-        call of this client; the callback does not run then.
+        call of this client; the callback does not run then. Raises `ConfigError` for what cannot be called.
         """
+        check_function("callback", callback)
         self._parking.home.check()
         with self._parking.lock:
             if self._outcome is None:

@@ -73,6 +73,16 @@ def test_a_call_returns_what_the_tool_says() -> None:
     assert (heard[0]["channel"], heard[0]["run_id"], heard[0]["thread_id"]) == ("AGENT", "r", "t")
 
 
+def test_a_call_checks_its_callback() -> None:
+    """What cannot be called is refused as a callback at once, not when the call has ended."""
+    callback: Any = "print"
+    with peer(answers(("TOOL_DONE", {"status": "OK"}))) as url, HAIPClient(url) as client:
+        call = client.call_tool("AGENT", "add")
+        with pytest.raises(ConfigError, match="callback must be a function, not 'print'"):
+            call.add_done_callback(callback)
+        call.result(PATIENCE_S)
+
+
 def test_many_updates_need_no_receive() -> None:
     """Updates far beyond the window reach the handle though nobody calls receive(): their credit goes back at once."""
     count = 200

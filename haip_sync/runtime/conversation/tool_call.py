@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from haip_sync.config import check_timeout
+from haip_sync.config import check_function, check_timeout
 from haip_sync.errors import (
     ConnectionClosedError,
     FlowControlError,
@@ -201,8 +201,9 @@ class ToolCall:
         """Have `callback(self)` run on the dispatch thread once the call has ended, or soon if it has already.
 
         After `HAIPClient.close` that thread is gone: the callback then runs in the calling thread, before this returns. What it
-        raises is logged, there as here.
+        raises is logged, there as here. Raises `ConfigError` for what cannot be called.
         """
+        check_function("callback", callback)
         self._bench.check()
         with self._bench.lock:
             self._bench.mend()
