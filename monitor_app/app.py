@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from haip_sync import ConfigError
 from haip_sync.observe import list_programs, places_passed_over, why_not_here
 from monitor_app.model.program_table import HOW_TO_BE_SEEN, render_programs
 from monitor_app.model.targets import NEAR_S, NotFoundError, find
@@ -65,6 +66,7 @@ def _print_programs() -> int:
 
 def watch(client: HAIPClient, *, title: str | None = None, script: Callable[[], object] | None = None) -> None:
     """Do what `monitor_app.watch` says."""
+    _check_arguments(client, title, script)
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("watch opens a window, which only the main thread can; run the script beside it: script=function")
     has_screen, word, packages = prepare()
@@ -73,6 +75,18 @@ def watch(client: HAIPClient, *, title: str | None = None, script: Callable[[], 
     if word:
         _say(f"monitor_app.watch: {word}")
     _gui().watch(client, title=title, script=script, has_screen=has_screen)
+
+
+def _check_arguments(client: object, title: object, script: object) -> None:
+    """Raise `ConfigError` for what would be found out by a window that is open already."""
+    # Imported here: a window on a server, or on a script elsewhere, is there before the client is imported.
+    client_class = importlib.import_module("haip_sync").HAIPClient
+    if not isinstance(client, client_class):
+        raise ConfigError(f"watch shows a HAIPClient, not {type(client).__name__}; for a server's URL there is haip-monitor")
+    if title is not None and not isinstance(title, str):
+        raise ConfigError(f"title must be a string or None, not {type(title).__name__}")
+    if script is not None and not callable(script):
+        raise ConfigError(f"script must be a function without arguments, or None, not {type(script).__name__}")
 
 
 def _say(sentence: str) -> None:
