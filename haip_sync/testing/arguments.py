@@ -23,10 +23,18 @@ def optional_text(name: str, value: object) -> str | None:
 
 
 def check_host(value: object) -> str:
-    """Return `value` if it is a text, else raise `ConfigError`; an empty one stands for every address of this machine."""
-    if not isinstance(value, str):
+    """Return `value` if it is a name or an address, else raise `ConfigError`; "" stands for every address of this machine."""
+    if not isinstance(value, str) or not _is_host_name(value):
         raise ConfigError(f"host must be a name or an address, such as 127.0.0.1, not {told(value)}")
     return plain_text(value)
+
+
+def _is_host_name(text: str) -> bool:
+    """Return whether DNS can carry `text`; of what it cannot, the operating system's functions raise a bare TypeError."""
+    try:
+        return b"\0" not in text.encode("idna")
+    except UnicodeError:
+        return False
 
 
 def check_names(name: str, value: object) -> frozenset[str]:

@@ -45,6 +45,13 @@ def test_one_text_is_no_list_of_accepted_events(value: Any) -> None:
         DevServer(accept_events=value)
 
 
+@pytest.mark.parametrize("host", ["\udcff", "a\0b", "a..b", "x" * 100 + ".example"])
+def test_what_is_no_host_name_is_refused(host: str) -> None:
+    """A host that no name server can be asked for is a ConfigError when the server is made, not when it starts."""
+    with pytest.raises(ConfigError, match="host must be a name or an address"):
+        DevServer(host=host)
+
+
 def test_a_tool_needs_a_function() -> None:
     """A `Tool` whose function cannot be called is refused when the server is made, not when a client calls it."""
     function: Any = 5
