@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from haip_sync.observe import on_one_line
+from monitor_app.model.addresses import problem_of
 from monitor_app.model.history import SPANS_S
 
 SCREENSHOT_DURATION_S: Final = 20.0
@@ -47,6 +49,7 @@ def parse(argv: Sequence[str] | None) -> Options:
     parser = _parser()
     given = parser.parse_args(argv)
     _check_what_to_watch(parser, given)
+    _check_server(parser, given)
     if given.demo and not Path(given.demo).is_file():
         parser.error(f"--demo: {given.demo} is not a file")
     if given.screenshot is not None:
@@ -81,6 +84,25 @@ def _check_what_to_watch(parser: argparse.ArgumentParser, given: argparse.Namesp
         parser.error(f"give {' or '.join(wanted)}, not both")
     if given.client is not None and len(given.attach) != 1:
         parser.error("--client says which client of the one script that --attach names")
+
+
+def _check_server(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """Refuse now what nobody can connect to: without a display there is nobody to write another address into a dialog."""
+    if given.url is not None and (problem := problem_of(given.url.strip())):
+        parser.error(on_one_line(" ".join(problem.splitlines())))
+    if given.token == "":
+        parser.error("--token must not be empty; to send none leave it out")
+    if given.token is not None and not _is_unicode(given.token):
+        parser.error("--token is not UTF-8")
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether an argument's bytes were text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _ways_to_watch(given: argparse.Namespace) -> tuple[tuple[str, bool], ...]:
