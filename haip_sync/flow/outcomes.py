@@ -91,6 +91,11 @@ def not_sent(pending: PendingSend, reason: Reason) -> NotSentError:
     return NotSentError(f"the message {pending.message_id} on {pending.channel} was {why}. Nothing of it was sent", reason=reason)
 
 
+def left_over(pending: PendingSend) -> NotSentError:
+    """Return what the holder of a queued message is told of which nothing had left when the client closed."""
+    return not_sent(pending, "closed")
+
+
 def refused_later(parcel: Parcel[Any], pending: PendingSend, refusal: HAIPError, reason: Reason) -> HAIPError:
     """Return what the holder of a queued message is told that may not be sent any more, or no further."""
     error: HAIPError

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from haip_sync.flow.gates import Ticket
 
 DoneCallback = Callable[["PendingSend"], object]
+ErrorMaker = Callable[["PendingSend"], HAIPError]
+"""Makes the error of a message once somebody asks for it: tens of thousands may be left over at once, and few are looked at."""
 
 
 class Host(Protocol):
@@ -52,13 +54,16 @@ class PendingSend:
         self._parking = parking
         # Guarded by the connection's lock. Its place in the queue; None: it never had one.
         self.ticket: Ticket[Any] | None = None
-        self._outcome: SendReceipt | HAIPError | None = None
+        self._outcome: SendReceipt | HAIPError | ErrorMaker | None = None
         self._callbacks: list[DoneCallback] = []
         # Waits for the outcome; made by the first who waits.
         self._settled: Condition | None = None
 
     def __repr__(self) -> str:
-        state = "pending" if self._outcome is None else type(self._outcome).__name__
+        outcome = self._outcome
+        if callable(outcome):
+            outcome = outcome(self)
+        state = "pending" if outcome is None else type(outcome).__name__
         return f"<PendingSend {self.message_id} on {self.channel}: {state}>"
 
     def done(self) -> bool:
@@ -89,6 +94,8 @@ class PendingSend:
             raise DeadlockError("called by a signal handler that interrupted another call of this client in the same thread")
         with self._parking.lock:
             self._wait(timeout_s)
+            if callable(self._outcome):
+                self._outcome = self._outcome(self)
             outcome = self._outcome
         if isinstance(outcome, SendReceipt):
             return outcome
@@ -122,7 +129,7 @@ class PendingSend:
                 return
         self._host.call_late(callback, self)
 
-    def settle(self, outcome: SendReceipt | HAIPError) -> None:
+    def settle(self, outcome: SendReceipt | HAIPError | ErrorMaker) -> None:
         """Set what came of it; the first outcome stays. Requires the lock. For the connection.
 
         Interrupted after the outcome is set, it is called again: whoever waits is woken each time.
