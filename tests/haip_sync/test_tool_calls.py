@@ -19,6 +19,7 @@ from haip_sync import (
     Event,
     FlowControlConfig,
     FlowControlError,
+    FramesLost,
     HAIPClient,
     HAIPTimeout,
     Message,
@@ -81,6 +82,37 @@ def test_a_call_checks_its_callback() -> None:
         with pytest.raises(ConfigError, match="callback must be a function, not 'print'"):
             call.add_done_callback(callback)
         call.result(PATIENCE_S)
+
+
+def test_who_waits_in_vain_is_told_that_the_end_may_be_lost() -> None:
+    """Once frames of the peer's were lost, timeouts of a silent call say so; one that tells more, or began later, is sure."""
+    go_on = threading.Event()
+
+    def script(speaker: Peer) -> None:
+        speaker.greets(accept_events=TOOL_TYPES)
+        ids = [speaker.hears("TOOL_CALL")["call_id"] for _ in range(2)]
+        speaker.skips()  # the TOOL_DONE of the first
+        speaker.says("TOOL_UPDATE", {"call_id": ids[1], "status": "RUNNING"}, channel="AGENT")
+        assert go_on.wait(PATIENCE_S)
+        speaker.says("TOOL_UPDATE", {"call_id": ids[1], "status": "RUNNING", "progress": 50}, channel="AGENT")
+        speaker.stays()
+
+    lost = threading.Event()
+    with peer(script) as url, HAIPClient(url) as client:
+        client.subscribe(lambda _: lost.set(), FramesLost)
+        silent, other = (client.call_tool("AGENT", "add") for _ in range(2))
+        assert lost.wait(PATIENCE_S)
+        later = client.call_tool("AGENT", "add")
+        vanished = r"and its TOOL_DONE may be among what was lost meanwhile: 1 frame of the peer's, seq \d+ to \d+; status SENT"
+        with pytest.raises(HAIPTimeout, match=vanished):
+            silent.result(0)
+        with pytest.raises(HAIPTimeout, match=vanished):
+            list(silent.updates(0))
+        go_on.set()
+        until(lambda: other.progress == 50.0)
+        for call in (other, later):
+            with pytest.raises(HAIPTimeout, match="was sent, and goes on; status"):
+                call.result(0)
 
 
 def test_many_updates_need_no_receive() -> None:
