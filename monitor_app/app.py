@@ -7,13 +7,13 @@ nothing here imports Qt at the top.
 from __future__ import annotations
 
 import importlib
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from haip_sync import ConfigError
 from haip_sync.observe import list_programs, places_passed_over, why_not_here
+from monitor_app.console import prepare_output, say, tell
 from monitor_app.model.program_table import HOW_TO_BE_SEEN, render_programs
 from monitor_app.model.targets import NEAR_S, NotFoundError, find
 from monitor_app.options import parse
@@ -28,24 +28,25 @@ _OK, _NONE_FOUND, _CANNOT_START = 0, 1, 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `haip-monitor`; return the exit code: 0, 1 where `--list` finds no program, or 2 when it cannot start."""
     options = parse(argv)
+    prepare_output()
     if options.lists:
         return _print_programs()
     try:
         targets = [find(wanted, options.client) for wanted in options.attach]
     except NotFoundError as error:
-        _say(f"haip-monitor: {error}")
+        say(f"haip-monitor: {error}")
         return _CANNOT_START
     for target in targets:
         if target.word:
-            _say(f"haip-monitor: {target.word}")
+            say(f"haip-monitor: {target.word}")
     has_screen, word, packages = prepare()
     if packages:
-        _say(f"haip-monitor: {_lacking(packages)}")
+        say(f"haip-monitor: {_lacking(packages)}")
         return _CANNOT_START
     if word:
-        _say(f"haip-monitor: {word}")
+        say(f"haip-monitor: {word}")
     if not (has_screen or options.url or options.demo or targets):
-        _say("haip-monitor: without a display it needs a URL, --attach or --demo")
+        say("haip-monitor: without a display it needs a URL, --attach or --demo")
         return _CANNOT_START
     code: int = _gui().run(options, targets, has_screen=has_screen)
     return code
@@ -55,12 +56,14 @@ def _print_programs() -> int:
     """Print what runs, for a person or a script."""
     programs = list_programs(timeout_s=NEAR_S)
     for complaint in places_passed_over():
-        _say(f"haip-monitor: {complaint}")
+        say(f"haip-monitor: {complaint}")
     if not programs:
-        _say(f"haip-monitor: {why_not_here() or f'no script of yours can be seen: {HOW_TO_BE_SEEN}'}")
+        say(f"haip-monitor: {why_not_here() or f'no script of yours can be seen: {HOW_TO_BE_SEEN}'}")
         return _NONE_FOUND
-    if sys.stdout is not None:
-        sys.stdout.write(render_programs(programs))
+    problem = tell(render_programs(programs))
+    if problem:
+        say(f"haip-monitor: the list cannot be written: {problem}")
+        return _CANNOT_START
     return _OK
 
 
@@ -73,7 +76,7 @@ def watch(client: HAIPClient, *, title: str | None = None, script: Callable[[], 
     if packages:
         raise RuntimeError(_lacking(packages))
     if word:
-        _say(f"monitor_app.watch: {word}")
+        say(f"monitor_app.watch: {word}")
     _gui().watch(client, title=title, script=script, has_screen=has_screen)
 
 
@@ -87,12 +90,6 @@ def _check_arguments(client: object, title: object, script: object) -> None:
         raise ConfigError(f"title must be a string or None, not {type(title).__name__}")
     if script is not None and not callable(script):
         raise ConfigError(f"script must be a function without arguments, or None, not {type(script).__name__}")
-
-
-def _say(sentence: str) -> None:
-    """Say something beside the window; a program without a console has no stream for it."""
-    if sys.stderr is not None:
-        sys.stderr.write(f"{sentence}\n")
 
 
 def _lacking(packages: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ _DEMO_SPAN_S: Final = 30
 _SPANS_S: Final = tuple(round(span_s) for span_s in SPANS_S)
 _LONGEST_S: Final = 2_000_000
 """23 days: what a timer of Qt's counts to."""
+_SIDE: Final = re.compile(r"[0-9]{1,5}")
+_LONGEST_SIDE: Final = 8_192
+"""Pixels: more than any screen has. Qt does not survive a window whose picture has no room in memory."""
 _THEMES: Final = ("system", "dark", "light")
 
 
@@ -154,10 +158,11 @@ def _seconds(text: str) -> float:
 
 
 def _size(text: str) -> tuple[int, int]:
-    width, separator, height = text.partition("x")
-    if not (separator and width.isdigit() and height.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text} is not a size; write 1280x800")
-    return int(width), int(height)
+    width, _, height = text.partition("x")
+    sides = [int(side) for side in (width, height) if _SIDE.fullmatch(side)]
+    if len(sides) != 2 or not all(1 <= side <= _LONGEST_SIDE for side in sides):  # noqa: PLR2004 - width and height
+        raise argparse.ArgumentTypeError(f"{text} is not a size; write 1280x800, at most {_LONGEST_SIDE}x{_LONGEST_SIDE}")
+    return sides[0], sides[1]
 
 
 def _check_screenshot(parser: argparse.ArgumentParser, path: Path) -> None:

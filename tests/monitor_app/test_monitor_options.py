@@ -73,6 +73,9 @@ def test_a_demo_takes_a_file(tmp_path: Path) -> None:
         (["ws://a:1", "--screenshot", "picture.jpeg"], "does not end in .png"),
         (["ws://a:1", "--screenshot", "/no/such/folder/s.png"], "cannot be written"),
         (["ws://a:1", "--size", "big"], "is not a size"),
+        (["ws://a:1", "--size", "0x0"], "is not a size"),
+        (["ws://a:1", "--size", "99999x1"], "at most 8192x8192"),
+        (["ws://a:1", "--size", "²x³"], "is not a size"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

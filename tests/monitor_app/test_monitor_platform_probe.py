@@ -54,9 +54,24 @@ def test_a_dead_display_is_found_out_before_qt_aborts() -> None:
 
 @on_linux
 def test_an_operators_own_choice_is_left_alone() -> None:
-    """QT_QPA_PLATFORM and a Wayland display come before everything else."""
-    assert platform_probe.choose_platform({"QT_QPA_PLATFORM": "vnc"}) == ("vnc", None)
-    assert platform_probe.choose_platform({"WAYLAND_DISPLAY": "wayland-0"}) == ("wayland", None)
+    """QT_QPA_PLATFORM comes before everything else."""
+    assert platform_probe.choose_platform({"QT_QPA_PLATFORM": "vnc", "WAYLAND_DISPLAY": "no"}) == ("vnc", None)
+
+
+@on_linux
+def test_a_wayland_display_that_listens_is_taken(tmp_path: Path) -> None:
+    """By its name in the folder for such things, or by its path; a dead one would make Qt abort, and gives way to the rest."""
+    path = tmp_path / "wayland-0"
+    by_name = {"WAYLAND_DISPLAY": path.name, "XDG_RUNTIME_DIR": str(tmp_path)}
+    by_path = {"WAYLAND_DISPLAY": str(path)}
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        assert platform_probe.choose_platform(by_name) == platform_probe.choose_platform(by_path) == ("wayland", None)
+    platform, word = platform_probe.choose_platform(by_name)
+    assert platform == "offscreen"
+    assert word is not None
+    assert "display wayland-0 cannot be opened" in word
 
 
 def test_a_display_that_listens_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
