@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from haip_sync import ConfigError
 from haip_sync.observe import list_programs, places_passed_over, why_not_here
 from monitor_app.console import prepare_output, say, tell
+from monitor_app.interrupts import ctrl_c_ends_at_once, ctrl_c_waits
 from monitor_app.model.program_table import HOW_TO_BE_SEEN, render_programs
 from monitor_app.model.targets import NEAR_S, NotFoundError, find
-from monitor_app.options import parse
+from monitor_app.options import Options, parse
 from monitor_app.platform_probe import prepare
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ _OK, _NONE_FOUND, _CANNOT_START = 0, 1, 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `haip-monitor`; return the exit code: 0, 1 where `--list` finds no program, or 2 when it cannot start."""
-    options = parse(argv)
+    with ctrl_c_ends_at_once():
+        return _run(parse(argv))
+
+
+def _run(options: Options) -> int:
     prepare_output()
     if options.lists:
         return _print_programs()
@@ -77,7 +82,9 @@ def watch(client: HAIPClient, *, title: str | None = None, script: Callable[[], 
         raise RuntimeError(_lacking(packages))
     if word:
         say(f"monitor_app.watch: {word}")
-    _gui().watch(client, title=title, script=script, has_screen=has_screen)
+    with ctrl_c_waits():
+        gui = _gui()
+    gui.watch(client, title=title, script=script, has_screen=has_screen)
 
 
 def _check_arguments(client: object, title: object, script: object) -> None:
