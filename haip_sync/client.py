@@ -41,6 +41,7 @@ from haip_sync.protocol.names import (
 )
 from haip_sync.runtime import log_setup
 from haip_sync.runtime.arguments import (
+    audio_payload,
     check_frame,
     check_session_id,
     check_thread_id,
@@ -52,7 +53,6 @@ from haip_sync.runtime.arguments import (
     optional_text,
 )
 from haip_sync.runtime.connection import Connection
-from haip_sync.runtime.conversation.audio import audio_payload
 from haip_sync.runtime.conversation.conversation import Conversation, Labels
 from haip_sync.runtime.conversation.incoming_texts import IncomingTexts
 from haip_sync.runtime.conversation.run import Run
@@ -65,7 +65,7 @@ from haip_sync.runtime.text_parcels import StreamParcel, TextParcel
 from haip_sync.runtime.text_stream import TextStream
 from haip_sync.runtime.timeouts import SEND_TIMEOUT as _SEND_TIMEOUT
 from haip_sync.runtime.timeouts import Timeout as _Timeout
-from haip_sync.runtime.transaction import Transaction, joining_transaction, new_transaction
+from haip_sync.runtime.transaction import Transaction
 from haip_sync.state import ConnectionState, Explanation, SendReceipt
 
 if TYPE_CHECKING:
@@ -586,8 +586,8 @@ class HAIPClient:
 
         """
         timeout_s = opening_timeout(timeout)
-        transaction = new_transaction(
-            self._connection, tool, params, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
+        transaction = self._conversation.new_transaction(
+            tool, params, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
         )
         try:
             transaction.open(timeout_s)
@@ -603,8 +603,8 @@ class HAIPClient:
         where it is open here already.
         """
         timeout_s = opening_timeout(timeout)
-        transaction = joining_transaction(
-            self._connection, transaction_id, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
+        transaction = self._conversation.joining_transaction(
+            transaction_id, send_timeout=self._send_timeout, keeps_inbox=self._settings.keeps_inbox
         )
         try:
             transaction.open(timeout_s)

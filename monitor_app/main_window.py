@@ -19,7 +19,8 @@ from monitor_app.pulse import Pulse
 from monitor_app.settings import Settings
 from monitor_app.single_keys import SingleKeys
 from monitor_app.steering import Steering
-from monitor_app.theme import Theme, style_sheet
+from monitor_app.style_sheet import style_sheet
+from monitor_app.theme import Theme
 from monitor_app.ticks import Ticks
 from monitor_app.views.answer_strip import AnswerStrip
 from monitor_app.views.centre import Centre
@@ -131,32 +132,44 @@ class MainWindow(QMainWindow):
         self._pulse.frame.connect(self._on_frame)
         self._pulse.text.connect(self._on_text)
         self._theme.changed.connect(self._dress)
+        SingleKeys(self, (self.table, self.figures.table, *self.log_panel.pages, self.inspector), self.actions_)
+        self._connect_channels()
+        self._connect_log()
+        self._connect_picture()
+        self._connect_dialogs()
+
+    def _connect_channels(self) -> None:
         self.table.channel_chosen.connect(self._on_channel_chosen)
         self.table.channel_filtered.connect(self.log.show_only)
         self.control.channel_chosen.connect(self.table.choose)
-        SingleKeys(self, (self.table, self.figures.table, *self.log_panel.pages, self.inspector), self.actions_)
+        self.answer.chosen.connect(self.table.choose)
         self.table.visibility_changed.connect(self.flow.refresh)
         self.table.visibility_changed.connect(self.figures.refresh)
+        self.steering.control_wanted.connect(self.docks.by_name["control"].show)
+        self.steering.changed.connect(self._on_text)
+
+    def _connect_log(self) -> None:
         self.log_panel.row_chosen.connect(self.inspector.show_row)
         self.log.row_chosen.connect(self.flow.show_row)
-        self.flow.view_changed.connect(self.figures.refresh)
         self.flow.mark_chosen.connect(self.log_panel.show_mark)
         self.answer.evidence_wanted.connect(self.log_panel.show_evidence)
         self.log_panel.wanted.connect(self.docks.by_name["log"].show)
         self.log.follow.toggled.connect(self.actions_.follow.setChecked)
-        self.answer.chosen.connect(self.table.choose)
-        self.answer.reconnect_wanted.connect(self.dialogs.retry)
-        for wanted in (self.answer.attach_wanted, self.page.attach_wanted):
-            wanted.connect(self.dialogs.open_attach)
-        self.answer.attach_again_wanted.connect(self.dialogs.attach_again)
+
+    def _connect_picture(self) -> None:
+        self.flow.view_changed.connect(self.figures.refresh)
         self.flow.mode_changed.connect(self._bar.show_mode)
         self.flow.span_changed.connect(self._bar.show_span)
         self.flow.span_changed.connect(self.figures.name_span)
         self._bar.live_wanted.connect(self.actions_.live.trigger)
         self._bar.freeze_wanted.connect(self.actions_.freeze.trigger)
         self._bar.span_chosen.connect(self.actions_.choose_span)
-        self.steering.control_wanted.connect(self.docks.by_name["control"].show)
-        self.steering.changed.connect(self._on_text)
+
+    def _connect_dialogs(self) -> None:
+        self.answer.reconnect_wanted.connect(self.dialogs.retry)
+        for wanted in (self.answer.attach_wanted, self.page.attach_wanted):
+            wanted.connect(self.dialogs.open_attach)
+        self.answer.attach_again_wanted.connect(self.dialogs.attach_again)
         self.dialogs.changed.connect(self.refresh)
         self.dialogs.address_changed.connect(self._on_address_changed)
         self.page.server_chosen.connect(self.dialogs.open_connect)

@@ -95,6 +95,8 @@ class Admission(Generic[C]):
         # Set by a thread that no interrupt strikes while it holds the lock: as soon as it lets go it writes what stands in the
         # write order. Who is admitted then is woken once its frame has left, and need not be woken to write it.
         self.is_written_next = False
+        # How much of what was admitted since that was set is written by its sender all the same, in bytes before the socket.
+        self.senders_bytes = 0
         for channel in sorted(config.named_channels()):
             self.gate(channel)
 
@@ -256,8 +258,15 @@ class Admission(Generic[C]):
             gate.shortage = shortage
 
     def _leave_to_outlet(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
-        """Let the holder of a ticket whose last step was done sleep until that is written: this thread does it next."""
-        if step.last and step.cargo is not None and ticket.condition is not None and step.wire_bytes <= WRITTEN_NEXT_BYTES:
+        """Let the holder of a ticket whose last step was done sleep until that is written: this thread does it next.
+
+        But for one that stands alone and whose messages gather: it is woken at once, and writes this with what it sends next.
+        """
+        if not step.last or step.cargo is None:
+            return
+        if ticket.gathers and len(gate.queue) == 1:
+            self.senders_bytes += step.wire_bytes
+        elif ticket.condition is not None and step.wire_bytes <= WRITTEN_NEXT_BYTES:
             ticket.admitted_s = gate.last_admitted_s
             self._outlet.wake_once_over(step.cargo, ticket)
 

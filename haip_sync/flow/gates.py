@@ -193,6 +193,7 @@ class Ticket(msgspec.Struct, Generic[C], eq=False):
         condition: Waits for `settled` or `failure`; None while nobody waits on it.
         joined: It was put into a queue; one that never was need not be looked for there.
         admitted_s: When whoever admitted it left it to the outlet to wake its holder; None: it was woken, or never stood.
+        gathers: Its holder has let out what gathered before it came to stand here: it may write with what it sends next.
     """
 
     # A struct is made in C: every send makes a ticket, and most never stand anywhere.
@@ -205,6 +206,7 @@ class Ticket(msgspec.Struct, Generic[C], eq=False):
     condition: Bell | None = None
     joined: bool = False
     admitted_s: float | None = None
+    gathers: bool = False
 
     @property
     def is_over(self) -> bool:

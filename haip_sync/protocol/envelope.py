@@ -171,7 +171,7 @@ def encode_payload(payload: object) -> bytes | LateJson:
         except (TypeError, ValueError, RecursionError):
             late = None  # the whole says better what is wrong
         if late is not None:
-            _was_long[0] = late.size >= LONG
+            _was_long[0] = len(late) >= LONG
             return late
     return encode_json(payload)
 

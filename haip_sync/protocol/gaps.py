@@ -1,11 +1,13 @@
-"""Numbers that are missing in a sequence, and how long each is waited for. Pure: the time is passed in."""
+"""Numbers that are missing in a sequence, how long each is waited for, and what waits above them. Pure: the time is passed in."""
 
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import msgspec
+
+_T = TypeVar("_T")
 
 GAP_PATIENCE_S: Final = 0.5
 """How long a gap waits before it is asked for, and once more before it is given up (HAIP 1.1.2)."""
@@ -112,3 +114,31 @@ class Gaps:
     def _look(self) -> None:
         self.first = self._gaps[0] if self._gaps else None
         self.next_due_s = min((gap.due_s for gap in self._gaps), default=math.inf)
+
+
+class Held(Generic[_T]):
+    """What has come above the first gap, by its number. Not thread-safe.
+
+    Attributes:
+        items: What is held, with its size in bytes.
+        size_bytes: What all of it takes.
+    """
+
+    def __init__(self) -> None:
+        self.items: dict[int, tuple[_T, int]] = {}
+        self.size_bytes = 0
+
+    def add(self, number: int, item: _T, size_bytes: int) -> None:
+        """Hold one more, whose number is not held yet."""
+        self.items[number] = (item, size_bytes)
+        self.size_bytes += size_bytes
+
+    def take(self, number: int) -> _T:
+        """Take one out."""
+        item, size_bytes = self.items.pop(number)
+        self.size_bytes -= size_bytes
+        return item
+
+    def take_up_to(self, last: int) -> tuple[_T, ...]:
+        """Take out all whose numbers are not above `last`, the lowest first."""
+        return tuple(self.take(number) for number in sorted(number for number in self.items if number <= last))

@@ -1,10 +1,13 @@
-"""Identifiers on the wire: UUIDv4, made from the operating system's randomness."""
+"""Identifiers on the wire: UUIDv4, made from the operating system's randomness, and the numbers of frames."""
 
 from __future__ import annotations
 
 import os
 import re
+from typing import Final
 
+MOST_SEQ: Final = 2**64 - 1
+_LONGEST_SEQ: Final = len(str(MOST_SEQ))
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _AS_VERSION_4 = bytes(byte & 0x0F | 0x40 for byte in range(256))
 _AS_VARIANT_1 = bytes(byte & 0x3F | 0x80 for byte in range(256))
@@ -43,6 +46,19 @@ def _fresh_ids(number: int) -> list[str]:
 def is_uuid(text: str) -> bool:
     """Return whether `text` has the form of a UUID, of any version."""
     return _UUID.fullmatch(text) is not None
+
+
+def is_seq(text: str) -> bool:
+    """Return whether `text` is a number as HAIP wants them: decimal, 1 to 2^64-1."""
+    return number_of(text) > 0
+
+
+def number_of(text: str) -> int:
+    """Return what number of HAIP's `text` is; 0: it is none."""
+    if not (text.isascii() and text.isdigit()) or text[0] == "0" or len(text) > _LONGEST_SEQ:
+        return 0
+    number = int(text)
+    return number if number <= MOST_SEQ else 0
 
 
 def shown(text: str, longest: int = _LONGEST_SHOWN) -> str:

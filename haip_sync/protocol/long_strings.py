@@ -78,25 +78,27 @@ class LateJson(msgspec.Struct, frozen=True, gc=False):
     before: bytes
     text: str
     after: bytes
+    write: Callable[[str], bytes]
+    """Writes the string. Where nothing in it is escaped it is merely copied, and its quotes are in `before` and `after`."""
 
     def __len__(self) -> int:
         return self.size
 
     def pieces(self) -> tuple[bytes, bytes, bytes]:
         """Return the JSON, in pieces."""
-        return self.before, (fast_writer() or _plain)(self.text), self.after
+        return self.before, self.write(self.text), self.after
 
 
 _plain: Final = msgspec.json.Encoder().encode
+_QUOTES_BYTES: Final = 2
 
 
-def written_late(value: object) -> LateJson | None:
-    """Return `value` with its long string to be written later; None: it is not so plain, or writing would take too long.
+def written_late(value: object) -> LateJson | bytes | None:
+    """Return `value` with its long string to be written later; None: it is not so plain.
 
-    Raises as msgspec does.
+    Bytes: all of it, where to write the string again would take too long. Raises as msgspec does.
     """
-    write = fast_writer()
-    if write is None or type(value) is not dict:
+    if type(value) is not dict:
         return None
     members, found = value.copy(), None  # in one step: another thread may be changing it
     for name, member in members.items():
@@ -108,7 +110,17 @@ def written_late(value: object) -> LateJson | None:
         return None
     members[found] = STAND_IN
     before, _, after = _plain(members).partition(_QUOTED_STAND_IN)
-    return LateJson(len(before) + len(write(text)) + len(after), before, text, after)
+    return _around(before, text, after)
+
+
+def _around(before: bytes, text: str, after: bytes) -> LateJson | bytes:
+    """Return JSON with `text`, which is long and ASCII, between these."""
+    fast = fast_writer()
+    written = (fast or _plain)(text)
+    size = len(before) + len(written) + len(after)
+    if len(written) == len(text) + _QUOTES_BYTES:  # an escape is longer than what it stands for: there is none
+        return LateJson(size, before + b'"', text, b'"' + after, str.encode)
+    return b"".join((before, written, after)) if fast is None else LateJson(size, before, text, after, fast)
 
 
 def with_written_strings(value: Any) -> Any:

@@ -16,12 +16,11 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from haip_sync.protocol.gaps import Gap, Gaps, Numbers
+from haip_sync.protocol.gaps import Gap, Gaps, Held, Numbers
+from haip_sync.protocol.identifiers import MOST_SEQ, is_seq
 
 T = TypeVar("T")
 
-MOST_SEQ: Final = 2**64 - 1
-_LONGEST_SEQ: Final = len(str(MOST_SEQ))
 _REMEMBERED: Final = 1_000
 MOST_HELD: Final = 1_000
 """Frames that are held above a gap; one more, and the gap is given up."""
@@ -30,19 +29,6 @@ MOST_GAPS: Final = 64
 _MOST_EARLY: Final = 16
 MOST_LEAPS: Final = 5
 """Gaps one after another of which nothing ever came, before numbers that leap so are no longer believed."""
-
-
-def is_seq(text: str) -> bool:
-    """Return whether `text` is a number as HAIP wants them: decimal, 1 to 2^64-1."""
-    return number_of(text) > 0
-
-
-def number_of(text: str) -> int:
-    """Return what number of HAIP's `text` is; 0: it is none."""
-    if not (text.isascii() and text.isdigit()) or text[0] == "0" or len(text) > _LONGEST_SEQ:
-        return 0
-    number = int(text)
-    return number if number <= MOST_SEQ else 0
 
 
 class Verdict(Enum):
@@ -107,8 +93,7 @@ class InboundSequence(Generic[T]):
         # The highest number that has come; 0: none has.
         self._top = 0
         self._gaps = Gaps()
-        self._held: dict[int, tuple[T, int]] = {}
-        self._held_bytes = 0
+        self._held: Held[T] = Held()
         self._ids: OrderedDict[int, str] = OrderedDict()
         self._given_up: deque[Numbers] = deque(maxlen=MOST_GAPS)
         self._leaps = 0
@@ -186,7 +171,7 @@ class InboundSequence(Generic[T]):
         self._remember(number, arrival.id)
         if arrival.item is not None and number > self._contiguous:
             return self._hold(number, arrival.item, arrival.size, now_s)
-        return Seen(Verdict.DELIVER, (), self._release()) if self._held else _DELIVER
+        return Seen(Verdict.DELIVER, (), self._release()) if self._held.items else _DELIVER
 
     def _rise(self, number: int, since_s: float) -> None:
         """Let the highest number rise to `number`; what lies between is missing."""
@@ -204,8 +189,7 @@ class InboundSequence(Generic[T]):
         return _DELIVER if arrival.item is None else Seen(Verdict.LATE)
 
     def _hold(self, number: int, item: T, size: int, now_s: float) -> Seen[T]:
-        self._held[number] = (item, size)
-        self._held_bytes += size
+        self._held.add(number, item, size)
         self._gaps.begin_patience(now_s)
         lost: list[Numbers] = []
         released: list[T] = []
@@ -215,22 +199,16 @@ class InboundSequence(Generic[T]):
         return Seen(Verdict.HELD, tuple(lost), tuple(released))
 
     def _holds_too_much(self) -> bool:
-        return len(self._held) > MOST_HELD or self._held_bytes > MOST_HELD_BYTES or len(self._gaps) > MOST_GAPS
+        return len(self._held.items) > MOST_HELD or self._held.size_bytes > MOST_HELD_BYTES or len(self._gaps) > MOST_GAPS
 
     def _release(self) -> tuple[T, ...]:
         """Take out what nothing is missing before any more."""
-        ready = sorted(number for number in self._held if number <= self._contiguous)
-        return tuple(self._let_go(number) for number in ready)
-
-    def _let_go(self, number: int) -> T:
-        item, size = self._held.pop(number)
-        self._held_bytes -= size
-        return item
+        return self._held.take_up_to(self._contiguous)
 
     def drop(self, seq: str) -> None:
         """Forget what is held under a number, which stays taken: there was no room for it."""
-        if is_seq(seq) and int(seq) in self._held:
-            self._let_go(int(seq))
+        if is_seq(seq) and int(seq) in self._held.items:
+            self._held.take(int(seq))
 
     def _stop(self) -> Seen[T]:
         self.active = False
@@ -240,7 +218,7 @@ class InboundSequence(Generic[T]):
 
     def _remember(self, number: int, frame_id: str) -> None:
         self._ids[number] = frame_id
-        while len(self._ids) > _REMEMBERED + len(self._held):
+        while len(self._ids) > _REMEMBERED + len(self._held.items):
             self._ids.popitem(last=False)
 
     # ---- What is missing -----------------------------------------------------------------------------------------------------
@@ -320,8 +298,7 @@ class InboundSequence(Generic[T]):
         """Forget what has come above the first gap."""
         self._top = self._contiguous
         self._gaps.close_all()
-        self._held.clear()
-        self._held_bytes = 0
+        self._held = Held()
         for number in [number for number in self._ids if number > self._top]:
             del self._ids[number]
 

@@ -17,6 +17,7 @@ from haip_sync.protocol.envelope import Envelope, media_bytes
 from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.gaps import Numbers
 from haip_sync.protocol.happenings import FramesMissing, Happening, HelloEchoed, MajorChanged, SequencingStopped, Violated
+from haip_sync.protocol.identifiers import number_of
 from haip_sync.protocol.names import (
     CONTROL_TYPES,
     ERROR,
@@ -31,7 +32,7 @@ from haip_sync.protocol.names import (
     SEQ_VIOLATION,
 )
 from haip_sync.protocol.received import Incoming, Received
-from haip_sync.protocol.sequencing import Arrival, Due, Seen, Verdict, number_of
+from haip_sync.protocol.sequencing import Arrival, Due, Seen, Verdict
 from haip_sync.protocol.understanding import Understanding
 from haip_sync.protocol.unread import plain_member
 

@@ -28,7 +28,7 @@ from haip_sync.protocol.happenings import (
     VersionRefused,
     Violated,
 )
-from haip_sync.protocol.identifiers import shown
+from haip_sync.protocol.identifiers import MOST_SEQ, is_seq, shown
 from haip_sync.protocol.names import (
     AUDIO_CHUNK,
     ERROR,
@@ -61,7 +61,6 @@ from haip_sync.protocol.payloads import (
     read_payload,
     unknown_member,
 )
-from haip_sync.protocol.sequencing import MOST_SEQ, is_seq
 from haip_sync.protocol.speaker import PeerView, Speaker
 from haip_sync.protocol.transactions import Heard
 from haip_sync.protocol.unread import text_member

@@ -10,10 +10,16 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
+from haip_sync.errors import ProtocolError
+
 TEXT: Final = 0x1
 BINARY: Final = 0x2
 CLOSE: Final = 0x8
 PONG: Final = 0xA
+
+PROTOCOL_ERROR: Final = 1002
+MESSAGE_TOO_BIG: Final = 1009
+"""Close codes (RFC 6455, 7.4.1)."""
 
 Mask = Callable[[bytes, bytes], bytes | bytearray]
 """Takes data and a key's four bytes, and returns the data masked."""
@@ -26,6 +32,14 @@ _TWO_BYTES: Final = 126
 _EIGHT_BYTES: Final = 127
 _WHOLE: Final = (_FIN | TEXT, _FIN | BINARY)
 """First bytes of frames that are whole messages of an application: the last fragment, no reserved bit, text or binary."""
+
+
+class BrokenStreamError(ProtocolError):
+    """The peer's WebSocket frames cannot be read on: the connection ends, with `close_code` in our close frame."""
+
+    def __init__(self, message: str, *, close_code: int = PROTOCOL_ERROR) -> None:
+        super().__init__(message, blame="remote")
+        self.close_code = close_code
 
 
 def masked_frame(opcode: int, payload: bytes, key: bytes, mask: Mask) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
 from weakref import ReferenceType, ref
 
 from haip_sync.errors import ConnectionClosedError, FlowControlError, HAIPError, WaitCause
@@ -15,15 +17,17 @@ from haip_sync.flow.metrics import MetricsRecorder
 from haip_sync.flow.outbox import Outbox
 from haip_sync.flow.outcomes import interrupted_note
 from haip_sync.flow.pending import DoneCallback, PendingSend
-from haip_sync.flow.strategies.base import Strategy
 from haip_sync.protocol.frames import Frame
-from haip_sync.runtime.asking import Watch
 from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.exchanges import Exchange
 from haip_sync.runtime.life import Life
 from haip_sync.runtime.mailbox import Mailbox
 from haip_sync.runtime.parcels import FrameParcel
 from haip_sync.runtime.text_parcels import StreamParcel, TextParcel
+from haip_sync.runtime.watch import Watch
+
+if TYPE_CHECKING:
+    from haip_sync.flow.strategies.base import Strategy
 
 
 class Commands(Life):
@@ -202,8 +206,13 @@ class Commands(Life):
     def use_strategy(self, strategy: Strategy | None) -> None:
         """Let `strategy` ask for credit from now on; None: nobody. Without the lock, at any time."""
         self.check_not_reentered()
+        # With the first strategy, because most clients have none; and by this thread: one that imports while another forks leaves
+        # the child a lock that is held for ever.
+        asking = None if strategy is None else import_module("haip_sync.runtime.asking")
         with self._lock:
             self.rooms.turnstile.mend()
+            if asking is not None and self._service.asking is None:
+                self._service.asking = asking.Asking(self.rooms, self.watch, self.control, self.writer, lambda: self.is_open)
             self.watch.use(strategy, self.rooms.turnstile.gates)
 
     def metrics(self) -> MetricsRecorder:

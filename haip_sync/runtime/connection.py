@@ -26,7 +26,6 @@ from haip_sync.protocol.names import CONTROL_TYPES
 from haip_sync.protocol.session import Session
 from haip_sync.protocol.transactions import TransactionHappening
 from haip_sync.runtime import leaving
-from haip_sync.runtime.asking import Asking, Watch
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.conversation.routes import Routes
 from haip_sync.runtime.crossing import Crossing
@@ -49,6 +48,7 @@ from haip_sync.runtime.resumption import Resumption
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.service import Service
 from haip_sync.runtime.settings import Settings
+from haip_sync.runtime.watch import Watch
 from haip_sync.runtime.writer import Writer
 
 log = logging.getLogger("haip_sync.connection")
@@ -61,30 +61,11 @@ class Connection(Crossing):
         parking = Parking()
         super().__init__(settings, clock, parking.lock, parking.new_condition())
         self.home = parking.home
-        session = Session(
-            settings.session_id,
-            dialect_choice=settings.dialect,
-            text_is_one_message=settings.flow_control.credit_unit == "message",
-        )
-        outgoing = Outgoing(session, clock=clock, max_replay_bytes=settings.limits.max_replay_bytes)
-        dispatcher = Dispatcher(settings.name, keeps_messages=not settings.keeps_inbox, after_message=self._after_listeners)
         self.watch = Watch(self.poke, clock)
-        is_audited = audit.is_wanted()
-        turnstile: Turnstile[Entry] = Turnstile(
-            parking,
-            outgoing,
-            settings.flow_control,
-            clock=clock,
-            sink=dispatcher,
-            poke=self.poke,
-            let_out=self._let_out,
-            watcher=self.watch,
-            is_audited=is_audited,
-            max_channels=settings.limits.max_channels,
-        )
+        self.rooms = self._make_rooms(parking)
+        turnstile, outgoing, dispatcher = self.rooms.turnstile, self.rooms.outgoing, self.rooms.dispatcher
         self._discretion = Discretion()
-        session.discreet = self.without_secrets
-        self.rooms = Rooms(parking, session, outgoing, turnstile, Inbox(parking), dispatcher, is_audited, Routes())
+        self.rooms.session.discreet = self.without_secrets
         self.outbox = Outbox(
             parking,
             turnstile,
@@ -102,8 +83,7 @@ class Connection(Crossing):
         )
         self.exchanges = Exchanges(self, self.rooms, self.control)
         self.replaying = Replaying(self.control, self.rooms)
-        asking = Asking(self.rooms, self.watch, self.control, self.writer, lambda: self.is_open)
-        self._service = Service(self, self.rooms, self.writer, asking, settings, clock)
+        self._service = Service(self, self.rooms, self.writer, settings, clock)
         self._peer_log = PeerLog(dispatcher, clock, settings.limits.max_log_lines_per_s, without_secrets=self.without_secrets)
         meaning = Meaning(self, self.rooms, settings.flow_control, self._peer_log)
         self._reception = Reception(
@@ -117,6 +97,30 @@ class Connection(Crossing):
         )
         self._resumption = Resumption(self.rooms, self._peer_log)
         self.link = Link(self, self.rooms, settings, clock, self._changed)
+
+    def _make_rooms(self, parking: Parking) -> Rooms:
+        settings = self._settings
+        session = Session(
+            settings.session_id,
+            dialect_choice=settings.dialect,
+            text_is_one_message=settings.flow_control.credit_unit == "message",
+        )
+        outgoing = Outgoing(session, clock=self._clock, max_replay_bytes=settings.limits.max_replay_bytes)
+        dispatcher = Dispatcher(settings.name, keeps_messages=not settings.keeps_inbox, after_message=self._after_listeners)
+        is_audited = audit.is_wanted()
+        turnstile: Turnstile[Entry] = Turnstile(
+            parking,
+            outgoing,
+            settings.flow_control,
+            clock=self._clock,
+            sink=dispatcher,
+            poke=self.poke,
+            let_out=self._let_out,
+            watcher=self.watch,
+            is_audited=is_audited,
+            max_channels=settings.limits.max_channels,
+        )
+        return Rooms(parking, session, outgoing, turnstile, Inbox(parking), dispatcher, is_audited, Routes())
 
     # ---- Beginning -------------------------------------------------------------------------------------------------------------
 

@@ -66,13 +66,7 @@ class Crossing(Commands):
                 return False
             now_s = self._clock()
             if self._has_had_line:
-                # Nothing may stand before our HAI.
-                self.rooms.outgoing.suspend(ConnectionClosedError(self._last_loss or "the line was lost"))
-                self.rooms.session.begin_line()
-                self.control.begin_line()
-                self._reception.begin_line()
-                self.replaying.begin_line()
-                self.rooms.outgoing.begin_line()
+                self._forget_line()
             self._has_had_line = True
             self.writer.wire_log = self._reception.wire_log = wire_log
             self._reception.discretion = line.discretion
@@ -84,6 +78,16 @@ class Crossing(Commands):
         # Here, and not by the service thread: a strategy that blocks may hold that up.
         self.writer.write_pending(time.monotonic() + _GREETING_WRITE_S)
         return True
+
+    def _forget_line(self) -> None:
+        """Forget what belongs to the line before. Requires the lock."""
+        # Nothing may stand before our HAI.
+        self.rooms.outgoing.suspend(ConnectionClosedError(self._last_loss or "the line was lost"))
+        self.rooms.session.begin_line()
+        self.control.begin_line()
+        self._reception.begin_line()
+        self.replaying.begin_line()
+        self.rooms.outgoing.begin_line()
 
     def break_off(self, how: LineEnd) -> None:
         """Take the connection offline after a line that stood: who waits goes on waiting, what ends with a line is told so."""

@@ -17,10 +17,9 @@ import msgspec
 from haip_sync.auth import SHORTEST_SECRET
 from haip_sync.config import WELL_KNOWN_CHANNELS
 from haip_sync.protocol.envelope import Envelope
-from haip_sync.protocol.identifiers import is_uuid
+from haip_sync.protocol.identifiers import is_seq, is_uuid
 from haip_sync.protocol.names import CONTROL_TYPES, ERROR, REFUSAL_CODES, SEQ_VIOLATION, UNSUPPORTED_TYPE
 from haip_sync.protocol.payloads import is_known
-from haip_sync.protocol.sequencing import is_seq
 
 _CODES: Final = REFUSAL_CODES | {
     SEQ_VIOLATION,

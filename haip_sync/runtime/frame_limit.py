@@ -13,7 +13,7 @@ from typing import Final, cast
 from websocket import ABNF, WebSocket, WebSocketProtocolException
 from websocket._abnf import continuous_frame, frame_buffer
 
-from haip_sync.runtime.broken_stream import MESSAGE_TOO_BIG, BrokenStreamError
+from haip_sync.protocol.websocket_frames import MESSAGE_TOO_BIG, BrokenStreamError
 from haip_sync.runtime.socket_in_place import SocketInPlace
 
 _FIRST_CONTROL_OPCODE: Final = 0x8

@@ -229,24 +229,33 @@ class Life:
         self._tell_of_queue(self.rooms.turnstile.close(failure))
         # First: who hands a frame over now sees that it will not be written, or we see that its sender has gone.
         self.rooms.outgoing.abandon(failure)
-        # Closed between two lines: what was sent on the last one may never have arrived, in however good order we go.
-        if not in_good_order or self.rooms.turnstile.offline is not None:
-            self._resumption.report(self.rooms.outgoing.lose(), self.rooms.outgoing.fates.unknown())
-        else:
-            self._resumption.report_unwritten()
+        self._report_unsent(in_good_order=in_good_order)
         self.writer.wake_over()
         self.rooms.inbox.end()
         self.rooms.routes.end(failure, in_good_order=in_good_order)
         self.exchanges.end()
         self._changed.notify_all()
         if self._has_had_line:
-            self._peer_log.flush()
-            if self._farewell is None:
-                event = Disconnected(time_s=self._clock(), reason=str(failure), in_good_order=in_good_order, code=ending.code)
-                self._farewell = map(self._say_farewell, (event,))
-            # Asked for once more after an interrupt, and said once: the second time nothing is left of it.
-            self.rooms.dispatcher.call_soon(partial(next, self._farewell, None))
+            self._say_last_words(ending)
         self._is_all_told = True
+
+    def _report_unsent(self, *, in_good_order: bool) -> None:
+        """Tell of what was sent and may not have arrived, and of what was not written. Requires the lock."""
+        # Closed between two lines: what was sent on the last one may never have arrived, in however good order we go.
+        if not in_good_order or self.rooms.turnstile.offline is not None:
+            self._resumption.report(self.rooms.outgoing.lose(), self.rooms.outgoing.fates.unknown())
+        else:
+            self._resumption.report_unwritten()
+
+    def _say_last_words(self, ending: _Ending) -> None:
+        """Have the dispatch thread tell of the end, once, however often it is asked for. Requires the lock."""
+        self._peer_log.flush()
+        if self._farewell is None:
+            reason, in_good_order = str(ending.failure), ending.in_good_order
+            event = Disconnected(time_s=self._clock(), reason=reason, in_good_order=in_good_order, code=ending.code)
+            self._farewell = map(self._say_farewell, (event,))
+        # Asked for once more after an interrupt, and said once: the second time nothing is left of it.
+        self.rooms.dispatcher.call_soon(partial(next, self._farewell, None))
 
     def _tell_of_queue(self, left: Mapping[str, int]) -> None:
         """Have the log say what was queued and goes back unsent: nobody need have kept a handle. Requires the lock."""

@@ -14,7 +14,7 @@ from haip_sync.errors import AuthError, ConnectionClosedError, HAIPError, HAIPTi
 from haip_sync.flow.parking import Condition
 from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.names import ERROR
-from haip_sync.runtime.broken_stream import BrokenStreamError
+from haip_sync.protocol.websocket_frames import BrokenStreamError
 from haip_sync.runtime.control import Control
 from haip_sync.runtime.discretion import Discretion
 from haip_sync.runtime.entry import Entry

@@ -19,12 +19,12 @@ _KEYS_AT_A_TIME: Final = 1_024
 def fastest_mask() -> Mask:
     """Return what masks fastest here.
 
-    That is the C function of `websockets`, which is made for it (the extra `fast`): a seventh of the cost at 250 bytes, an
-    eightieth at 64 KB. wsaccel, which websocket-client would use, is 27 times slower at 64 KB, numpy three times, and 14 times at
-    250 bytes. Without it everything works, and long frames cost what they cost in Python: 50 to 100 µs for 64 KB.
+    That is the C function of `websockets`, which is made for it: a seventh of the cost at 250 bytes, an eightieth at 64 KB.
+    wsaccel, which websocket-client would use, is 27 times slower at 64 KB, numpy three times, and 14 times at 250 bytes. Where
+    its wheel has no C everything works, and long frames cost what they cost in Python: 50 to 100 µs for 64 KB.
     """
     try:
-        # Its C module only: nothing here speaks for a server. By name, because it need not be there.
+        # Its C module only: nothing here speaks for a server. By name, because it is not built everywhere.
         return cast(Mask, import_module("websockets.speedups").apply_mask)
     except (ImportError, AttributeError):
         return mask_in_python

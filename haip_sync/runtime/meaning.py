@@ -229,39 +229,48 @@ class Meaning:
             )
         match happening:
             case PeerReported(error):
-                self._log(f"the peer reports {error.code}: {error.message}")
-                event = ErrorReported(
-                    time_s=now_s,
-                    code=error.code,
-                    message=error.message[:_LONGEST_SAID],
-                    reported_by="peer",
-                    related_id=error.related_id,
-                )
-                self._rooms.put(event)
-                self._rooms.routes.refused(error, for_credit=False)
+                self._peer_reported(error, now_s)
             case Violated(violation, related_id):
-                self._log(f"{violation.code}: {violation}")
-                self._rooms.put(
-                    ErrorReported(
-                        time_s=now_s,
-                        code=violation.code,
-                        message=str(violation),
-                        reported_by="us",
-                        related_id=related_id,
-                    )
-                )
+                self._violated(violation, related_id, now_s)
             case SequencingStopped(seq):
                 self._rooms.outgoing.replay.clear()
                 which = "s leap" if seq is None else f" {seq!r:.60} does not keep to HAIP"
                 self._warn(f"the peer's seq{which}: nothing is acknowledged on this connection")
             case FramesMissing(first, last):
-                lost = amount(last - first + 1, "frame")
-                text = f"{lost} of the peer's lost, seq {first} to {last}: nothing has brought what is missing"
-                self._rooms.routes.missed(f"{lost} of the peer's, seq {first} to {last}")
-                self._log(text)
-                self._rooms.put(FramesLost(time_s=now_s, text=text, first_seq=first, last_seq=last))
+                self._frames_missing(first, last, now_s)
             case MajorChanged(pv):
                 self._warn(f"a frame of the peer's says MAJOR {pv}, and we agreed on 1: such frames are read as MAJOR 1")
+
+    def _peer_reported(self, error: PeerError, now_s: float) -> None:
+        self._log(f"the peer reports {error.code}: {error.message}")
+        event = ErrorReported(
+            time_s=now_s,
+            code=error.code,
+            message=error.message[:_LONGEST_SAID],
+            reported_by="peer",
+            related_id=error.related_id,
+        )
+        self._rooms.put(event)
+        self._rooms.routes.refused(error, for_credit=False)
+
+    def _violated(self, violation: ProtocolError, related_id: str | None, now_s: float) -> None:
+        self._log(f"{violation.code}: {violation}")
+        self._rooms.put(
+            ErrorReported(
+                time_s=now_s,
+                code=violation.code,
+                message=str(violation),
+                reported_by="us",
+                related_id=related_id,
+            )
+        )
+
+    def _frames_missing(self, first: int, last: int, now_s: float) -> None:
+        lost = amount(last - first + 1, "frame")
+        text = f"{lost} of the peer's lost, seq {first} to {last}: nothing has brought what is missing"
+        self._rooms.routes.missed(f"{lost} of the peer's, seq {first} to {last}")
+        self._log(text)
+        self._rooms.put(FramesLost(time_s=now_s, text=text, first_seq=first, last_seq=last))
 
     def _warn(self, text: str) -> None:
         self._log(text)

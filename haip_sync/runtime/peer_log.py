@@ -9,8 +9,8 @@ from typing import Final, Protocol
 from haip_sync.config import WELL_KNOWN_CHANNELS
 from haip_sync.one_line import on_one_line
 from haip_sync.protocol.envelope import Envelope
+from haip_sync.protocol.identifiers import is_seq
 from haip_sync.protocol.payloads import is_known
-from haip_sync.protocol.sequencing import is_seq
 from haip_sync.runtime.entry import Entry
 
 connection_log = logging.getLogger("haip_sync.connection")

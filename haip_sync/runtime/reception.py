@@ -149,12 +149,14 @@ class Reception:
         with self._rooms.parking.lock:
             turnstile.mend()
             committed_end = outgoing.committed_end
+            turnstile.senders_bytes = 0
             turnstile.is_written_next = CAN_TRY_TO_SEND
             try:
                 self._change(receive)
             finally:
                 turnstile.is_written_next = False
-        if self._unwritten or outgoing.committed_end != committed_end:
+            is_ours = outgoing.committed_end > committed_end + turnstile.senders_bytes
+        if self._unwritten or is_ours:
             self._host.shut_if_overrun()
             self._unwritten += 1
             if self._unwritten >= _MOST_UNWRITTEN:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from haip_sync.errors import ConnectionClosedError, HAIPError
 from haip_sync.events import WarningRaised
 from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.identifiers import new_id
 from haip_sync.protocol.names import PING
-from haip_sync.runtime.asking import Asking
 from haip_sync.runtime.entry import Entry
 from haip_sync.runtime.gathering import LOOK_S
 from haip_sync.runtime.heartbeat import Heartbeat
@@ -23,6 +23,9 @@ from haip_sync.runtime.replaying import Replaying
 from haip_sync.runtime.rooms import Rooms
 from haip_sync.runtime.settings import Settings
 from haip_sync.runtime.writer import Writer
+
+if TYPE_CHECKING:
+    from haip_sync.runtime.asking import Asking
 
 log = logging.getLogger("haip_sync.connection")
 
@@ -71,13 +74,12 @@ class Host(Protocol):
 class Service:
     """One connection's service thread and what it needs. `poke` may be called by any thread, with or without the lock."""
 
-    def __init__(
-        self, host: Host, rooms: Rooms, writer: Writer, asking: Asking, settings: Settings, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, host: Host, rooms: Rooms, writer: Writer, settings: Settings, clock: Callable[[], float]) -> None:
         self._host = host
         self._rooms = rooms
         self._writer = writer
-        self._asking = asking
+        # What runs the strategy; None: there was none yet. Set once, under the connection's lock.
+        self.asking: Asking | None = None
         self._settings = settings
         self._clock = clock
         self._pokes: SimpleQueue[object] = SimpleQueue()
@@ -112,7 +114,8 @@ class Service:
                 if self._host.link.stands and now_s >= self._rooms.session.next_due_s:
                     self._host.look_for_gaps()
                 self._host.shut_if_overrun()
-                self._asking.run(now_s, self.heartbeat.round_trip_s)
+                if self.asking is not None:
+                    self.asking.run(now_s, self.heartbeat.round_trip_s)
                 is_all_written = self._writer.write_pending(now_s + self._tick_s())
             except Exception as exc:
                 log.exception("the service thread failed")
@@ -121,7 +124,7 @@ class Service:
     def _tick_s(self) -> float:
         """Return how long the thread may sleep or write without a look at the clock."""
         link, rooms = self._host.link, self._rooms
-        looks_s = [self._asking.next_s(), rooms.turnstile.look_s]
+        looks_s = [rooms.turnstile.look_s, math.inf if self.asking is None else self.asking.next_s()]
         # Of a line that is lost nothing is due: its reader sees to it.
         if link.cause is None:
             looks_s += [self.heartbeat.next_s(), rooms.session.next_due_s] if link.stands else [link.greet_by_s]

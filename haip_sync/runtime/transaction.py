@@ -20,10 +20,9 @@ from haip_sync.errors import (
 from haip_sync.events import Message
 from haip_sync.flow.ledger import Cost
 from haip_sync.flow.pending import PendingSend
-from haip_sync.protocol.envelope import encode_json, encode_payload, media_bytes
+from haip_sync.protocol.envelope import encode_payload, media_bytes
 from haip_sync.protocol.frames import Frame
-from haip_sync.protocol.identifiers import new_id
-from haip_sync.protocol.names import CONTROL_TYPES, MESSAGE, SYSTEM, TRANSACTION_END, TRANSACTION_JOIN, TRANSACTION_START
+from haip_sync.protocol.names import CONTROL_TYPES, MESSAGE
 from haip_sync.protocol.transactions import TransactionState
 from haip_sync.runtime.connection import Connection
 from haip_sync.runtime.exchanges import Exchange, TransactionParcel
@@ -282,44 +281,6 @@ class Transaction:
         """
         if not self._connection.home.is_left:
             self.end(timeout=_END_TIMEOUT_S if kind is None else 0.0)
-
-
-def new_transaction(
-    connection: Connection, tool: object, params: object, *, send_timeout: float | None, keeps_inbox: bool
-) -> Transaction:
-    """Return one that is still to be opened. Raises `ConfigError`, `UnsupportedByPeerError`, `ConnectionClosedError`."""
-    if not isinstance(tool, str) or not tool:
-        raise ConfigError(f"tool must be the name of a tool, not {told(tool)}. Nothing was sent")
-    if params is not None and not isinstance(params, Mapping):
-        raise ConfigError(f"params must be a mapping or None, not {type(params).__name__}. Nothing was sent")
-    payload = encode_json({"toolName": tool, "params": dict(params or {})})
-    _check_accepts(connection, TRANSACTION_START)
-    reference = new_id()
-    frame = connection.rooms.session.frames.make(SYSTEM, TRANSACTION_START, payload, transaction=reference)
-    state = TransactionState(reference, frame.id, tool=tool)
-    return Transaction(connection, frame, state, send_timeout=send_timeout, keeps_inbox=keeps_inbox)
-
-
-def joining_transaction(
-    connection: Connection, transaction_id: object, *, send_timeout: float | None, keeps_inbox: bool
-) -> Transaction:
-    """Return one that is still to be joined. Raises as `new_transaction`."""
-    if not isinstance(transaction_id, str) or transaction_id in ("", "null"):
-        raise ConfigError(f"transaction_id must be the id of a transaction, not {told(transaction_id)}. Nothing was sent")
-    _check_accepts(connection, TRANSACTION_JOIN)
-    frame = connection.rooms.session.frames.make(SYSTEM, TRANSACTION_JOIN, b"{}", transaction=transaction_id)
-    state = TransactionState(transaction_id, frame.id, tool=None, joins=True)
-    return Transaction(connection, frame, state, send_timeout=send_timeout, keeps_inbox=keeps_inbox)
-
-
-def _check_accepts(connection: Connection, frame_type: str) -> None:
-    connection.check_not_reentered()
-    connection.check_may_wait()
-    with connection.rooms.parking.lock:
-        connection.enter()
-    missing = [name for name in (frame_type, TRANSACTION_END) if not connection.rooms.session.accepts(name)]
-    if missing:
-        raise UnsupportedByPeerError(f"the peer accepts no {' and no '.join(missing)}: it has no transactions. Nothing was sent")
 
 
 def _text(text: object) -> str:

@@ -1,7 +1,7 @@
 """What programs that use HAIP test themselves with. Imported by tests and by the monitor's demo, never by the client.
 
-`DevServer` and `scripted_peer` need the package `websockets`: `pip install 'haip-sync[server]'`. They are loaded when they are
-first asked for, so that everything else here works without.
+`DevServer` and `scripted_peer` serve with the package `websockets`. They are loaded when they are first asked for: it takes long
+to import, and everything else here works without it.
 """
 
 from __future__ import annotations
@@ -96,5 +96,5 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] != "websockets":
             raise
-        text = f"{name} needs the package websockets: pip install 'haip-sync[server]'"
+        text = f"{name} needs the package websockets: pip install websockets"
         raise ImportError(text, name="websockets") from missing

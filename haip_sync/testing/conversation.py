@@ -15,7 +15,6 @@ from uuid import uuid4
 from haip_sync.testing import wire
 from haip_sync.testing.arrival import Arrival, Reader
 from haip_sync.testing.audio_clerk import AudioClerk
-from haip_sync.testing.books import ChannelLedger, Credit
 from haip_sync.testing.calls import CallDesk
 from haip_sync.testing.credit_desk import CreditDesk
 from haip_sync.testing.flow_clerk import FlowClerk
@@ -24,11 +23,12 @@ from haip_sync.testing.numbering import Sequence
 from haip_sync.testing.payloads import HaiPayload
 from haip_sync.testing.policies import CreditPolicy
 from haip_sync.testing.postbox import Postbox
-from haip_sync.testing.records import Archive, Breach, ReceivedFrame
+from haip_sync.testing.records import Archive, ReceivedFrame
 from haip_sync.testing.resumption import Lasting
 from haip_sync.testing.runs import RunDesk
 from haip_sync.testing.settings import ServerSettings
 from haip_sync.testing.text_clerk import TextClerk
+from haip_sync.testing.till import Till
 from haip_sync.testing.transaction_book import TransactionBook
 from haip_sync.testing.transactions import TransactionDesk
 from haip_sync.testing.voice import Voice
@@ -62,8 +62,6 @@ class Conversation:
         self.peer_id: str | None = None
         self.sequence: Sequence[Arrival] = Sequence()
         self.resumed = False
-        # The number of a resuming client's HAI: what is below it is said again.
-        self._hai_seq = 0
         self._claim = claim
         self.archive = Archive(settings.keep_received)
         self.desk = CreditDesk(settings.initial, policy, by_channel)
@@ -71,6 +69,7 @@ class Conversation:
         self.voice = Voice(settings, self._postbox, self.desk)
         self._settings = settings
         self._reader = Reader(self.voice, self.desk)
+        self._till = Till(settings, self.voice, self.desk, self.archive)
         self._greeting = Greeting(settings, self.voice, self._reader, admits, may_resume=may_resume)
         self.calls = CallDesk(settings, self.voice, self._reader)
         self.runs = RunDesk(settings, self.voice, self._reader, self.calls.cancel_run)
@@ -209,7 +208,7 @@ class Conversation:
         lasting = None if self._claim is None else self._claim(session_id, wants=wants)
         if lasting is None or lasting.sequence.ack is None:
             return None
-        self.resumed, self.sequence, self._hai_seq = True, lasting.sequence, seq
+        self.resumed, self.sequence, self._till.hai_seq = True, lasting.sequence, seq
         self.sequence.go_on(seq)
         self._postbox.go_on(lasting.sequence, lasting.sent)
         self.archive.go_on(lasting.archive)
@@ -229,36 +228,18 @@ class Conversation:
 
     def _take_control(self, arrival: Arrival) -> None:
         """Take a control frame, whether SYSTEM pays for it or not."""
-        cost_bytes = self._debit_control(arrival)
+        cost_bytes = self._till.debit_control(arrival)
         if self._is_supported(arrival):
             self._record(arrival, cost_bytes=cost_bytes)
             self._hand_over(arrival)
-
-    def _debit_control(self, arrival: Arrival) -> int:
-        """Debit a control frame where they are counted; return the bytes that it took."""
-        cost = self._settings.tariff.control(arrival.frame_bytes)
-        ledger = self.desk.ledger(wire.SYSTEM) if cost else None
-        if ledger is None:
-            return 0
-        lost = ledger.from_client.lose(cost)
-        self.voice.give(wire.SYSTEM, self.desk.after_frame(wire.SYSTEM, arrival.now))
-        return lost.byte_credits
 
     def _take_data(self, arrival: Arrival) -> None:
         envelope = arrival.envelope
         ledger = self._reader.ledger(envelope.channel, arrival)
         if ledger is None:
             return
-        cost = self._settings.tariff.data(
-            event_type=envelope.type,
-            payload=envelope.payload,
-            bin_len=envelope.bin_len,
-            frame_bytes=arrival.frame_bytes,
-        )
-        if int(envelope.seq) < self._hai_seq:
-            ledger.from_client.lose(cost)  # said again: it waits for no credit, and takes what there is
-        elif not ledger.take(cost):
-            self._refuse(arrival, ledger, cost)
+        cost = self._till.debit(arrival, ledger)
+        if cost is None:
             return
         # A type that we do not take was sent and paid for all the same; otherwise the two ledgers would part.
         if self._is_supported(arrival):
@@ -266,26 +247,6 @@ class Conversation:
             self.voice.oddities.after_frame(ledger, (arrival.text, arrival.binary), cost)
             self._hand_over(arrival)
         self.voice.give(ledger.channel, self.desk.after_frame(ledger.channel, arrival.now))
-
-    def _refuse(self, arrival: Arrival, ledger: ChannelLedger, cost: Credit) -> None:
-        envelope, account = arrival.envelope, ledger.from_client
-        breach = Breach(
-            channel=envelope.channel,
-            type=envelope.type,
-            id=envelope.id,
-            seq=envelope.seq,
-            cost_bytes=cost.byte_credits,
-            balance=account.balance,
-            balance_bytes=account.balance_bytes,
-        )
-        payload = envelope.payload
-        self.archive.add_breach(breach, payload.get("message_id") if isinstance(payload, dict) else None)
-        self.voice.refuse(
-            self._settings.quirks.refusal,
-            f"{envelope.channel}: {cost.messages} messages and {cost.byte_credits} bytes came, "
-            f"{breach.balance} messages and {breach.balance_bytes} bytes were granted and unspent",
-            envelope.id,
-        )
 
     # What becomes of it
 

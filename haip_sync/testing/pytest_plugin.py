@@ -13,9 +13,8 @@ def test_my_program_says_hello(haip_server, haip_client):
 * `haip_fault_proxy_factory`: starts a `FaultProxy` in front of a server: `haip_fault_proxy_factory(haip_server.url, seed=1)`.
 * `mock_flow_control`: a `MockFlowControl` with its defaults: credit without a server.
 
-Servers and proxies are stopped and clients closed at the end of the test, however it ends. The first three need the package
-`websockets`: `pip install 'haip-sync[server]'`. A fixture of the same name in your conftest takes the place of one here;
-`-p no:haip_sync.testing.pytest_plugin` switches all of them off.
+Servers and proxies are stopped and clients closed at the end of the test, however it ends. A fixture of the same
+name in your conftest takes the place of one here; `-p no:haip_sync.testing.pytest_plugin` switches all of them off.
 """
 
 from __future__ import annotations

@@ -17,8 +17,6 @@ def test_a_text_waits_for_the_rest_of_its_credit():
     with scripted_peer(miser) as url, HAIPClient(url) as client:
         client.send_text_message("USER", "hello", timeout=10)
 ```
-
-It needs the package `websockets`: `pip install 'haip-sync[server]'`.
 """
 
 from __future__ import annotations

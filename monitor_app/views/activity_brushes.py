@@ -8,8 +8,8 @@ from typing import Final
 from PySide6.QtCore import QRect
 from PySide6.QtGui import QBrush, QColor, QPainter, QPixmap
 
+from monitor_app.colours import Colours
 from monitor_app.model.activity import Activity
-from monitor_app.theme import Colours
 
 _TILE: Final = 6
 _LINE: Final = 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QMargins, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout
 
+from monitor_app.colours import Colours
 from monitor_app.model.channel_view import ChannelView, worst_off
 from monitor_app.model.explanations import explain, headline
 from monitor_app.model.ingest import Ingest
@@ -12,7 +13,7 @@ from monitor_app.model.remedies import NO_OFFER, Remedy, offer_for
 from monitor_app.model.status import Status
 from monitor_app.model.units import short_name
 from monitor_app.model.wording import kept_together
-from monitor_app.theme import Colours, Theme
+from monitor_app.theme import Theme
 from monitor_app.views import signs
 from monitor_app.views.ground import Ground
 from monitor_app.views.parts import button, set_sheet, wrapping_label

@@ -103,6 +103,10 @@ class AnswerStrip(QToolBar):
         self.title.setText(answer.title)
         self.evidence.setText(answer.evidence)
         self._frame.setAccessibleName(answer.text)
+        self._offer_buttons(answer)
+        self._row.activate()  # at once: for a frame the new words would stand in the buttons of the old ones
+
+    def _offer_buttons(self, answer: Answer) -> None:
         self.look.setVisible(answer.channel is not None)
         self.proof.setVisible(answer.channel is not None)
         self.look.setText(f"Show {short_name(answer.channel or '')}")
@@ -113,7 +117,6 @@ class AnswerStrip(QToolBar):
         locked = self._ingest.commands.locked if answer.offer.remedy in _STEERING else ""
         self.action.setDisabled(bool(locked))
         self.action.setToolTip(as_tip(locked))
-        self._row.activate()  # at once: for a frame the new words would stand in the buttons of the old ones
 
     def _dress(self, answer: Answer) -> None:
         colours = self._theme.colours

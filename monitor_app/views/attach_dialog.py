@@ -56,6 +56,16 @@ class AttachDialog(QDialog):
         self.attach = button("&Attach", "Open a window on the chosen client", look="main")
         self._cancel = button("Cancel", "Cancel")
         self._set_up_table()
+        self._lay_out()
+        self.attach.setDefault(True)
+        self.attach.clicked.connect(self._on_attach)
+        self._cancel.clicked.connect(self.reject)
+        self.table.itemActivated.connect(self._on_attach)
+        self.table.itemSelectionChanged.connect(self._show_choice)
+        self.show_rows([])
+        self.show_passed_over([])
+
+    def _lay_out(self) -> None:
         buttons = QHBoxLayout()
         buttons.addStretch(1)
         buttons.addWidget(self.attach)
@@ -68,13 +78,6 @@ class AttachDialog(QDialog):
         column.addWidget(self.why)
         column.addWidget(self.passed_over)
         column.addLayout(buttons)
-        self.attach.setDefault(True)
-        self.attach.clicked.connect(self._on_attach)
-        self._cancel.clicked.connect(self.reject)
-        self.table.itemActivated.connect(self._on_attach)
-        self.table.itemSelectionChanged.connect(self._show_choice)
-        self.show_rows([])
-        self.show_passed_over([])
 
     def _set_up_table(self) -> None:
         table = self.table

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from monitor_app.colours import Colours
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.liveness import away_of, is_connected
 from monitor_app.model.outage import outage_of
 from monitor_app.model.status import Status
-from monitor_app.theme import Colours
 from monitor_app.views import signs
 
 

@@ -10,10 +10,10 @@ from typing import Final
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPainterPath, QPen, QPixmap
 
+from monitor_app.colours import Colours
 from monitor_app.model.event_log import Tone
 from monitor_app.model.marks import MarkKind
 from monitor_app.model.status import Status
-from monitor_app.theme import Colours
 
 SIZE: Final = 12
 

@@ -37,6 +37,14 @@ class TextDialog(QDialog):
         self.buttons.addWidget(self.copy)
         self.buttons.addStretch(1)
         self.buttons.addWidget(self.close_button)
+        self._lay_out(title)
+        if parent is not None:
+            dress_fields(self, parent.palette())
+        self.close_button.setDefault(True)
+        self.copy.clicked.connect(self._on_copy)
+        self.close_button.clicked.connect(self.accept)
+
+    def _lay_out(self, title: str) -> None:
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 16, 16, 12)
         column.setSpacing(10)
@@ -44,11 +52,6 @@ class TextDialog(QDialog):
         column.addWidget(self._sentence)
         column.addWidget(self.text, 1)
         column.addLayout(self.buttons)
-        if parent is not None:
-            dress_fields(self, parent.palette())
-        self.close_button.setDefault(True)
-        self.copy.clicked.connect(self._on_copy)
-        self.close_button.clicked.connect(self.accept)
 
     @Slot()
     def _on_copy(self) -> None:

@@ -81,22 +81,26 @@ class TimeAxis(QWidget):
             put_text(painter, QRect(6, 0, scale.left_px - 40, HEIGHT), left_time, colours.muted)
         words = QRect(self.width() - self._values_width + 8, 0, self._values_width - 10, HEIGHT)
         tag = QRect() if self._cursor_s is None else self._tag_rect(self._cursor_s)
-        free_to = self.width()
-        for second in reversed(time_ticks(scale.left_s, scale.right_s)):
-            moment = format_moment(second) if self._live else self._clock.time_of_day(scale.now_s + second)
-            width = painter.fontMetrics().horizontalAdvance(moment) + (_GAP if self._live else _GAP_OF_CLOCK)
-            label = QRect(round(scale.x_of(scale.now_s + second)) - width // 2, 0, width, HEIGHT)
-            if not self._live:
-                label.moveRight(min(label.right(), words.left() - 6))
-            if not label.intersects(tag) and label.right() <= free_to:
-                free_to = label.left()
-                painter.setPen(QColor(colours.muted))
-                painter.drawText(label, Qt.AlignmentFlag.AlignCenter, moment)
+        self._paint_moments(painter, tag, words.left())
         if self._cursor_s is not None:
             self._paint_tag(painter, tag, self._cursor_s)
         painter.fillRect(words, QColor(colours.panel))
         put_text(painter, words, self._when, colours.muted)
         painter.end()
+
+    def _paint_moments(self, painter: QPainter, tag: QRect, words_left: int) -> None:
+        """Write beside as many marks as there is room for when they are, the latest first."""
+        scale, free_to = self._scale, self.width()
+        for second in reversed(time_ticks(scale.left_s, scale.right_s)):
+            moment = format_moment(second) if self._live else self._clock.time_of_day(scale.now_s + second)
+            width = painter.fontMetrics().horizontalAdvance(moment) + (_GAP if self._live else _GAP_OF_CLOCK)
+            label = QRect(round(scale.x_of(scale.now_s + second)) - width // 2, 0, width, HEIGHT)
+            if not self._live:
+                label.moveRight(min(label.right(), words_left - 6))
+            if not label.intersects(tag) and label.right() <= free_to:
+                free_to = label.left()
+                painter.setPen(QColor(self._theme.colours.muted))
+                painter.drawText(label, Qt.AlignmentFlag.AlignCenter, moment)
 
     def _tag_rect(self, cursor_s: float) -> QRect:
         """Return the place of the crosshair's tag: below it, and within the plots."""

@@ -62,16 +62,26 @@ class _Notice(QFrame):
 
     def refresh(self) -> None:
         """Show how the connection stands."""
-        source = self._ingest.source
-        failure = source.failure
-        outage = outage_of(self._ingest.connection, self._ingest.clock.now_s())
-        if source.connecting:
-            failure = Failure(title=f"Connecting to {source.address}", text="Waiting for the server's answer.")
-        elif outage is not None:
-            failure = Failure(title=outage.title, text=outage.text)
+        failure = self._failure()
         shown = failure or _NOTHING_YET
         self.title.setText(shown.title)
         self.text.setText(shown.text)
+        self._offer_buttons()
+        colours = self._theme.colours
+        sign, colour = connection_sign(self._ingest, colours)
+        self._sign.setPixmap(signs.icon(sign, colour, colours.panel).pixmap(signs.SIZE, signs.SIZE))
+        self._sign.setVisible(failure is not None)
+
+    def _failure(self) -> Failure | None:
+        """Return what is wrong, or being tried; None: nothing is, or nothing was tried yet."""
+        source = self._ingest.source
+        outage = outage_of(self._ingest.connection, self._ingest.clock.now_s())
+        if source.connecting:
+            return Failure(title=f"Connecting to {source.address}", text="Waiting for the server's answer.")
+        return source.failure if outage is None else Failure(title=outage.title, text=outage.text)
+
+    def _offer_buttons(self) -> None:
+        source = self._ingest.source
         wanted = {
             self.retry: source.failure is not None,
             self.cancel: source.connecting,
@@ -83,10 +93,6 @@ class _Notice(QFrame):
         repeats = source.failure is not None and not source.failure.wants_another
         set_look(self.retry, "main" if repeats else "")
         set_look(self.connect_button, "" if repeats else "main")
-        colours = self._theme.colours
-        sign, colour = connection_sign(self._ingest, colours)
-        self._sign.setPixmap(signs.icon(sign, colour, colours.panel).pixmap(signs.SIZE, signs.SIZE))
-        self._sign.setVisible(failure is not None)
 
     def _head(self) -> QHBoxLayout:
         head = QHBoxLayout()

@@ -45,6 +45,17 @@ class ViewBar(QToolBar):
         }
         self._view_group = _group([self.live, self.freeze])
         self._span_group = _group(list(self._spans.values()))
+        self.steering = QToolButton()
+        self._steering_shown: tuple[bool, str] | None = None
+        self._lay_out()
+        self.show_read_only(read_only=False)
+        self.dress()
+        self.live.clicked.connect(self.live_wanted)
+        self.freeze.clicked.connect(self.freeze_wanted)
+        self._span_group.buttonClicked.connect(self._on_span_clicked)
+        theme.changed.connect(self.dress)
+
+    def _lay_out(self) -> None:
         self.addWidget(label("View", "muted"))
         self.addWidget(toggle_row(self.live, self.freeze))
         self.addSeparator()
@@ -53,18 +64,10 @@ class ViewBar(QToolBar):
         gap = QWidget()
         gap.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self._gap = self.addWidget(gap)
-        self._steering_shown: tuple[bool, str] | None = None
-        self.steering = QToolButton()
         self.steering.setCheckable(True)
         self.steering.setIconSize(QSize(signs.SIZE, signs.SIZE))
         self.steering.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.addWidget(toggle_row(self.steering))
-        self.show_read_only(read_only=False)
-        self.dress()
-        self.live.clicked.connect(self.live_wanted)
-        self.freeze.clicked.connect(self.freeze_wanted)
-        self._span_group.buttonClicked.connect(self._on_span_clicked)
-        theme.changed.connect(self.dress)
 
     @Slot()
     def dress(self) -> None:

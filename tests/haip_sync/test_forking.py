@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 
 import pytest
@@ -184,12 +185,12 @@ VALUES = {
 
 
 def _public_calls() -> set[str]:
-    """Return every method and property of what a client hands out, by class."""
+    """Return every method and property of what a client hands out, by class; inherited ones too."""
     classes = {name: getattr(haip_sync, name, None) for name in VALUES} | {"Cancelled": Cancelled, "Subscription": _Subscription}
     named = {
         f"{name}.{attribute}"
         for name, its_class in classes.items()
-        for attribute, value in vars(its_class).items()
+        for attribute, value in inspect.getmembers_static(its_class)
         if not attribute.startswith("_") and (callable(value) or isinstance(value, property))
         if attribute not in VALUES[name]
     }

@@ -1,17 +1,12 @@
-"""The peer's texts: part by part or whole, interleaved or broken off, and never more of them than the window holds."""
+"""The peer's texts: part by part or whole, interleaved, passed over, and never more of them than the window holds."""
 
 from __future__ import annotations
 
-import json
 import threading
-from collections import deque
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from support.interrupts import every_interrupt, interrupted_at
-from support.lines import ONE_LINE
 from support.scripted_peer import Peer, peer
+from support.told_texts import after_the_first_text, end, part, start, whole
 from support.turnstiles import PATIENCE_S, until
 
 from haip_sync import (
@@ -19,51 +14,13 @@ from haip_sync import (
     ConnectionClosedError,
     DeadlockError,
     FlowControlConfig,
-    FramesLost,
     HAIPClient,
     HAIPTimeout,
     IncomingText,
-    IncomingTexts,
     IncompleteTextError,
     Message,
-    WarningRaised,
 )
-from haip_sync.runtime.conversation import incoming_text, incoming_texts
 from haip_sync.testing import DevServer, Generous
-
-
-def after_the_first_text(say: Callable[[Peer], object]) -> Callable[[Peer], None]:
-    """Return a script that speaks once the client has sent a text, so that it has subscribed before."""
-
-    def script(speaker: Peer) -> None:
-        speaker.greets()
-        speaker.hears("MESSAGE_END")
-        say(speaker)
-        speaker.stays()
-
-    return script
-
-
-def start(speaker: Peer, message_id: str, channel: str = "AGENT", **more: Any) -> None:
-    """Say a START."""
-    speaker.says("MESSAGE_START", {"message_id": message_id} | more, channel)
-
-
-def part(speaker: Peer, message_id: str, text: str, channel: str = "AGENT") -> None:
-    """Say a PART."""
-    speaker.says("MESSAGE_PART", {"message_id": message_id, "text": text}, channel)
-
-
-def end(speaker: Peer, message_id: str, channel: str = "AGENT") -> None:
-    """Say an END."""
-    speaker.says("MESSAGE_END", {"message_id": message_id}, channel)
-
-
-def whole(speaker: Peer, message_id: str, text: str, channel: str = "AGENT") -> None:
-    """Say a text of one part."""
-    start(speaker, message_id, channel)
-    part(speaker, message_id, text, channel)
-    end(speaker, message_id, channel)
 
 
 def test_parts_come_as_they_are_sent() -> None:
@@ -243,30 +200,6 @@ def test_what_fills_the_window_is_named_to_who_waits() -> None:
         assert one.text(PATIENCE_S) == "at last"
 
 
-def test_the_end_of_the_connection_cuts_a_text_off() -> None:
-    """What came can still be read; then IncompleteTextError says how much there is, and the subscription raises the loss."""
-
-    def say(speaker: Peer) -> None:
-        whole(speaker, "a", "whole")
-        start(speaker, "b")
-        part(speaker, "b", "half")
-        speaker.connection.socket.close()
-
-    with peer(after_the_first_text(say)) as url, HAIPClient(url, reconnect=ONE_LINE) as client, client.texts() as texts:
-        client.send_text_message("USER", "go")
-        until(lambda: not client.connection_state().connected)
-        found = iter(texts)
-        assert next(found).text(0) == "whole"
-        broken = next(found)
-        with pytest.raises(IncompleteTextError, match=r"has no END: .*1 parts of it were read") as caught:
-            broken.text(0)
-        assert (caught.value.text, caught.value.parts, caught.value.message_id, broken.complete) == ("half", 1, "b", False)
-        with pytest.raises(ConnectionClosedError):
-            next(found)
-        with pytest.raises(ConnectionClosedError):
-            texts.receive(0)
-
-
 def test_a_good_end_ends_the_iteration() -> None:
     """Closed in good order, the iteration ends; so does that of a subscription that is opened afterwards, or closed."""
     with DevServer(agent=False) as server:
@@ -346,145 +279,6 @@ def test_a_text_that_is_begun_anew_is_two_texts() -> None:
             old.text(PATIENCE_S)
 
 
-@pytest.mark.parametrize(
-    ("frame_type", "flaw", "text"), [("MESSAGE_PART", {"text": 5}, "one "), ("MESSAGE_END", {"tokens": -1}, "one two")]
-)
-def test_a_frame_of_a_text_that_cannot_be_read_is_missing_there(frame_type: str, flaw: dict[str, Any], text: str) -> None:
-    """No text is told as whole that lacks a part, and nobody waits for an END that has come; the rest of it costs no credit."""
-
-    def say(speaker: Peer) -> None:
-        start(speaker, "a")
-        part(speaker, "a", "one ")
-        if frame_type == "MESSAGE_END":
-            part(speaker, "a", "two")
-        speaker.says(frame_type, {"message_id": "a"} | flaw, "AGENT")
-        if frame_type == "MESSAGE_PART":
-            part(speaker, "a", "three")
-            end(speaker, "a")
-        whole(speaker, "b", "next")
-
-    with peer(after_the_first_text(say)) as url, HAIPClient(url) as client, client.texts() as texts:
-        client.send_text_message("USER", "go")
-        broken = texts.receive(PATIENCE_S)
-        assert texts.receive(PATIENCE_S).text(PATIENCE_S) == "next"
-        with pytest.raises(IncompleteTextError, match=rf"will not be whole: {frame_type} has a bad payload") as caught:
-            broken.text()
-        assert (caught.value.text, broken.complete) == (text, False)
-        assert client._connection.rooms.inbox.window("AGENT").frames_waiting == 0
-        assert not client._conversation._desk._open
-
-
-def test_an_end_that_was_dropped_is_not_awaited() -> None:
-    """What comes without credit, and finds no room, is dropped: the text that it belongs to is told as incomplete."""
-
-    def say(speaker: Peer) -> None:
-        start(speaker, "a")
-        for _ in range(3):
-            part(speaker, "a", "x")
-        end(speaker, "a")
-
-    config = FlowControlConfig(initial_credits=4)
-    with peer(after_the_first_text(say)) as url, HAIPClient(url, flow_control=config) as client, client.texts() as texts:
-        client.send_text_message("USER", "go")
-        until(lambda: client.connection_state().channels["AGENT"].receive_breaches == 1)
-        with pytest.raises(IncompleteTextError, match=r"MESSAGE_END of .* bytes came without credit .* dropped") as caught:
-            texts.receive(PATIENCE_S).text()
-        assert caught.value.text == "xxx"
-
-
-def test_an_end_that_was_lost_is_not_awaited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text that says nothing more once frames were lost ends with an error that names them; one that says its END is whole."""
-    monkeypatch.setattr(incoming_text, "LOSS_PATIENCE_S", 0.2)
-
-    def say(speaker: Peer) -> None:
-        start(speaker, "a")
-        part(speaker, "a", "half")
-        start(speaker, "b")
-        speaker.skips()  # the END of a
-        part(speaker, "b", "whole")
-        end(speaker, "b")
-        whole(speaker, "c", "later")
-
-    lost: list[FramesLost] = []
-    with peer(after_the_first_text(say)) as url, HAIPClient(url) as client, client.texts() as texts:
-        client.subscribe(lost.append, FramesLost)
-        client.send_text_message("USER", "go")
-        broken, other = texts.receive(PATIENCE_S), texts.receive(PATIENCE_S)
-        with pytest.raises(IncompleteTextError, match=r"its END may be among what was lost .*: 1 frame .* seq 5 to 5") as caught:
-            broken.text()
-        assert (caught.value.text, caught.value.parts, broken.complete) == ("half", 1, False)
-        assert [(event.first_seq, event.last_seq) for event in lost] == [(5, 5)]
-        assert other.text() == "whole"
-        assert texts.receive(PATIENCE_S).text() == "later"
-        with pytest.raises(IncompleteTextError, match="1 parts of it were read"):
-            list(broken)
-
-
-def test_a_text_that_goes_on_after_a_loss_can_be_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was lost was another's: the deadline of whoever reads stands, and after the error the rest is read as ever."""
-    monkeypatch.setattr(incoming_text, "LOSS_PATIENCE_S", 0.3)
-    go_on = threading.Event()
-
-    def say(speaker: Peer) -> None:
-        start(speaker, "a")
-        part(speaker, "a", "one ")
-        speaker.skips()
-        part(speaker, "a", "two ")
-        assert go_on.wait(PATIENCE_S)
-        part(speaker, "a", "three")
-        end(speaker, "a")
-
-    with peer(after_the_first_text(say)) as url, HAIPClient(url) as client, client.texts() as texts:
-        client.send_text_message("USER", "go")
-        text = texts.receive(PATIENCE_S)
-        parts = text.parts()
-        assert [next(parts), next(parts)] == ["one ", "two "]
-        with pytest.raises(HAIPTimeout):
-            next(text.parts(0.01))
-        with pytest.raises(IncompleteTextError, match="2 parts of it were read"):
-            next(parts)
-        go_on.set()
-        until(lambda: text.complete)
-        assert list(text) == ["three"]
-
-
-def test_open_texts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A peer that ends no text: beyond a number of them further ones go to receive(), with a warning."""
-    monkeypatch.setattr(incoming_texts, "MOST_OPEN_TEXTS", 3)
-
-    def say(speaker: Peer) -> None:
-        for number in range(6):
-            start(speaker, str(number))
-
-    warnings: list[WarningRaised] = []
-    with peer(after_the_first_text(say)) as url, HAIPClient(url) as client, client.texts() as texts:
-        client.on("warning", warnings.append)
-        client.send_text_message("USER", "go")
-        assert [texts.receive(PATIENCE_S).message_id for _ in range(3)] == ["0", "1", "2"]
-        assert [client.receive(PATIENCE_S).payload["message_id"] for _ in range(3)] == ["3", "4", "5"]
-        until(lambda: len(warnings) == 1)
-        assert "3 texts of the peer's have no END yet" in warnings[0].text
-        assert len(client._conversation._desk._open) == 3
-
-
-def test_a_text_without_end_is_read_up_to_a_limit() -> None:
-    """text() stops at max_characters with what there is; iterating reads on."""
-
-    def say(speaker: Peer) -> None:
-        start(speaker, "a")
-        for _ in range(4):
-            part(speaker, "a", "0123456789")
-        end(speaker, "a")
-
-    with peer(after_the_first_text(say)) as url, HAIPClient(url) as client, client.texts() as texts:
-        client.send_text_message("USER", "go")
-        text = texts.receive(PATIENCE_S)
-        with pytest.raises(IncompleteTextError, match="longer than 15 characters") as caught:
-            text.text(PATIENCE_S, max_characters=15)
-        assert caught.value.text == "0123456789" * 2
-        assert "".join(text) == "0123456789" * 2
-
-
 def test_listeners_see_the_frames_and_credit_goes_back_with_reading() -> None:
     """With inbox="listeners" the frames of a text are taken by its reader, not by the listeners, and once."""
     seen: list[Message] = []
@@ -525,75 +319,6 @@ def test_waiting_in_a_listener_is_a_deadlock() -> None:
     assert raised == [DeadlockError, DeadlockError, HAIPTimeout, HAIPTimeout]
 
 
-def test_wherever_an_interrupt_strikes_who_subscribes_no_text_goes_astray() -> None:
-    """A block that was not entered takes no texts: they come to receive(), and nothing waits where nobody reads."""
-    with DevServer(agent=False) as server, HAIPClient(server.url) as client:
-        kept: list[IncomingTexts] = []
-
-        def run(place: int) -> bool:
-            kept.append(client.texts("AGENT"))
-            was_reached, _ = interrupted_at(place, kept[-1].__enter__)
-            if not was_reached:
-                kept[-1].close()
-            until(lambda: not client._conversation._desk._subscriptions)
-            return was_reached
-
-        assert sum(1 for _ in every_interrupt(run)) > 5
-        server.send_text("AGENT", "x")
-        assert client.receive(PATIENCE_S).type == "MESSAGE_START"
-
-
-def test_wherever_an_interrupt_strikes_who_leaves_the_rest_is_done() -> None:
-    """Interrupted on the way out of its block, a subscription is finished by the service thread: nothing unread stays owed."""
-
-    def script(speaker: Peer) -> None:
-        speaker.greets(messages=100_000)
-        while True:
-            speaker.hears("MESSAGE_END")
-            whole(speaker, "a", "unread")
-
-    with peer(script) as url, HAIPClient(url) as client:
-        inbox, desk = client._connection.rooms.inbox, client._conversation._desk
-
-        def leave_interrupted(place: int) -> bool:
-            texts = client.texts("AGENT").__enter__()
-            client.send_text_message("USER", "go", timeout=PATIENCE_S)
-            until(lambda: any(text.complete for text in tuple(texts._unread.values())))
-            fired, _ = interrupted_at(place, lambda: texts.__exit__(None, None, None))
-            if not texts.is_left:  # struck before the first line: nobody has left
-                texts.close()
-            client._connection.poke()  # as whatever comes next does
-            until(lambda: not desk._subscriptions and not inbox.untaken_bytes)
-            return fired
-
-        assert len(list(every_interrupt(leave_interrupted))) > 20
-
-
-def test_an_interrupt_while_reading_counts_nothing_twice() -> None:
-    """Interrupted between counting a part and taking it out, a reader begins anew: the part and its credit count once."""
-
-    class Interrupting(deque[Message]):
-        is_first = True
-
-        def popleft(self) -> Message:
-            if self.is_first:
-                self.is_first = False
-                raise KeyboardInterrupt
-            return super().popleft()
-
-    config, script = FlowControlConfig(initial_credits=8), after_the_first_text(lambda speaker: whole(speaker, "a", "x"))
-    with peer(script) as url, HAIPClient(url, flow_control=config) as client, client.texts() as texts:
-        client.send_text_message("USER", "go")
-        text = texts.receive(PATIENCE_S)
-        until(lambda: text.complete)
-        text._frames = Interrupting(text._frames)
-        with pytest.raises(KeyboardInterrupt):
-            text.text(PATIENCE_S)
-        assert text.text(PATIENCE_S) == "x"
-        window = client._connection.rooms.inbox.window("AGENT")
-        assert (window.remaining.messages, window.frames_waiting, window.is_conserved()) == (8, 0, True)
-
-
 def test_a_real_agent_is_read_part_by_part() -> None:
     """Against the development server: question after question, each answer whole, with a window of three frames."""
     config = FlowControlConfig(initial_credits=3)
@@ -603,32 +328,3 @@ def test_a_real_agent_is_read_part_by_part() -> None:
                 client.send_text_message("USER", f"question {number}", timeout=PATIENCE_S)
                 assert f"question {number}" in texts.receive(PATIENCE_S).text(PATIENCE_S)
         assert server.wait_for_session().books("AGENT").breaches == 0
-
-
-def test_a_text_that_is_read_after_the_end_is_nobodys_to_wait_for() -> None:
-    """A START that the reader still takes in after the end makes no text: nobody would ever tell its reader of the end."""
-    with peer(after_the_first_text(lambda _: None)) as url, HAIPClient(url) as client, client.texts("AGENT") as texts:
-        client.close(0.0)
-        start = {"id": "9", "session": "s", "seq": "9", "ts": "1", "channel": "AGENT", "pv": 1, "type": "MESSAGE_START"}
-        client._connection._reception.take_text(json.dumps(start | {"payload": {"message_id": "late"}}).encode())
-        with pytest.raises(ConnectionClosedError, match="no more texts"):
-            texts.receive(0)
-
-
-def test_empty_parts_do_not_put_the_deadline_off() -> None:
-    """A text whose peer goes on saying empty parts is given up at the timeout all the same."""
-    over = threading.Event()
-
-    def say(speaker: Peer) -> None:
-        start(speaker, "a")
-        while not over.wait(0.01):
-            part(speaker, "a", "")
-
-    with peer(after_the_first_text(say)) as url, HAIPClient(url) as client, client.texts("AGENT") as texts:
-        client.send_text_message("USER", "go")
-        text = texts.receive(PATIENCE_S)
-        try:
-            with pytest.raises(HAIPTimeout):
-                text.text(0.2)
-        finally:
-            over.set()

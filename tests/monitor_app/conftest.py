@@ -177,6 +177,19 @@ def window(qtbot: object, source: FakeSource, clock: StillClock) -> Iterator[Mai
     made.deleteLater()
 
 
+@pytest.fixture
+def lived(window: MainWindow, source: FakeSource, clock: StillClock) -> MainWindow:
+    """Return a window that has seen two minutes: credit falls from 100 to 40 and stays."""
+    for second in range(120):
+        source.change("USER", credits=max(40, 100 - second), sent_messages=min(60, second), granted=100)
+        clock.time_s += 1.0
+        window.ingest.tick()
+    for _ in range(3):  # what is shown decides how much room there is, which decides what is shown
+        window.refresh()
+        QApplication.processEvents()
+    return window
+
+
 @pytest.fixture(scope="session", autouse=True)
 def settings_go() -> Iterator[None]:
     """Remove the folder of settings of this run."""

@@ -11,8 +11,9 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
+from monitor_app.colours import LIGHT
 from monitor_app.main_window import MainWindow
-from monitor_app.theme import LIGHT, Mode
+from monitor_app.theme import Mode
 from monitor_app.views.channel_cells import Side
 from monitor_app.views.connect_dialog import ConnectDialog
 

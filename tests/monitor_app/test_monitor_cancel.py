@@ -13,13 +13,14 @@ from pytestqt.qtbot import QtBot
 from support.turnstiles import until
 
 from haip_sync.testing import DevServer
+from monitor_app.colours import DARK
 from monitor_app.main_window import MainWindow
 from monitor_app.model.attempt import Attempt
 from monitor_app.model.audit import Outcome
 from monitor_app.model.client_source import ClientSource, open_client
 from monitor_app.model.event_log import Tone
 from monitor_app.model.ingest import Ingest
-from monitor_app.theme import DARK, Mode, Theme
+from monitor_app.theme import Mode, Theme
 from monitor_app.views.connect_dialog import ConnectDialog
 
 LEFT = Qt.MouseButton.LeftButton

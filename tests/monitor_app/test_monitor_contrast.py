@@ -10,11 +10,12 @@ from PySide6.QtGui import QColor, QImage, QPainter
 from pytestqt.qtbot import QtBot
 from support.ink import contrast
 
+from monitor_app.colours import DARK, LIGHT, Colours
 from monitor_app.main_window import MainWindow
 from monitor_app.model.activity import ACTIVITIES, Activity
 from monitor_app.model.channel_view import WELL_KNOWN
 from monitor_app.model.marks import MarkKind
-from monitor_app.theme import DARK, LIGHT, Colours, Mode, Theme
+from monitor_app.theme import Mode, Theme
 from monitor_app.views.activity_brushes import brush_of, colour_of_word, fill, is_hatched
 from monitor_app.views.channel_cells import Column
 from monitor_app.views.signs import mark_colour
@@ -59,6 +60,7 @@ def test_every_fill_stands_out_from_its_row(qtbot: QtBot, mode: Mode, chosen: bo
             assert max(contrast(pixel, ground) for pixel in seen) >= SEEN, (activity, channel)
 
 
+@pytest.mark.usefixtures("qapp")  # pixmaps need one
 @pytest.mark.parametrize("colours", [DARK, LIGHT])
 @pytest.mark.parametrize("activity", ACTIVITIES)
 def test_a_fill_of_one_pixel_is_seen(colours: Colours, activity: Activity) -> None:
@@ -75,6 +77,7 @@ def test_a_fill_of_one_pixel_is_seen(colours: Colours, activity: Activity) -> No
             assert seen >= SEEN
 
 
+@pytest.mark.usefixtures("qapp")  # pixmaps need one
 @pytest.mark.parametrize("colours", [DARK, LIGHT])
 def test_what_a_hatch_is_made_of_stands_out_from_its_ground(colours: Colours) -> None:
     """The lines of every pattern have at least 3 to 1 against what is between them, and there are enough of them."""

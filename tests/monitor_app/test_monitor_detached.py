@@ -15,13 +15,14 @@ from support.observed import Script, meeting_place, script
 
 from haip_sync.observe import list_programs
 from haip_sync.testing import DevServer, OnRequest
+from monitor_app.colours import DARK
 from monitor_app.main_window import MainWindow
 from monitor_app.model.attached_source import AttachedSource
 from monitor_app.model.event_log import Tone
 from monitor_app.model.figures import figures_of, rows_of
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.status import Status
-from monitor_app.theme import DARK, Mode, Theme
+from monitor_app.theme import Mode, Theme
 from monitor_app.views.flow_bar import FlowBar
 from monitor_app.views.status_line import StatusLine
 from monitor_app.views.time_strip import legends_of

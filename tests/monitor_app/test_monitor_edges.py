@@ -11,10 +11,11 @@ from PySide6.QtGui import QColor, QImage
 from pytestqt.qtbot import QtBot
 from support.still_clock import StillClock
 
+from monitor_app.colours import DARK
 from monitor_app.model.channel_view import WELL_KNOWN
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.marks import MarkKind
-from monitor_app.theme import DARK, Mode, Theme
+from monitor_app.theme import Mode, Theme
 from monitor_app.views.lane_strip import LaneStrip
 from monitor_app.views.plotting import Canvas
 from monitor_app.views.side_columns import EDGE_WIDTH, EdgeShapes

@@ -12,11 +12,11 @@ from pytestqt.qtbot import QtBot
 from support.states import make_grant
 
 from haip_sync import WarningRaised
+from monitor_app.colours import DARK
 from monitor_app.main_window import MainWindow
 from monitor_app.model import log_filter
 from monitor_app.model.event_log import EventLog, LogRow, Tone
 from monitor_app.model.source import Notice
-from monitor_app.theme import DARK
 from monitor_app.views.log_model import LogModel
 
 

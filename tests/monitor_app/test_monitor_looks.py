@@ -23,11 +23,12 @@ from pytestqt.qtbot import QtBot
 from support.states import make_channel, make_connection
 from support.still_clock import StillClock
 
+from monitor_app.colours import DARK, Colours
 from monitor_app.main_window import MainWindow
 from monitor_app.model.ingest import Ingest
 from monitor_app.model.picture import Picture
 from monitor_app.model.source import Failure
-from monitor_app.theme import DARK, Colours, Mode, Theme
+from monitor_app.theme import Mode, Theme
 from monitor_app.views import signs
 from monitor_app.views.attach_dialog import AttachDialog
 from monitor_app.views.plotting import Canvas

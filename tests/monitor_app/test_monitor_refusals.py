@@ -10,11 +10,12 @@ from PySide6.QtGui import QColor, QFontMetrics, QImage
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 from pytestqt.qtbot import QtBot
 
+from monitor_app.colours import Colours
 from monitor_app.main_window import MainWindow
 from monitor_app.model.audit import Outcome
 from monitor_app.model.last_word import RESTS_S, LastWord
 from monitor_app.model.source import Notice
-from monitor_app.theme import Colours, Mode
+from monitor_app.theme import Mode
 
 LEFT = Qt.MouseButton.LeftButton
 THEMES = [Mode.DARK, Mode.LIGHT]

@@ -6,10 +6,12 @@ import pytest
 from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
+from monitor_app.colours import DARK, LIGHT, Colours
 from monitor_app.model.event_log import Tone
 from monitor_app.model.marks import MarkKind
 from monitor_app.model.status import Status
-from monitor_app.theme import DARK, LIGHT, Colours, Mode, Theme, style_sheet
+from monitor_app.style_sheet import style_sheet
+from monitor_app.theme import Mode, Theme
 from monitor_app.views import signs
 
 

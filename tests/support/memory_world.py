@@ -191,7 +191,8 @@ class World:
         service._beat(self.now_s)
         if connection.link.stands and self.now_s >= connection.rooms.session.next_due_s:
             connection.look_for_gaps()
-        service._asking.run(self.now_s, None)
+        if service.asking is not None:
+            service.asking.run(self.now_s, None)
         connection.writer.write_pending(time.monotonic() + _LONGEST_IDLE_S)
 
     def _read(self) -> bool:

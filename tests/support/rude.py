@@ -140,3 +140,9 @@ def welcome(*clients: str, now_s: float = 0.0, version: int = VERSION) -> bytes:
     return framed(
         encoded(Welcome(version=version, pid=1, name="rude.py", script="/rude.py", since_s=0.0, now_s=now_s, clients=lines))
     )
+
+
+def wait_for_the_end(sock: socket.socket) -> None:
+    """Return once the monitor has left."""
+    while sock.recv(4_096):
+        pass

@@ -1,4 +1,4 @@
-"""A scheduler in the place of `Parking`: threads that run one at a time, in every order.
+"""A scheduler for threads that run one at a time, in every order; `support.scheduled_parking` puts it in the place of `Parking`.
 
 The threads are real, but only the one that holds the baton runs. At each *point* (before a lock is taken, after it is let go,
 at a park, at whatever a test calls `point` for) the scheduler chooses who goes on; a deadline that passes and an interrupt that
@@ -15,16 +15,15 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final
 
-from haip_sync.flow.parking import Bell, Condition, Parking
+from support.choices import Choices, ViolationError
 from support.turnstiles import PATIENCE_S, Clock
 
-MOST_CHOICES = 400
 MOST_STEPS = 50_000
 """More in one schedule means that somebody goes round and round."""
 
 _FREE: Final = "goes on"
-_LOCK: Final = "takes the lock"
-_PARKED: Final = "is parked"
+LOCK: Final = "takes the lock"
+PARKED: Final = "is parked"
 _DONE: Final = "is done"
 
 BEFORE_LOCK: Final = "before the lock is taken"
@@ -45,11 +44,7 @@ class Unwound(BaseException):
     """Ends a thread of a schedule that is given up."""
 
 
-class ViolationError(AssertionError):
-    """Something that must never be so was so; the text has the schedule that led there."""
-
-
-class _Waiter:
+class Waiter:
     """One call of `wait`."""
 
     __slots__ = ("deadline_s", "interrupted", "notified", "worker")
@@ -69,7 +64,7 @@ class Worker:
         self.name = ""
         self.wakes = 0
         self.state: str = _DONE
-        self.waiter: _Waiter | None = None
+        self.waiter: Waiter | None = None
         self.program: Callable[[], object] | None = None
         self.baton = _thread.allocate_lock()
         self.baton.acquire()
@@ -94,7 +89,7 @@ class ScheduledLock:
             if self.depth and not scheduler.aborting:
                 raise ViolationError(f"the lock is still held by {self.owner and self.owner.name}")
         else:
-            scheduler.step(me, _LOCK)
+            scheduler.step(me, LOCK)
             scheduler.place(me, BEFORE_LOCK)
         self.owner, self.depth = me, 1
         return True
@@ -115,7 +110,7 @@ class ScheduledLock:
         """Take it again as a wait does: no interrupt comes between. `state` is ours or that of an `RLock`."""
         me = self._scheduler.running
         if me is not None:
-            self._scheduler.step(me, _LOCK)
+            self._scheduler.step(me, LOCK)
         self.owner, self.depth = me, state if isinstance(state, int) else state[0]
 
     def _let_go(self, *, is_place: bool) -> None:
@@ -141,115 +136,6 @@ class ScheduledLock:
     def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None:
         # CPython looks for signals after the call of __exit__ at the end of a block, not on an exception's way out.
         self._let_go(is_place=exc_type is None)
-
-
-class ScheduledCondition:
-    """A condition over a scheduled lock: as `threading.Condition` over an `RLock`, whose every park is a point."""
-
-    def __init__(self, scheduler: Scheduler, lock: ScheduledLock) -> None:
-        self._scheduler = scheduler
-        self._lock = lock
-        self._waiters: list[_Waiter] = []
-
-    def notify(self, n: int = 1) -> None:
-        scheduler = self._scheduler
-        if self._lock.owner is not scheduler.running and not scheduler.aborting:
-            raise RuntimeError("cannot notify on un-acquired lock")
-        # A waiter whose deadline has passed, or that was interrupted, stands here until it has the lock again. It may take the
-        # notification of another along, as in CPython.
-        for waiter in self._waiters[:n]:
-            waiter.notified = True
-            if waiter.worker.waiter is waiter and waiter.worker.state is _PARKED:
-                waiter.worker.state = _LOCK
-        del self._waiters[:n]
-
-    def notify_all(self) -> None:
-        self.notify(len(self._waiters))
-
-    def wait(self, timeout: float | None = None) -> bool:
-        scheduler, lock = self._scheduler, self._lock
-        me = scheduler.running
-        if scheduler.aborting:
-            raise Unwound
-        if me is None:
-            raise ViolationError("who must not have to wait has to wait")
-        if lock.owner is not me:
-            raise RuntimeError("cannot wait on un-acquired lock")
-        scheduler.place(me, BEFORE_SLEEP)
-        waiter = _Waiter(me, None if timeout is None else scheduler.clock.now_s + timeout)
-        self._waiters.append(waiter)
-        depth = lock._release_save()
-        scheduler.place(me, LET_GO)
-        me.waiter = waiter
-        scheduler.tell(f"sleeps{'' if timeout is None else f' for {timeout:g} s'}")
-        scheduler.step(me, _PARKED)
-        me.waiter = None
-        lock.owner, lock.depth = me, depth
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
-        if waiter.interrupted:
-            raise KeyboardInterrupt
-        me.wakes += waiter.notified
-        scheduler.place(me, AWAKE)
-        return waiter.notified
-
-
-class ScheduledParking(Parking):
-    """`Parking` over the scheduler; what it does round a wait is its own."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        super().__init__()
-        self._scheduler = scheduler
-        self.lock = scheduler.lock
-        self._probe = self.new_condition()
-
-    def new_condition(self) -> Condition:
-        return ScheduledCondition(self._scheduler, self._scheduler.lock)
-
-    def new_bell(self) -> Bell:
-        return self.new_condition()
-
-    def deadline(self, timeout_s: float | None) -> float | None:
-        return None if timeout_s is None else self._scheduler.clock.now_s + timeout_s
-
-    def left(self, deadline_s: float | None) -> float | None:
-        return None if deadline_s is None else deadline_s - self._scheduler.clock.now_s
-
-
-class Choices:
-    """A list of choices: what was chosen at each point of how many. The next list is one step further in depth-first order."""
-
-    def __init__(self) -> None:
-        self._prefix: list[int] = []
-        self._sizes_before: list[int] = []
-        self._taken: list[int] = []
-        self._sizes: list[int] = []
-
-    def choose(self, size: int) -> int:
-        at = len(self._taken)
-        if at >= MOST_CHOICES:
-            raise ViolationError(f"more than {MOST_CHOICES} choices: somebody goes round and round")
-        chosen = 0
-        if at < len(self._prefix):
-            chosen = self._prefix[at]
-            if size != self._sizes_before[at]:
-                raise ViolationError("the program under test is not deterministic: the same choices led somewhere else")
-        self._taken.append(chosen)
-        self._sizes.append(size)
-        return chosen
-
-    def next(self) -> bool:
-        """Go on to the next list; return whether there is one."""
-        taken, sizes = self._taken, self._sizes
-        while taken and taken[-1] + 1 == sizes[-1]:
-            taken.pop()
-            sizes.pop()
-        if not taken:
-            return False
-        taken[-1] += 1
-        self._prefix, self._sizes_before = taken, sizes
-        self._taken, self._sizes = [], []
-        return True
 
 
 class Scheduler:
@@ -389,12 +275,12 @@ class Scheduler:
 
     def parked(self) -> list[str]:
         """Return the names of those who sleep."""
-        return [worker.name for worker in self._workers if worker.state is _PARKED]
+        return [worker.name for worker in self._workers if worker.state is PARKED]
 
     def step(self, me: Worker, state: str) -> None:
         """Stop here in `state` until it is this thread's turn."""
         if self.aborting:
-            if state is _PARKED:
+            if state is PARKED:
                 raise Unwound
             return
         me.state = state
@@ -437,7 +323,7 @@ class Scheduler:
         self.aborting = True
 
     def _can_run(self, worker: Worker) -> bool:
-        return worker.state is _FREE or (worker.state is _LOCK and not self.lock.depth)
+        return worker.state is _FREE or (worker.state is LOCK and not self.lock.depth)
 
     def _next_runner(self, me: Worker | None) -> Worker | None:
         """Return who goes on: None when all are done, or when `me` has to unwind first."""
@@ -489,7 +375,7 @@ class Scheduler:
     def _events(self) -> Iterator[tuple[Worker, bool]]:
         """Yield what can happen to sleepers: (who, whether it is an interrupt and not a deadline)."""
         for worker in self._workers:
-            if worker.state is _PARKED and worker.waiter is not None:
+            if worker.state is PARKED and worker.waiter is not None:
                 if worker.waiter.deadline_s is not None:
                     yield worker, False
                 if self._strikes_left and worker.name == self._victim:
@@ -505,7 +391,7 @@ class Scheduler:
         else:
             self.clock.now_s = max(self.clock.now_s, waiter.deadline_s or 0.0)
             self._trace.append((worker.name, "has reached its deadline"))
-        worker.state = _LOCK
+        worker.state = LOCK
 
     def _nobody_can_go_on(self) -> None:
         if all(worker.state is _DONE for worker in self._workers):

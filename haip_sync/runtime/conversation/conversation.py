@@ -1,4 +1,4 @@
-"""What a client has under way with its peer: it begins tool calls, runs and pings, and makes single frames."""
+"""What a client has under way with its peer: it begins tool calls, runs, transactions and pings, and makes single frames."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from haip_sync.errors import ConnectionClosedError, HAIPTimeout, ProtocolError, UnsupportedByPeerError
-from haip_sync.protocol.envelope import encode_payload, media_bytes
+from haip_sync.config import told
+from haip_sync.errors import ConfigError, ConnectionClosedError, HAIPTimeout, ProtocolError, UnsupportedByPeerError
+from haip_sync.protocol.envelope import encode_json, encode_payload, media_bytes
 from haip_sync.protocol.frames import Frame
 from haip_sync.protocol.identifiers import new_id
-from haip_sync.protocol.names import MEDIA_TYPES, PING, RUN_FINISHED, RUN_STARTED, SYSTEM, TOOL_CALL
+from haip_sync.protocol.names import (
+    MEDIA_TYPES,
+    PING,
+    RUN_FINISHED,
+    RUN_STARTED,
+    SYSTEM,
+    TOOL_CALL,
+    TRANSACTION_END,
+    TRANSACTION_JOIN,
+    TRANSACTION_START,
+)
+from haip_sync.protocol.transactions import TransactionState
 from haip_sync.runtime.connection import Connection
 from haip_sync.runtime.conversation.incoming_texts import IncomingTexts, TextDesk
 from haip_sync.runtime.conversation.ping import Ping
@@ -21,6 +33,7 @@ from haip_sync.runtime.conversation.tool_call import ToolCall
 from haip_sync.runtime.conversation.waiting import Bench
 from haip_sync.runtime.parcels import FrameParcel
 from haip_sync.runtime.timeouts import Timeout
+from haip_sync.runtime.transaction import Transaction
 from haip_sync.state import SendReceipt
 
 RUN_LIMIT_EXCEEDED = "RUN_LIMIT_EXCEEDED"
@@ -115,6 +128,40 @@ class Conversation:
             channel=channel,
             timeout=timeout,
         )
+
+    def new_transaction(self, tool: object, params: object, *, send_timeout: float | None, keeps_inbox: bool) -> Transaction:
+        """Return one that is still to be opened. Raises `ConfigError`, `UnsupportedByPeerError`, `ConnectionClosedError`."""
+        if not isinstance(tool, str) or not tool:
+            raise ConfigError(f"tool must be the name of a tool, not {told(tool)}. Nothing was sent")
+        if params is not None and not isinstance(params, Mapping):
+            raise ConfigError(f"params must be a mapping or None, not {type(params).__name__}. Nothing was sent")
+        payload = encode_json({"toolName": tool, "params": dict(params or {})})
+        self._check_has_transactions(TRANSACTION_START)
+        reference = new_id()
+        frame = self._connection.rooms.session.frames.make(SYSTEM, TRANSACTION_START, payload, transaction=reference)
+        state = TransactionState(reference, frame.id, tool=tool)
+        return Transaction(self._connection, frame, state, send_timeout=send_timeout, keeps_inbox=keeps_inbox)
+
+    def joining_transaction(self, transaction_id: object, *, send_timeout: float | None, keeps_inbox: bool) -> Transaction:
+        """Return one that is still to be joined. Raises as `new_transaction`."""
+        if not isinstance(transaction_id, str) or transaction_id in ("", "null"):
+            raise ConfigError(f"transaction_id must be the id of a transaction, not {told(transaction_id)}. Nothing was sent")
+        self._check_has_transactions(TRANSACTION_JOIN)
+        frame = self._connection.rooms.session.frames.make(SYSTEM, TRANSACTION_JOIN, b"{}", transaction=transaction_id)
+        state = TransactionState(transaction_id, frame.id, tool=None, joins=True)
+        return Transaction(self._connection, frame, state, send_timeout=send_timeout, keeps_inbox=keeps_inbox)
+
+    def _check_has_transactions(self, frame_type: str) -> None:
+        """Raise `UnsupportedByPeerError` where the peer takes no such frame, or none that ends a transaction."""
+        self._connection.check_not_reentered()
+        self._connection.check_may_wait()
+        with self._lock:
+            self._connection.enter()
+        session = self._connection.rooms.session
+        missing = [name for name in (frame_type, TRANSACTION_END) if not session.accepts(name)]
+        if missing:
+            what = f"the peer accepts no {' and no '.join(missing)}: it has no transactions"
+            raise UnsupportedByPeerError(f"{what}. Nothing was sent")
 
     def _check_accepts(self, event_type: str) -> None:
         """Raise `UnsupportedByPeerError` where the peer, or on a broken line the latest one, takes no such type."""

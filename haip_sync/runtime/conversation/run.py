@@ -17,15 +17,12 @@ from haip_sync.errors import (
     WaitCause,
 )
 from haip_sync.events import Message
-from haip_sync.flow.pending import PendingSend
 from haip_sync.protocol.names import RUN_CANCEL, RUN_ERROR, RUN_FINISHED
 from haip_sync.protocol.payloads import PeerError
-from haip_sync.runtime.conversation.sender import Sender
-from haip_sync.runtime.conversation.tool_call import ToolCall
+from haip_sync.runtime.conversation.sender import Sender, SendingInRun
 from haip_sync.runtime.conversation.waiting import Bench
 from haip_sync.runtime.parcels import FrameParcel
 from haip_sync.runtime.timeouts import SEND_TIMEOUT, Timeout
-from haip_sync.state import SendReceipt
 
 RunStatus = Literal["new", "open", "OK", "CANCELLED", "ERROR"]
 _OUTCOMES: Final = ("OK", "CANCELLED", "ERROR")
@@ -71,7 +68,7 @@ class Cancelled:
         return self._is_set()
 
 
-class Run:
+class Run(SendingInRun):
     """A run, for a `with` block: RUN_STARTED on the way in, RUN_FINISHED on the way out. Thread-safe; entered once.
 
     ```python
@@ -106,8 +103,7 @@ class Run:
         channel: str,
         timeout: Timeout,
     ) -> None:
-        self.run_id = run_id
-        self.thread_id = thread_id
+        super().__init__(run_id, thread_id)
         self.frame_id = ""
         self.last_word: FrameParcel | None = None
         self._metadata = metadata
@@ -294,70 +290,6 @@ class Run:
 
     def _is_over(self) -> bool:
         return self._is_over_there or self._status not in ("new", "open")
-
-    # ---- Sending in it --------------------------------------------------------------------------------------------------------
-
-    def send_text_message(
-        self, channel: str, text: str, author: str | None = None, *, timeout: Timeout = SEND_TIMEOUT
-    ) -> SendReceipt:
-        """Do what `HAIPClient.send_text_message` does, with the run's ids."""
-        return self._begun_sender().send_text_message(channel, text, author, self.run_id, self.thread_id, timeout=timeout)
-
-    def enqueue_text_message(self, channel: str, text: str, author: str | None = None) -> PendingSend:
-        """Do what `HAIPClient.enqueue_text_message` does, with the run's ids. It may leave after the run has ended."""
-        return self._begun_sender().enqueue_text_message(channel, text, author, self.run_id, self.thread_id)
-
-    def send(
-        self,
-        channel: str,
-        event_type: str,
-        payload: Mapping[str, Any] | str,
-        *,
-        binary: bytes | None = None,
-        binary_mime: str | None = None,
-        timeout: Timeout = SEND_TIMEOUT,
-    ) -> SendReceipt:
-        """Do what `HAIPClient.send` does, with the run's ids."""
-        return self._begun_sender().send(
-            channel,
-            event_type,
-            payload,
-            run_id=self.run_id,
-            thread_id=self.thread_id,
-            binary=binary,
-            binary_mime=binary_mime,
-            timeout=timeout,
-        )
-
-    def send_audio_chunk(
-        self,
-        channel: str,
-        message_id: str,
-        mime: str,
-        data: bytes,
-        *,
-        duration_ms: float | None = None,
-        timeout: Timeout = SEND_TIMEOUT,
-    ) -> SendReceipt:
-        """Do what `HAIPClient.send_audio_chunk` does, with the run's ids."""
-        return self._begun_sender().send_audio_chunk(
-            channel,
-            message_id,
-            mime,
-            data,
-            duration_ms=duration_ms,
-            run_id=self.run_id,
-            thread_id=self.thread_id,
-            timeout=timeout,
-        )
-
-    def call_tool(
-        self, channel: str, tool: str, params: Mapping[str, Any] | None = None, *, timeout: Timeout = SEND_TIMEOUT
-    ) -> ToolCall:
-        """Do what `HAIPClient.call_tool` does, with the run's ids."""
-        return self._begun_sender().call_tool(
-            channel, tool, params, run_id=self.run_id, thread_id=self.thread_id, timeout=timeout
-        )
 
     def _begun_sender(self) -> Sender:
         """Return who sends. Before the beginning our ids would name nothing that the peer knows: `ConfigError`."""

@@ -1,6 +1,6 @@
 """The waiting layer in every order of its threads: whatever the schedule, whatever interrupt, the same things are true.
 
-What must be true after every schedule is in `support.interleavings`; who runs when is `support.scheduler`'s to choose.
+What must be true after every schedule is in `support.rig_checks`; who runs when is `support.scheduler`'s to choose.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from support.choices import ViolationError
 from support.interleavings import (
     TALLY,
-    Program,
-    Rig,
-    Scenario,
     awaits,
     cancels,
     clears,
@@ -24,6 +22,7 @@ from support.interleavings import (
     enqueues,
     explore,
     grants,
+    grants_and_writes,
     makes_room,
     opens_epoch,
     pauses,
@@ -32,7 +31,9 @@ from support.interleavings import (
     renews_at_half,
     sends,
 )
-from support.scheduler import PLACES, Explorer, ScheduledParking, Scheduler, ViolationError
+from support.rig import Program, Rig, Scenario
+from support.scheduled_parking import ScheduledParking
+from support.scheduler import PLACES, Explorer, Scheduler
 from support.turnstiles import Bench, CountingParking, Sender
 
 from haip_sync import FlowControlConfig
@@ -193,6 +194,27 @@ def test_two_threads_in_every_order(scheduler: Scheduler, waiter: Program, *, ga
     assert total >= 150
 
 
+@pytest.mark.parametrize("gathers", [False, True], ids=["", "gathers"])
+@pytest.mark.parametrize(
+    "senders",
+    [
+        (sends("a"),),
+        (sends("a", 2, timeout_s=5),),
+        (sends("a", steps=3),),
+        (sends("a", 2), sends("b")),
+        (sends("a"), enqueues("b")),
+    ],
+    ids=lambda programs: ", ".join(program.name for program in programs),
+)
+def test_a_reader_that_writes_in_every_order(scheduler: Scheduler, senders: tuple[Program, ...], *, gathers: bool) -> None:
+    """Whether it writes what a grant lets go, or leaves that to a sender that gathers: every order keeps every rule."""
+    for messages in (0, 1):
+        scenario = Scenario((*senders, grants_and_writes(1, 2)), messages=messages, gathers=gathers)
+        schedules = explore(scheduler, scenario, preemptions=2 if len(senders) > 1 else None).schedules
+        _tell(f"{scenario.name}{', it gathers' if gathers else ''}", schedules)
+        assert schedules >= 3, scenario.name
+
+
 def test_deadlines_are_tried_on_both_sides(scheduler: Scheduler) -> None:
     """Among the interleavings of a deadline and a grant there are some that send and some that do not."""
     seen = explore(scheduler, Scenario((sends("a", 2, timeout_s=5), grants(1, 2))))
@@ -305,7 +327,7 @@ def test_an_interrupt_at_every_call_of_lock_and_wait(
 def test_an_interrupt_between_a_place_in_line_and_the_sleep(scheduler: Scheduler) -> None:
     """Who lets out what gathers has let go of the lock with a place in line: an interrupt there, or before, keeps every rule."""
     for victim in (sends("a", 2), awaits("a", 2)):
-        for other in (grants(1, 2), sends("b"), closes()):
+        for other in (grants(1, 2), grants_and_writes(1, 2), sends("b"), closes()):
             scenario = Scenario((victim, other), messages=1, gathers=True)
             schedules = explore(scheduler, scenario, victim=victim.name, strikes=1).schedules
             _tell(f"{scenario.name}, it gathers, an interrupt of the first", schedules)

@@ -11,19 +11,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from support.interleavings import (
-    Parts,
-    Program,
-    Rig,
-    Scenario,
-    cancels,
-    closes,
-    explore,
-    grants,
-    renews_at_half,
-    sends,
-)
-from support.scheduler import ScheduledCondition, ScheduledParking, Scheduler, ViolationError
+from support.choices import ViolationError
+from support.interleavings import cancels, closes, explore, grants, renews_at_half, sends
+from support.rig import Parts, Program, Rig, Scenario
+from support.scheduled_parking import ScheduledCondition, ScheduledParking
+from support.scheduler import Scheduler
 from support.turnstiles import Bench, CountedCondition, CountingParking, Sender
 
 from haip_sync import FlowControlTimeout, HAIPError

@@ -59,6 +59,26 @@ def test_who_is_admitted_by_a_thread_that_writes_sleeps_until_its_frame_has_left
     assert senders[2].finish() is None
 
 
+def test_who_stands_alone_and_gathers_is_woken_at_once_and_writes_itself() -> None:
+    """A thread that writes is told how much of what it admitted it need not write; of two in line it writes the first one's."""
+    bench = Bench(messages=0)
+    bench.outlet.is_gathering = True
+    alone = Sender(bench, "alone").begin(waits_as=1)
+    bench.grant_and_write(1)
+    assert alone.finish() is None
+    assert (bench.turnstile.senders_bytes, bench.outlet.sleepers) == (10, [])
+    bench.turnstile.senders_bytes = 0
+    first = Sender(bench, "first").begin(waits_as=1)
+    second = Sender(bench, "second").begin(waits_as=2)
+    until(lambda: all(ticket.condition is not None for ticket in bench.turnstile.gate("USER").queue))
+    bench.grant_and_write(1)
+    assert (bench.turnstile.senders_bytes, len(bench.outlet.sleepers)) == (0, 1)
+    bench.written()
+    assert first.finish() is None
+    bench.grant_and_write(1)
+    assert second.finish() is None
+
+
 def test_whose_deadline_passes_while_its_frame_is_written_was_admitted() -> None:
     """A sender that was admitted in time and not woken yet at its deadline returns as one that was sent."""
     parking = ScriptedParking()

@@ -7,52 +7,21 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-from support.observed import CONNECTED, StandIn, meeting_place, served
-from support.rude import RudeProgram, summary, welcome
+from support.observed import CONNECTED, StandIn, served
+from support.rude import RudeProgram, wait_for_the_end, welcome
 from support.turnstiles import PATIENCE_S, until
 
-from haip_sync import AttachError, CommandError, ConfigError, HAIPTimeout, Reconnecting, WarningRaised
-from haip_sync.observe import (
-    ExplainChannel,
-    ProgramInfo,
-    ProgramLink,
-    RequestCredits,
-    ResumeChannel,
-    Sample,
-    SendTestMessage,
-    list_programs,
-)
+from haip_sync import AttachError, CommandError, ConfigError, HAIPTimeout, WarningRaised
+from haip_sync.observe import ExplainChannel, ProgramLink, RequestCredits, ResumeChannel, SendTestMessage, list_programs
 from haip_sync.observe.framing import framed
-from haip_sync.observe.messages import VERSION, Answer, Ask, Greeting, Happened, Past, Refusal, Roster, Snapshot, encoded
+from haip_sync.observe.messages import VERSION, Answer, Ask, Greeting, Past, Refusal, Roster, Snapshot, encoded
 from haip_sync.observe.peers import Peer
-from haip_sync.observe.watched import MOST_EVENTS, Offset, Watched
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """Yield a meeting place of the test's own."""
-    with meeting_place() as directory:
-        yield directory
-
-
-@pytest.fixture
-def path(place: Path) -> Path:
-    """Return the path of a socket that a program might have."""
-    return place / "4242-rude.sock"
-
-
-def wait_for_the_end(sock: socket.socket) -> None:
-    """Return once the monitor has left."""
-    while sock.recv(4_096):
-        pass
-
 
 # ---- One program -------------------------------------------------------------------------------------------------------------
 
@@ -322,146 +291,3 @@ def test_a_socket_that_is_not_there_is_named(place: Path, name: str) -> None:
         pass
     (info,) = list_programs(place / name)
     assert name in info.trouble
-
-
-# ---- The list ----------------------------------------------------------------------------------------------------------------
-
-
-def test_programs_that_say_nothing_are_listed_as_such(place: Path) -> None:
-    """However many they are; those that answer are listed beside them."""
-    listeners = [socket.socket(socket.AF_UNIX) for _ in range(20)]
-    client = StandIn()
-    client.change("USER", waiting_for="bytes", oldest_wait=3.0, waiting=1, backlog=1)
-    try:
-        for number, listener in enumerate(listeners):
-            listener.bind(str(place / f"{number}-silent.sock"))
-            listener.listen()
-        with served(place) as running:
-            running.offer(client)
-            (info,) = list_programs(running.path)
-            assert info.state == "blocked"
-            found = list_programs(timeout_s=0.3)
-        assert len(found) == 21
-        silent = [info.trouble for info in found if info.path != running_path(found)]
-        assert silent == ["it has not answered within 0.3 s: is it stopped?"] * 20
-    finally:
-        for listener in listeners:
-            listener.close()
-
-
-def running_path(found: list[ProgramInfo]) -> Path:
-    """Return the socket of this process."""
-    return next(info.path for info in found if info.pid == os.getpid())
-
-
-def test_all_programs_are_asked_at_once(place: Path) -> None:
-    """One after another these would never answer: each waits until every other has been asked too."""
-    everybody = threading.Barrier(8)
-
-    def script(program: RudeProgram, sock: socket.socket) -> None:
-        program.hear(sock)
-        everybody.wait(PATIENCE_S)
-        sock.sendall(welcome("c"))
-        wait_for_the_end(sock)
-
-    with ExitStack() as stack:
-        for number in range(8):
-            stack.enter_context(RudeProgram(place / f"{number}-rude.sock", script))
-        found = list_programs(timeout_s=PATIENCE_S)
-    assert [(info.state, info.trouble) for info in found] == [("running", None)] * 8
-
-
-@pytest.mark.parametrize("is_removed", [True, False])
-@pytest.mark.parametrize("is_known", [True, False])
-def test_a_program_that_has_ended_is_named_by_whoever_knew_it(place: Path, is_removed: bool, is_known: bool) -> None:
-    """Whether its socket is still there or not; who has only the path of a socket is told what became of that."""
-    pid = 4_194_305  # beyond the largest that Linux gives
-    path = place / f"{pid}-gone.sock"
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.bind(str(path))
-    if is_removed:
-        path.unlink()
-    listed = ProgramInfo(path=path, pid=pid, name="gone.py", since_s=1.0, clients=(summary("c"),))
-    link = ProgramLink(listed if is_known else path)
-    with pytest.raises(AttachError) as caught, link:
-        pass
-    if is_known:
-        assert str(caught.value) == "gone.py (pid 4194305) has ended"
-    else:
-        assert str(caught.value).startswith(f"{path}: no script can be reached there: ")
-
-
-def test_a_program_that_offers_no_client_any_more_is_not_said_to_have_ended(place: Path) -> None:
-    """Its process is there, and its socket is not."""
-    path = place / f"{os.getpid()}-mine.sock"
-    with pytest.raises(AttachError, match=rf"^mine\.py \(pid {os.getpid()}\) offers no client any more$"):
-        ProgramLink(ProgramInfo(path=path, pid=os.getpid(), name="mine.py", since_s=1.0)).connect()
-
-
-def test_a_program_that_was_listed_and_ends_before_it_answers_is_named(path: Path) -> None:
-    """The link knows from the list whom it came for."""
-
-    def script(program: RudeProgram, sock: socket.socket) -> None:
-        program.hear(sock)
-
-    with RudeProgram(path, script):
-        listed = ProgramInfo(path=path, pid=os.getpid(), name="brief.py", since_s=1.0, clients=(summary("c"),))
-        with pytest.raises(AttachError, match=r"^brief\.py \(pid \d+\) has ended$"), ProgramLink(listed):
-            pass
-
-
-def test_sockets_that_nobody_is_behind_are_removed(place: Path) -> None:
-    """By whoever lists; what is no socket stays, and so does a socket that was named."""
-    dead = place / "99999-dead.sock"
-    (place / "1-file.sock").touch()
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.bind(str(dead))
-    (info,) = list_programs(dead)
-    assert "no script can be reached" in info.trouble
-    assert dead.exists()
-    assert [info.path.name for info in list_programs()] == []
-    assert not dead.exists()
-    assert (place / "1-file.sock").exists()
-
-
-# ---- What is kept ------------------------------------------------------------------------------------------------------------
-
-
-def test_events_that_nobody_takes_are_counted() -> None:
-    """A monitor that stands still keeps the latest, and the number of the others."""
-    watched, offset = Watched(every_event=False), Offset()
-    for begin in range(0, MOST_EVENTS + 500, 500):
-        events = tuple(WarningRaised(time_s=float(n), text="w") for n in range(begin, begin + 500))
-        watched.take_in(Happened(client="c", events=events, dropped=1), offset)
-    taken = watched.drain(1)
-    assert (taken.events[0].time_s, taken.dropped) == (500.0, 500 + 41)
-    assert watched.drain(1).dropped == 0
-
-
-@pytest.mark.parametrize(
-    ("heard", "expected_s"),
-    [([(100.0, 100.3), (101.0, 101.002)], 0.0), ([(100.0, 7.5), (101.0, 8.1)], -92.9), ([(5.0, 900.0), (6.0, 902.0)], 895.0)],
-    ids=["one machine", "a machine that runs longer", "a younger one"],
-)
-def test_clocks_of_two_machines_are_reckoned_from_one_to_the_other(heard: list[tuple[float, float]], expected_s: float) -> None:
-    """On one machine the clock is the same; otherwise the message that came fastest is the nearest to the truth."""
-    offset = Offset()
-    for theirs_s, ours_s in heard:
-        offset.learn(theirs_s, ours_s)
-    assert offset.ours(0.0) == pytest.approx(expected_s)
-
-
-def test_every_time_is_reckoned_onto_our_clock() -> None:
-    """Of events, snapshots and the past: when they were, and when an attempt is to come."""
-    watched, offset = Watched(every_event=False), Offset()
-    offset.learn(100.0, 1_100.0)
-    state = msgspec.structs.replace(CONNECTED, phase="offline", next_try_s=102.0, offline_since_s=99.0)
-    event = Reconnecting(time_s=99.0, attempt=1, delay_s=3.0, next_try_s=102.0, reason="r")
-    watched.take_in(Snapshot(client="c", now_s=100.0, state=state), offset)
-    watched.take_in(Happened(client="c", events=(event,), dropped=0), offset)
-    watched.take_in(Past(client="c", now_s=100.0, samples=(Sample(98.0, True, {}),)), offset)
-    assert watched.state is not None
-    assert (watched.state_s, watched.state.next_try_s, watched.state.offline_since_s) == (1_100.0, 1_102.0, 1_099.0)
-    (moved,) = watched.drain(1).events
-    assert (moved.time_s, moved.next_try_s) == (1_099.0, 1_102.0)
-    assert [sample.time_s for sample in watched.take_past()] == [1_098.0]

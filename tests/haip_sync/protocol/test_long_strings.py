@@ -71,7 +71,7 @@ def test_a_lone_surrogate_in_a_long_string_is_refused(make: Any) -> None:
 
 
 def test_without_orjson_msgspec_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it is not installed nothing is missing."""
+    """Where it is not installed nothing is missing, and a string with escapes, which takes long to write, is written once."""
 
     def missing(_name: str) -> None:
         raise ImportError
@@ -79,27 +79,36 @@ def test_without_orjson_msgspec_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long_strings, "import_module", missing)
     assert fast_writer.__wrapped__() is None
     monkeypatch.setattr(long_strings, "fast_writer", lambda: None)
-    value = {"a": "x" * LONG}
+    value = {"a": '"' * LONG}
     assert with_written_strings(value) == value
     encode_json("x" * LONG)
     assert encode_payload(value) == PLAIN(value)
 
 
+@pytest.mark.parametrize("write", [fast_writer(), None], ids=["orjson", "msgspec"])
 @given(st.dictionaries(st.text(max_size=5), VALUES, max_size=4), st.integers(1, 10**6), st.integers(0, 10**6))
-def test_a_frame_that_writes_its_string_late_is_the_same(value: dict[str, Any], seq: int, ack: int) -> None:
+def test_a_frame_that_writes_its_string_late_is_the_same(write: Any, value: dict[str, Any], seq: int, ack: int) -> None:
     """Whenever its string is written, a frame has the same bytes, as many as it says, and as often as it is asked."""
     maker = FrameMaker("session", lambda: "id")
     at_once = maker.make("USER", "MESSAGE", PLAIN(value))
     encode_json("x" * LONG)  # only after a long one is looked for long ones
-    late = maker.make("USER", "MESSAGE", encode_payload(value))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(long_strings, "fast_writer", lambda: write)
+        late = maker.make("USER", "MESSAGE", encode_payload(value))
     assert late.render(seq, ack, 7) == late.render(seq, ack, 7) == at_once.render(seq, ack, 7)
     assert late.size(seq, ack) == at_once.size(seq, ack) == len(late.render(seq, ack, 7))
     assert late.about_bytes == at_once.about_bytes
 
 
-def test_what_is_kept_of_a_long_string_is_the_callers_own() -> None:
+@pytest.mark.parametrize(
+    ("character", "write"),
+    [("x", fast_writer()), ("x", None), ("\n", fast_writer()), ('"', fast_writer()), ("\x7f", None)],
+    ids=["orjson", "msgspec", "a line end, orjson", "a quote, orjson", "what looks like a control character"],
+)
+def test_what_is_kept_of_a_long_string_is_the_callers_own(monkeypatch: pytest.MonkeyPatch, character: str, write: Any) -> None:
     """No copy of it lives as long as the frame; what else the payload said is as it was, whatever becomes of the payload."""
-    payload: dict[str, Any] = {"a": [1], "text": "x" * LONG}
+    monkeypatch.setattr(long_strings, "fast_writer", lambda: write)
+    payload: dict[str, Any] = {"a": [1], "text": character * LONG}
     text = payload["text"]
     encode_json(text)
     late = encode_payload(payload)

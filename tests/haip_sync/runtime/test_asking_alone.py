@@ -12,7 +12,8 @@ from support.turnstiles import Bench, Cargo, Sender
 from haip_sync import AdaptiveStrategy, AggressiveStrategy, ChannelView, CreditRequest, Strategy, ThresholdStrategy
 from haip_sync.flow.ledger import Cost
 from haip_sync.flow.strategies.base import clipped
-from haip_sync.runtime.asking import Asking, Watch
+from haip_sync.runtime.asking import Asking
+from haip_sync.runtime.watch import Watch
 
 
 class Turns(Bench):

@@ -14,7 +14,7 @@ from websocket import WebSocket
 
 from haip_sync import ConnectionClosedError, HAIPClient, Limits, ProtocolError
 from haip_sync.protocol.names import ACCEPTED_TYPES
-from haip_sync.runtime.broken_stream import BrokenStreamError
+from haip_sync.protocol.websocket_frames import BrokenStreamError
 from haip_sync.runtime.frame_limit import guard
 
 LIMIT = 1_000

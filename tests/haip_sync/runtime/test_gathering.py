@@ -252,6 +252,29 @@ def test_what_gathers_leaves_before_somebody_sleeps(
         client.clear_queue("USER")  # what has no credit would be waited for at the end
 
 
+def test_who_waited_alone_writes_what_was_admitted_with_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that brings credit leaves the frame of a lone sender that gathers to it; all arrive once, in order."""
+    heard: list[int] = []
+
+    def script(server: Peer) -> None:
+        server.greets(messages=5, accept_events=[*TYPES, "TOOL_UPDATE"])
+        heard.extend(server.hears("TOOL_UPDATE")["progress"] for _ in range(2))
+        server.says("FLOW_UPDATE", {"channel": "USER", "add_messages": 3})
+        heard.extend(server.hears("TOOL_UPDATE")["progress"] for _ in range(3))
+        server.stays()
+
+    with peer(script) as url, gathering_client(monkeypatch, url) as client:  # its first text takes three of the five
+        standing = []
+        for number in range(5):
+            update = {"call_id": "c", "status": "RUNNING", "progress": number}
+            client.send("USER", "TOOL_UPDATE", update, timeout=PATIENCE_S)
+            standing.append(gathered(client))
+        assert standing == [1, 2, 1, 2, 3]  # the third lets two out, waits, and is left to write its own
+        client.flush(timeout=PATIENCE_S)
+        until(lambda: len(heard) == 5)
+        assert heard == [0, 1, 2, 3, 4]
+
+
 def _quietly(sleep: Callable[[HAIPClient], object], client: HAIPClient) -> None:
     with suppress(HAIPError):  # the test is over
         sleep(client)

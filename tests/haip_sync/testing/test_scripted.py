@@ -86,7 +86,7 @@ def test_without_websockets_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "websockets.exceptions", None)
     monkeypatch.setitem(sys.modules, "websockets", None)
     monkeypatch.delitem(sys.modules, "haip_sync.testing.scripted", raising=False)
-    with pytest.raises(ImportError, match=r"scripted_peer needs the package websockets: pip install 'haip-sync\[server\]'"):
+    with pytest.raises(ImportError, match=r"scripted_peer needs the package websockets: pip install websockets"):
         _ = haip_sync.testing.scripted_peer
 
 

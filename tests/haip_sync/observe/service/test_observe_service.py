@@ -151,7 +151,7 @@ def test_a_client_that_nobody_holds_any_more_is_withdrawn(running: Served) -> No
         del client
         running.clients.clear()
         gc.collect()
-        assert offer.client is None
+        until(lambda: offer.client is None)  # the thread that made the snapshot may have it in hand for a moment more
         until(lambda: monitor.hear(Roster).clients == ())
 
 
