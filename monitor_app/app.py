@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
 
 from haip_sync import ConfigError
 from haip_sync.observe import list_programs, places_passed_over, why_not_here
@@ -23,6 +24,8 @@ from monitor_app.platform_probe import prepare
 if TYPE_CHECKING:
     from haip_sync import HAIPClient
 
+_FOR_WINDOWS: Final = (("PySide6", "PySide6-Essentials"), ("pyqtgraph", "pyqtgraph"), ("numpy", "numpy"))
+"""What the extra `monitor` brings along: module, distribution."""
 _OK, _NONE_FOUND, _CANNOT_START = 0, 1, 2
 
 
@@ -45,8 +48,9 @@ def _run(options: Options) -> int:
         if target.word:
             say(f"haip-monitor: {target.word}")
     has_screen, word, packages = prepare()
-    if packages:
-        say(f"haip-monitor: {_lacking(packages)}")
+    lack = _not_installed() or _lacking(packages)
+    if lack:
+        say(f"haip-monitor: {lack}")
         return _CANNOT_START
     if word:
         say(f"haip-monitor: {word}")
@@ -78,8 +82,9 @@ def watch(client: HAIPClient, *, title: str | None = None, script: Callable[[], 
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("watch opens a window, which only the main thread can; run the script beside it: script=function")
     has_screen, word, packages = prepare()
-    if packages:
-        raise RuntimeError(_lacking(packages))
+    lack = _not_installed() or _lacking(packages)
+    if lack:
+        raise RuntimeError(lack)
     if word:
         say(f"monitor_app.watch: {word}")
     with ctrl_c_waits():
@@ -99,7 +104,15 @@ def _check_arguments(client: object, title: object, script: object) -> None:
         raise ConfigError(f"script must be a function without arguments, or None, not {type(script).__name__}")
 
 
+def _not_installed() -> str:
+    """Return which packages of ours are not there, and how to get them; empty where nothing lacks: the core comes without."""
+    missing = [package for module, package in _FOR_WINDOWS if find_spec(module) is None]
+    return f"a window needs {' and '.join(missing)}: pip install 'haip-sync[monitor]'" if missing else ""
+
+
 def _lacking(packages: Sequence[str]) -> str:
+    if not packages:
+        return ""
     return f"Qt needs system libraries that are not installed. On Debian or Ubuntu: apt install {' '.join(packages)}"
 
 

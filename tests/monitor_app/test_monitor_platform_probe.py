@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from haip_sync import HAIPClient
 from monitor_app import app, platform_probe
 
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has these libraries")
@@ -88,6 +89,21 @@ def test_the_command_line_names_what_to_install(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(app, "prepare", lambda: (True, None, ["libegl1", "libxcb-cursor0"]))
     assert app.main(["ws://127.0.0.1:1"]) == 2
     assert "apt install libegl1 libxcb-cursor0" in capsys.readouterr().err
+
+
+def test_the_command_line_names_the_packages_that_are_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The core is installed without what windows need: the program and `watch` say what to install, and there is no traceback."""
+    for module in ("PySide6", "numpy"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(app, "prepare", lambda: (True, None, []))
+    words = "a window needs PySide6-Essentials and numpy: pip install 'haip-sync[monitor]'"
+    assert app.main(["ws://127.0.0.1:1"]) == 2
+    assert capsys.readouterr().err == f"haip-monitor: {words}\n"
+    with pytest.raises(RuntimeError) as caught:
+        app.watch(HAIPClient("ws://127.0.0.1:1"))
+    assert str(caught.value) == words
 
 
 def test_without_a_display_there_must_be_something_to_watch(
