@@ -170,6 +170,8 @@ def _check_screenshot(parser: argparse.ArgumentParser, path: Path) -> None:
     if path.suffix.lower() != ".png":
         parser.error(f"--screenshot: {path} does not end in .png")
     existed = path.exists()
+    if existed and not path.is_file():  # to open a pipe would wait for its reader
+        parser.error(f"--screenshot: {path} is no file")
     try:
         with path.open("ab"):
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,17 @@ def test_what_cannot_be_is_refused_at_once(argv: list[str], words: str, capsys: 
         parse(argv)
     assert end.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_screenshot_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipe, which would wait for a reader, and a folder are refused by name."""
+    pipe, folder = tmp_path / "pipe.png", tmp_path / "folder.png"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for path in (pipe, folder):
+        with pytest.raises(SystemExit):
+            parse(["--demo", "--screenshot", str(path)])
+        assert f"--screenshot: {path} is no file" in capsys.readouterr().err
 
 
 def test_the_existing_target_of_a_screenshot_is_not_touched(tmp_path: Path) -> None:
