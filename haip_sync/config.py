@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from haip_sync.errors import ConfigError
 
@@ -180,6 +180,11 @@ class FlowControlConfig:
             object.__setattr__(self, name, check_amounts(name, getattr(self, name), minimum=minimum))
         check_choice("credit_unit", self.credit_unit, get_args(CreditUnit))
         check_flag("count_control_frames", self.count_control_frames)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be copied and pickled, for a process of its own, with plain mappings: those that nobody can change cannot be."""
+        values = (getattr(self, each.name) for each in fields(self))
+        return type(self), tuple(dict(value) if isinstance(value, Mapping) else value for value in values)
 
     def initial_for(self, channel: str) -> tuple[int, int]:
         """Return the first credit of `channel` as (messages, bytes)."""

@@ -35,7 +35,17 @@ from typing import Any, Literal
 
 
 class HAIPError(Exception):
-    """The root of everything that haip_sync raises on purpose."""
+    """The root of everything that haip_sync raises on purpose. Can be copied and pickled, as between a pool's processes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how to make it again: not by its constructor, which for some wants to know more than the text."""
+        return _made_again, (type(self), self.args), self.__dict__
+
+
+def _made_again(kind: type[HAIPError], args: tuple[Any, ...]) -> HAIPError:
+    error = kind.__new__(kind, *args)
+    error.args = args  # a TimeoutError would leave that to its constructor
+    return error
 
 
 class ConfigError(HAIPError, ValueError):
