@@ -254,17 +254,20 @@ class HAIPClient:
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything that is queued or admitted is handed to the operating system; offline, for the next line too.
 
-        Raises `HAIPTimeout`, `ConnectionClosedError`, `ConfigError`.
+        Raises `HAIPTimeout`; `ConnectionClosedError` where the connection ends before, and once it has ended with something
+        unsent, which whoever holds a handle or waits is told; `ConfigError`.
         """
         checked = check_timeout("timeout", timeout)
         if self._connection.wait_until_written(checked):
             return
-        self._check_alive()
+        self._connection.check_not_over()
         raise HAIPTimeout(f"not everything was written within {checked:g} s")
 
     def __enter__(self) -> Self:
-        """Connect."""
-        self.connect()
+        """Connect, unless that was done: `with connect(url) as client:`. Raises as `connect`."""
+        self._connection.home.check()
+        if self._connection.phase not in ("open", "offline"):
+            self.connect()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -401,8 +404,13 @@ class HAIPClient:
         self._check_alive()
         peer = self._connection.rooms.session.latest
         if peer is None or peer.dialect is None:
-            is_elsewhere = peer is not None and peer.needs_transaction
-            where = "inside a transaction only: use client.transaction(...)" if is_elsewhere else "in no dialect of ours"
+            where = "in no dialect of ours"
+            if peer is not None and peer.needs_transaction:
+                where = "inside a transaction only: use client.transaction(...)"
+            elif self._settings.dialect != "auto":
+                where = (
+                    f'not in the dialect "{self._settings.dialect}" that it was asked for: leave dialect= out to take what fits'
+                )
             raise UnsupportedByPeerError(f"{self.address} accepts texts {where}. Nothing was sent")
         return members, peer.dialect
 
@@ -736,7 +744,10 @@ class HAIPClient:
 
 
 def connect(url: str, *, timeout: float = 10.0, **settings: Any) -> HAIPClient:
-    """Return a connected client; `settings` are those of `HAIPClient`. Raises as its constructor and its `connect`."""
+    """Return a connected client; `settings` are those of `HAIPClient`. Raises as its constructor and its `connect`.
+
+    A `with` block closes it, as it does one that it has connected itself.
+    """
     client = HAIPClient(url, **settings)
     client.connect(timeout)
     return client

@@ -62,12 +62,16 @@ def plain_text(text: str) -> str:
     return text if type(text) is str else str.__str__(text)
 
 
-def check_channel(channel: object) -> str:
-    """Return `channel` if it is a legal channel name (HAIP 1.1.2: 1 to 128 of A-Z a-z 0-9 _ -), else raise `ConfigError`."""
+def check_channel(channel: object, setting: str = "") -> str:
+    """Return `channel` if it is a legal channel name (HAIP 1.1.2: 1 to 128 of A-Z a-z 0-9 _ -), else raise `ConfigError`.
+
+    `setting`: whose key it is, to be named there.
+    """
     if isinstance(channel, str) and _is_channel_name(channel):
         # `plain_text`, without a call: every send and every frame asks.
         return channel if type(channel) is str else plain_text(channel)
-    raise ConfigError(f"channel {told(channel)} is not a legal name: 1 to 128 characters out of A-Z a-z 0-9 _ - are")
+    where = f"{setting}: " if setting else ""
+    raise ConfigError(f"{where}channel {told(channel)} is not a legal name: 1 to 128 characters out of A-Z a-z 0-9 _ - are")
 
 
 @lru_cache(maxsize=1_024)
@@ -128,7 +132,7 @@ def check_amounts(name: str, value: object, *, minimum: int = 0) -> Amounts:
     if not isinstance(value, Mapping):
         return check_count(name, value, minimum=minimum)
     checked = {
-        check_channel(channel): check_count(f"{name}[{told(channel)}]", number, minimum=minimum)
+        check_channel(channel, name): check_count(f"{name}[{told(channel)}]", number, minimum=minimum)
         for channel, number in value.items()
     }
     return MappingProxyType(checked)

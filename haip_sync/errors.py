@@ -35,16 +35,17 @@ from typing import Any, Literal
 
 
 class HAIPError(Exception):
-    """The root of everything that haip_sync raises on purpose. Can be copied and pickled, as between a pool's processes."""
+    """The root of everything that haip_sync raises on purpose. It crosses from one process to another with all that it says."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Say how to make it again: not by its constructor, which for some wants to know more than the text."""
+        # Not by the constructor, which wants what the text was made of: a process pool whose worker's error cannot be made again
+        # breaks, or waits for ever.
         return _made_again, (type(self), self.args), self.__dict__
 
 
 def _made_again(kind: type[HAIPError], args: tuple[Any, ...]) -> HAIPError:
     error = kind.__new__(kind, *args)
-    error.args = args  # a TimeoutError would leave that to its constructor
+    error.args = args  # those that are a TimeoutError, an OSError, leave them to the constructor
     return error
 
 

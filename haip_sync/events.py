@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -460,8 +460,9 @@ Listener = Callable[[Any], object]
 """Called with one event; what it returns is ignored."""
 
 
+@runtime_checkable
 class Subscription(Protocol):
-    """What `subscribe` and `on` return."""
+    """What `subscribe` and `on` return. `isinstance` knows it by its `close`."""
 
     def close(self) -> None:
         """Stop listening. Idempotent, from any thread; an event already under way may still arrive."""

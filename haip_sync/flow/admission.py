@@ -84,6 +84,7 @@ class Admission(Generic[C]):
         self.epoch = 0  # counts handshakes
         self._initial: tuple[int | None, int | None] = (None, None)
         self._closed: HAIPError | None = None
+        self.left_over = False  # messages were queued when it closed, and are never sent
         # The line is broken: nobody goes.
         self._offline: Offline | None = None
         self._redo: _Redo[C] | None = None

@@ -9,7 +9,7 @@ from haip_sync.errors import HAIPError
 from haip_sync.flow.admission import Admission
 from haip_sync.flow.gates import C, Gate, Ticket
 from haip_sync.flow.ledger import Cost
-from haip_sync.flow.outcomes import Reason, left_over, refused_later, taken_out
+from haip_sync.flow.outcomes import Reason, left_unsent, refused_later, taken_out
 
 
 class Lines(Admission[C]):
@@ -130,6 +130,7 @@ class Lines(Admission[C]):
         for gate in self._gates.values():
             for ticket in tuple(gate.queue):
                 if ticket.pending is not None and not ticket.is_over:
+                    self.left_over = True  # first: closed once more after an interrupt, this one is over
                     left[gate.channel] = left.get(gate.channel, 0) + 1
                 self._end(ticket, self._closed)
                 gate.leave(ticket)
@@ -148,6 +149,7 @@ class Lines(Admission[C]):
         for gate in self._gates.values():
             for ticket in tuple(gate.queue):
                 if ticket.pending is not None and not ticket.is_over:
+                    self.left_over = True
                     self._end(ticket, error)
                     left[gate.channel] = left.get(gate.channel, 0) + 1
                 gate.leave(ticket)
@@ -158,7 +160,7 @@ class Lines(Admission[C]):
         pending = ticket.pending
         if pending is not None and ticket.failure is None and not ticket.parcel.progress.frames:
             # Without an error yet: everybody waits for the lock while very many are made, and the garbage collector with them.
-            pending.settle(left_over)
+            pending.settle(left_unsent)
             ticket.failure = closed  # not before: what has failed is not settled here again
             return
         ticket.failure = ticket.failure or (closed if pending is None else taken_out(ticket, pending, "closed"))

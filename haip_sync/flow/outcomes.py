@@ -91,7 +91,7 @@ def not_sent(pending: PendingSend, reason: Reason) -> NotSentError:
     return NotSentError(f"the message {pending.message_id} on {pending.channel} was {why}. Nothing of it was sent", reason=reason)
 
 
-def left_over(pending: PendingSend) -> NotSentError:
+def left_unsent(pending: PendingSend) -> NotSentError:
     """Return what the holder of a queued message is told of which nothing had left when the client closed."""
     return not_sent(pending, "closed")
 

@@ -274,14 +274,17 @@ class Commands(Life):
         return self.outbox.clear(channel)
 
     def wait_until_written(self, timeout_s: float | None) -> bool:
-        """Wait until everything queued and admitted is written; return whether it is. Raises nothing when the line ends."""
+        """Wait until everything queued and admitted is written; return whether it is. Raises nothing when the line ends.
+
+        What was queued at the end was handed back: nothing is left then, and not everything was written.
+        """
         self.check_not_reentered()
         deadline_s = float("inf") if timeout_s is None else self._clock() + timeout_s
         self.writer.let_out()
         with self._lock:
             self.rooms.turnstile.mend()
             self.wait_while(lambda: not self._has_nothing_to_send(), deadline_s)
-            return self._has_nothing_to_send()
+            return self._has_nothing_to_send() and not self.rooms.turnstile.left_over
 
     def _has_nothing_to_send(self) -> bool:
         return self.rooms.outgoing.is_empty and not any(gate.queued for gate in self.rooms.turnstile.gates)

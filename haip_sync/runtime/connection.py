@@ -278,6 +278,8 @@ class Connection(Crossing):
         # Asked here, not where it is done: every send comes by, and nearly always there is nothing to do.
         if self._service.heartbeat.asked_s is not None:
             self._service.written()
+        if self.replaying.under_way is not None:
+            self.poke()  # there may be room for more of it
         if self.rooms.turnstile.short_of_room:
             self.rooms.turnstile.room_again()
         if self._waiting:

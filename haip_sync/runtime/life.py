@@ -144,6 +144,14 @@ class Life:
         if not self.rooms.turnstile.epoch:
             raise ConnectionClosedError("the client is not connected yet. Nothing was sent")
 
+    def check_not_over(self) -> None:
+        """Raise `ConnectionClosedError` where it has ended, or is about to, and something queued or admitted never left."""
+        with self._lock:
+            if self.is_closing:
+                raise ConnectionClosedError(
+                    f"{self.ending}. Not everything had left by then: handles, and calls that wait, say what was not sent"
+                ) from self._failure
+
     def check_not_reentered(self) -> None:
         """Raise `DeadlockError` in a signal handler or destructor that interrupted another call of this thread's in mid-work.
 

@@ -151,6 +151,7 @@ class Meaning:
                 if round_trip_s is None:
                     round_trip_s = self._rooms.routes.answered(nonce, now_s)
                 if round_trip_s is not None:
+                    self._host.heartbeat.round_trip_s = round_trip_s  # whoever asked: it is the same way there and back
                     self._rooms.put(PongReceived(time_s=now_s, round_trip_s=round_trip_s))
             case Greeted():
                 self._greet(happening)

@@ -150,8 +150,9 @@ class Lines:
 
 
 def _in_short(failure: HAIPError) -> str:
-    """Return why an attempt failed; that nothing was sent goes without saying there."""
-    return str(failure).removesuffix("Nothing was sent").rstrip(". ")
+    """Return why an attempt failed, to stand within a sentence: that nothing was sent goes without saying there."""
+    text = str(failure).removesuffix("Nothing was sent").rstrip(". ")
+    return text.rpartition(". ")[0] if text.endswith("?") else text  # a question to the reader comes at a sentence's end only
 
 
 def _given_up(lost: HAIPError, last: HAIPError, attempts: int) -> HAIPError:
@@ -159,6 +160,6 @@ def _given_up(lost: HAIPError, last: HAIPError, attempts: int) -> HAIPError:
     if not attempts:
         return lost
     tried = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-    failure = ConnectionClosedError(f"{lost}; {tried} to connect again failed, the last one so: {last}")
+    failure = ConnectionClosedError(f"{lost}; {tried} to connect again failed, the last one so: {_in_short(last)}")
     failure.__cause__ = lost
     return failure

@@ -29,17 +29,20 @@ class Replaying:
     """One replay under way, and one more that stands by. Every method requires the connection's lock.
 
     A peer that asks again and again costs no more than that: what is asked for meanwhile is put together into one range.
+
+    Attributes:
+        under_way: The first and the last number that are still to be said again. None: nothing is left, or stands by either.
     """
 
     def __init__(self, host: Host, rooms: Rooms) -> None:
         self._host = host
         self._rooms = rooms
-        self._under_way: tuple[int, int] | None = None
+        self.under_way: tuple[int, int] | None = None
         self._next: tuple[int, int] | None = None
 
     def begin_line(self) -> None:
         """Forget what the peer of an earlier line has asked for: the next one says itself what it lacks."""
-        self._under_way = self._next = None
+        self.under_way = self._next = None
 
     def ask(self, asked: ReplayAsked) -> None:
         """Have these numbers sent again, or say that they are not kept any more."""
@@ -64,9 +67,9 @@ class Replaying:
 
     def _at(self) -> tuple[int, int] | None:
         """Return what is to be sent again next; None: nothing."""
-        if self._under_way is None:
-            self._under_way, self._next = self._next, None
-        return self._under_way
+        if self.under_way is None:
+            self.under_way, self._next = self._next, None
+        return self.under_way
 
     def _send_some(self, first: int, last: int) -> None:
         size, next_seq = 0, last + 1
@@ -78,9 +81,4 @@ class Replaying:
             if entry is not None:
                 self._host.post_again(entry)
                 size += entry.wire_bytes
-        self._under_way = None if next_seq > last else (next_seq, last)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing is left to send again."""
-        return self._under_way is None and self._next is None
+        self.under_way = None if next_seq > last else (next_seq, last)

@@ -186,8 +186,6 @@ class Service:
     def written(self) -> None:
         """Tell the heartbeat that the peer took something of ours. Requires the lock."""
         self.heartbeat.written(self._clock(), ping_has_left=self._rooms.outgoing.written_end >= self.ping_end)
-        if not self._host.replaying.is_over:
-            self.poke()
 
     def _tell_of_stalls(self, after_s: float) -> None:
         """Tell of channels where nothing moves, of frames nobody takes, of a socket that takes nothing. Requires the lock."""

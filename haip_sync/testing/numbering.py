@@ -43,6 +43,8 @@ class Sequence(Generic[T]):
         self._ids: OrderedDict[int, str] = OrderedDict()
         # What came too early; None for a frame that was not to wait.
         self._early: dict[int, T | None] = {}
+        # When it came: what is missing below it has been so at least since then.
+        self._came: dict[int, float] = {}
         # When the patience with what is missing first ends, and whether it was asked for.
         self._due: float | None = None
         self._asked = False
@@ -64,10 +66,10 @@ class Sequence(Generic[T]):
             self.ack = seq
         if seq <= self.ack or seq in self._early:
             return [frame]
-        self._early[seq] = frame if waits else None
-        released = self._release(now)
+        self._early[seq], self._came[seq] = frame if waits else None, now
+        released = self._release()
         if len(self._early) > _MOST_EARLY:
-            released += self._give_up(now)
+            released += self._give_up()
         return released if waits else [frame, *released]
 
     def _judge(self, seq: int) -> None:
@@ -78,19 +80,20 @@ class Sequence(Generic[T]):
         else:
             self.out_of_order += not (self._asked or self._promised)
 
-    def _release(self, now: float) -> list[T]:
+    def _release(self) -> list[T]:
         """Move on over what has come; return what of it waited."""
         ack, released = self.ack or 0, []
         while ack + 1 in self._early:
             ack += 1
-            frame = self._early.pop(ack)
+            frame, _ = self._early.pop(ack), self._came.pop(ack)
             released += [] if frame is None else [frame]
         if ack != self.ack:
             self.ack, self._due, self._asked = ack, None, False
         self._promised = self._promised and bool(self._early)
-        is_urgent = not self._promised or any(frame is not None for frame in self._early.values())
-        if self._early and self._due is None and is_urgent:
-            self._due = now + PATIENCE_S
+        if self._early and self._due is None:
+            # Each gap by its own time, however many stood before it. What is promised is missed only once something waits for it.
+            waiting = [seq for seq, frame in self._early.items() if frame is not None or not self._promised]
+            self._due = min(self._came[seq] for seq in waiting) + PATIENCE_S if waiting else None
         return released
 
     def due(self) -> float | None:
@@ -102,18 +105,18 @@ class Sequence(Generic[T]):
         if self._due is None or now < self._due:
             return None, []
         if self._asked:
-            return None, self._give_up(now)
+            return None, self._give_up()
         self._asked, self._due = True, now + PATIENCE_S
         return self._missing(), []
 
     def _missing(self) -> Missing:
         return Missing((self.ack or 0) + 1, min(self._early) - 1)
 
-    def _give_up(self, now: float) -> list[T]:
+    def _give_up(self) -> list[T]:
         missing = self._missing()
         self.lost.append(missing)
         self.ack, self._due, self._asked = missing.to_seq, None, False
-        return self._release(now)
+        return self._release()
 
     def go_on(self, seq: int) -> None:
         """Begin another connection of the same client, with a frame of this number; what is missing before it is promised.
@@ -123,6 +126,7 @@ class Sequence(Generic[T]):
         for early in self._early:
             self._ids.pop(early, None)
         self._early.clear()
+        self._came.clear()
         self._due, self._asked, self._promised, self._top = None, False, True, seq - 1
 
     def _remember(self, seq: int, frame_id: str) -> None:

@@ -16,6 +16,11 @@ class Crosshair:
         self._time_s: float | None = None
         self._anchor_s: float | None = None
 
+    @property
+    def is_put(self) -> bool:
+        """Whether it stands anywhere, to be seen or not."""
+        return self._share is not None or self._time_s is not None
+
     def point(self, share: float | None) -> None:
         """Stand where the pointer is, or nowhere."""
         self._share, self._time_s, self._anchor_s = share, None, None

@@ -41,6 +41,8 @@ class ChannelTracker:
         self.grants = GrantBook()
         self.status = Status.IDLE
         self.since_s = now_s
+        # When it was first seen, and since when it stands for want of credit if it stood then.
+        self._seen_s, self._stood_s = now_s, now_s - _stands_for_s(state)
         self.ended_after_s = 0.0
         self.pause_reason: str | None = None
         self.active_s: float | None = None
@@ -151,6 +153,8 @@ class ChannelTracker:
 
     def _begin_of(self, status: Status, seen_s: float) -> float:
         run = self.activity.runs.last
+        if status is Status.STARVED and run.start_s <= self._seen_s:
+            return self._stood_s
         return run.start_s if status.waits and run.state.stands else seen_s
 
     def _forecast(self, now_s: float) -> Forecast | None:
@@ -171,6 +175,11 @@ class ChannelTracker:
         begins_s = self._begin_of(status, now_s)
         self.status, self.ended_after_s, self.since_s = status, begins_s - self.since_s, begins_s
         return True
+
+
+def _stands_for_s(state: ChannelState) -> float:
+    """Return for how long the first in line has lacked credit, if he does: a grant while he waited was too small for him."""
+    return state.oldest_wait if state.last_grant_age is None else min(state.oldest_wait, state.last_grant_age)
 
 
 def _age(time_s: float | None, now_s: float) -> float | None:

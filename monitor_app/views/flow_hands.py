@@ -51,6 +51,7 @@ class FlowHands(QObject):
             (hands.mark_wanted, self._on_mark_wanted),
         ):
             signal.connect(slot)
+        hands.holds = self._holds
 
     @property
     def _viewport(self) -> Viewport:
@@ -59,6 +60,10 @@ class FlowHands(QObject):
     @property
     def _now_s(self) -> float:
         return self._ingest.clock.now_s()
+
+    def _holds(self) -> bool:
+        """Return whether there is something to clear."""
+        return self._picture.selection is not None or self.crosshair.is_put
 
     def set_span(self, span_s: float) -> None:
         """Show the last `span_s` seconds, live."""

@@ -26,6 +26,7 @@ class PlotHands(QObject):
 
     Attributes:
         selects: Whether the next drag selects without Shift.
+        holds: Whether something is selected or pointed at: only then Esc is ours, and not the window's.
 
     Signals:
         zoomed: Show so many times as much, with this place where it is.
@@ -56,6 +57,7 @@ class PlotHands(QObject):
     def __init__(self, plots: QWidget, area: Callable[[], QRect]) -> None:
         super().__init__(plots)
         self.selects = False
+        self.holds: Callable[[], bool] = lambda: True
         self._plots = plots
         self._area = area
         self._from: QPointF | None = None
@@ -163,7 +165,7 @@ class PlotHands(QObject):
                 self.oldest_wanted.emit()
             case Key.Key_End:
                 self.all_wanted.emit()
-            case Key.Key_Escape:
+            case Key.Key_Escape if self.holds():
                 self.cleared.emit()
             case _:
                 return False

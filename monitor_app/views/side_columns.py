@@ -218,5 +218,6 @@ def _spoken(values: Values) -> str:
     blocks = []
     for (first, second, unit), lines in zip(_TITLES, values, strict=False):
         said = ", ".join(f"{channel} {_value_text(value)}" for channel, _, value in lines)
-        blocks.append(f"{first} {second} in {unit}: {said}")
+        name = f"{first} {second}".rstrip()
+        blocks.append(f"{name} in {unit}: {said}")
     return ". ".join(blocks)

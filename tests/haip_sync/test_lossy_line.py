@@ -154,6 +154,27 @@ def test_what_nothing_brings_is_told_and_the_rest_goes_on() -> None:
         assert lost[0].text.startswith("2 frames of the peer's lost, seq 2 to 3")
 
 
+def test_a_long_replay_does_not_wait_for_anything_else_to_happen() -> None:
+    """What a peer asks for again goes out piece after piece, though no PING is open and nobody sends."""
+    heard: list[str] = []
+
+    def script(speaker: Peer) -> None:
+        speaker.greets(accept_events=[*TYPES, "REPLAY_REQUEST"])
+        speaker.hears("HAI")
+        first_seq = int(speaker.hears_frame("MESSAGE_PART")["seq"])
+        for _ in range(49):
+            speaker.hears("MESSAGE_PART")
+        speaker.says("REPLAY_REQUEST", {"from_seq": str(first_seq)})
+        heard.extend(speaker.hears_frame("MESSAGE_PART")["seq"] for _ in range(50))
+        assert heard == [str(seq) for seq in range(first_seq, first_seq + 50)]
+
+    # Without a look at channels that stand still, nothing of the client's own comes before the heartbeat, after half a minute.
+    with peer(script) as url, HAIPClient(url, reconnect=ONE_LINE, stall_warning=None) as client:
+        for _ in range(50):
+            client.send("USER", "MESSAGE_PART", {"message_id": "m", "text": "x" * 10_000}, timeout=PATIENCE_S)
+        until(lambda: len(heard) == 50)
+
+
 # Nobody receives: the answers have to come all the same.
 _PLENTY = FlowControlConfig(initial_credits=1_000, max_credits=2_000)
 SPOILS: dict[Direction, tuple[FrameAction, ...]] = {

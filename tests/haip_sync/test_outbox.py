@@ -186,6 +186,32 @@ def test_clearing_lets_flush_end(start: Start) -> None:
         flushing.result(PATIENCE_S)
 
 
+@pytest.mark.parametrize("ends", ["close", "loss"])
+def test_flush_does_not_return_as_if_what_the_end_hands_back_had_left(start: Start, ends: str) -> None:
+    """Closed or lost with something queued: who waits in flush(), and who calls it afterwards, hears that not all of it left."""
+    server, client = start(reconnect=ONE_LINE)
+    pending = client.enqueue_text_message("USER", "left over")
+    with ThreadPoolExecutor(1) as pool:
+        flushing = pool.submit(client.flush, PATIENCE_S)
+        until(lambda: client._connection._waiting == 1)
+        client.close() if ends == "close" else server.drop()
+        with pytest.raises(ConnectionClosedError, match="Not everything had left by then"):
+            flushing.result(PATIENCE_S)
+    with pytest.raises(NotSentError):
+        pending.result(PATIENCE_S)
+    with pytest.raises(ConnectionClosedError, match="Not everything had left by then"):
+        client.flush(PATIENCE_S)
+
+
+def test_flush_of_a_closed_client_returns_where_everything_had_left(start: Start) -> None:
+    """Nothing was queued at the end: nothing is missing."""
+    _, client = start(first=3)
+    client.enqueue_text_message("USER", "leaves")
+    client.flush(PATIENCE_S)
+    client.close()
+    client.flush(PATIENCE_S)
+
+
 def test_a_stream_that_is_cleared_says_how_far_it_came(start: Start) -> None:
     """A text whose START has left is not "not sent": its holder gets PartialSendError."""
     server, client = start(first=1)

@@ -20,6 +20,17 @@ def test_every_public_name_is_there() -> None:
         assert name in dir(haip_sync)
 
 
+def test_what_a_client_hands_out_can_be_asked_what_it_is() -> None:
+    """`isinstance` works with every public class, those that only say what an object can do among them."""
+    client = haip_sync.HAIPClient("ws://localhost:1")
+    subscription = client.on("connect", print)
+    for name in haip_sync.__all__:
+        kind = getattr(haip_sync, name)
+        if isinstance(kind, type):
+            assert isinstance(subscription, kind) == (name == "Subscription")
+    client.close()
+
+
 def test_what_is_not_public_is_an_attribute_error() -> None:
     """A slip in a name is told as by any module."""
     name = "HAIPCleint"  # not written as an attribute, for type checkers

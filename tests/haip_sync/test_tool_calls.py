@@ -239,7 +239,10 @@ def test_ping_measures_a_round_trip() -> None:
     pongs: list[Event] = []
     with peer(script) as url, HAIPClient(url) as client:
         client.on("pong", pongs.append)
-        assert 0 < client.ping(PATIENCE_S) < PATIENCE_S
+        assert client.connection_state().round_trip is None
+        took_s = client.ping(PATIENCE_S)
+        assert 0 < took_s < PATIENCE_S
+        assert client.connection_state().round_trip == took_s, "whoever asked for it"
         with pytest.raises(HAIPTimeout, match="no PONG came"):
             client.ping(0.05)
         until(lambda: len(pongs) == 1)

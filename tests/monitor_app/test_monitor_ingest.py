@@ -249,6 +249,28 @@ def test_a_source_that_is_looked_at_late_tells_since_when_a_channel_stands(sourc
     assert "granted nothing since the handshake" not in evidence_of(view)
 
 
+@pytest.mark.parametrize(("grant_age_s", "stands_for_s"), [(None, 40.0), (90.0, 40.0), (15.0, 15.0)])
+def test_a_client_that_stood_before_the_window_opened_stands_since_then(
+    source: Any, clock: Any, grant_age_s: float | None, stands_for_s: float
+) -> None:
+    """Without a past the first look tells it: who is first waits so long, and a grant within that time was too small for him."""
+    lack = {"waiting_for": "messages", "missing": 2, "oldest_wait": 40.0, "last_grant_age": grant_age_s}
+    source.change("USER", credits=1, backlog=1, waiting=1, **lack)
+    ingest = Ingest(source, clock)
+    ingest.tick()
+    assert (_view(ingest).status, _view(ingest).status_s) == (Status.STARVED, pytest.approx(stands_for_s))
+    clock.time_s += 1.0
+    ingest.tick()
+    assert _view(ingest).status_s == pytest.approx(stands_for_s + 1.0)
+    source.change("USER", credits=100, backlog=0, waiting=0, waiting_for=None, missing=0, oldest_wait=0.0)
+    ingest.tick()
+    assert _view(ingest).status is not Status.STARVED
+    source.change("USER", credits=0, backlog=1, waiting=1, waiting_for="messages", missing=1, oldest_wait=0.0)
+    clock.time_s += 2.0
+    ingest.tick()
+    assert _view(ingest).status_s < 3.0
+
+
 def test_a_source_that_tells_nothing_any_more_is_offline(source: Any, clock: Any) -> None:
     """A program that ended before it was heard again is not silent for ever: what is shown was known last."""
     ingest = Ingest(source, clock)

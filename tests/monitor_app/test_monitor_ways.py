@@ -120,6 +120,21 @@ def test_evidence_filters_the_log_to_what_stands_behind_the_sentence(
     assert window.log.channel_filter.currentText() == "All channels"
 
 
+def test_esc_in_the_plots_is_the_logs_once_they_hold_nothing(qtbot: QtBot, told: MainWindow) -> None:
+    """A window begins with the focus in the plots: Esc clears what is selected there, and shows all rows where nothing is."""
+    told.log.text_filter.setText("number 7")
+    told.flow.picture.selection = (1010.0, 1020.0)
+    told.refresh()
+    few = len(told.log.shown_rows)
+    qtbot.keyClick(told.flow._plots, Qt.Key.Key_Escape)
+    told.refresh()
+    assert told.flow.picture.selection is None
+    assert len(told.log.shown_rows) == few
+    qtbot.keyClick(told.flow._plots, Qt.Key.Key_Escape)
+    told.refresh()
+    assert len(told.log.shown_rows) == len(told.ingest.log.rows) > few
+
+
 def test_the_plots_are_saved_as_a_picture_by_a_command(qtbot: QtBot, told: MainWindow, tmp_path: Path) -> None:
     """Ctrl+S asks for a name; a place that cannot be written is told in words and leaves nothing."""
     for name, works in (("plots.png", True), ("nowhere/plots.png", False)):

@@ -119,7 +119,7 @@ class Live:
             return
         assert self._connection.ping().wait(PATIENCE_S)
         # What is sent again waits for what stands there to be written, and so may stand behind it: `said` asks once more.
-        until(lambda: self._client._connection.replaying.is_over)
+        until(lambda: self._client._connection.replaying.under_way is None)
         self._drain(0)
         book = self._client._connection.rooms.session.transactions
         until(lambda: not self._has_asked or self._opened.done() or book._asked)  # an answer that came has been taken in

@@ -98,3 +98,13 @@ def test_connect_returns_a_connected_client() -> None:
         assert client.connection_state().connected
         assert client.name == "mine"
         client.close()
+
+
+def test_a_connected_client_may_be_entered(start: Start) -> None:
+    """`with connect(url) as client:` is the way of every library: the block takes the client as it stands, and closes it."""
+    server, _ = start()
+    with haip_sync.connect(server.url, timeout=PATIENCE_S) as client:
+        assert client.connection_state().connected
+    assert client.connection_state().phase == "closed"
+    with pytest.raises(ConnectionClosedError, match="make a new one"), client:
+        pytest.fail("a closed client was entered")

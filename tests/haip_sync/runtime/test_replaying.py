@@ -65,7 +65,7 @@ def test_a_long_replay_goes_out_piece_by_piece() -> None:
         bench.replaying.go_on()
     assert bench.again == list(range(1, 201))
     assert pieces > 10
-    assert bench.replaying.is_over
+    assert bench.replaying.under_way is None
     assert bench.session.last_seq == 200, "nothing new was numbered"
 
 
@@ -123,7 +123,7 @@ def test_what_was_asked_for_on_another_line_is_forgotten() -> None:
     already = len(bench.again)
     bench.replaying.go_on()
     assert len(bench.again) == already
-    assert bench.replaying.is_over
+    assert bench.replaying.under_way is None
 
 
 def test_committing_a_repeat_twice_changes_nothing() -> None:

@@ -59,6 +59,22 @@ def test_what_is_missing_is_asked_for_and_then_given_up() -> None:
     assert client.sequence.lost == [Missing(2, 2)]
 
 
+def test_gaps_have_their_half_second_at_the_same_time() -> None:
+    """Those that opened together are asked for one after the other as they close; one that opened later keeps its own time."""
+    client = Client()
+    client.sends(1, 3, 5)
+    client.now += 0.3
+    client.sends(7)
+    assert client.lets_pass(PATIENCE_S - 0.3) == Missing(2, 2)
+    client.sends(2)
+    assert client.lets_pass(0.0) == Missing(4, 4)
+    client.sends(4)
+    assert client.lets_pass(0.2) is None
+    assert client.lets_pass(0.2) == Missing(6, 6)
+    client.sends(6)
+    assert (client.read, client.sequence.lost) == ([1, 2, 3, 4, 5, 6, 7], [])
+
+
 def test_too_much_that_waits_gives_the_gap_up() -> None:
     """What waits is bounded."""
     client = Client()

@@ -86,6 +86,10 @@ def test_after_the_last_attempt_everybody_is_told_the_first_cause() -> None:
         for waiting in (sending, receiving):
             with pytest.raises(ConnectionClosedError, match=r"3 attempts to connect again failed, the last one so: .*cannot be"):
                 waiting.result(PATIENCE_S)
+        with pytest.raises(ConnectionClosedError) as told:
+            sending.result(0)
+        assert str(told.value).count("Nothing was sent") == 1
+        assert str(told.value).endswith("cannot be reached: connection refused. Nothing was sent")
         with pytest.raises(NotSentError, match="left over when the client closed"):
             queued.result(0)
         until(lambda: len(seen) == 2)

@@ -277,10 +277,10 @@ def test_a_replay_that_was_under_way_ends_with_its_line() -> None:
             client.send("USER", "TOOL_LIST", {"tools": [], "ballast": "x" * 70_000}, timeout=PATIENCE_S)
         with connection.writer._pen:
             ask.set()
-            until(lambda: not connection.replaying.is_over)
+            until(lambda: connection.replaying.under_way is not None)
             cut_now.set()
             until(lambda: client.connection_state().phase == "offline")
         client.send("USER", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S)
-        until(lambda: connection.replaying.is_over)
+        until(lambda: connection.replaying.under_way is None)
         client.send("USER", "TOOL_LIST", {"tools": []}, timeout=PATIENCE_S)
         assert [frame["seq"] for frame in told.get()] == ["7", "8"]
