@@ -638,7 +638,9 @@ class HAIPClient:
 
     def send_flow_update(self, channel: str, add_messages: int = 0, add_bytes: int = 0) -> None:
         """Do what `request_credits` does, under the SDK's name."""
-        self.request_credits(channel, messages=add_messages, byte_credits=add_bytes)
+        # Checked under the names that the caller used.
+        messages, byte_credits = check_count("add_messages", add_messages), check_count("add_bytes", add_bytes)
+        self.request_credits(channel, messages=messages, byte_credits=byte_credits)
 
     def pause_channel(self, channel: str, *, reason: str | None = None) -> None:
         """Hold our sends on `channel` from now on, and tell the peer to hold its own; returns at once. Idempotent.

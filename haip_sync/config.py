@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from haip_sync.errors import ConfigError
 
@@ -114,6 +114,12 @@ def check_flag(name: str, value: object) -> bool:
     return value
 
 
+def check_function(name: str, value: object) -> None:
+    """Raise `ConfigError` naming `name` unless `value` can be called."""
+    if not callable(value):
+        raise ConfigError(f"{name} must be a function, not {told(value)}")
+
+
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """Return `value` if it is one of `choices`, else raise `ConfigError` naming `name` and the choices."""
     if not isinstance(value, str) or value not in choices:
@@ -178,6 +184,11 @@ class FlowControlConfig:
             object.__setattr__(self, name, check_amounts(name, getattr(self, name), minimum=minimum))
         check_choice("credit_unit", self.credit_unit, get_args(CreditUnit))
         check_flag("count_control_frames", self.count_control_frames)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be copied and pickled, for a process of its own, with plain mappings: those that nobody can change cannot be."""
+        values = (getattr(self, each.name) for each in fields(self))
+        return type(self), tuple(dict(value) if isinstance(value, Mapping) else value for value in values)
 
     def initial_for(self, channel: str) -> tuple[int, int]:
         """Return the first credit of `channel` as (messages, bytes)."""

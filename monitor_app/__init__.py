@@ -20,6 +20,7 @@ def watch(client: HAIPClient, *, title: str | None = None, script: Callable[[], 
 
     The client stays open and is not listened to any longer. `script`, if given, runs on a thread beside the window; what
     it raises is shown in the window and raised here once the window is closed, and a script still running then is waited for.
-    Raises `RuntimeError` on any other thread, and when Qt cannot start here, with the packages to install in its text.
+    Raises `ConfigError` for a wrong argument; `RuntimeError` on any other thread, and when Qt cannot start here, with the
+    packages to install in its text.
     """
     importlib.import_module("monitor_app.app").watch(client, title=title, script=script)

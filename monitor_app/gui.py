@@ -30,6 +30,7 @@ from PySide6.QtCore import (
 from PySide6.QtWidgets import QApplication
 
 from monitor_app import qt_messages
+from monitor_app.console import say, tell
 from monitor_app.crash import CrashWatch, tell_of_last_end
 from monitor_app.main_window import MainWindow
 from monitor_app.model.attached_source import AttachedSource
@@ -239,18 +240,12 @@ class Session(QObject):
         shown = [window.ingest for window in self._windows if window.isVisible()]
         many = len(self._windows) > 1
         text = "".join(render(ingest, ingest.clock, of=ingest.source.name if many else "") + "\n" for ingest in shown)
-        try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        except (BrokenPipeError, ValueError, AttributeError):  # a pipe that ended, a closed stream, none at all
-            self._stop_printing()
-        except OSError as error:
-            sys.stderr.write(f"haip-monitor: the table cannot be written: {error.strerror}. The monitor ends\n")
+        problem = tell(text)
+        if problem is None:
+            return
+        if problem:
             self._code = _FAILED
-            self._stop_printing()
-
-    def _stop_printing(self) -> None:
-        sys.stdout = None
+            say(f"haip-monitor: the table cannot be written: {problem}. The monitor ends")
         self.close_all()
 
     @Slot()
@@ -259,7 +254,7 @@ class Session(QObject):
         if path is not None:
             self.window.refresh()
             if not self.window.grab().save(str(path)):
-                sys.stderr.write(f"haip-monitor: {path} could not be written\n")
+                say(f"haip-monitor: {path} could not be written")
                 self._code = _FAILED
         self.close_all()
 

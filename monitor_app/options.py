@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from haip_sync.observe import on_one_line
+from monitor_app.model.addresses import problem_of
 from monitor_app.model.history import SPANS_S
 
 SCREENSHOT_DURATION_S: Final = 20.0
@@ -16,6 +19,9 @@ _DEMO_SPAN_S: Final = 30
 _SPANS_S: Final = tuple(round(span_s) for span_s in SPANS_S)
 _LONGEST_S: Final = 2_000_000
 """23 days: what a timer of Qt's counts to."""
+_SIDE: Final = re.compile(r"[0-9]{1,5}")
+_LONGEST_SIDE: Final = 8_192
+"""Pixels: more than any screen has. Qt does not survive a window whose picture has no room in memory."""
 _THEMES: Final = ("system", "dark", "light")
 
 
@@ -47,6 +53,7 @@ def parse(argv: Sequence[str] | None) -> Options:
     parser = _parser()
     given = parser.parse_args(argv)
     _check_what_to_watch(parser, given)
+    _check_server(parser, given)
     if given.demo and not Path(given.demo).is_file():
         parser.error(f"--demo: {given.demo} is not a file")
     if given.screenshot is not None:
@@ -81,6 +88,25 @@ def _check_what_to_watch(parser: argparse.ArgumentParser, given: argparse.Namesp
         parser.error(f"give {' or '.join(wanted)}, not both")
     if given.client is not None and len(given.attach) != 1:
         parser.error("--client says which client of the one script that --attach names")
+
+
+def _check_server(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """Refuse now what nobody can connect to: without a display there is nobody to write another address into a dialog."""
+    if given.url is not None and (problem := problem_of(given.url.strip())):
+        parser.error(on_one_line(" ".join(problem.splitlines())))
+    if given.token == "":
+        parser.error("--token must not be empty; to send none leave it out")
+    if given.token is not None and not _is_unicode(given.token):
+        parser.error("--token is not UTF-8")
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether an argument's bytes were text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _ways_to_watch(given: argparse.Namespace) -> tuple[tuple[str, bool], ...]:
@@ -132,10 +158,11 @@ def _seconds(text: str) -> float:
 
 
 def _size(text: str) -> tuple[int, int]:
-    width, separator, height = text.partition("x")
-    if not (separator and width.isdigit() and height.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text} is not a size; write 1280x800")
-    return int(width), int(height)
+    width, _, height = text.partition("x")
+    sides = [int(side) for side in (width, height) if _SIDE.fullmatch(side)]
+    if len(sides) != 2 or not all(1 <= side <= _LONGEST_SIDE for side in sides):  # noqa: PLR2004 - width and height
+        raise argparse.ArgumentTypeError(f"{text} is not a size; write 1280x800, at most {_LONGEST_SIDE}x{_LONGEST_SIDE}")
+    return sides[0], sides[1]
 
 
 def _check_screenshot(parser: argparse.ArgumentParser, path: Path) -> None:
@@ -143,6 +170,8 @@ def _check_screenshot(parser: argparse.ArgumentParser, path: Path) -> None:
     if path.suffix.lower() != ".png":
         parser.error(f"--screenshot: {path} does not end in .png")
     existed = path.exists()
+    if existed and not path.is_file():  # to open a pipe would wait for its reader
+        parser.error(f"--screenshot: {path} is no file")
     try:
         with path.open("ab"):
             pass

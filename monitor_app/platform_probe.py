@@ -73,14 +73,18 @@ def choose_platform(environment: Mapping[str, str]) -> tuple[str, str | None]:
     chosen = environment.get("QT_QPA_PLATFORM", "")
     if chosen or not sys.platform.startswith("linux"):
         return chosen, None
-    if environment.get("WAYLAND_DISPLAY"):
+    wayland, display = environment.get("WAYLAND_DISPLAY", ""), environment.get("DISPLAY", "")
+    if wayland and wayland_answers(wayland, environment.get("XDG_RUNTIME_DIR", "")):
         return "wayland", None
-    display = environment.get("DISPLAY", "")
-    if not display:
-        return "offscreen", "no display: running offscreen, the channel table follows as text"
-    if not display_answers(display):
-        return "offscreen", f"display {display} cannot be opened: running offscreen, the channel table follows as text"
-    return "xcb", None
+    if display and display_answers(display):
+        return "xcb", None
+    dead = f"display {display or wayland} cannot be opened" if display or wayland else "no display"
+    return "offscreen", f"{dead}: running offscreen, the channel table follows as text"
+
+
+def wayland_answers(display: str, folder: str) -> bool:
+    """Return whether something listens where a Wayland display of this name would: a path, or a name in `folder`."""
+    return _answers(socket.AF_UNIX, os.path.join(folder, display))
 
 
 def display_answers(display: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import traceback
 from collections import deque
 from collections.abc import Sequence
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QMessageLogContext, QtMsgType
+
+from monitor_app.console import say
 
 _MOST: Final = 50
 _recent: deque[str] = deque(maxlen=_MOST)
@@ -34,8 +35,7 @@ def handle(kind: QtMsgType, _context: QMessageLogContext, text: str) -> None:
         return
     if kind in {QtMsgType.QtWarningMsg, QtMsgType.QtCriticalMsg, QtMsgType.QtFatalMsg}:
         _recent.append(f"Qt: {text}")
-    if sys.stderr is not None:
-        sys.stderr.write(f"{text}\n")
+    say(text)
     if kind is QtMsgType.QtFatalMsg:
         _bury(text)
 
@@ -52,9 +52,7 @@ def take_last_fatal(path: Path) -> str:
 
 def _bury(text: str) -> None:
     report = f"Qt ended the monitor: {text}\n\n{''.join(traceback.format_stack()[:-2])}"
-    if sys.stderr is not None:
-        sys.stderr.write(report)
-        sys.stderr.flush()
+    say(report)
     for path in _grave:
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -71,6 +71,10 @@ class Parcel(Protocol[C]):
     def message_id(self) -> str | None:
         """The id of the text, where it is one."""
 
+    @property
+    def only_waits(self) -> bool:
+        """Whether it stands in line for credit and has nothing to send: what its caller is told then speaks of no sending."""
+
     def refusal(self) -> HAIPError | None:
         """Return why it may not be sent any more; None: it may. Called under the connection's lock."""
 

@@ -9,7 +9,7 @@ from haip_sync.errors import HAIPError
 from haip_sync.flow.admission import Admission
 from haip_sync.flow.gates import C, Gate, Ticket
 from haip_sync.flow.ledger import Cost
-from haip_sync.flow.outcomes import Reason, refused_later, taken_out
+from haip_sync.flow.outcomes import Reason, left_unsent, refused_later, taken_out
 
 
 class Lines(Admission[C]):
@@ -132,8 +132,7 @@ class Lines(Admission[C]):
                 if ticket.pending is not None and not ticket.is_over:
                     self.left_over = True  # first: closed once more after an interrupt, this one is over
                     left[gate.channel] = left.get(gate.channel, 0) + 1
-                ticket.failure = ticket.failure or self._end_of(ticket, self._closed)
-                ticket.wake()
+                self._end(ticket, self._closed)
                 gate.leave(ticket)
             for place in gate.room:
                 place.wake()
@@ -151,11 +150,18 @@ class Lines(Admission[C]):
             for ticket in tuple(gate.queue):
                 if ticket.pending is not None and not ticket.is_over:
                     self.left_over = True
-                    ticket.failure = self._end_of(ticket, error)
-                    ticket.wake()
+                    self._end(ticket, error)
                     left[gate.channel] = left.get(gate.channel, 0) + 1
                 gate.leave(ticket)
         return left
 
-    def _end_of(self, ticket: Ticket[C], closed: HAIPError) -> HAIPError:
-        return closed if ticket.pending is None else taken_out(ticket, ticket.pending, "closed")
+    def _end(self, ticket: Ticket[C], closed: HAIPError) -> None:
+        """Tell whoever holds a ticket that nobody goes through any more. Interrupted anywhere, it is done again."""
+        pending = ticket.pending
+        if pending is not None and ticket.failure is None and not ticket.parcel.progress.frames:
+            # Without an error yet: everybody waits for the lock while very many are made, and the garbage collector with them.
+            pending.settle(left_unsent)
+            ticket.failure = closed  # not before: what has failed is not settled here again
+            return
+        ticket.failure = ticket.failure or (closed if pending is None else taken_out(ticket, pending, "closed"))
+        ticket.wake()

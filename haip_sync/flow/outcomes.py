@@ -26,7 +26,10 @@ Reason = Literal["cleared", "cancelled", "dropped", "closed", "lost", "refused"]
 def refused(parcel: Parcel[Any], standing: Standing) -> FlowControlError:
     """Return what a sender gets that did not want to wait."""
     why = f"{lack_text(standing)}.{advice_text(standing)}"
-    text = f"{parcel.event_type} was not sent: {why} Nothing was sent; send with a timeout to wait in line"
+    if parcel.only_waits:
+        text = f"{parcel.event_type} would have to wait: {why} Give it a timeout to wait in line"
+    else:
+        text = f"{parcel.event_type} was not sent: {why} Nothing was sent; send with a timeout to wait in line"
     return FlowControlError(text, cause=standing.shortage.cause, channel=standing.channel)
 
 
@@ -35,7 +38,7 @@ def timed_out(parcel: Parcel[Any], standing: Standing) -> HAIPError:
     what = f"{parcel.event_type} waited {standing.wait_s:.1f} s, {place_text(standing)}: {lack_text(standing)}"
     if parcel.progress.frames:
         return stopped(parcel, what)
-    text = f"{what}.{advice_text(standing)} Nothing was sent"
+    text = f"{what}.{advice_text(standing)}{_unsent(parcel)}".rstrip(".")
     return FlowControlTimeout(text, cause=standing.shortage.cause, channel=standing.channel)
 
 
@@ -54,14 +57,26 @@ def failed(channel: str, parcel: Parcel[Any], failure: HAIPError) -> HAIPError:
     if isinstance(failure, (MessageTooLargeError, TransactionEndedError, UnsupportedByPeerError)) and not parcel.progress.frames:
         return failure
     what = f"{parcel.event_type} on {channel}: {failure}"
-    error = stopped(parcel, what) if parcel.progress.frames else ConnectionClosedError(f"{what}. Nothing was sent")
+    error = stopped(parcel, what) if parcel.progress.frames else ConnectionClosedError(f"{what}.{_unsent(parcel)}".rstrip("."))
     error.__cause__ = failure
     return error
+
+
+def kept_out(channel: str, parcel: Parcel[Any], why: object) -> HAIPError:
+    """Return what a sender gets for whom there is no line to stand in."""
+    return ConnectionClosedError(f"{parcel.event_type} on {channel}{'' if parcel.only_waits else ' was not sent'}: {why}")
+
+
+def _unsent(parcel: Parcel[Any]) -> str:
+    """Return that nothing was sent, with a space before it; empty where nothing was to be."""
+    return "" if parcel.only_waits else " Nothing was sent"
 
 
 def interrupted_note(channel: str, ticket: Ticket[Any]) -> str:
     """Return what to add to an exception that came from outside, KeyboardInterrupt for instance."""
     what = f"haip_sync: {ticket.parcel.event_type} on {channel}"
+    if ticket.parcel.only_waits:
+        return f"{what} was interrupted{' once the credit was there' if ticket.settled else ''}; it takes nothing."
     if ticket.settled:
         return f"{what} was admitted before the interrupt: it is sent."
     progress = ticket.parcel.progress
@@ -74,6 +89,11 @@ def not_sent(pending: PendingSend, reason: Reason) -> NotSentError:
     """Return what the holder of a queued message is told of which nothing was sent."""
     why = "left over when the client closed" if reason == "closed" else reason
     return NotSentError(f"the message {pending.message_id} on {pending.channel} was {why}. Nothing of it was sent", reason=reason)
+
+
+def left_unsent(pending: PendingSend) -> NotSentError:
+    """Return what the holder of a queued message is told of which nothing had left when the client closed."""
+    return not_sent(pending, "closed")
 
 
 def refused_later(parcel: Parcel[Any], pending: PendingSend, refusal: HAIPError, reason: Reason) -> HAIPError:

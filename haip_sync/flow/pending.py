@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from haip_sync.config import check_timeout
+from haip_sync.config import check_function, check_timeout
 from haip_sync.errors import DeadlockError, HAIPError, HAIPTimeout
 from haip_sync.flow.parking import Condition, Parking
 from haip_sync.state import SendReceipt
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from haip_sync.flow.gates import Ticket
 
 DoneCallback = Callable[["PendingSend"], object]
+ErrorMaker = Callable[["PendingSend"], HAIPError]
+"""Makes the error of a message once somebody asks for it: tens of thousands may be left over at once, and few are looked at."""
 
 
 class Host(Protocol):
@@ -52,13 +54,16 @@ class PendingSend:
         self._parking = parking
         # Guarded by the connection's lock. Its place in the queue; None: it never had one.
         self.ticket: Ticket[Any] | None = None
-        self._outcome: SendReceipt | HAIPError | None = None
+        self._outcome: SendReceipt | HAIPError | ErrorMaker | None = None
         self._callbacks: list[DoneCallback] = []
         # Waits for the outcome; made by the first who waits.
         self._settled: Condition | None = None
 
     def __repr__(self) -> str:
-        state = "pending" if self._outcome is None else type(self._outcome).__name__
+        outcome = self._outcome
+        if callable(outcome):
+            outcome = outcome(self)
+        state = "pending" if outcome is None else type(outcome).__name__
         return f"<PendingSend {self.message_id} on {self.channel}: {state}>"
 
     def done(self) -> bool:
@@ -89,6 +94,8 @@ class PendingSend:
             raise DeadlockError("called by a signal handler that interrupted another call of this client in the same thread")
         with self._parking.lock:
             self._wait(timeout_s)
+            if callable(self._outcome):
+                self._outcome = self._outcome(self)
             outcome = self._outcome
         if isinstance(outcome, SendReceipt):
             return outcome
@@ -112,8 +119,9 @@ class PendingSend:
 
         After `close` that thread is gone: the callback then runs in the calling thread, before this returns. What it raises is
         logged, there as here. Raises `DeadlockError` for what is settled already in a signal handler that interrupted another
-        call of this client; the callback does not run then.
+        call of this client; the callback does not run then. Raises `ConfigError` for what cannot be called.
         """
+        check_function("callback", callback)
         self._parking.home.check()
         with self._parking.lock:
             if self._outcome is None:
@@ -121,7 +129,7 @@ class PendingSend:
                 return
         self._host.call_late(callback, self)
 
-    def settle(self, outcome: SendReceipt | HAIPError) -> None:
+    def settle(self, outcome: SendReceipt | HAIPError | ErrorMaker) -> None:
         """Set what came of it; the first outcome stays. Requires the lock. For the connection.
 
         Interrupted after the outcome is set, it is called again: whoever waits is woken each time.

@@ -28,7 +28,7 @@ from haip_sync.flow.explain import explanation, nobody_waits, over
 from haip_sync.flow.gates import C, Gate, Parcel, Shortage, Step, Ticket
 from haip_sync.flow.ledger import NOTHING
 from haip_sync.flow.lines import Lines
-from haip_sync.flow.outcomes import cut_short, failed, interrupted_note, refused, timed_out
+from haip_sync.flow.outcomes import cut_short, failed, interrupted_note, kept_out, refused, timed_out
 from haip_sync.state import Explanation
 
 
@@ -165,9 +165,9 @@ class Turnstile(Lines[C]):
     def entrance(self, channel: str, parcel: Parcel[C]) -> Gate[C]:
         """Return the gate of `channel` if the parcel may stand there at all. Requires the lock."""
         if self._closed is not None:
-            raise ConnectionClosedError(f"{parcel.event_type} on {channel} was not sent: {self._closed}") from self._closed
+            raise kept_out(channel, parcel, self._closed) from self._closed
         if not self.epoch:
-            raise ConnectionClosedError(f"{parcel.event_type} on {channel} was not sent: the client is not connected yet")
+            raise kept_out(channel, parcel, "the client is not connected yet")
         if self.epoch > 1 and self._offline is None:
             parcel.renew()  # it may have been made for the peer of an earlier line
         refusal = parcel.refusal()

@@ -33,8 +33,8 @@ from prometheus_client.samples import Sample
 
 from haip_sync import roster
 from haip_sync.client import HAIPClient
-from haip_sync.config import check_count
-from haip_sync.errors import HAIPError
+from haip_sync.config import check_count, told
+from haip_sync.errors import ConfigError, HAIPError
 from haip_sync.flow.metrics import WAIT_EDGES_S
 from haip_sync.flow.parking import ownership
 from haip_sync.integrations.series import OTHER, Given, Scrape
@@ -62,7 +62,8 @@ class HaipCollector(Collector):
 
     Thread-safe. Clients are held weakly, and those that were closed are told of until nobody holds them. Labels, once given,
     stay: a channel that has its own keeps it, whatever comes later. A signal handler that scrapes in the middle of a scrape of
-    the same thread is told of the clients that have labels, and gives none. Raises `ConfigError` for bounds below 1.
+    the same thread is told of the clients that have labels, and gives none. Raises `ConfigError` for bounds below 1, and for
+    what is no client.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class HaipCollector(Collector):
         most_channels: int = MOST_CHANNELS,
         most_clients: int = MOST_CLIENTS,
     ) -> None:
-        self._refs = None if clients is None else [ref(client) for client in clients]
+        self._refs = None if clients is None else [ref(client) for client in _check_clients(clients)]
         self._most_channels = check_count("most_channels", most_channels, minimum=1)
         self._most_clients = check_count("most_clients", most_clients, minimum=1)
         # Guards the labels that were given: two scrapes may come at once. Re-entrant because a signal handler may scrape in the
@@ -119,6 +120,15 @@ class HaipCollector(Collector):
                 name = f"{client.name} ({number})"
             given = self._given[client] = Given(OTHER if len(taken - {OTHER}) >= self._most_clients else name)
         return given
+
+
+def _check_clients(clients: object) -> Iterator[HAIPClient]:
+    if not isinstance(clients, Iterable):
+        raise ConfigError(f"clients must list HAIPClients, or be None for every one, not {told(clients)}")
+    for client in clients:
+        if not isinstance(client, HAIPClient):
+            raise ConfigError(f"each of clients must be a HAIPClient, not {told(client)}")
+        yield client
 
 
 def _families(scrape: Scrape) -> Iterator[Metric]:

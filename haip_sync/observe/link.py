@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +13,7 @@ from haip_sync.config import check_seconds
 from haip_sync.errors import AttachError, CommandError, HAIPTimeout
 from haip_sync.observe.command_messages import Command
 from haip_sync.observe.heard import Heard
-from haip_sync.observe.listing import ProgramInfo
+from haip_sync.observe.listing import ProgramInfo, check_path
 from haip_sync.observe.messages import Answer, Attach, ClientSummary, Detach, Sample, understood
 from haip_sync.observe.peers import PeerOf, peer_of
 from haip_sync.observe.talk import Talk
@@ -26,7 +25,7 @@ class ProgramLink:
     """An attachment to one running program. Thread-safe; every method but `connect`, `call` and `close` returns at once.
 
     `target` is an entry of `list_programs()`, or the path of a socket (one that SSH forwards, for instance). `monitor` is what
-    the script's log calls us.
+    the script's log calls us. Raises `ConfigError` for what is neither.
 
     ```python
     with ProgramLink(list_programs()[0]) as link:
@@ -39,7 +38,7 @@ class ProgramLink:
     def __init__(
         self, target: ProgramInfo | str | os.PathLike[str], *, monitor: str = "a script", peer_of: PeerOf = peer_of
     ) -> None:
-        self._path = target.path if isinstance(target, ProgramInfo) else Path(target)
+        self._path = target.path if isinstance(target, ProgramInfo) else check_path("target", target)
         self._heard = Heard(target if isinstance(target, ProgramInfo) else ProgramInfo(path=self._path, pid=None))
         self._talk = Talk(self._path, self._heard, monitor, peer_of)
 
@@ -50,7 +49,8 @@ class ProgramLink:
         self._talk.start()
 
     def connect(self, timeout_s: float = 2.0) -> None:
-        """Attach, and wait until the program has answered. Raises `AttachError`, which says why it has not."""
+        """Attach, and wait until the program has answered. Raises `AttachError`, which says why it has not; `ConfigError`."""
+        timeout_s = check_seconds("timeout_s", timeout_s)
         self.start()
         self._talk.wait_until_settled(timeout_s)
         if not self._heard.is_welcome:

@@ -13,7 +13,8 @@ from typing import Final
 
 import msgspec
 
-from haip_sync.errors import AttachError
+from haip_sync.config import check_seconds, told
+from haip_sync.errors import AttachError, ConfigError
 from haip_sync.observe import rendezvous
 from haip_sync.observe.framing import Frames, framed
 from haip_sync.observe.messages import (
@@ -78,14 +79,26 @@ def list_programs(*paths: str | os.PathLike[str], timeout_s: float = DEADLINE_S,
 
     All are asked at once, so that it is back after `timeout_s` whatever one of them does: a program that has been stopped is
     listed with its `trouble`. Sockets that dead processes left are removed. Any thread. Where the system has no Unix-domain
-    sockets there are none.
+    sockets there are none. Raises `ConfigError` for what is no path, or no number of seconds.
     """
+    timeout_s = check_seconds("timeout_s", timeout_s)
+    named = [check_path("each of paths", path) for path in paths]
     if not rendezvous.has_unix_sockets():
         return []
-    found = [Path(path) for path in paths] if paths else _sockets()
+    found = named or _sockets()
     asked = [_Asked(path, peer_of, may_remove=not paths) for path in found[:MOST_PROGRAMS]]
     _wait_for(asked, time.monotonic() + timeout_s)
     return [info for one in asked if (info := one.outcome(timeout_s)) is not None]
+
+
+def check_path(name: str, value: object) -> Path:
+    """Return `value` as a path if it is one that the system can be asked for, else raise `ConfigError` naming `name`."""
+    if isinstance(value, (str, os.PathLike)):
+        with contextlib.suppress(TypeError, UnicodeEncodeError):  # a path of bytes, half of a surrogate pair
+            path = Path(value)
+            if b"\0" not in os.fsencode(path):
+                return path
+    raise ConfigError(f"{name} must be the path of a socket, not {told(value)}")
 
 
 def places_passed_over() -> list[str]:

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
+from haip_sync.config import told
 from haip_sync.errors import ConfigError
 
 _DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}
@@ -36,6 +37,8 @@ class Address:
                 "the URL must look like ws://host:port or wss://host:port; "
                 f"its scheme is {parts.scheme!r}, its host {parts.hostname!r}"
             )
+        if not is_showable(parts.hostname):
+            raise ConfigError(f"{told(parts.hostname)} is no host name")
         if port == 0:
             raise ConfigError("the URL's port is 0: nobody can be reached there")
         self.host: str = parts.hostname
@@ -99,6 +102,11 @@ def split_url(url: str) -> tuple[SplitResult, int | None] | None:
         return None
 
 
+def is_showable(host: str) -> bool:
+    """Return whether a host may stand in logs and on terminals: nobody's name has a space in it, or what moves a cursor."""
+    return host.isprintable() and " " not in host
+
+
 def _ascii(host: str) -> str:
     """Return `host` as DNS and HTTP carry it. Raises `ConfigError`."""
     if ":" in host:
@@ -106,7 +114,7 @@ def _ascii(host: str) -> str:
     try:
         return host.encode("idna").decode("ascii")
     except UnicodeError:
-        raise ConfigError(f"{host!r:.80} is no host name") from None
+        raise ConfigError(f"{told(host)} is no host name") from None
 
 
 def _bracketed(host: str) -> str:

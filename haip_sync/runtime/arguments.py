@@ -57,7 +57,7 @@ def monitor_mode(value: object, environment: Mapping[str, str] = os.environ) -> 
     if value == "steer":
         return "steer"
     if not isinstance(value, bool):
-        raise ConfigError(f'monitor must be True, False, "steer" or None, not {value!r:.60}')
+        raise ConfigError(f'monitor must be True, False, "steer" or None, not {told(value)}')
     return "watch" if value else "off"
 
 

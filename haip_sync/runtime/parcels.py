@@ -34,6 +34,7 @@ class FramesParcel:
     last_entry: Entry
     # Of the class, until one is set, as an entry's.
     progress = _NOT_BEGUN
+    only_waits = False
     pending: PendingSend | None = None
     """The handle of a queued message, which its last entry settles."""
     _refusal: HAIPError | None = None
@@ -129,6 +130,7 @@ class WaitParcel:
 
     event_type = "wait_for_credits"
     message_id: str | None = None
+    only_waits = True
 
     def __init__(self, needed: Cost) -> None:
         self.progress = Progress()

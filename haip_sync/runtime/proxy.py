@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from haip_sync.errors import ConfigError
-from haip_sync.runtime.address import Address, split_url
+from haip_sync.runtime.address import Address, is_showable, split_url
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _FORM: Final = "http://host:port or http://user:password@host:port"
@@ -27,7 +27,7 @@ class Proxy:
                 f"{named_by} is a SOCKS proxy, and haip_sync goes through HTTP proxies only: name one ({_FORM}), "
                 'or use proxy="" to go without'
             )
-        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or not is_showable(parts.hostname):
             raise ConfigError(f"{named_by} must look like {_FORM}")
         self.host: str = parts.hostname
         self.port = port or _DEFAULT_PORTS[parts.scheme]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from haip_sync.auth import Credentials
+from haip_sync.config import told
 from haip_sync.errors import ConfigError
 from haip_sync.runtime.address import Address
 
@@ -74,11 +75,11 @@ def check_headers(value: object) -> dict[str, str]:
         raise ConfigError(f"headers must be a mapping of strings, not {type(value).__name__}")
     for name, text in value.items():
         if not isinstance(name, str) or not isinstance(text, str) or any(c in name + text for c in "\r\n\0"):
-            raise ConfigError(f"the header {name!r:.80} must be strings without line breaks")
+            raise ConfigError(f"the header {told(name)} must be strings without line breaks")
         if not name or any(not "\x20" < c < "\x7f" or c in '":;,/()<>=?@[]{}\\' for c in name):
-            raise ConfigError(f"{name!r:.80} is no name of a header")
+            raise ConfigError(f"{told(name)} is no name of a header")
         if not _is_latin(text):
-            raise ConfigError(f"the header {name!r} must be of characters that HTTP can carry (Latin-1)")
+            raise ConfigError(f"the header {told(name)} must be of characters that HTTP can carry (Latin-1)")
         _check_not_ours(name.lower())
     return dict(value)
 

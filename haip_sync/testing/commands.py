@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, get_args
 from uuid import uuid4
 
-from haip_sync.config import check_channel, check_choice, check_count, check_timeout
+from haip_sync.config import check_channel, check_choice, check_count, check_timeout, told
 from haip_sync.errors import ConfigError
 from haip_sync.testing import wire
 from haip_sync.testing.agent import AGENT_NAME
+from haip_sync.testing.arguments import check_bytes, check_text, optional_text
 from haip_sync.testing.books import Credit
 from haip_sync.testing.conversation import Conversation
 from haip_sync.testing.history import ClientHistory
@@ -121,8 +122,8 @@ class ServerCommands:
             for target in targets:
                 target.abort()
             return len(targets)
-        if code not in _CLOSE_CODES:
-            raise ConfigError(f"code must be a WebSocket close code (1000 to 1014, 3000 to 4999), not {code!r}")
+        if check_count("code", code) not in _CLOSE_CODES:
+            raise ConfigError(f"code must be a WebSocket close code (1000 to 1014, 3000 to 4999), not {told(code)}")
         return self._act(lambda conversation, _: conversation.voice.close("dropped", code), session)
 
     def send_text(
@@ -141,10 +142,13 @@ class ServerCommands:
         """
         name = check_channel(channel)
         _check_text(text)
+        optional_text("author", author)
+        optional_text("transaction", transaction)
         return self._act(lambda conversation, _: conversation.say(name, text, author, transaction), session)
 
     def end_transaction(self, transaction: str, *, session: Session | None = None) -> int:
         """End a transaction with TRANSACTION_END for everybody who takes part; nothing where it is not open."""
+        check_text("transaction", transaction)
         return self._act(lambda conversation, _: conversation.transactions.end(transaction), session)
 
     def send_audio(
@@ -161,8 +165,9 @@ class ServerCommands:
         It is a binary frame where the client's HAI announces those, else base64.
         """
         name = check_channel(channel)
-        payload = {"message_id": message_id or str(uuid4()), "mime": mime}
-        return self._act(lambda conversation, _: conversation.voice.play(name, bytes(sound), payload), session)
+        data = check_bytes("sound", sound)
+        payload = {"message_id": optional_text("message_id", message_id) or str(uuid4()), "mime": check_text("mime", mime)}
+        return self._act(lambda conversation, _: conversation.voice.play(name, data, payload), session)
 
     def start_run(
         self,
@@ -176,6 +181,8 @@ class ServerCommands:
 
         What this and the three below send is data on SYSTEM, within the client's credit; `Session.runs` shows the runs.
         """
+        optional_text("run_id", run_id)
+        optional_text("thread_id", thread_id)
 
         def begin(conversation: Conversation, now: float) -> None:
             del now
@@ -188,18 +195,24 @@ class ServerCommands:
         self, run_id: str, status: RunStatus = "OK", summary: str | None = None, *, session: Session | None = None
     ) -> int:
         """End a run, whoever began it, with RUN_FINISHED; nothing where it is over."""
+        check_text("run_id", run_id)
         check_choice("status", status, get_args(RunStatus))
+        optional_text("summary", summary)
         changes = {"status": status, "summary": summary}
         payload = {name: value for name, value in changes.items() if value is not None}
         return self._act(lambda conversation, _: conversation.runs.end(run_id, "RUN_FINISHED", payload, changes), session)
 
     def cancel_run(self, run_id: str, *, session: Session | None = None) -> int:
         """End a run, whoever began it, with RUN_CANCEL, and the calls of tools that belong to it; nothing where it is over."""
+        check_text("run_id", run_id)
         changes = {"status": "CANCELLED"}
         return self._act(lambda conversation, _: conversation.runs.end(run_id, "RUN_CANCEL", {}, changes), session)
 
     def fail_run(self, run_id: str, code: str, message: str = "", *, session: Session | None = None) -> int:
         """End a run, whoever began it, with RUN_ERROR; nothing where it is over."""
+        check_text("run_id", run_id)
+        check_text("code", code)
+        optional_text("message", message)
         changes = {"status": "ERROR", "code": code, "summary": message}
         payload = {"code": code, "message": message}
         return self._act(lambda conversation, _: conversation.runs.end(run_id, "RUN_ERROR", payload, changes), session)
@@ -222,12 +235,16 @@ class ServerCommands:
         ids go into the envelope.
         """
         name = check_channel(channel)
+        check_text("event_type", event_type)
+        binary = None if binary is None else check_bytes("binary", binary)
         members = {"run_id": run_id, "thread_id": thread_id, "transaction": transaction}
         draft = Draft(event_type, payload, binary, members)
         return self._act(lambda conversation, _: conversation.voice.send_frame(name, draft), session)
 
     def send_raw(self, data: str | bytes, *, session: Session | None = None) -> int:
         """Send anything as one WebSocket message, text or binary: numbered, counted and checked by nobody."""
+        if not isinstance(data, str):
+            data = check_bytes("data, if it is no text,", data)
         return self._act(lambda conversation, _: conversation.voice.send_raw(data), session)
 
     # Helpers
@@ -244,7 +261,7 @@ class ServerCommands:
     def _targets(self, session: Session | None) -> tuple[ServerSession, ...]:
         """Return the live sessions that are meant, those too whose HAI comes within a moment."""
         if session is not None and not isinstance(session, Session):
-            raise ConfigError(f"session must be a Session of this server or None, not {session!r}")
+            raise ConfigError(f"session must be a Session of this server or None, not {told(session)}")
         meant = [target for target in self._sessions.connected() if session in (None, target.view)]
         deadline_s = time.monotonic() + _HAI_S
         for target in meant:
@@ -258,4 +275,4 @@ def _check_text(text: object) -> None:
     except wire.WireError as error:
         raise ConfigError(f"the text {error}") from error
     if not isinstance(text, str):
-        raise ConfigError(f"the text must be a str, not {text!r:.100}")
+        raise ConfigError(f"the text must be a str, not {told(text)}")

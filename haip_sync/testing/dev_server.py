@@ -19,6 +19,7 @@ from haip_sync.config import (
     check_seconds,
 )
 from haip_sync.errors import ConfigError
+from haip_sync.testing.arguments import check_host, check_text
 from haip_sync.testing.commands import ServerCommands
 from haip_sync.testing.gate import Gate
 from haip_sync.testing.listener import Listener
@@ -29,7 +30,7 @@ from haip_sync.testing.quirks import Quirks
 from haip_sync.testing.reception import CLOSE_GOING_AWAY, Reception
 from haip_sync.testing.registry import KEEP_SESSIONS, SessionRegistry
 from haip_sync.testing.settings import RESUME_WAIT_S, check_settings, choose_policy
-from haip_sync.testing.timers import Alarms, Clock, SystemClock
+from haip_sync.testing.timers import Alarms, Clock, SystemClock, check_clock
 from haip_sync.testing.tool_threads import ToolThreads
 from haip_sync.testing.tools import Tool, ToolFunction
 from haip_sync.testing.wire import Dialect
@@ -150,7 +151,7 @@ class DevServer(ServerCommands):
         clock: Clock | None = None,
         name: str = "haip-devserver",
     ) -> None:
-        self._host = host
+        self._host = check_host(host)
         self._port = _check_port(port)
         self._gate = Gate(token)
         self._ssl_context = _check_ssl_context(ssl_context)
@@ -172,8 +173,8 @@ class DevServer(ServerCommands):
             resume_wait=resume_wait,
         )
         script = PauseScript(check_pause_script(pause_script), repeat=check_flag("repeat_pauses", repeat_pauses))
-        self._name = name
-        clock = clock or SystemClock()
+        self._name = check_text("name", name)
+        clock = SystemClock() if clock is None else check_clock(clock)
         self._alarms = Alarms(clock, f"{name}-timer")
         self._tool_threads = ToolThreads(check_count("tool_threads", tool_threads, minimum=1), f"{name}-tool")
         sessions = SessionRegistry(check_count("keep_sessions", keep_sessions, minimum=1))

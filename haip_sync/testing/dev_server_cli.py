@@ -10,6 +10,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, get_args
 
 from haip_sync import testing
@@ -27,6 +28,11 @@ _ENVIRONMENT_VARIABLE: Final = "HAIP_TOKEN"
 _KEEP_RECEIVED: Final = 1000
 _KEEP_SESSIONS: Final = 100
 _FAILED: Final = 2
+_PAUSE_TIMES: Final = 2
+
+
+class _OutputError(Exception):
+    """Standard output cannot be written; an `OSError` no longer, since that would be the address that cannot be had."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     try:
         return _run(_server(arguments))
-    except (ConfigError, ImportError) as error:
+    except (ConfigError, ImportError, _OutputError) as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"cannot listen on {arguments.host} port {arguments.port}: {error.strerror or error}")
@@ -92,9 +98,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _pause(text: str) -> PauseStep:
+    channel, *times = text.split(":")
+    if len(times) != _PAUSE_TIMES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not CHANNEL:AFTER:FOR")
     try:
-        channel, after, duration = text.split(":")
-        return PauseStep(float(after), channel, float(duration))
+        return PauseStep(float(times[0]), channel, float(times[1]))
     except ValueError as error:  # ConfigError is one.
         raise argparse.ArgumentTypeError(f"{text!r} is not CHANNEL:AFTER:FOR with seconds: {error}") from error
 
@@ -156,8 +164,7 @@ def _run(server: DevServer) -> int:
     try:
         _listen_to_signals()
         server.start()
-        sys.stdout.write(_greeting(server.url))
-        sys.stdout.flush()
+        _greet(server.url)
         threading.Event().wait()
     except KeyboardInterrupt:
         _ignore_signals()
@@ -166,12 +173,22 @@ def _run(server: DevServer) -> int:
     return 0
 
 
-def _greeting(url: str) -> str:
-    return f"haip-devserver listens on {url} - watch it with: haip-monitor {url} - Ctrl-C ends it\n"
+def _greet(url: str) -> None:
+    """Say where the server is; whoever closed standard output does not want to know. Raises `_OutputError`."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.write(f"haip-devserver listens on {url} - watch it with: haip-monitor {url} - Ctrl-C ends it\n")
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = None  # at its end Python would try to write what is left there, and complain
+        raise _OutputError(f"its output could not be written, and it has ended: {error.strerror or error}") from error
 
 
 def _fail(reason: str) -> int:
-    sys.stderr.write(f"haip-devserver: {reason}\n")
+    if sys.stderr is not None:
+        with suppress(OSError):  # the exit code says it, too
+            sys.stderr.write(f"haip-devserver: {reason}\n")
     return _FAILED
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Literal, Self
 
-from haip_sync.config import check_choice, check_count, check_flag, check_timeout
+from haip_sync.config import check_choice, check_count, check_flag, check_function, check_timeout, told
 from haip_sync.errors import ConfigError, HAIPTimeout
 from haip_sync.runtime.address import Address
+from haip_sync.testing.arguments import check_host, check_text
 from haip_sync.testing.fault_board import Board, Door, PlannedCut
 from haip_sync.testing.fault_rules import DIRECTIONS, Direction, Faults
 from haip_sync.testing.fault_thread import ProxyThread
@@ -58,13 +59,13 @@ class FaultProxy:
         name: str = "haip-faultproxy",
     ) -> None:
         self._target = Address(target_url)
-        self._host = host
+        self._host = check_host(host)
         self._port = check_count("port", port)
         if self._port > _MAX_PORT:
             raise ConfigError(f"port must be at most {_MAX_PORT}, not {port}")
         self._seed = random.getrandbits(32) if seed is None else check_count("seed", seed)
         self._board = Board(seed=self._seed, sees_frames=not self._target.is_secure)
-        self._thread = ProxyThread(self._board, name)
+        self._thread = ProxyThread(self._board, check_text("name", name))
         # Guards the one below.
         self._lock = threading.Lock()
         self._failure_told = False
@@ -148,6 +149,7 @@ class FaultProxy:
         Raises `HAIPTimeout`, which says `what` was waited for, after `timeout` seconds (None: never) and when the proxy has
         stopped.
         """
+        check_function("predicate", predicate)
         limit = check_timeout("timeout", timeout)
         deadline = None if limit is None else time.monotonic() + limit
         while True:
@@ -227,7 +229,7 @@ class FaultProxy:
 
     def _check_faults(self, direction: Direction, faults: object) -> Faults:
         if not isinstance(faults, Faults):
-            raise ConfigError(f"{direction} must be Faults, or None to leave it as it is, not {faults!r}")
+            raise ConfigError(f"{direction} must be Faults, or None to leave it as it is, not {told(faults)}")
         if faults.frames and self._target.is_secure:
             raise ConfigError(
                 f"{direction}: there can be no faults in frames, because the target is {self._target.text}: TLS hides them from "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, Literal, get_args
 
-from haip_sync.config import check_choice, check_count, check_seconds
+from haip_sync.config import check_choice, check_count, check_seconds, told
 from haip_sync.errors import ConfigError
 from haip_sync.testing.fault_frames import Frame
 
@@ -59,10 +59,10 @@ class FrameFault:
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name), minimum=1)
         if self.when is not None and not callable(self.when):
-            raise ConfigError(f"when must be a function of a frame's text, or None, not {self.when!r}")
+            raise ConfigError(f"when must be a function of a frame's text, or None, not {told(self.when)}")
         share = self.probability
         if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
-            raise ConfigError(f"probability {NOT_A_SHARE}, not {share!r}")
+            raise ConfigError(f"probability {NOT_A_SHARE}, not {told(share)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class Faults:
         rate = self.bytes_per_s
         if rate is not None and (isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < float("inf")):
             raise ConfigError(
-                f"bytes_per_s must be a finite number above 0, or None for no limit, not {rate!r}; see FaultProxy.stall"
+                f"bytes_per_s must be a finite number above 0, or None for no limit, not {told(rate)}; see FaultProxy.stall"
             )
         object.__setattr__(self, "frames", _check_frames(self.frames))
 
@@ -93,7 +93,7 @@ def _check_frames(frames: object) -> tuple[FrameFault, ...]:
     listed = tuple(frames) if isinstance(frames, Iterable) else (frames,)
     for fault in listed:
         if not isinstance(fault, FrameFault):
-            raise ConfigError(f"frames must list FrameFaults, not {fault!r}")
+            raise ConfigError(f"frames must list FrameFaults, not {told(fault)}")
     return listed
 
 

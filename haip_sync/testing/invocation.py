@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
-from haip_sync.config import check_choice
+from haip_sync.config import check_choice, told
 from haip_sync.errors import ConfigError
 from haip_sync.testing import wire
 from haip_sync.testing.call import Call
@@ -135,5 +135,5 @@ def _freeze(name: str, value: object) -> msgspec.Raw:
 
 def _check_progress(progress: object) -> float:
     if isinstance(progress, bool) or not isinstance(progress, (int, float)) or not 0 <= progress <= 100:  # noqa: PLR2004
-        raise ConfigError(f"progress must be a number from 0 to 100, not {progress!r}")
+        raise ConfigError(f"progress must be a number from 0 to 100, not {told(progress)}")
     return progress

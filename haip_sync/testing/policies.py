@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from math import ceil, floor, isfinite
+from math import ceil, floor
 from typing import ClassVar, Final
 
-from haip_sync.config import check_seconds
+from haip_sync.config import check_seconds, told
 from haip_sync.errors import ConfigError
 from haip_sync.testing.books import NOTHING, Credit
 
 _PACED_STEP_S: Final = 0.02
 """A fast pace gives several messages at a time rather than wake the timer more often than this."""
+_FASTEST: Final = 1e9
+"""More messages a second than any server takes."""
 _ROUNDING: Final = 1e-6
 """Seconds times rate does not come out whole in binary; what lacks less than this is there."""
 
@@ -167,10 +169,9 @@ class Paced(CreditPolicy):
     per_second: float = 20.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.per_second, bool) or not isinstance(self.per_second, (int, float)):
-            raise ConfigError(f"per_second must be a number, not {self.per_second!r}")
-        if not isfinite(self.per_second) or self.per_second <= 0:
-            raise ConfigError(f"per_second must be a finite number above 0, not {self.per_second}")
+        rate = self.per_second
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate <= _FASTEST:
+            raise ConfigError(f"per_second must be a number above 0 and at most {_FASTEST:g}, not {told(rate)}")
 
     def start(self, window: Credit) -> ChannelPolicy:
         """Return the state for one channel."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from haip_sync.config import told
 from haip_sync.errors import ConfigError
 from haip_sync.testing.policies import Bursty, CreditPolicy, Generous, Never, OnRequest, Paced, RenewAtHalf, Stingy
 
@@ -27,17 +28,19 @@ def parse_policy(text: str) -> CreditPolicy:
 
     Raises `ConfigError` for an unknown name, a value where none belongs and a value out of range.
     """
+    if not isinstance(text, str):
+        raise ConfigError(f"the text of a policy must be NAME or NAME:VALUE, not {told(text)}")
     name, colon, value = text.partition(":")
     if name not in _WITHOUT_VALUE:
-        raise ConfigError(f"policy must be one of {', '.join(POLICY_NAMES)}, not {name!r}")
+        raise ConfigError(f"policy must be one of {', '.join(POLICY_NAMES)}, not {told(name)}")
     if not colon:
         return _WITHOUT_VALUE[name]()
     if name not in _WITH_VALUE:
-        raise ConfigError(f"policy {name} takes no value, but {value!r} was given")
+        raise ConfigError(f"policy {name} takes no value, but {told(value)} was given")
     try:
         number = float(value)
     except ValueError:
-        raise ConfigError(f"policy {name} takes a number, not {value!r}") from None
+        raise ConfigError(f"policy {name} takes a number, not {told(value)}") from None
     return _WITH_VALUE[name](number)
 
 
@@ -46,5 +49,5 @@ def check_policy(value: object) -> CreditPolicy:
     if isinstance(value, str):
         return parse_policy(value)
     if not isinstance(value, CreditPolicy):
-        raise ConfigError(f"policy must be a CreditPolicy or the text of one, not {value!r}")
+        raise ConfigError(f"policy must be a CreditPolicy or the text of one, not {told(value)}")
     return value

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from haip_sync.config import check_channel, check_timeout
+from haip_sync.config import check_channel, check_function, check_timeout
 from haip_sync.errors import HAIPTimeout
 from haip_sync.testing.books import Books
 from haip_sync.testing.numbering import Missing
@@ -151,6 +151,7 @@ class Session:
         Raises `HAIPTimeout`, which is a `TimeoutError`, after `timeout` seconds (None: never) or once the session has ended
         and it is still false; the text names `what` was waited for and how far the session came.
         """
+        check_function("predicate", predicate)
         limit = check_timeout("timeout", timeout)
         deadline = None if limit is None else time.monotonic() + limit
         while True:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, get_args
 
-from haip_sync.config import CreditUnit, check_choice, check_count, check_flag, check_seconds
+from haip_sync.config import CreditUnit, check_choice, check_count, check_flag, check_seconds, told
 from haip_sync.errors import ConfigError
+from haip_sync.testing.arguments import check_names
 from haip_sync.testing.books import Credit
 from haip_sync.testing.policies import CreditPolicy, Never, RenewAtHalf
 from haip_sync.testing.policy_names import check_policy
@@ -90,7 +91,7 @@ def check_settings(
     counts = check_flag("count_control_frames", count_control_frames) or quirks.debits_every_frame
     return ServerSettings(
         dialect=dialect,
-        accept_events=frozenset(accepted_types(dialect) if accept_events is None else accept_events),
+        accept_events=check_names("accept_events", accepted_types(dialect) if accept_events is None else accept_events),
         initial=_check_initial(initial_credits, initial_credit_bytes),
         agent=check_flag("agent", agent),
         keep_received=check_count("keep_received", keep_received, minimum=1),
@@ -116,7 +117,7 @@ def _check_quirks(quirks: object) -> Quirks:
     if quirks is None:
         return Quirks()
     if not isinstance(quirks, Quirks):
-        raise ConfigError(f"quirks must be a Quirks or None, not {quirks!r}")
+        raise ConfigError(f"quirks must be a Quirks or None, not {told(quirks)}")
     return quirks
 
 

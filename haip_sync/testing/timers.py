@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from haip_sync.config import check_seconds
+from haip_sync.config import check_seconds, told
+from haip_sync.errors import ConfigError
 
 logger = logging.getLogger("haip_sync.testing.devserver")
 
@@ -72,6 +73,13 @@ class ManualClock:
             over = deadline is not None and self._now >= deadline
         if not over:
             condition.wait()
+
+
+def check_clock(clock: Clock) -> Clock:
+    """Return `clock` if it has what a `Clock` has, else raise `ConfigError`."""
+    if not all(callable(getattr(clock, method, None)) for method in ("now", "wait_until")):
+        raise ConfigError(f"clock must have now() and wait_until(), as ManualClock has, not {told(clock)}")
+    return clock
 
 
 class Alarms:

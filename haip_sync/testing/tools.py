@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from haip_sync.config import check_function, told
 from haip_sync.errors import ConfigError
 from haip_sync.testing import wire
 from haip_sync.testing.agent import answer_to
@@ -54,13 +55,13 @@ def check_tools(tools: object) -> Mapping[str, Tool] | None:
     if tools is None:
         return None
     if not isinstance(tools, Mapping):
-        raise ConfigError(f"tools must be a mapping of name to function, not {tools!r:.100}")
+        raise ConfigError(f"tools must be a mapping of name to function, not {told(tools)}")
     return MappingProxyType({_check_name(name): _check_tool(name, tool) for name, tool in tools.items()})
 
 
 def _check_name(name: object) -> str:
     if not isinstance(name, str) or not name:
-        raise ConfigError(f"a tool's name must be a text that is not empty, not {name!r:.100}")
+        raise ConfigError(f"a tool's name must be a text that is not empty, not {told(name)}")
     return name
 
 
@@ -69,8 +70,9 @@ def _check_tool(name: object, tool: object) -> Tool:
         try:
             wire.freeze({"description": tool.description, "schema": tool.schema})
         except wire.WireError as error:
-            raise ConfigError(f"tool {name!r}: its description or schema {error}") from error
+            raise ConfigError(f"tool {told(name)}: its description or schema {error}") from error
+        check_function(f"tool {told(name)}: its function", tool.function)
         return tool
     if not callable(tool):
-        raise ConfigError(f"tool {name!r} must be a function of (params, call) or a Tool, not {tool!r:.100}")
+        raise ConfigError(f"tool {told(name)} must be a function of (params, call) or a Tool, not {told(tool)}")
     return Tool(tool, (inspect.getdoc(tool) or "").partition("\n")[0])

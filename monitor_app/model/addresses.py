@@ -23,9 +23,11 @@ def problem_of(url: str) -> str:
         return f"There is no address.{_HINT}"
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:
         return f"{without_secrets(url)} is no address: host or port cannot be read.{_HINT}"
     if parts.scheme.lower() not in _SCHEMES:
         return f"{without_secrets(url)} does not begin with ws:// or wss://.{_HINT}"
-    return "" if host else f"{without_secrets(url)} names no host.{_HINT}"
+    if not host:
+        return f"{without_secrets(url)} names no host.{_HINT}"
+    return f"{without_secrets(url)} names the port 0, where nobody can be reached.{_HINT}" if port == 0 else ""

@@ -15,6 +15,9 @@ NEAR_S = 0.9
 FAR_S = 5.0
 """How long a program may take to answer behind a socket that is named by its path: it may be far away."""
 
+_MOST_DIGITS = 20
+"""Of a process id; more than Python reads as a number are none either."""
+
 
 class NotFoundError(Exception):
     """What is meant cannot be attached to; the text says why, and what could be."""
@@ -54,17 +57,22 @@ def _is_meant(program: ProgramInfo, wanted: str) -> bool:
 
 
 def _is_pid(wanted: str) -> bool:
-    return wanted.isascii() and wanted.isdigit()
+    return wanted.isascii() and wanted.isdigit() and len(wanted) <= _MOST_DIGITS
 
 
 def _only(wanted: str, meant: Sequence[ProgramInfo], programs: Sequence[ProgramInfo]) -> ProgramInfo:
     if len(meant) == 1:
         return meant[0]
     if meant:
-        raise NotFoundError(f"{wanted} may be any of {_named(meant)}: name one by its pid")
+        raise NotFoundError(f"{_shown(wanted)} may be any of {_named(meant)}: name one by its pid")
     running = f"what can be seen is {_named(programs)}" if programs else f"no script of yours can be seen: {HOW_TO_BE_SEEN}"
     called = "is process" if _is_pid(wanted) else "is called"
-    raise NotFoundError("; ".join([f"no script that can be seen {called} {wanted}; {running}", *places_passed_over()]))
+    raise NotFoundError("; ".join([f"no script that can be seen {called} {_shown(wanted)}; {running}", *places_passed_over()]))
+
+
+def _shown(wanted: str) -> str:
+    """Return a name that was asked for as a sentence can have it."""
+    return on_one_line(wanted) or "''"
 
 
 def _named(programs: Sequence[ProgramInfo]) -> str:
@@ -81,7 +89,7 @@ def _target(program: ProgramInfo, wanted: str | None) -> Target:
         chosen = max(program.clients, key=lambda line: line.oldest_wait)
         return Target(program, chosen.name, _word(program, chosen))
     if wanted not in clients:
-        raise NotFoundError(f"{_named([program])} has no client {wanted}; its clients are {_listed(program.clients)}")
+        raise NotFoundError(f"{_named([program])} has no client {_shown(wanted)}; its clients are {_listed(program.clients)}")
     return Target(program, wanted, "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,7 @@ from haip_sync import (
     HAIPError,
     HAIPTimeout,
     Limits,
+    NotSentError,
     ReconnectPolicy,
     Strategy,
 )
@@ -288,3 +290,30 @@ def test_a_client_that_has_sent_everything_closes_without_a_word(caplog: pytest.
     with DevServer() as server, HAIPClient(server.url) as client:
         client.enqueue_text_message("USER", "hello")
     assert not [record for record in caplog.records if "queued" in record.getMessage()]
+
+
+def test_of_what_is_left_over_an_error_is_made_when_somebody_asks() -> None:
+    """Closing settles each queued message without making its error: of tens of thousands few are looked at."""
+
+    def errors() -> int:
+        return sum(isinstance(each, NotSentError) for each in gc.get_objects())
+
+    with DevServer() as server:
+        client = HAIPClient(server.url)
+        client.connect(PATIENCE_S)
+        client.pause_channel("USER")
+        queued = [client.enqueue_text_message("USER", "x") for _ in range(100)]
+        before = errors()
+        client.close(0)
+        assert all(pending.done() for pending in queued)
+        assert errors() == before
+        told: list[NotSentError] = []
+        for _ in range(2):
+            with pytest.raises(
+                NotSentError, match=f"{queued[7].message_id} on USER was left over when the client closed"
+            ) as caught:
+                queued[7].result(0)
+            told.append(caught.value)
+        assert told[0] is told[1]
+        assert told[0].reason == "closed"
+        assert repr(queued[8]).endswith(": NotSentError>")

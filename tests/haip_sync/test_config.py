@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from ssl import PROTOCOL_TLS_CLIENT, PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any
 
@@ -43,6 +46,22 @@ def test_a_mapping_leaves_the_default_to_other_channels() -> None:
     assert config.initial_for("AGENT") == (10, 1 << 20)
     assert config.caps_for("bulk") == (100, 5)
     assert config.named_channels() == {"USER", "AGENT", "SYSTEM", "AUDIO_IN", "AUDIO_OUT", "bulk"}
+
+
+def through_a_pickle(value: Any) -> Any:
+    """Return what another process would get."""
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize("cross", [through_a_pickle, copy.copy, copy.deepcopy])
+def test_settings_cross_to_other_processes_with_their_mappings(cross: Callable[[Any], Any]) -> None:
+    """A configuration that names channels can be pickled and copied as one that does not, and is as safe there."""
+    config = FlowControlConfig(initial_credits={"USER": 3}, max_credit_bytes={"USER": 100}, queue_max_messages=7)
+    other = cross(config)
+    assert other == config
+    assert (other.initial_for("USER")[0], other.caps_for("USER")[1], other.queue_max_messages) == (3, 100, 7)
+    with pytest.raises(TypeError):
+        other.initial_credits["USER"] = 5
 
 
 def test_settings_cannot_be_changed_behind_their_back() -> None:

@@ -72,7 +72,7 @@ CALLS = {
     ),
     "wait_for_credits": (
         'lambda: client.wait_for_credits("HELD")',
-        "haip_sync: wait_for_credits on HELD was interrupted: nothing was sent.",
+        "haip_sync: wait_for_credits on HELD was interrupted; it takes nothing.",
     ),
     "receive": ("client.receive", "without a note"),
     "messages": ("lambda: list(client.messages())", "without a note"),

@@ -139,7 +139,7 @@ client = HAIPClient(url, name="the pump")
 client.connect()
 handles = [client.enqueue_text_message(channel, "x") for channel in ("USER", "USER", "USER", "TOOLS")]
 for handle in handles:
-    handle.add_done_callback(lambda handle: print(type(handle._outcome).__name__, flush=True))
+    handle.add_done_callback(lambda handle: print(repr(handle).split()[-1], flush=True))
 """
     with DevServer(initial_credits=4, policy=Never()) as server:
         ended = run_program(HEAD + source, server.url)
@@ -147,7 +147,7 @@ for handle in handles:
         assert ended.err == (
             "the pump was still open when the program ended; not sent: 2 queued messages (2 on USER). Close clients before that\n"
         )
-        assert ended.out.splitlines() == ["SendReceipt"] * 2 + ["NotSentError"] * 2
+        assert ended.out.splitlines() == ["SendReceipt>"] * 2 + ["NotSentError>"] * 2
         assert ended_sessions(server, 1)[0].text_count == 2
 
 

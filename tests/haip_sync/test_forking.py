@@ -174,7 +174,7 @@ VALUES = {
     "PendingSend": set(),
     "Run": {"begun", "arrive", "refused", "unreadable", "lost", "key"},
     "Cancelled": set(),
-    "ToolCall": {"receipt", "key", "sent", "arrive", "refused", "unreadable", "lost"},
+    "ToolCall": {"receipt", "key", "sent", "arrive", "refused", "unreadable", "missed", "lost"},
     "Transaction": {"id", "tool", "open", "leave"},
     "TextStream": {"open", "forget"},
     "IncomingTexts": {"wants", "begin", "end", "finish"},

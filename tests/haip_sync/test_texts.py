@@ -9,7 +9,17 @@ from support.scripted_peer import Peer, peer
 from support.told_texts import after_the_first_text, end, part, start, whole
 from support.turnstiles import PATIENCE_S, until
 
-from haip_sync import DeadlockError, FlowControlConfig, HAIPClient, HAIPTimeout, IncomingText, IncompleteTextError, Message
+from haip_sync import (
+    ConfigError,
+    ConnectionClosedError,
+    DeadlockError,
+    FlowControlConfig,
+    HAIPClient,
+    HAIPTimeout,
+    IncomingText,
+    IncompleteTextError,
+    Message,
+)
 from haip_sync.testing import DevServer, Generous
 
 
@@ -58,6 +68,20 @@ def test_a_text_can_be_awaited_whole() -> None:
             text.text(0.05)
         go_on.set()
         assert [text.text(PATIENCE_S), text.text(0)] == ["one two", "one two"]
+
+
+def test_texts_that_nothing_takes_are_not_awaited() -> None:
+    """Reading a subscription outside of its block would wait for ever: it says so at once, and in the block it is read."""
+    client = HAIPClient("ws://localhost:1")
+    texts = client.texts("AGENT")
+    with pytest.raises(ConfigError, match="use the subscription in a with block"):
+        texts.receive()
+    with pytest.raises(ConfigError, match="use the subscription in a with block"):
+        list(texts)
+    with texts, pytest.raises(HAIPTimeout):
+        texts.receive(0)
+    with pytest.raises(ConnectionClosedError, match="the subscription was closed"):
+        texts.receive()
 
 
 def test_interleaved_texts_are_kept_apart() -> None:

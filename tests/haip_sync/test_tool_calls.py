@@ -10,7 +10,18 @@ from support.scripted_peer import Peer, peer
 from support.tool_peers import TOOL_TYPES, answers
 from support.turnstiles import PATIENCE_S, until
 
-from haip_sync import ConfigError, DeadlockError, Event, FlowControlConfig, HAIPClient, HAIPTimeout, Message, ToolCall, ToolUpdate
+from haip_sync import (
+    ConfigError,
+    DeadlockError,
+    Event,
+    FlowControlConfig,
+    FramesLost,
+    HAIPClient,
+    HAIPTimeout,
+    Message,
+    ToolCall,
+    ToolUpdate,
+)
 
 
 def test_a_call_returns_what_the_tool_says() -> None:
@@ -37,6 +48,47 @@ def test_a_call_returns_what_the_tool_says() -> None:
             client.receive(0)
     assert heard[0]["payload"] == {"call_id": call.call_id, "tool": "add", "params": {"a": 1, "b": 2}}
     assert (heard[0]["channel"], heard[0]["run_id"], heard[0]["thread_id"]) == ("AGENT", "r", "t")
+
+
+def test_a_call_checks_its_callback() -> None:
+    """What cannot be called is refused as a callback at once, not when the call has ended."""
+    callback: Any = "print"
+    with peer(answers(("TOOL_DONE", {"status": "OK"}))) as url, HAIPClient(url) as client:
+        call = client.call_tool("AGENT", "add")
+        with pytest.raises(ConfigError, match="callback must be a function, not 'print'"):
+            call.add_done_callback(callback)
+        call.result(PATIENCE_S)
+
+
+def test_who_waits_in_vain_is_told_that_the_end_may_be_lost() -> None:
+    """Once frames of the peer's were lost, timeouts of a silent call say so; one that tells more, or began later, is sure."""
+    go_on = threading.Event()
+
+    def script(speaker: Peer) -> None:
+        speaker.greets(accept_events=TOOL_TYPES)
+        ids = [speaker.hears("TOOL_CALL")["call_id"] for _ in range(2)]
+        speaker.skips()  # the TOOL_DONE of the first
+        speaker.says("TOOL_UPDATE", {"call_id": ids[1], "status": "RUNNING"}, channel="AGENT")
+        assert go_on.wait(PATIENCE_S)
+        speaker.says("TOOL_UPDATE", {"call_id": ids[1], "status": "RUNNING", "progress": 50}, channel="AGENT")
+        speaker.stays()
+
+    lost = threading.Event()
+    with peer(script) as url, HAIPClient(url) as client:
+        client.subscribe(lambda _: lost.set(), FramesLost)
+        silent, other = (client.call_tool("AGENT", "add") for _ in range(2))
+        assert lost.wait(PATIENCE_S)
+        later = client.call_tool("AGENT", "add")
+        vanished = r"and its TOOL_DONE may be among what was lost meanwhile: 1 frame of the peer's, seq \d+ to \d+; status SENT"
+        with pytest.raises(HAIPTimeout, match=vanished):
+            silent.result(0)
+        with pytest.raises(HAIPTimeout, match=vanished):
+            list(silent.updates(0))
+        go_on.set()
+        until(lambda: other.progress == 50.0)
+        for call in (other, later):
+            with pytest.raises(HAIPTimeout, match="was sent, and goes on; status"):
+                call.result(0)
 
 
 def test_many_updates_need_no_receive() -> None:

@@ -60,6 +60,8 @@ def client(server: DevServer) -> Iterator[HAIPClient]:
         lambda value: HAIPClient("ws://localhost:1").close(value),
         lambda value: HAIPClient("ws://localhost:1").send_audio_chunk("AUDIO_IN", "m", "audio/pcm", b"", duration_ms=value),
         lambda value: HAIPClient("ws://localhost:1").request_credits("USER", messages=value),
+        lambda value: HAIPClient("ws://localhost:1", monitor=value),
+        lambda value: HAIPClient("ws://localhost:1", headers={value: "x"}),
     ],
 )
 def test_a_number_that_nothing_holds_is_refused_as_any_other(use: Callable[[Any], object], value: int) -> None:
@@ -116,6 +118,25 @@ def test_a_handle_checks_its_timeout(client: HAIPClient, timeout: Any) -> None:
     """`PendingSend.result` refuses what is no timeout, whether the message is settled or not."""
     with pytest.raises(ConfigError, match="timeout must be"):
         client.enqueue_text_message("USER", "hello").result(timeout)
+
+
+@pytest.mark.parametrize("callback", [None, 5, "print"])
+def test_a_handle_checks_its_callback(client: HAIPClient, callback: Any) -> None:
+    """What cannot be called is refused as a callback at once, whether the message is settled or not."""
+    pending = client.enqueue_text_message("USER", "hello")
+    with pytest.raises(ConfigError, match="callback must be a function"):
+        pending.add_done_callback(callback)
+    pending.result(DEADLINE_S)
+    with pytest.raises(ConfigError, match="callback must be a function"):
+        pending.add_done_callback(callback)
+
+
+@pytest.mark.parametrize("name", ["add_messages", "add_bytes"])
+def test_a_flow_update_names_its_own_arguments(name: str) -> None:
+    """`send_flow_update` says which of its arguments is wrong, by the name that it has there."""
+    amounts: dict[str, Any] = {name: "many"}
+    with pytest.raises(ConfigError, match=f"{name} must be a whole number"):
+        HAIPClient("ws://localhost:1").send_flow_update("USER", **amounts)
 
 
 @pytest.mark.parametrize("channel", [Channel.USER, Old.USER, Marked("USER")], ids=["StrEnum", "Enum", "subclass"])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PySide6.QtCore import QTimer
@@ -16,7 +17,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 import monitor_app
-from haip_sync import HAIPClient
+from haip_sync import ConfigError, HAIPClient
 from haip_sync.testing import DevServer
 from monitor_app import gui
 from monitor_app.demo import read_lines
@@ -140,6 +141,22 @@ def test_watch_blocks_until_the_window_is_closed_and_leaves_the_client_open(qtbo
         client.send_text_message("USER", "still here", timeout=5.0)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        ({"client": "ws://localhost:8080"}, "watch shows a HAIPClient, not str"),
+        ({"client": None}, "watch shows a HAIPClient"),
+        ({"title": 5}, "title"),
+        ({"script": 5}, "script"),
+    ],
+)
+def test_watch_refuses_a_wrong_argument_before_a_window_is_open(wrong: dict[str, Any], what: str) -> None:
+    """What is no client, no title or no function is a `ConfigError` that says so, and no window comes up."""
+    with pytest.raises(ConfigError, match=what):
+        monitor_app.watch(**{"client": HAIPClient("ws://localhost:1")} | wrong)
+    assert not [widget for widget in QApplication.topLevelWidgets() if widget.isVisible()]
+
+
 def test_watch_can_be_called_again_and_only_on_the_main_thread() -> None:
     """Two windows one after another in one process, and a clear refusal elsewhere."""
     code = """
@@ -147,7 +164,7 @@ import threading
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 import monitor_app
-from haip_sync import HAIPClient
+from haip_sync import ConfigError, HAIPClient
 from haip_sync.testing import DevServer
 
 def close():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,14 @@ def test_a_demo_takes_a_file(tmp_path: Path) -> None:
         (["--client", "c"], "the one script that --attach names"),
         (["--attach", "x", "--attach", "y", "--client", "c"], "the one script that --attach names"),
         (["--demo", "/no/such/file"], "is not a file"),
+        (["http://x"], "http://x does not begin with ws:// or wss://. Write it as ws://host:port"),
+        (["ws://"], "ws:// names no host"),
+        (["ws://host:99999"], "ws://host:99999 is no address"),
+        (["ws://host:0"], "ws://host:0 names the port 0"),
+        ([""], "There is no address"),
+        (["http://u:hidden@x\n\x1b[2J?token=hidden"], r"http://x \x1b[2J is no address"),
+        (["ws://a:1", "--token", ""], "--token must not be empty"),
+        (["ws://a:1", "--token", "\udcff"], "--token is not UTF-8"),
         (["ws://a:1", "--duration", "0"], "above 0"),
         (["ws://a:1", "--duration", "nan"], "above 0"),
         (["ws://a:1", "--duration", "1e7"], "at most 2,000,000"),
@@ -65,6 +74,9 @@ def test_a_demo_takes_a_file(tmp_path: Path) -> None:
         (["ws://a:1", "--screenshot", "picture.jpeg"], "does not end in .png"),
         (["ws://a:1", "--screenshot", "/no/such/folder/s.png"], "cannot be written"),
         (["ws://a:1", "--size", "big"], "is not a size"),
+        (["ws://a:1", "--size", "0x0"], "is not a size"),
+        (["ws://a:1", "--size", "99999x1"], "at most 8192x8192"),
+        (["ws://a:1", "--size", "²x³"], "is not a size"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,6 +85,17 @@ def test_what_cannot_be_is_refused_at_once(argv: list[str], words: str, capsys: 
         parse(argv)
     assert end.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_screenshot_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipe, which would wait for a reader, and a folder are refused by name."""
+    pipe, folder = tmp_path / "pipe.png", tmp_path / "folder.png"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for path in (pipe, folder):
+        with pytest.raises(SystemExit):
+            parse(["--demo", "--screenshot", str(path)])
+        assert f"--screenshot: {path} is no file" in capsys.readouterr().err
 
 
 def test_the_existing_target_of_a_screenshot_is_not_touched(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from haip_sync import HAIPClient
 from monitor_app import app, platform_probe
 
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has these libraries")
@@ -54,9 +55,24 @@ def test_a_dead_display_is_found_out_before_qt_aborts() -> None:
 
 @on_linux
 def test_an_operators_own_choice_is_left_alone() -> None:
-    """QT_QPA_PLATFORM and a Wayland display come before everything else."""
-    assert platform_probe.choose_platform({"QT_QPA_PLATFORM": "vnc"}) == ("vnc", None)
-    assert platform_probe.choose_platform({"WAYLAND_DISPLAY": "wayland-0"}) == ("wayland", None)
+    """QT_QPA_PLATFORM comes before everything else."""
+    assert platform_probe.choose_platform({"QT_QPA_PLATFORM": "vnc", "WAYLAND_DISPLAY": "no"}) == ("vnc", None)
+
+
+@on_linux
+def test_a_wayland_display_that_listens_is_taken(tmp_path: Path) -> None:
+    """By its name in the folder for such things, or by its path; a dead one would make Qt abort, and gives way to the rest."""
+    path = tmp_path / "wayland-0"
+    by_name = {"WAYLAND_DISPLAY": path.name, "XDG_RUNTIME_DIR": str(tmp_path)}
+    by_path = {"WAYLAND_DISPLAY": str(path)}
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        assert platform_probe.choose_platform(by_name) == platform_probe.choose_platform(by_path) == ("wayland", None)
+    platform, word = platform_probe.choose_platform(by_name)
+    assert platform == "offscreen"
+    assert word is not None
+    assert "display wayland-0 cannot be opened" in word
 
 
 def test_a_display_that_listens_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +89,21 @@ def test_the_command_line_names_what_to_install(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(app, "prepare", lambda: (True, None, ["libegl1", "libxcb-cursor0"]))
     assert app.main(["ws://127.0.0.1:1"]) == 2
     assert "apt install libegl1 libxcb-cursor0" in capsys.readouterr().err
+
+
+def test_the_command_line_names_the_packages_that_are_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The core is installed without what windows need: the program and `watch` say what to install, and there is no traceback."""
+    for module in ("PySide6", "numpy"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(app, "prepare", lambda: (True, None, []))
+    words = "a window needs PySide6-Essentials and numpy: pip install 'haip-sync[monitor]'"
+    assert app.main(["ws://127.0.0.1:1"]) == 2
+    assert capsys.readouterr().err == f"haip-monitor: {words}\n"
+    with pytest.raises(RuntimeError) as caught:
+        app.watch(HAIPClient("ws://127.0.0.1:1"))
+    assert str(caught.value) == words
 
 
 def test_without_a_display_there_must_be_something_to_watch(

@@ -129,6 +129,7 @@ def test_servers_are_few_and_the_latest_is_first() -> None:
         ("ws://", "names no host"),
         ("ws://host:port", "cannot be read"),
         ("ws://[::1", "cannot be read"),
+        ("ws://host:0", "names the port 0"),
     ],
 )
 def test_an_address_that_cannot_be_is_told_without_its_secrets(url: str, words: str) -> None:

@@ -70,6 +70,7 @@ class Parcel:
     """Costs what it is told, in as many steps as it is told."""
 
     message_id: str | None = "text-1"
+    only_waits = False
 
     def __init__(self, outlet: Ledgerless, label: str, messages: int = 1, byte_credits: int = 10, *, steps: int = 1) -> None:
         self.progress = Progress()

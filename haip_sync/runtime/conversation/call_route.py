@@ -24,6 +24,9 @@ class Call(Protocol):
     def unreadable(self, error: ProtocolError) -> None:
         """Note that TOOL_DONE came, and that nobody can read how the call ended."""
 
+    def missed(self, what: str) -> None:
+        """Note that frames of the peer's were lost, perhaps some of its own."""
+
     def lost(self, failure: HAIPError) -> None:
         """Note that the connection is over."""
 
@@ -77,6 +80,12 @@ class CallRoute:
             call.unreadable(error)
         else:
             self._forget(self)
+
+    def missed(self, what: str) -> None:
+        """Note that frames of the peer's were lost, perhaps some of its own."""
+        call = self._call()
+        if call is not None:
+            call.missed(what)
 
     def lost(self, failure: HAIPError) -> None:
         """Note that the connection is over."""

@@ -14,7 +14,7 @@ from typing import Final, Self
 import msgspec
 
 from haip_sync.config import check_timeout
-from haip_sync.errors import ConnectionClosedError, HAIPError, HAIPTimeout, ProtocolError
+from haip_sync.errors import ConfigError, ConnectionClosedError, HAIPError, HAIPTimeout, ProtocolError
 from haip_sync.events import Message, WarningRaised
 from haip_sync.protocol.envelope import Envelope
 from haip_sync.protocol.unread import text_member
@@ -63,6 +63,7 @@ class IncomingTexts:
         self._new: deque[IncomingText] = deque()
         # Those of which something is left to read, or to come.
         self._unread: dict[int, IncomingText] = {}
+        self._is_entered = False
         self._is_over = False
         # Nobody will read any more of it: a store of whoever leaves it, who may be interrupted before the rest is done.
         self.is_left = False
@@ -78,6 +79,7 @@ class IncomingTexts:
                 self._bench.mend()
                 if not self._is_over:
                     self._desk.open(self)
+                self._is_entered = True
         except BaseException:
             # Nobody will leave a block that was not entered: texts would come here for ever, and nobody read them.
             self.is_left = True
@@ -111,7 +113,7 @@ class IncomingTexts:
         """Return the next text, whose beginning has come.
 
         Raises `HAIPTimeout`, `ConnectionClosedError` once no more will come, `DeadlockError` on the dispatch thread unless
-        `timeout` is 0.
+        `timeout` is 0, `ConfigError` before the `with` block is entered.
         """
         text = self._next(check_timeout("timeout", timeout))
         if text is None:
@@ -124,6 +126,8 @@ class IncomingTexts:
         self._bench.check()
         with self._bench.lock:
             self._bench.mend()
+            if not self._is_entered and not self._is_over:
+                raise ConfigError("nothing takes these texts yet: use the subscription in a with block, and read it there")
             if not self._bench.wait_until(lambda: bool(self._new) or self._is_over, self._arrived, timeout_s, "a text"):
                 raise HAIPTimeout(f"no text began within {timeout_s:g} s")
             if not self._new:

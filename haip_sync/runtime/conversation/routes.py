@@ -73,6 +73,14 @@ class Ending(Protocol):
         """Note that it came, and that nobody can read how it ended."""
 
 
+@runtime_checkable
+class Doubter(Protocol):
+    """A handle that may be waited for in vain, and says to whoever has waited why that may be."""
+
+    def missed(self, what: str) -> None:
+        """Note that frames of the peer's were lost, perhaps some of its own."""
+
+
 class TextRoutes(Protocol):
     """Who takes the frames of texts, if anybody does. Requires the lock."""
 
@@ -197,7 +205,10 @@ class Routes:
                 handle.unreadable(error)
 
     def missed(self, what: str) -> None:
-        """Tell the texts that are open that frames of the peer's were lost: `what`, in words."""
+        """Tell the texts and calls that are open that frames of the peer's were lost: `what`, in words."""
+        for key, handle in self._handles.items():
+            if isinstance(handle, Doubter) and self._has_begun[key]():
+                handle.missed(what)
         if self.texts is not None:
             self.texts.missed(what)
 

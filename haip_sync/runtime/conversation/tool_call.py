@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from haip_sync.config import check_timeout
+from haip_sync.config import check_function, check_timeout
 from haip_sync.errors import (
     ConnectionClosedError,
     FlowControlError,
@@ -89,6 +89,8 @@ class ToolCall:
         self._is_done = False
         self._result: Any = None
         self._failure: HAIPError | None = None
+        # What was lost of the peer's frames since it last told something of the call: perhaps its TOOL_DONE.
+        self._missed: str | None = None
         self._callbacks: list[Callable[[ToolCall], object]] = []
         # Waits for an update, or for the end.
         self._told = bench.new_condition()
@@ -134,6 +136,8 @@ class ToolCall:
     def result(self, timeout: float | None = None) -> Any:
         """Wait for TOOL_DONE and return its result.
 
+        One that was lost on the way is waited for too: a tool may be silent for long. `FramesLost` tells, and `HAIPTimeout` here.
+
         Raises:
             ToolError: The tool failed; `.result` has what it said.
             ToolCancelled: It was cancelled.
@@ -149,9 +153,9 @@ class ToolCall:
         with self._bench.lock:
             self._bench.mend()
             is_over = self._bench.wait_until(self.done, self._told, timeout_s, "the result of a tool call")
-            status, result, failure = self._status, self._result, self._failure
+            result, failure, standing = self._result, self._failure, self._standing()
         if not is_over:
-            raise HAIPTimeout(f"{self._what()} has not ended within {timeout_s:g} s. It was sent, and goes on; status {status}")
+            raise HAIPTimeout(f"{self._what()} has not ended within {timeout_s:g} s. It was sent{standing}")
         if failure is not None:
             raise failure
         return result
@@ -177,7 +181,7 @@ class ToolCall:
                 lambda: self._updates > seen or self._is_done, self._told, timeout_s, "what a tool call tells"
             )
             if not is_told:
-                raise HAIPTimeout(f"{self._what()} told nothing new within {timeout_s:g} s. It goes on; status {self._status}")
+                raise HAIPTimeout(f"{self._what()} told nothing new within {timeout_s:g} s. It was sent{self._standing()}")
             if self._updates == seen:
                 return None
             skipped = self._updates - seen - 1
@@ -201,8 +205,9 @@ class ToolCall:
         """Have `callback(self)` run on the dispatch thread once the call has ended, or soon if it has already.
 
         After `HAIPClient.close` that thread is gone: the callback then runs in the calling thread, before this returns. What it
-        raises is logged, there as here.
+        raises is logged, there as here. Raises `ConfigError` for what cannot be called.
         """
+        check_function("callback", callback)
         self._bench.check()
         with self._bench.lock:
             self._bench.mend()
@@ -232,6 +237,7 @@ class ToolCall:
             self._progress = float(progress)
         self._partial = self._partial if partial is None else partial
         self._updates += 1
+        self._missed = None  # it goes on, so its end was not among that
         self._told.notify_all()
 
     def _end_as(self, status: Any, result: Any) -> None:
@@ -259,10 +265,13 @@ class ToolCall:
         text = f"{self._what()} ended, and how cannot be read: {error}"
         self._end("ERROR", None, ProtocolError(text, code=error.code, blame="remote"))
 
+    def missed(self, what: str) -> None:
+        """Note that frames of the peer's were lost, perhaps some of its own."""
+        self._missed = self._missed or what
+
     def lost(self, failure: HAIPError) -> None:
         """Note that the connection is over."""
-        text = f"{self._what()} was sent, and its outcome is not known: {failure}"
-        lost = ConnectionClosedError(text)
+        lost = ConnectionClosedError(f"{self._what()} was sent, and its outcome is not known: {failure}")
         lost.__cause__ = failure
         self._end("ERROR", None, lost)
 
@@ -284,6 +293,11 @@ class ToolCall:
         """Run one callback. The dispatch thread only; what was asked for twice finds none left the second time."""
         if self._callbacks:
             self._callbacks.pop(0)(self)
+
+    def _standing(self) -> str:
+        """Return what is known of a call that has not ended. Requires the lock."""
+        loss = f"its TOOL_DONE may be among what was lost meanwhile: {self._missed}"
+        return f", and {'goes on' if self._missed is None else loss}; status {self._status}"
 
     def _what(self) -> str:
         return f"the call {self.call_id} of {self.tool} on {self.channel}"

@@ -17,6 +17,7 @@ from haip_sync import (
     FlowControlConfig,
     FlowControlError,
     FlowControlTimeout,
+    HAIPError,
     PartialSendError,
     SendAdmitted,
     UnsupportedByPeerError,
@@ -132,6 +133,34 @@ def test_waiting_for_credits_takes_nothing(start: Start) -> None:
     assert client.connection_state().credits["USER"] == 3
     with pytest.raises(ConfigError, match="at most max_credits of USER, 100"):
         client.wait_for_credits("USER", messages=101)
+
+
+def test_who_only_waits_is_told_of_no_sending(start: Start) -> None:
+    """wait_for_credits has nothing to send, and however it ends nothing is said of what was sent."""
+    _, client = start(policy=Never(), initial_credits=2)
+    told: list[HAIPError] = []
+
+    def note(timeout: float | None) -> None:
+        try:
+            client.wait_for_credits("USER", messages=3, timeout=timeout)
+        except HAIPError as exc:
+            told.append(exc)
+
+    note(0)
+    note(0.01)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(note, PATIENCE_S)
+        until(lambda: client.connection_state().channels["USER"].waiting == 1)
+        client.close()
+        waiting.result(PATIENCE_S)
+    note(0)
+    texts = [str(each) for each in told]
+    assert len(texts) == 4
+    assert not [text for text in texts if "sent" in text]
+    assert texts[0].startswith("FLOW_CONTROL: wait_for_credits would have to wait: USER needs 3 messages of credit")
+    assert texts[0].endswith(". Give it a timeout to wait in line")
+    assert texts[1].startswith("FLOW_CONTROL: wait_for_credits waited 0.0 s, alone in line: USER needs 3 messages of credit")
+    assert texts[2] == texts[3] == "wait_for_credits on USER: the client was closed"
 
 
 def test_a_request_reaches_the_server_and_its_grant_comes_back(start: Start) -> None:

@@ -173,6 +173,20 @@ def test_a_bound_must_be_a_number_from_one(bounds: dict[str, int]) -> None:
         HaipCollector(**bounds)
 
 
+@pytest.mark.parametrize("clients", [True, 5, [1], "xy", [HAIPClient]])
+def test_what_is_no_client_is_refused(clients: Any) -> None:
+    """What lists no clients is refused by the argument's name."""
+    with pytest.raises(ConfigError, match="clients must"):
+        HaipCollector(clients)
+
+
+def test_one_client_is_no_list_of_clients() -> None:
+    """The client itself in place of a list of clients is refused."""
+    clients: Any = HAIPClient(URL)
+    with pytest.raises(ConfigError, match="clients must list HAIPClients"):
+        HaipCollector(clients)
+
+
 def test_registering_reads_no_client() -> None:
     """The families are described without a sample, under the names that they are collected under."""
     client = HAIPClient(URL, name="described")

@@ -79,6 +79,7 @@ def test_what_the_client_refuses_is_raised(place: Path) -> None:
         lambda link: link.call("resume", "sender"),
         lambda link: link.call(RequestCredits(channel="USER", messages=5), None),
         lambda link: link.call(RequestCredits(channel="USER", messages=5), "sender", timeout_s="soon"),
+        lambda link: link.connect("soon"),
         lambda link: link.attach(5),
         lambda link: link.detach(b"sender"),
     ],
@@ -92,6 +93,22 @@ def test_a_wrong_argument_is_refused_here_and_the_link_goes_on(place: Path, wron
                 wrong(link)
             assert not link.has_ended
             assert link.call(ExplainChannel(channel="USER"), "sender", timeout_s=PATIENCE_S).ok
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"x.sock", "\ud800", "a\0b", ["x.sock"]])
+def test_what_is_no_path_is_refused_by_name(wrong: Any) -> None:
+    """A list of programs and a link say which of their arguments is no path of a socket."""
+    with pytest.raises(ConfigError, match="each of paths must be the path of a socket"):
+        list_programs(wrong)
+    with pytest.raises(ConfigError, match="target must be the path of a socket"):
+        ProgramLink(wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, "soon", float("nan"), -1, pytest.param(10**5_000, id="huge")])
+def test_programs_are_asked_with_a_number_of_seconds(wrong: Any) -> None:
+    """What is none is refused by name."""
+    with pytest.raises(ConfigError, match="timeout_s must be"):
+        list_programs(timeout_s=wrong)
 
 
 def test_the_end_of_the_last_client_is_told(place: Path) -> None:

@@ -171,3 +171,11 @@ def test_what_a_proxy_is_shown_as() -> None:
     assert isinstance(proxy, Proxy)
     assert proxy.text == "http://[::1]:3128"
     assert "hunter2" not in repr(proxy)
+
+
+@pytest.mark.parametrize("host", ["a b", "a\x1bb", "a\x00b"])
+def test_a_host_that_cannot_be_shown_is_refused(host: str) -> None:
+    """What is no name, and would stand in logs and on terminals as it is, is a ConfigError that does not repeat it."""
+    with pytest.raises(ConfigError, match="proxy must look like http://host:port") as caught:
+        HAIPClient("ws://server.test", proxy=f"http://{host}:1")
+    assert host not in str(caught.value)

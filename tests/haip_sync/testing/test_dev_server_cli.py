@@ -173,6 +173,7 @@ def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) ->
         ["--initial-credits", "-1"],
         ["--port", "99999"],
         ["--host", "no such host"],
+        ["--host", "\udcff"],
         ["--tls-key", "key.pem"],
         ["--tls-cert", "no such file"],
         ["--tls-cert", __file__],
@@ -201,3 +202,37 @@ def test_without_websockets_it_says_what_to_install(launch: Launch, tmp_path: Pa
     assert (process.returncode, out) == (2, "")
     assert "pip install websockets" in err
     assert err.count("\n") == 1
+
+
+def test_an_output_that_nobody_reads_is_one_line() -> None:
+    """Where its address cannot be written it says that, and not that the address is taken; the exit code is 2."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.Popen(command(), stdout=writer, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own command line
+    os.close(writer)
+    _, err = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 2
+    assert err == "haip-devserver: its output could not be written, and it has ended: Broken pipe\n"
+
+
+def without_stream(number: int, *arguments: str) -> Sequence[str]:
+    """Return the command line of a server that is started with a standard stream closed."""
+    return ["/bin/sh", "-c", f'exec "$@" {number}>&-', "sh", *command(*arguments)]
+
+
+def test_without_an_output_it_serves(dial: Any) -> None:
+    """Whoever closes its standard output wants no address, but a server."""
+    process = subprocess.Popen(without_stream(1, "--verbose"), stderr=subprocess.PIPE, text=True)  # noqa: S603
+    assert process.stderr is not None
+    found = re.search(r"ws://\S+", process.stderr.readline())
+    assert found is not None
+    dial(found.group()).greet()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
+
+
+def test_without_a_place_for_complaints_the_exit_code_says_it() -> None:
+    """A server that cannot start, and cannot say why, ends with code 2 as any."""
+    done = subprocess.run(without_stream(2, "--port", "99999"), check=False, timeout=TIMEOUT_S)  # noqa: S603
+    assert done.returncode == 2

@@ -145,6 +145,7 @@ class _Message:
     event_type = "TOOL_UPDATE"
     message_id: str | None = None
     may_stream_early = False
+    only_waits = False
 
     def __init__(self) -> None:
         self.progress = _START
