@@ -32,6 +32,8 @@ WHOLE_TEXT_PATIENCE_S: Final = 1.0
 """How long a text waits for credit for all of it while at least half of the largest balance is left."""
 WRITTEN_NEXT_BYTES: Final = 16 << 10
 """Larger frames are written by who sends them: the thread that brings credit has more to do than to mask them."""
+_COMPANY: Final = 4
+"""How many messages like it there must be credit for, before a frame is left to its sender to write with those that follow."""
 
 
 _CREDIT: Final = (WaitCause.MESSAGES, WaitCause.BYTES)
@@ -261,11 +263,13 @@ class Admission(Generic[C]):
     def _leave_to_outlet(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
         """Let the holder of a ticket whose last step was done sleep until that is written: this thread does it next.
 
-        But for one that stands alone and whose messages gather: it is woken at once, and writes this with what it sends next.
+        But for one that stands alone, whose messages gather, and that has credit for more: it is woken at once, and writes this
+        with what it sends next.
         """
         if not step.last or step.cargo is None:
             return
-        if ticket.gathers and len(gate.queue) == 1:
+        is_alone = self._outlet.is_thick and len(gate.queue) == 1 and ticket.pending is None
+        if is_alone and gate.ledger.messages.spendable >= _COMPANY * step.cost.messages:
             self.senders_bytes += step.wire_bytes
             ticket.admitted_s = gate.last_admitted_s
             ticket.wake()
@@ -306,6 +310,8 @@ class Admission(Generic[C]):
         before = ticket.parcel.progress
         self._redo = redo = _Redo(gate, gate.ledger.spend(step.cost), step.cargo, ticket, step)
         self._carry_out(redo)
+        left, cost = redo.ledger, step.cost
+        ticket.exhausts = left.messages.spendable < cost.messages or left.byte_credits.spendable < cost.byte_credits
         gate.last_admitted_s, gate.stall_told = self._clock(), False
         if self._sink.heeds_sends:
             self.report.stepped(gate, ticket, step, frames=step.after.frames - before.frames)

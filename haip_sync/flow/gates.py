@@ -102,6 +102,10 @@ class Outlet(Protocol[C_contra]):
     def is_gathering(self) -> bool:
         """Whether something stands there that nobody is about to write: it waits for company."""
 
+    @property
+    def is_thick(self) -> bool:
+        """Whether messages come so fast that what a sender puts there may wait for what it sends next."""
+
     def has_room(self, wire_bytes: int) -> bool:
         """Return whether so much more may stand between admission and the operating system."""
 
@@ -194,7 +198,7 @@ class Ticket(msgspec.Struct, Generic[C], eq=False):
         joined: It was put into a queue; one that never was need not be looked for there.
         admitted_s: When it was admitted by a thread that writes, and its holder was woken, or left to the outlet to wake; None:
             whoever serves the queue wakes it, or it never stood.
-        gathers: Its holder has let out what gathered before it came to stand here: it may write with what it sends next.
+        exhausts: It has taken so much that nothing like it can follow before the peer grants more.
     """
 
     # A struct is made in C: every send makes a ticket, and most never stand anywhere.
@@ -207,7 +211,7 @@ class Ticket(msgspec.Struct, Generic[C], eq=False):
     condition: Bell | None = None
     joined: bool = False
     admitted_s: float | None = None
-    gathers: bool = False
+    exhausts: bool = False
 
     @property
     def is_over(self) -> bool:

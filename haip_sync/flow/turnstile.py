@@ -61,7 +61,6 @@ class Turnstile(Lines[C]):
                 if not self._outlet.is_gathering:
                     self._wait_in_turn(gate, ticket, timeout_s)
                     return ticket
-                ticket.gathers = True
             # It has its place in line; what gathers must leave before it sleeps, or the peer has nothing to give credit back for.
             self._let_out()
             with self._lock:

@@ -40,7 +40,7 @@ class Gathering:
         self._sends = 0
         self._since_s = 0.0
         self._asked_s = 0.0
-        self._is_fast = False
+        self.is_fast = False
         self.written_s = 0.0
 
     def may_wait(self, pending_bytes: int, *, is_writing: bool) -> bool:
@@ -52,13 +52,13 @@ class Gathering:
         now_s = self._clock()
         # A pause of the senders': with many threads a write may take that long, until its thread has the interpreter again.
         if now_s - self._asked_s > _PAUSE_S:
-            self._sends, self._since_s, self._is_fast = 0, now_s, False
+            self._sends, self._since_s, self.is_fast = 0, now_s, False
         self._asked_s = now_s
         self._sends += 1
         if self._sends >= _MANY:
-            self._is_fast = self._sends > (now_s - self._since_s) * _FAST_PER_S
+            self.is_fast = self._sends > (now_s - self._since_s) * _FAST_PER_S
             self._sends, self._since_s = 0, now_s
-        if not self._is_fast:
+        if not self.is_fast:
             return False
         if is_writing:
             return pending_bytes <= MOST_BYTES

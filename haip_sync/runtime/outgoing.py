@@ -18,6 +18,7 @@ from haip_sync.protocol.replay import ReplayWindow, Resend, TooOld
 from haip_sync.protocol.session import Session
 from haip_sync.runtime.entry import Entry, entry_of
 from haip_sync.runtime.fates import Fates
+from haip_sync.runtime.gathering import Gathering
 from haip_sync.state import Fate
 
 ROOM_BYTES: Final = 256 << 10
@@ -65,11 +66,17 @@ class Outgoing:
         self.committed_end = 0
         self.written_end = 0
         self.is_gathering = False
+        self.gathering = Gathering()
         self.fates = Fates(session.sent)
         self._told: dict[Fate, None] = {}
         # The same of control frames alone: the peer makes us say them, and nothing else bounds how many.
         self._answers_end = 0
         self._written_answers_end = 0
+
+    @property
+    def is_thick(self) -> bool:
+        """Whether messages come so fast that what a sender puts here may wait for what it sends next. Needs no lock."""
+        return self.gathering.is_fast
 
     def plan(self, frames: Sequence[Frame]) -> Entry:
         """Return what these frames would be if they were committed now. Changes nothing."""

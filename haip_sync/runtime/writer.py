@@ -13,7 +13,6 @@ import msgspec
 
 from haip_sync.flow.parking import Parking, ownership
 from haip_sync.runtime.entry import Entry
-from haip_sync.runtime.gathering import Gathering
 from haip_sync.runtime.line import OPCODE_BINARY, OPCODE_TEXT, Line, encode
 from haip_sync.runtime.outgoing import Outgoing
 from haip_sync.runtime.peer_log import WireLog
@@ -65,7 +64,7 @@ class Writer:
         # Whether the calling thread is in the middle of a write: it was interrupted there by a signal handler.
         self.is_writing_here = ownership(threading.Condition(self._pen))
         self._in_hand: _Batch | None = None
-        self._gathering = Gathering()
+        self._gathering = outgoing.gathering
         # Whether the service thread looks now and then (`LOOK_S`) for what has gathered. Each store is one thread's: who leaves a
         # frame looks here afterwards, and the service thread looks for frames after it has taken this back.
         self.is_watched = False

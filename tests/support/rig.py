@@ -196,7 +196,7 @@ class RecordingOutlet(Ledgerless):
 
     def __init__(self, rig: Rig) -> None:
         super().__init__()
-        self.is_gathering = rig.scenario.gathers
+        self.is_gathering = self.is_thick = rig.scenario.gathers
         self._rig = rig
         self._epochs: list[int] = []
 

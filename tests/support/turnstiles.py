@@ -42,6 +42,7 @@ class Ledgerless:
     """An outlet that writes down what was committed, in order, with numbers as a session gives them."""
 
     is_gathering = False
+    is_thick = False
 
     def __init__(self) -> None:
         self.committed: list[Cargo] = []

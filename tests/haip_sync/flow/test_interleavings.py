@@ -209,7 +209,7 @@ def test_two_threads_in_every_order(scheduler: Scheduler, waiter: Program, *, ga
 def test_a_reader_that_writes_in_every_order(scheduler: Scheduler, senders: tuple[Program, ...], *, gathers: bool) -> None:
     """Whether it writes what a grant lets go, or leaves that to a sender that gathers: every order keeps every rule."""
     for messages in (0, 1):
-        scenario = Scenario((*senders, grants_and_writes(1, 2)), messages=messages, gathers=gathers)
+        scenario = Scenario((*senders, grants_and_writes(1, 6)), messages=messages, gathers=gathers)
         schedules = explore(scheduler, scenario, preemptions=2 if len(senders) > 1 else None).schedules
         _tell(f"{scenario.name}{', it gathers' if gathers else ''}", schedules)
         assert schedules >= 3, scenario.name
@@ -327,7 +327,7 @@ def test_an_interrupt_at_every_call_of_lock_and_wait(
 def test_an_interrupt_between_a_place_in_line_and_the_sleep(scheduler: Scheduler) -> None:
     """Who lets out what gathers has let go of the lock with a place in line: an interrupt there, or before, keeps every rule."""
     for victim in (sends("a", 2), awaits("a", 2)):
-        for other in (grants(1, 2), grants_and_writes(1, 2), sends("b"), closes()):
+        for other in (grants(1, 2), grants_and_writes(1, 6), sends("b"), closes()):
             scenario = Scenario((victim, other), messages=1, gathers=True)
             schedules = explore(scheduler, scenario, victim=victim.name, strikes=1).schedules
             _tell(f"{scenario.name}, it gathers, an interrupt of the first", schedules)

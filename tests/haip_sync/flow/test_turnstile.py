@@ -59,15 +59,23 @@ def test_who_is_admitted_by_a_thread_that_writes_sleeps_until_its_frame_has_left
     assert senders[2].finish() is None
 
 
-def test_who_stands_alone_and_gathers_is_woken_at_once_and_writes_itself() -> None:
-    """A thread that writes is told how much of what it admitted it need not write; of two in line it writes the first one's."""
+@pytest.mark.parametrize(("granted", "is_left"), [(5, True), (4, False)], ids=["four more", "three more"])
+def test_who_stands_alone_and_gathers_is_woken_at_once_and_writes_itself(*, granted: int, is_left: bool) -> None:
+    """A thread that writes is told how much it need not write of what it admitted, where the sender has credit for four more."""
     bench = Bench(messages=0)
-    bench.outlet.is_gathering = True
+    bench.outlet.is_thick = True
     alone = Sender(bench, "alone").begin(waits_as=1)
-    bench.grant_and_write(1)
+    until(lambda: all(ticket.condition is not None for ticket in bench.turnstile.gate("USER").queue))
+    bench.grant_and_write(granted)
+    assert (bench.turnstile.senders_bytes, len(bench.outlet.sleepers)) == ((10, 0) if is_left else (0, 1))
+    bench.written()
     assert alone.finish() is None
-    assert (bench.turnstile.senders_bytes, bench.outlet.sleepers) == (10, [])
-    bench.turnstile.senders_bytes = 0
+
+
+def test_of_two_in_line_the_thread_that_admits_writes() -> None:
+    """Where another stands behind, what a sender is admitted with is not left to it, however thick and fast messages come."""
+    bench = Bench(messages=0)
+    bench.outlet.is_thick = True
     first = Sender(bench, "first").begin(waits_as=1)
     second = Sender(bench, "second").begin(waits_as=2)
     until(lambda: all(ticket.condition is not None for ticket in bench.turnstile.gate("USER").queue))
@@ -75,7 +83,7 @@ def test_who_stands_alone_and_gathers_is_woken_at_once_and_writes_itself() -> No
     assert (bench.turnstile.senders_bytes, len(bench.outlet.sleepers)) == (0, 1)
     bench.written()
     assert first.finish() is None
-    bench.grant_and_write(1)
+    bench.grant(1)
     assert second.finish() is None
 
 
@@ -83,11 +91,11 @@ def test_the_wait_of_who_writes_itself_was_over_when_it_was_admitted() -> None:
     """However long it takes until it runs again: its thread may have to wait for the interpreter."""
     parking = ScriptedParking()
     bench = Bench(messages=0, parking=parking)
-    bench.outlet.is_gathering = True
+    bench.outlet.is_thick = True
 
     def admit() -> None:
         bench.clock.now_s += 2.0
-        bench.grant_and_write(1)
+        bench.grant_and_write(5)
         bench.clock.now_s += 5.0
 
     parking.script.append(admit)

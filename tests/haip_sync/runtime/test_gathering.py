@@ -218,14 +218,18 @@ def _expects_a_timeout(wait: Callable[[], object]) -> None:
         wait()
 
 
+_LONG = "x" * 3_000
+"""More than there is credit for, where there is for another short text."""
 _SLEEPS: dict[str, Callable[[HAIPClient], object]] = {
     "receive": lambda client: _expects_a_timeout(lambda: client.receive(timeout=PATIENCE_S)),
     "a send that lacks credit": lambda client: _expects_a_timeout(
-        lambda: client.send_text_message("USER", "x", timeout=PATIENCE_S)
+        lambda: client.send_text_message("USER", _LONG, timeout=PATIENCE_S)
     ),
-    "wait_for_credits": lambda client: _expects_a_timeout(lambda: client.wait_for_credits("USER", timeout=PATIENCE_S)),
+    "wait_for_credits": lambda client: _expects_a_timeout(
+        lambda: client.wait_for_credits("USER", messages=99, timeout=PATIENCE_S)
+    ),
     "a queued message's result": lambda client: _expects_a_timeout(
-        lambda: client.enqueue_text_message("USER", "x").result(PATIENCE_S)
+        lambda: client.enqueue_text_message("USER", _LONG).result(PATIENCE_S)
     ),
     "a call's result": lambda client: _expects_a_timeout(lambda: client.call_tool("AGENT", "t").result(PATIENCE_S)),
     "flush": lambda client: client.flush(timeout=PATIENCE_S),
@@ -240,7 +244,7 @@ def test_what_gathers_leaves_before_somebody_sleeps(
     heard = threading.Event()
     types = [*TYPES, "TOOL_CALL", "TOOL_UPDATE", "TOOL_DONE"]
     with (
-        peer(_hears_texts(3, heard, messages=9, accept_events=types)) as url,
+        peer(_hears_texts(3, heard, byte_credits=4_000, accept_events=types)) as url,
         gathering_client(monkeypatch, url, reconnect=ReconnectPolicy(enabled=False)) as client,
     ):
         for text in ("second", "third"):
@@ -253,13 +257,13 @@ def test_what_gathers_leaves_before_somebody_sleeps(
 
 
 def test_who_waited_alone_writes_what_was_admitted_with_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread that brings credit leaves the frame of a lone sender that gathers to it; all arrive once, in order."""
+    """What a grant lets go is left to a lone sender that gathers; what takes the last of the credit lets all out at once."""
     heard: list[int] = []
 
     def script(server: Peer) -> None:
         server.greets(messages=5, accept_events=[*TYPES, "TOOL_UPDATE"])
         heard.extend(server.hears("TOOL_UPDATE")["progress"] for _ in range(2))
-        server.says("FLOW_UPDATE", {"channel": "USER", "add_messages": 3})
+        server.says("FLOW_UPDATE", {"channel": "USER", "add_messages": 6})
         heard.extend(server.hears("TOOL_UPDATE")["progress"] for _ in range(3))
         server.stays()
 
@@ -269,7 +273,7 @@ def test_who_waited_alone_writes_what_was_admitted_with_what_follows(monkeypatch
             update = {"call_id": "c", "status": "RUNNING", "progress": number}
             client.send("USER", "TOOL_UPDATE", update, timeout=PATIENCE_S)
             standing.append(gathered(client))
-        assert standing == [1, 2, 1, 2, 3]  # the third lets two out, waits, and is left to write its own
+        assert standing == [1, 0, 1, 2, 3]  # the second takes the last; the third waits, and is left to write its own
         client.flush(timeout=PATIENCE_S)
         until(lambda: len(heard) == 5)
         assert heard == [0, 1, 2, 3, 4]

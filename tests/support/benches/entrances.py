@@ -110,7 +110,7 @@ class FifoOfConditions:
 class _Drain:
     """An outlet with room for everything, that keeps nothing."""
 
-    is_gathering = False
+    is_gathering = is_thick = False
 
     def has_room(self, wire_bytes: int) -> bool:
         return True
