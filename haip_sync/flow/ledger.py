@@ -62,9 +62,11 @@ class Credit(msgspec.Struct, frozen=True, gc=False):
         spendable, aside = self.spendable, self.set_aside
         if not 0 <= amount <= spendable:
             raise ValueError(f"cannot spend {amount} of {spendable}")
-        entering = min(amount, aside) if aside else 0
-        left = spendable - amount + entering
-        return Credit(self.cap, self.granted, self.spent + amount, left, aside - entering, self.forfeited, self.peak)
+        left = spendable - amount
+        if aside:
+            entering = min(amount, aside)
+            left, aside = left + entering, aside - entering
+        return Credit(self.cap, self.granted, self.spent + amount, left, aside, self.forfeited, self.peak)
 
     def lose(self, amount: int) -> Credit:
         """Count `amount` as spent, of what is set aside as well: the floor is zero, and nothing is owed below it."""

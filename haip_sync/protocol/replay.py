@@ -88,10 +88,11 @@ class ReplayWindow:
         latest = _Kept(first_seq, next_seq, stored, now_s, end_bytes, ack)
         kept.append(latest)
         while (oldest := kept[0]) is not latest:
-            is_spare = next_seq - oldest.next_seq >= KEPT_MESSAGES
-            is_known = is_spare and (oldest.next_seq - 1 <= acknowledged or now_s - oldest.at_s > KEPT_S)
-            if not is_known and end_bytes - oldest.end_bytes < self._max_bytes:
-                break
+            if end_bytes - oldest.end_bytes < self._max_bytes:
+                if next_seq - oldest.next_seq < KEPT_MESSAGES:  # first: it ends nearly every look
+                    break
+                if oldest.next_seq > acknowledged + 1 and now_s - oldest.at_s <= KEPT_S:
+                    break
             kept.popleft()
 
     def clear(self) -> None:
