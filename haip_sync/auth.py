@@ -23,8 +23,9 @@ from haip_sync.errors import ConfigError
 
 SHORTEST_SECRET: Final = 4
 """Characters: what is shorter, `version=1` in a URL for instance, would be struck out of every other word, and is none."""
-_VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
-_HTTP_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+# Compiled when they are asked for first: importing the client need not wait for that.
+_VISIBLE: Final = r"[\x21-\x7e]+"
+_HTTP_WORD: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 """What RFC 6455 (by way of RFC 9110) allows as a subprotocol."""
 
 
@@ -109,9 +110,9 @@ class SubprotocolToken(Auth, msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         allowed = "letters, digits and !#$%&'*+-.^_`|~ (encode it otherwise, as base64url for instance)"
-        _check_text("a subprotocol token", self.token, _HTTP_TOKEN, allowed)
+        _check_text("a subprotocol token", self.token, _HTTP_WORD, allowed)
         if self.protocol is not None:
-            _check_text("protocol", self.protocol, _HTTP_TOKEN, allowed)
+            _check_text("protocol", self.protocol, _HTTP_WORD, allowed)
 
     def credentials(self) -> Credentials:
         """Return the entries."""
@@ -168,7 +169,7 @@ def _texts(value: object) -> Iterator[str]:
         yield from _texts(inner)
 
 
-def _check_text(what: str, value: object, form: re.Pattern[str] | None = None, allowed: str = "") -> None:
+def _check_text(what: str, value: object, form: str = "", allowed: str = "") -> None:
     """Raise `ConfigError`, which does not repeat `value`, unless it is a text that is not empty and of this form."""
     if not isinstance(value, str):
         raise ConfigError(f"{what} must be a string, not {type(value).__name__}")
@@ -176,5 +177,5 @@ def _check_text(what: str, value: object, form: re.Pattern[str] | None = None, a
         raise ConfigError(f"{what} must not be empty; to send none leave it out")
     if any("\ud800" <= character <= "\udfff" for character in value):  # what an argument of bytes that are no UTF-8 is made of
         raise ConfigError(f"{what} holds half of a surrogate pair, which UTF-8 cannot carry")
-    if form is not None and not form.fullmatch(value):
+    if form and not re.fullmatch(form, value):
         raise ConfigError(f"{what} must be made of {allowed}")

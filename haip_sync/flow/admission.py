@@ -114,6 +114,11 @@ class Admission(Generic[C]):
         """Return the gate of `channel`; None: nothing was ever sent, held or granted there. Requires the lock."""
         return self._gates.get(channel)
 
+    def has_credit_for(self, channel: str, frame_bytes: int) -> bool:
+        """Return whether another frame of this size could go on `channel`. Without the lock it is advice."""
+        ledger = self._gates[channel].ledger
+        return ledger.messages.spendable > 0 and ledger.byte_credits.spendable >= frame_bytes
+
     def has_place_for(self, channel: str) -> bool:
         """Return whether `channel` is known, or may still be added: the number is bounded, ours and the peer's together."""
         return channel in self._gates or len(self._gates) < self._max_channels
@@ -310,8 +315,6 @@ class Admission(Generic[C]):
         before = ticket.parcel.progress
         self._redo = redo = _Redo(gate, gate.ledger.spend(step.cost), step.cargo, ticket, step)
         self._carry_out(redo)
-        left, cost = redo.ledger, step.cost
-        ticket.exhausts = left.messages.spendable < cost.messages or left.byte_credits.spendable < cost.byte_credits
         gate.last_admitted_s, gate.stall_told = self._clock(), False
         if self._sink.heeds_sends:
             self.report.stepped(gate, ticket, step, frames=step.after.frames - before.frames)

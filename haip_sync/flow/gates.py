@@ -198,7 +198,6 @@ class Ticket(msgspec.Struct, Generic[C], eq=False):
         joined: It was put into a queue; one that never was need not be looked for there.
         admitted_s: When it was admitted by a thread that writes, and its holder was woken, or left to the outlet to wake; None:
             whoever serves the queue wakes it, or it never stood.
-        exhausts: It has taken so much that nothing like it can follow before the peer grants more.
     """
 
     # A struct is made in C: every send makes a ticket, and most never stand anywhere.
@@ -211,7 +210,6 @@ class Ticket(msgspec.Struct, Generic[C], eq=False):
     condition: Bell | None = None
     joined: bool = False
     admitted_s: float | None = None
-    exhausts: bool = False
 
     @property
     def is_over(self) -> bool:

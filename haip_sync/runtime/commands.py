@@ -45,13 +45,13 @@ class Commands(Life):
         self.check_not_reentered()
         is_admitted = False
         try:
-            ticket = self.rooms.turnstile.pass_through(channel, parcel, timeout_s)
+            self.rooms.turnstile.pass_through(channel, parcel, timeout_s)
             is_admitted = True
             entry = parcel.last_entry
             self.writer.hand_over(entry)
             if not entry.is_written:
-                if ticket.exhausts:
-                    self.writer.let_out()  # no company comes before the peer has it
+                if not self.rooms.turnstile.has_credit_for(channel, entry.text_bytes):
+                    self.writer.let_out()  # nothing follows it before the peer has it
                 self._check_written(channel, entry, parcel.event_type)
             return entry
         except BaseException as exc:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from haip_sync.config import told
 from haip_sync.errors import ConfigError, ConnectionClosedError, HAIPTimeout, ProtocolError, UnsupportedByPeerError
@@ -39,7 +41,7 @@ from haip_sync.state import SendReceipt
 RUN_LIMIT_EXCEEDED = "RUN_LIMIT_EXCEEDED"
 
 
-class Labels(NamedTuple):
+class Labels(msgspec.Struct, frozen=True):
     """What groups a frame with others."""
 
     run_id: str | None = None
@@ -111,7 +113,7 @@ class Conversation:
             frame_id=frame.id,
             tool=tool,
             channel=channel,
-            labels=labels,
+            labels=(labels.run_id, labels.thread_id),
         )
         call.sent(self._open(call.route, self._parcel(frame), channel, self._resolve(timeout)))
         return call

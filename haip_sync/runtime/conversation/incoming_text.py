@@ -9,7 +9,9 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from haip_sync.config import check_count, check_timeout
 from haip_sync.errors import HAIPTimeout, IncompleteTextError
@@ -28,7 +30,7 @@ STARTS: Final = frozenset(dialect.start for dialect in DIALECTS)
 ENDS: Final = frozenset(dialect.end for dialect in DIALECTS)
 
 
-class _Loss(NamedTuple):
+class _Loss(msgspec.Struct, frozen=True):
     """Frames of the peer's that were lost."""
 
     what: str
