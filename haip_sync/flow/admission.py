@@ -268,14 +268,14 @@ class Admission(Generic[C]):
     def _leave_to_outlet(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
         """Let the holder of a ticket whose last step was done sleep until that is written: this thread does it next.
 
-        But for one that stands alone, whose messages gather, and that has credit for more: it is woken at once, and writes this
-        with what it sends next.
+        But for one that stands alone, and whose messages gather: it is woken at once, so that it is awake again by the time that
+        this has left. Where it has credit for more, it writes this itself, with what it sends next.
         """
         if not step.last or step.cargo is None:
             return
-        is_alone = self._outlet.is_thick and len(gate.queue) == 1 and ticket.pending is None
-        if is_alone and gate.ledger.messages.spendable >= _COMPANY * step.cost.messages:
-            self.senders_bytes += step.wire_bytes
+        if self._outlet.is_thick and len(gate.queue) == 1 and ticket.pending is None:
+            if gate.ledger.messages.spendable >= _COMPANY * step.cost.messages:
+                self.senders_bytes += step.wire_bytes
             ticket.admitted_s = gate.last_admitted_s
             ticket.wake()
         elif ticket.condition is not None and step.wire_bytes <= WRITTEN_NEXT_BYTES:

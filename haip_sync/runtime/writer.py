@@ -99,16 +99,18 @@ class Writer:
         `write_through`. Without the lock.
         """
         outgoing = self._outgoing
-        if entry.is_written:  # by the thread that admitted it
-            return
         pending_bytes = outgoing.committed_end - outgoing.written_end  # `pending_bytes`, without a call
         is_writing = self._in_hand is not None
         may_wait = self._gathering.may_wait(pending_bytes, is_writing=is_writing)
+        if entry.is_written:  # by the thread that admitted it
+            return
         # Who stands by behind a write is none of this frame's business: it comes after theirs. Without one, he takes the pen.
         if not may_wait or self.line is None or not self.is_attended or (self._standing_by and not is_writing):
             self.write_through(entry)
             return
         entry.is_left = True
+        if entry.is_taken and is_writing:  # whoever has it in hand sees to what is left of it as well
+            return
         outgoing.is_gathering = True
         if not self.is_watched:
             self.is_watched = True

@@ -179,6 +179,22 @@ def test_who_finds_much_gathered_behind_a_write_stands_by(line: Writes) -> None:
     assert b"".join(line.writes) == b"a" + b"b" * (MOST_BYTES - 1) + b"c"
 
 
+def test_who_finds_its_frame_in_anothers_hand_leaves_it_there(line: Writes) -> None:
+    """It returns while that is written, and nobody else is called: whoever writes sees to what does not go at once."""
+    desk = Desk(line)
+    line.go.clear()
+    entry = desk.commit(b"a")
+    writing = threading.Thread(target=desk.writer.write_at_once)
+    writing.start()
+    assert line.began.wait(PATIENCE_S)
+    desk.writer.hand_over(entry)
+    assert (entry.is_left, entry.is_written, desk.pokes, desk.writer.is_watched) == (True, False, 0, False)
+    line.go.set()
+    writing.join(PATIENCE_S)
+    assert not writing.is_alive()
+    assert (entry.is_written, line.writes) == (True, [b"a"])
+
+
 def test_who_comes_behind_a_write_and_who_stands_by_for_it_gathers(line: Writes) -> None:
     """A frame that comes later does not make its sender stand by as well, and leaves with those before it or at the next look."""
     desk = Desk(line)
