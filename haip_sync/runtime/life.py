@@ -34,8 +34,8 @@ _CLOSE_ANSWER_S: Final = 1.0
 _LAST_JOIN_S: Final = 0.1
 """How long to wait for our threads when close's timeout is used up already: all that blocks them has been ended."""
 _LEFT_S: Final = 0.05
-"""How long what gathers may take to leave where close's timeout is over: somebody else writes just now, or this system cannot try
-to send, so that only the service thread does."""
+"""How long what sends have returned for may take to leave where close's timeout is over: somebody else writes just now, or this
+system cannot try to send, so that only the service thread does."""
 GOOD_CODES: Final = (1000, 1001)
 
 
@@ -320,7 +320,7 @@ class Life:
         self.writer.let_out()  # here: there may be no time for another thread to do it
         self.poke()
         with self._lock:
-            leave_by_s = max(deadline_s, self._clock() + _LEFT_S) if self.rooms.outgoing.is_gathering else deadline_s
+            leave_by_s = max(deadline_s, self._clock() + _LEFT_S) if self.rooms.outgoing.has_returned else deadline_s
             self.wait_while(lambda: not self.rooms.outgoing.is_empty, leave_by_s)
             if self.rooms.outgoing.is_empty and not self._ended:
                 self.control.post_raw(close_frame(GOOD_CODES[0]))

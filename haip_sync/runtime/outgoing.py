@@ -273,6 +273,11 @@ class Outgoing:
         return sum(entry.pending is not None for entry in left) + len({entry.fate for entry in left if entry.is_left})
 
     @property
+    def has_returned(self) -> bool:
+        """Whether a send has returned for something that stands here: it gathers, or is in the hand of who writes."""
+        return any(entry.origin.is_left for entry in self.entries)
+
+    @property
     def is_empty(self) -> bool:
         """Whether everything that was admitted is written."""
         return not (self.entries or self._suspended)

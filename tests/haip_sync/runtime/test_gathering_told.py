@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -70,6 +71,39 @@ def test_what_gathers_behind_a_write_leaves_before_a_client_is_closed_at_once(mo
             until(lambda: connection._waiting == 1)
         connection.writer._hand_on_pen()
         closing.result(PATIENCE_S)
+        assert (receipt.outcome, unconfirmed) == ("sent", [])
+
+
+def test_what_is_in_anothers_hand_leaves_before_a_client_is_closed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose send returned while another thread wrote its frame has the same moment, though nothing gathers behind that."""
+    monkeypatch.setattr(life, "_LEFT_S", PATIENCE_S)
+    unconfirmed: list[SendUnconfirmed] = []
+    with peer(_stays) as url, gathering_client(monkeypatch, url) as client:
+        client.subscribe(unconfirmed.append, SendUnconfirmed)
+        connection = client._connection
+        line = connection.writer.line
+        assert line is not None
+        is_in_hand, go_on, send_some, hand_over = threading.Event(), threading.Event(), line.send_some, Writer.hand_over
+
+        def held_up(*args: Any, **kwargs: Any) -> None:
+            is_in_hand.set()
+            assert go_on.wait(PATIENCE_S)
+            send_some(*args, **kwargs)
+
+        def late(writer: Writer, entry: Entry) -> None:
+            writing.append(in_thread(writer.write_at_once))
+            assert is_in_hand.wait(PATIENCE_S)
+            hand_over(writer, entry)
+
+        writing: list[Future[None]] = []
+        monkeypatch.setattr(line, "send_some", held_up)
+        monkeypatch.setattr(Writer, "hand_over", late)
+        receipt = in_thread(lambda: client.send_text_message("USER", "second", timeout=PATIENCE_S)).result(PATIENCE_S)
+        closing = in_thread(lambda: client.close(0.0))
+        until(lambda: connection._waiting == 1 or closing.done())
+        go_on.set()
+        closing.result(PATIENCE_S)
+        writing[0].result(PATIENCE_S)
         assert (receipt.outcome, unconfirmed) == ("sent", [])
 
 
