@@ -93,8 +93,8 @@ class _Granter:
         self.heard = Told()
 
     def script(self, talk: Peer) -> None:
+        self._talk = talk  # first: once it greets, the test may want it
         talk.greets(messages=self.granted, accept_events=[*TYPES, "TOOL_LIST"])
-        self._talk = talk
         while True:
             self.heard.put(talk.hears("TOOL_LIST")["n"])
 
@@ -112,7 +112,7 @@ class _Granter:
 
 
 def test_an_interrupt_anywhere_in_a_send_that_waits_alone_sends_it_once_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same where it is admitted by the thread that brings credit, which leaves its frame to it: nothing stays behind."""
+    """The same where it is admitted by the thread that brings credit, which writes while it wakes: nothing stays behind."""
     peers = _Granter(3)
 
     def books_are_even() -> bool:
