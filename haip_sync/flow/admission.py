@@ -250,7 +250,7 @@ class Admission(Generic[C]):
             self._commit(gate, ticket, step)
             gate.shortage = None  # it has gone on: what it comes to lack next is news, even where that is the same
             if self.is_written_next:
-                self._leave_to_outlet(gate, ticket, step)
+                self._see_to_holder(gate, ticket, step)
             elif not step.last or ticket.pending is not None:
                 self._poke()  # no thread of its own is about to write it
             if step.last:
@@ -265,11 +265,11 @@ class Admission(Generic[C]):
                 self._watcher.blocked(gate)
             gate.shortage = shortage
 
-    def _leave_to_outlet(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
-        """Let the holder of a ticket whose last step was done sleep until that is written: this thread does it next.
+    def _see_to_holder(self, gate: Gate[C], ticket: Ticket[C], step: Step[C]) -> None:
+        """Have the holder of a ticket whose last step was done woken in time: this thread writes that next.
 
-        But for one that stands alone, and whose messages gather: it is woken at once, so that it is awake again by the time that
-        this has left. Where it has credit for more, it writes this itself, with what it sends next.
+        That is once it is written; or, where it stands alone and its messages gather, at once, so that it is awake again by the
+        time that this has left. Where such a one has credit for more, it writes this itself, with what it sends next.
         """
         if not step.last or step.cargo is None:
             return
